@@ -1,0 +1,332 @@
+"""The composition root: RunConfig → built parts, in one fixed order. The only reader of configuration values.
+
+runtime → dataset (gives the spec) → pipelines → model(spec) → placed → loss(spec) → optimizer → schedule → batches → metrics
+Invariant: the global random state is seeded just before the model is made and nothing but the model draws from it until training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ptrun import catalog, losses, metrics, optimizers, registry, schedulers, transforms
+from ptrun import config as configuration
+from ptrun.batches import Batches, Plan, make_batches
+from ptrun.config import Component, RunConfig
+from ptrun.errors import ConfigError, DataError
+from ptrun.loggers import Logger
+from ptrun.loop import Experiment, Outputs
+from ptrun.predictions import Predictions
+from ptrun.predictions import predictions as predict
+from ptrun.runtime import Runtime, clipper, make_runtime, seed_everything
+from ptrun.samples import Data, FileSplit, Split
+from ptrun.spec import DataSpec, Layout, Task
+
+assert catalog.MODULES  # importing it filled the registries
+
+Decision = tuple[str, str, str]  # setting, requested, used
+
+
+@dataclass(frozen=True)
+class Pipelines:
+    """How images are prepared for training and for evaluation; None for data that are no images."""
+
+    train: transforms.Pipeline | None
+    eval: transforms.Pipeline | None
+
+    @property
+    def fitted(self) -> dict[str, Any]:
+        """What was learned from the training images."""
+        return dict(self.train.fitted) if self.train is not None else {}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data and the way they reach the model."""
+
+    data: Data
+    pipelines: Pipelines
+    spec: DataSpec  # with the shape that the model receives
+    facts: tuple[str, ...]
+
+    def fitted(self) -> dict[str, Any]:
+        """Everything learned from the training split, for the checkpoint."""
+        return {"dataset": dict(self.data.fitted), "transform": self.pipelines.fitted}
+
+
+@dataclass(frozen=True)
+class Run:
+    """All parts of a training run."""
+
+    config: RunConfig  # with every `auto` decided
+    prepared: Prepared
+    experiment: Experiment
+    test: Batches
+    decisions: tuple[Decision, ...]
+    facts: tuple[str, ...]
+
+
+def build(config: RunConfig, folders: tuple[Path, ...] = ()) -> Run:
+    """Build every part of a training run. Raises ConfigError, DataError or CheckpointError."""
+    runtime = build_runtime(config)
+    config, decisions = decide_transform(config, folders)
+    prepared = prepare(config, fitted=None)
+    config, more = decide(config, prepared.spec)
+    check_pair(config, prepared.spec, folders)
+    model = place(build_model(config, prepared.spec), runtime)
+    ema = _ema(model, config.train.ema_decay)
+    loss = build_loss(config, prepared, runtime)
+    train, skipped = training_batches(config, prepared, runtime, model)
+    val, test = (eval_batches(config, prepared, runtime, split) for split in (prepared.data.val, prepared.data.test))
+    optimizer = optimizers.build_optimizer(config.optimizer.name, config.optimizer.settings, model)
+    higher = config.train.monitor_mode == "max"
+    steps_per_epoch = -(-len(train.plan) // config.train.grad_accumulation)
+    epochs = _epochs(config, steps_per_epoch)
+    schedule = schedulers.build_schedule(
+        config.scheduler.name,
+        config.scheduler.settings,
+        optimizer,
+        steps_per_epoch=steps_per_epoch,
+        total_epochs=epochs if config.train.max_steps is None else config.train.max_steps / steps_per_epoch,
+        better="higher" if higher else "lower",
+    )
+    runtime.compile(model)
+    t = config.train
+    experiment = Experiment(
+        model=model,
+        loss=loss,
+        optimizer=optimizer,
+        schedule=schedule,
+        runtime=runtime,
+        train=train,
+        val=val,
+        epochs=epochs,
+        max_steps=t.max_steps,
+        grad_accumulation=t.grad_accumulation,
+        clip=clipper(model.parameters(), t.clip_norm, t.clip_value),
+        ema=ema,
+        needs_closure=optimizers.needs_closure(optimizer),
+        val_every_epochs=t.val_every_epochs,
+        measure=measurer(config, prepared.spec),
+        monitor=t.monitor,
+        higher_is_better=higher,
+        min_delta=t.min_delta,
+        patience_epochs=t.patience_epochs,
+    )
+    facts = (*prepared.facts, *getattr(model, "facts", ()))
+    return Run(config, prepared, experiment, test, (*runtime.decisions, *decisions, *more, *skipped), facts)
+
+
+def build_runtime(config: RunConfig) -> Runtime:
+    """Device, number format, threads."""
+    return make_runtime(name=config.device.name, deterministic=config.train.deterministic, **config.device.settings)
+
+
+def decide_transform(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
+    """Replace transform=auto by the steps that fit what the dataset gives, as far as its declaration tells."""
+    if config.transform.name != "auto":
+        return config, []
+    chosen = {"image files": "imagenet", "image": "normalize"}.get(
+        configuration.image_kind(config.dataset.name, folders), "none"
+    )
+    return replace(config, transform=configuration.default_component("transform", chosen)), [
+        ("transform", "auto", chosen)
+    ]
+
+
+def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
+    """Read the data and make the image pipelines. `fitted` is what a checkpoint holds from training."""
+    fitted = fitted or {}
+    data: Data = registry.datasets.build(config.dataset.name, config.dataset.settings, fitted=fitted.get("dataset"))
+    _check_targets(data)
+    if data.spec.layout is not Layout.IMAGE:
+        return Prepared(data, Pipelines(None, None), data.spec, data.facts)
+    steps = config.transform.settings
+    train = transforms.build_pipeline(
+        steps["train"], data.spec, fitted=fitted.get("transform"), sample_images=lambda: _images(data.train)
+    )
+    evaluation = transforms.build_pipeline(
+        steps["eval"], data.spec, fitted=train.fitted, sample_images=lambda: _images(data.train)
+    )
+    shape = _final_shape(data, train, evaluation)
+    return Prepared(
+        data, Pipelines(train, evaluation), replace(data.spec, input_shape=shape), (*data.facts, *train.facts)
+    )
+
+
+def decide(config: RunConfig, spec: DataSpec) -> tuple[RunConfig, list[Decision]]:
+    """Replace every `auto` that the task decides by what it stands for."""
+    decisions: list[Decision] = []
+    t = config.train
+    if config.loss.name == "auto":
+        config = replace(config, loss=configuration.default_component("loss", losses.default_loss(spec)))
+        decisions.append(("loss", "auto", config.loss.name))
+    if config.metrics == "auto":
+        config = replace(config, metrics=metrics.default_metrics(spec.task))
+        decisions.append(("metrics", "auto", ", ".join(config.metrics)))
+    if t.monitor == "auto":
+        chosen = "val/accuracy" if spec.task is Task.CLASSIFICATION else "val/loss"
+        t = replace(t, monitor=chosen)
+        decisions.append(("train.monitor", "auto", chosen))
+    if t.monitor_mode == "auto":
+        name = t.monitor.removeprefix("val/")
+        t = replace(t, monitor_mode="min" if name == "loss" or metrics.better(name) == "lower" else "max")
+    return replace(config, train=t), decisions
+
+
+def check_pair(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> None:
+    """Check model, loss and metrics against what the data turned out to be. Raises ConfigError listing all that is wrong."""
+    problems = [configuration.pair_problem(config.model.name, config.dataset.name, (str(spec.layout),), folders)]
+    problems += configuration.task_problems(
+        str(spec.task), config.dataset.name, config.loss.name, config.metrics, config.train.monitor, folders
+    )
+    found = [problem for problem in problems if problem]
+    if found:
+        raise ConfigError(found)
+
+
+def build_model(config: RunConfig, spec: DataSpec, *, with_pretrained: bool = True) -> nn.Module:
+    """Make the model with its initial weights decided by the seed.
+
+    with_pretrained: False when a checkpoint's weights come next, so that no weights file is needed.
+    """
+    settings = dict(config.model.settings)
+    if not with_pretrained and "weights" in settings:
+        settings["weights"] = None
+    seed_everything(config.seed)
+    try:
+        model = registry.models.build(config.model.name, settings, spec)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"model: '{config.model.name}' can't be made for input {list(spec.input_shape)} with these settings: {error}"
+        ) from error
+    assert isinstance(model, nn.Module)
+    return model
+
+
+def place(model: nn.Module, runtime: Runtime) -> nn.Module:
+    """Move a model to the device."""
+    return runtime.place(model)
+
+
+def build_loss(config: RunConfig, prepared: Prepared, runtime: Runtime) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss, on the device."""
+    spec, targets = prepared.spec, prepared.data.train.targets
+    counts = torch.bincount(targets, minlength=spec.num_outputs) if spec.task is Task.CLASSIFICATION else None
+    loss = losses.build_loss(config.loss.name, config.loss.settings, spec, counts)
+    return loss.to(runtime.device) if isinstance(loss, nn.Module) else loss
+
+
+def training_batches(
+    config: RunConfig, prepared: Prepared, runtime: Runtime, model: nn.Module
+) -> tuple[Batches, list[Decision]]:
+    """Shuffled batches; a last batch of one sample is left out, and said, where batch norm could not train on it."""
+    split, t = prepared.data.train, config.train
+    plan = Plan(len(split), t.batch_size, shuffle=True, seed=config.seed, drop_last=t.drop_last)
+    decisions: list[Decision] = []
+    if not t.drop_last and len(split) % t.batch_size == 1 and _has_batch_norm(model):
+        plan = replace(plan, skip_single=True)
+        decisions.append(
+            (
+                "train.drop_last",
+                "false",
+                "the last batch of each epoch is left out: it has one sample, on which batch norm can't train",
+            )
+        )
+    batches = make_batches(split, plan, prepared.pipelines.train, runtime.device, t.num_workers)
+    return batches, decisions
+
+
+def eval_batches(config: RunConfig, prepared: Prepared, runtime: Runtime, split: Split) -> Batches:
+    """Batches of a split in its own order."""
+    t = config.train
+    size = t.eval_batch_size
+    if isinstance(size, str):
+        size = t.batch_size if isinstance(split, FileSplit) else max(256, t.batch_size)
+    plan = Plan(len(split), size, shuffle=False, seed=config.seed)
+    return make_batches(split, plan, prepared.pipelines.eval, runtime.device, t.num_workers)
+
+
+def measurer(config: RunConfig, spec: DataSpec) -> Callable[[Outputs], dict[str, float]]:
+    """The metrics of each validation: the task's first one, and the one that decides which epoch is best."""
+    monitored = config.train.monitor.removeprefix("val/")
+    names = list(dict.fromkeys([metrics.primary_metric(spec.task), *([monitored] if monitored != "loss" else [])]))
+
+    def measure(outputs: Outputs) -> dict[str, float]:
+        values, _ = metrics.compute(names, predictions(config, spec, outputs))
+        return values
+
+    return measure
+
+
+def predictions(config: RunConfig, spec: DataSpec, outputs: Outputs) -> Predictions:
+    """Raw outputs → classes with probabilities, or numbers in their original units."""
+    one_vs_rest = config.loss.name == "binary_cross_entropy" and spec.num_outputs > 2
+    return predict(spec, outputs.outputs, outputs.targets, one_vs_rest)
+
+
+def build_loggers(config: RunConfig, run_dir: Path) -> list[Logger]:
+    """The files of the run, always, and the logger that was chosen."""
+    names: Sequence[Component] = (Component("files"), config.logger)
+    chosen = {each.name: each for each in names}
+    return [registry.loggers.build(each.name, each.settings, run_dir=run_dir) for each in chosen.values()]
+
+
+def _ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.AveragedModel | None:
+    if decay is None:
+        return None
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+
+
+def _epochs(config: RunConfig, steps_per_epoch: int) -> int:
+    if config.train.max_steps is None:
+        return config.train.epochs
+    return -(-config.train.max_steps // steps_per_epoch)
+
+
+def _has_batch_norm(model: nn.Module) -> bool:
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return any(isinstance(module, _BatchNorm) for module in model.modules())
+
+
+def _images(split: Split) -> Iterator[Tensor]:
+    return (split.read(index) for index in range(len(split)))
+
+
+def _final_shape(data: Data, train: transforms.Pipeline, evaluation: transforms.Pipeline) -> tuple[int, ...]:
+    """The shape [C, H, W] in which images reach the model, found by sending the first one through. Raises ConfigError when train and eval differ."""
+    sample = data.train.read(0)
+    varied = train.vary(train.fixed(sample), (0, 0, 0)) if train.is_random else train.fixed(sample)
+    shapes = tuple(varied.shape), tuple(evaluation.fixed(sample).shape)
+    if shapes[0] != shapes[1]:
+        raise ConfigError(
+            f"transform: training images become {list(shapes[0])}, evaluation images {list(shapes[1])} [channels, height, width]. Make the steps of both end in one size."
+        )
+    return shapes[0]
+
+
+def _check_targets(data: Data) -> None:
+    """Raise DataError for an empty split, a class out of range, or a target that is no finite number."""
+    for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
+        targets = split.targets
+        if len(split) == 0:
+            raise DataError(f"dataset: the {name} split is empty. Give it more data or another fraction.")
+        if data.spec.task is Task.CLASSIFICATION:
+            wrong = ((targets < 0) | (targets >= data.spec.num_outputs)).nonzero()
+            allowed = f"a whole number from 0 to {data.spec.num_outputs - 1}"
+        else:
+            wrong = (~torch.isfinite(targets)).nonzero()
+            allowed = "a finite number"
+        if len(wrong):
+            index = int(wrong[0, 0])
+            raise DataError(
+                f"dataset: {split.name(index)} of the {name} split has the target {targets[index].tolist()}; expected {allowed}."
+            )

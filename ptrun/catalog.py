@@ -1,0 +1,14 @@
+"""The list of component modules: importing this one fills the registries.
+
+Invariant: every module that registers a component is in MODULES; a test checks that none is missing.
+"""
+
+from ptrun import loggers, losses, metrics, optimizers, schedulers, steps
+from ptrun.data import builtin, downloads, files, sequences, series, table
+from ptrun.models import attention, convnet, lstm, regularized, simplenet, transformer
+
+MODULES = (
+    *(loggers, losses, metrics, optimizers, schedulers, steps),
+    *(builtin, downloads, files, sequences, series, table),
+    *(attention, convnet, lstm, regularized, simplenet, transformer),
+)

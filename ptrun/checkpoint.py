@@ -1,0 +1,203 @@
+"""Save, verify, find and load checkpoints: one file each, plain containers and tensors only.
+
+Invariant: a file under its final name is complete and on disk (written beside it, fsynced, renamed,
+folder fsynced), `best.pt` and `last.pt` always name a complete file, and nothing that was not
+verified is returned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptrun.errors import CheckpointError, ResourceError
+
+FORMAT = 1
+_STEP_FILE = re.compile(r"^step-(\d{8,})\.pt$")
+_TEMPORARY = ".tmp-"
+
+
+def publish(folder: Path, state: Mapping[str, Any], *, step: int, best: bool, keep: int) -> Path:
+    """Write `step-<step>.pt`, point `last.pt` (and `best.pt`) at it, and remove the oldest beyond `keep`.
+
+    Raises ResourceError when the disk is full or the folder can't be written.
+    """
+    path = folder / f"step-{step:08d}.pt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(path, {"format": FORMAT, **state})
+        _point(folder / "last.pt", path)
+        if best:
+            _point(folder / "best.pt", path)
+        _sync_folder(folder)
+    except OSError as error:
+        raise _disk_error(error, path) from error
+    _prune(folder, keep)
+    return path
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Verify a checkpoint file and return its state, tensors on the CPU.
+
+    Every record's CRC32 is compared with the one in the file's own directory, because torch.load does
+    not; loading is `weights_only`, so that a file can't run code. Raises CheckpointError.
+    """
+    verify(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: can't be loaded as data only, so it is refused ({reason}).") from error
+    if not isinstance(state, dict) or "format" not in state or "model" not in state:
+        raise CheckpointError(
+            f"{path}: this is a torch file, but not a checkpoint of ptrun. For weights of a backbone use model.weights=FILE."
+        )
+    if state["format"] > FORMAT:
+        raise CheckpointError(
+            f"{path}: written by a newer ptrun (format {state['format']}, this one reads up to {FORMAT}). Update ptrun."
+        )
+    _refuse_overlapping(state, path)
+    return state
+
+
+def verify(path: Path) -> None:
+    """Raise CheckpointError when the file is absent, cut off, damaged, or compressed."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file.{_beside(path)}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
+                raise CheckpointError(
+                    f"{path}: holds compressed records, which torch.save never writes; it is refused."
+                )
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise CheckpointError(
+            f"{path}: is cut off, damaged, or no checkpoint ({error}). Older ones may stand in the same folder."
+        ) from error
+    if damaged is not None:
+        raise CheckpointError(
+            f"{path}: the record '{damaged}' is damaged (its checksum does not match). Older ones may stand in the same folder."
+        )
+
+
+def find(given: str) -> Path:
+    """Return the file that a user means: a checkpoint file, or a run folder (its best, else its last one)."""
+    path = Path(given).expanduser()
+    if path.is_dir():
+        for candidate in (
+            path / "checkpoints" / "best.pt",
+            path / "checkpoints" / "last.pt",
+            path / "best.pt",
+            path / "last.pt",
+        ):
+            if candidate.is_file():
+                return candidate
+        raise CheckpointError(
+            f"{path}: this folder holds no checkpoint (looked for checkpoints/best.pt and checkpoints/last.pt)."
+        )
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file.{_beside(path)}")
+    return path
+
+
+def steps(folder: Path) -> list[Path]:
+    """The step files of a folder, oldest first."""
+    return sorted(
+        (path for path in folder.glob("step-*.pt") if _STEP_FILE.match(path.name)), key=lambda path: path.name
+    )
+
+
+def clean(folder: Path) -> None:
+    """Remove what an interrupted save left behind."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, state: Mapping[str, Any]) -> None:
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(dict(state), file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except RuntimeError as error:  # torch reports a full disk as a RuntimeError about file positions
+        raise OSError(errno.ENOSPC, str(error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _point(pointer: Path, target: Path) -> None:
+    """Make `pointer` another name of `target`, atomically; a copy where the file system has no hard links."""
+    temporary = pointer.with_name(f"{_TEMPORARY}{os.getpid()}-{pointer.name}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(target, temporary)
+    except OSError:
+        shutil.copyfile(target, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+    temporary.replace(pointer)
+
+
+def _prune(folder: Path, keep: int) -> None:
+    for path in steps(folder)[:-keep]:
+        path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # some systems can't open a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _disk_error(error: OSError, path: Path) -> ResourceError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(path.parent).free / 2**20
+            return ResourceError(
+                f"{path}: the disk is full while saving a checkpoint ({free:.0f} MiB are free). Earlier checkpoints are intact. Free some space or choose another output_dir."
+            )
+    return ResourceError(
+        f"{path}: the checkpoint can't be written ({error.strerror or error}). Earlier checkpoints are intact. Check the folder's permissions or choose another output_dir."
+    )
+
+
+def _beside(path: Path) -> str:
+    """Name a checkpoint in the same folder, for the message about a missing one."""
+    found = sorted(p.name for p in path.parent.glob("*.pt")) if path.parent.is_dir() else []
+    return f" In that folder: {', '.join(found[-5:])}." if found else ""
+
+
+def _refuse_overlapping(state: Any, path: Path) -> None:
+    """Refuse tensors that claim more numbers than are stored, which a few bytes can do with a stride of 0."""
+    for tensor in _tensors(state):
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(
+                f"{path}: holds a tensor of shape {list(tensor.shape)} with less data than that; it is refused."
+            )
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _tensors(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _tensors(each)

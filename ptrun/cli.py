@@ -1,0 +1,290 @@
+"""argv → command. Light imports only: help, lists and errors must not wait for torch.
+
+Invariant: a PtrunError ends the process with its exit code and its sentences, never with a traceback
+unless `--debug` asks for one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from ptrun import __version__, console
+from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, nearest
+
+HELP = """\
+ptrun {version}: train any PyTorch model on any data from YAML.
+
+  ptrun train                                          a small net on handwritten digits, in seconds
+  ptrun train model=convnet train.epochs=5             choose a component, change a setting
+  ptrun train experiment=digits_convnet                a recommended recipe (ptrun list experiments)
+  ptrun train dataset=image_folder dataset.root=DIR model=transfer      your own images
+  ptrun train dataset=table dataset.path=FILE.csv dataset.target=COLUMN your own table
+  ptrun train -m model=convnet,simplenet optimizer.lr=0.1,0.01          a sweep: four runs, one table
+  ptrun eval checkpoint=outputs/latest                 metrics, predictions and plots of a run
+  ptrun list                                           everything there is to choose from
+  ptrun list models convnet                            its keywords, defaults and meanings
+  ptrun show model=convnet                             the composed, checked configuration, without running it
+  ptrun doctor                                         what this machine has, and whether it works
+
+Every command takes --help. Tab completion: eval "$(ptrun -sc install=bash)" (or zsh, fish).
+Exit codes: 0 done, 2 configuration, 3 data, 4 checkpoint, 5 diverged, 6 memory or disk, 75 interrupted.
+"""
+
+TRAIN_HELP = """\
+ptrun train [KEY=VALUE ...] [flags]
+
+  model=convnet                 choose a component: {groups}
+  model.dropout=0.2             change one of its settings (ptrun list models convnet)
+  train.epochs=5 seed=1         change the training (below)
+  experiment=NAME               a recipe: {experiments}
+
+Flags
+  -m, --multirun                one run per combination of comma-separated values
+  -q, --quiet                   print nothing but warnings and errors
+  --debug                       show the traceback of an error
+  --config-dir DIR              your own YAML files, which win over the shipped ones (./conf is found by itself)
+  --config-name NAME            another root file than train.yaml
+  --cfg job|hydra|all           print the composed configuration (with --package PKG, --resolve)
+  --info KIND                   Hydra's own report: all, config, defaults, defaults-tree, plugins, searchpath
+  -sc, --shell-completion       install=bash|zsh|fish
+
+Settings
+"""
+
+EVAL_HELP = """\
+ptrun eval checkpoint=PATH [split=test] [KEY=VALUE ...] [flags]
+
+  checkpoint=PATH               a checkpoint file, or a run folder (its best checkpoint)
+  split=train|val|test          which part of the data
+  output_dir=DIR                where the folder of this evaluation is made
+  dataset.path=new.csv          any setting of dataset, transform, device, metrics or train: changes the stored configuration
+  dataset=image_folder dataset.root=DIR        other data of the same kind
+
+Flags: -q, --quiet; --debug; --config-dir DIR
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return the exit code."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in argv
+    argv = [word for word in argv if word != "--debug"]
+    try:
+        return _dispatch(argv)
+    except PtrunError as error:
+        if debug:
+            raise
+        console.error(error.problems if isinstance(error, ConfigError) else str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.error("Stopped by the keyboard.")
+        return Interrupted.exit_code
+    except BrokenPipeError:  # `ptrun list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (MemoryError, RuntimeError) as error:
+        if debug or not _is_out_of_memory(error):
+            raise
+        console.error(
+            "Out of memory. Try a smaller train.batch_size (with train.grad_accumulation the optimizer still sees the large batch), or a smaller model."
+        )
+        return ResourceError.exit_code
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(HELP.format(version=__version__), end="")
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"ptrun {__version__}")
+        return 0
+    if argv[0] in ("-sc", "--shell-completion"):
+        return _complete(argv[1:])
+    command = COMMANDS.get(argv[0])
+    if command is None:
+        raise ConfigError(
+            f"There is no command '{argv[0]}'.{nearest(argv[0], COMMANDS)} Commands: {', '.join(COMMANDS)}. `ptrun --help` shows examples."
+        )
+    return command(argv[1:])
+
+
+def _train(argv: list[str]) -> int:
+    options = _parse(argv)
+    if options.help:
+        return _train_help()
+    if options.shell_completion:
+        return _complete([options.shell_completion])
+    from ptrun import composition, request
+    from ptrun.composition import Composer
+
+    composer = Composer(options.config_name, request.conf_folders(options.config_dir))
+    if options.cfg:
+        composer.show(options.cfg, options.overrides, options.package, options.resolve)
+        return 0
+    if options.info:
+        composer.info(options.info, options.overrides)
+        return 0
+    command = ["ptrun", "train", *argv]
+    for file in composition.shadowed(composer.folders):
+        if not options.quiet:
+            print(f"note: {file} replaces the shipped file of that name.")
+    if options.multirun:
+        from ptrun.commands import sweep
+
+        return sweep.run(composer, options.overrides, command, options.quiet)
+    asked = request.read(composer, options.overrides)
+
+    from ptrun.commands import train
+
+    train.run(
+        train.Request(asked.config, asked.asked, options.overrides, command, composer.folders, quiet=options.quiet)
+    )
+    return 0
+
+
+def _show(argv: list[str]) -> int:
+    options = _parse(argv)
+    if options.help:
+        return _train_help()
+    from ptrun import request
+    from ptrun.commands import show
+    from ptrun.composition import Composer
+
+    composer = Composer(options.config_name, request.conf_folders(options.config_dir))
+    return show.run(request.read(composer, options.overrides).config)
+
+
+def _eval(argv: list[str]) -> int:
+    options = _parse(argv)
+    if options.help or not options.overrides:
+        print(EVAL_HELP, end="")
+        return 0
+    from ptrun import composition, request, schema
+    from ptrun.config import check_section
+
+    folders = request.conf_folders(options.config_dir)
+    values = composition.parse_values(options.overrides)
+    own = schema.read(schema.shipped_conf() / "eval.yaml").keys
+    settings = check_section({key: value for key, value in values.items() if key in own}, own)
+    changes = {key: value for key, value in values.items() if key not in own}
+
+    from ptrun import catalog, plugins
+    from ptrun.commands import evaluate
+
+    assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
+    plugins.load(settings["plugins"])
+    evaluate.run(
+        evaluate.Request(
+            **settings, changes=changes, command=["ptrun", "eval", *argv], folders=folders, quiet=options.quiet
+        )
+    )
+    return 0
+
+
+def _list(argv: list[str]) -> int:
+    from ptrun import schema
+    from ptrun.commands import catalogue
+
+    options = _parse(argv)
+    if options.help:
+        print(f"ptrun list [{' | '.join(catalogue.KINDS)}] [NAME]")
+        return 0
+    own = schema.user_conf()
+    return catalogue.run(options.overrides, (own,) if own else ())
+
+
+def _doctor(argv: list[str]) -> int:
+    from ptrun.commands import doctor
+
+    return doctor.run(argv)
+
+
+def _complete(argv: list[str]) -> int:
+    """Hydra's completion, behind the sub-command: `ptrun train mod<Tab>` is completed as `ptrun mod<Tab>`."""
+    request = argv[0] if argv else "install=bash"
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split()
+    if request.startswith("query=") and (len(words) < 2 or (len(words) == 2 and not line.endswith(" "))):
+        started = words[1] if len(words) == 2 else ""
+        print(("\n" if request == "query=fish" else " ").join(name for name in COMMANDS if name.startswith(started)))
+        return 0
+    if len(words) >= 2:
+        os.environ["COMP_LINE"] = line.replace(f" {words[1]}", "", 1) if line.endswith(" ") or len(words) > 2 else line
+    from ptrun.composition import Composer
+    from ptrun.request import conf_folders
+
+    root = "eval" if len(words) > 1 and words[1] == "eval" else "train"
+    Composer(root, conf_folders(None)).completion(request)
+    return 0
+
+
+def _train_help() -> int:
+    from ptrun import schema
+    from ptrun.config import GROUPS
+
+    print(
+        TRAIN_HELP.format(groups=", ".join(GROUPS), experiments=", ".join(schema.names("experiment")) or "none"), end=""
+    )
+    keys = schema.read(schema.shipped_conf() / "train.yaml").keys.values()
+    console.table(
+        ["  key", "default", "type", "meaning"],
+        [
+            (f"  {k.name}", "null" if k.default is None else str(k.default).lower(), k.type.text, k.meaning)
+            for k in keys
+        ],
+    )
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose mistakes are ConfigErrors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing and leaving."""
+        raise ConfigError(f"{message[0].upper()}{message[1:]}. `ptrun train --help` lists the flags.")
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("-q", "--quiet", action="store_true")
+    parser.add_argument("-cd", "--config-dir")
+    parser.add_argument("-cn", "--config-name", default="train")
+    parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"))
+    parser.add_argument("-p", "--package")
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument(
+        "-i",
+        "--info",
+        nargs="?",
+        const="all",
+        choices=("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+    )
+    parser.add_argument("-sc", "--shell-completion")
+    return parser.parse_intermixed_args(list(argv))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "not enough memory" in str(error)
+    )
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "train": _train,
+    "eval": _eval,
+    "list": _list,
+    "show": _show,
+    "doctor": _doctor,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,292 @@
+"""`ptrun train`: run folder → build → loop → best weights on the test split → summary, plots, result.
+
+Invariant: re-entrant (a sweep calls it many times in one process), and the run folder says how it
+ended, whatever happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptrun import checkpoint, evaluation, rundir, state
+from ptrun.build import Run, build, build_loggers, predictions
+from ptrun.config import RunConfig
+from ptrun.console import Console
+from ptrun.errors import Interrupted
+from ptrun.loop import EpochReport, Progress, Watch, evaluate, fit
+from ptrun.plots import evaluation as evaluation_plots
+from ptrun.plots import training as training_plots
+from ptrun.rundir import RunDir
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_REDRAW_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a finished run went: its folder, its summary (what summary.json holds), and the best monitored value."""
+
+    run_dir: Path
+    summary: Mapping[str, Any]
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A checked configuration, as it was asked for, and where to put the run."""
+
+    config: RunConfig
+    asked: Mapping[str, Any]
+    overrides: Sequence[str]
+    command: Sequence[str]
+    folders: tuple[Path, ...] = ()
+    run_dir: Path | None = None
+    quiet: bool = False
+
+
+def run(request: Request) -> TrainResult:
+    """Train, evaluate, and write everything. Raises PtrunError for what ends the run early."""
+    config = request.config
+    words = (config.label or "", config.model.name, config.dataset.name)
+    run_dir = rundir.create_at(request.run_dir) if request.run_dir else rundir.create(config.output_dir, words)
+    with rundir.lock(run_dir), run_dir.log.open("a", encoding="utf-8") as log:
+        console = Console(request.quiet, log)
+        run_dir.write_status("running")
+        try:
+            result = _train(request, run_dir, console)
+        except BaseException as error:
+            console.clear()
+            ended = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
+            run_dir.write_status(
+                ended, reason=str(error) or type(error).__name__, exit_code=getattr(error, "exit_code", 1)
+            )
+            raise
+        run_dir.write_status("done", exit_code=0)
+        return result
+
+
+def _train(request: Request, run_dir: RunDir, console: Console) -> TrainResult:
+    receipt = rundir.receipt(request.command, request.overrides)
+    diff = rundir.working_diff()
+    if diff:
+        (run_dir.path / "code.diff").write_text(diff, encoding="utf-8")
+    run_dir.write_config(request.asked, request.config.to_dict())
+    run_dir.write_json("receipt.json", receipt)
+    parts = build(request.config, request.folders)
+    run_dir.write_config(request.asked, parts.config.to_dict())
+    data = {name: split.fingerprint() for name, split in _splits(parts).items()}
+    run_dir.write_json("receipt.json", {**receipt, "data": data, "decisions": _decisions(parts)})
+    run_dir.write_json("splits.json", parts.prepared.data.record)
+    _show_header(parts, run_dir, console)
+    progress = Progress()
+    begun = time.perf_counter()
+    _fit(parts, progress, run_dir, console, data)
+    seconds = time.perf_counter() - begun
+    document = _evaluate_best(parts, progress, run_dir)
+    summary = _summary(parts, progress, document, seconds)
+    run_dir.write_json("summary.json", summary)
+    training_plots.draw_training(run_dir.path)
+    evaluation_plots.draw_evaluation(run_dir.path / "test", run_dir.plots)
+    _show_result(parts, progress, run_dir, console, document, seconds)
+    return TrainResult(run_dir.path, summary, progress.best_value)
+
+
+def _fit(parts: Run, progress: Progress, run_dir: RunDir, console: Console, data: Mapping[str, str]) -> None:
+    """Run the loop with loggers, checkpoints and the live display around it."""
+    x, config = parts.experiment, parts.config
+    loggers = build_loggers(config, run_dir.path)
+    saver = _Saver(parts, run_dir, data)
+
+    def on_epoch_end(report: EpochReport) -> None:
+        for logger in loggers:
+            logger.log(report.record)
+        console.epoch(report.record)
+        saver.after_epoch(progress, report.is_best)
+
+    for logger in loggers:
+        logger.start(run_dir.path, config.to_dict())
+    metric = [] if x.monitor == "val/loss" else [x.monitor]
+    primary = [f"val/{name}" for name in ("accuracy", "rmse") if f"val/{name}" not in metric and _is_shown(parts, name)]
+    console.epoch_table_start(x.epochs, ["train/loss", "val/loss", *metric, *primary])
+    try:
+        with _stop_signals() as stopped:
+            fit(x, progress, Watch(_throttled(console), lambda: bool(stopped)), on_epoch_end)
+            if stopped and (progress.batch or progress.epoch < x.epochs):
+                path = saver.save(progress, best=False)
+                where = f" Its state is in {path}; look at it with: ptrun eval checkpoint={path}" if path else ""
+                raise Interrupted(f"Stopped by {stopped[0]} at step {progress.step}.{where}")
+    finally:
+        console.clear()
+        for logger in loggers:
+            logger.close()
+
+
+def _is_shown(parts: Run, name: str) -> bool:
+    return (name == "accuracy") == (parts.prepared.spec.task == "classification")
+
+
+class _Saver:
+    """Writes checkpoints when the configuration says so."""
+
+    def __init__(self, parts: Run, run_dir: RunDir, data: Mapping[str, str]) -> None:
+        self.parts, self.folder, self.data = parts, run_dir.checkpoints, dict(data)
+        self.settings = parts.config.checkpoint.settings
+
+    def after_epoch(self, progress: Progress, is_best: bool) -> None:
+        due = progress.epoch % int(self.settings.get("every_epochs", 1)) == 0
+        last = progress.epoch == self.parts.experiment.epochs or bool(progress.stopped)
+        if due or last or is_best:
+            self.save(progress, best=is_best)
+
+    def save(self, progress: Progress, *, best: bool) -> Path | None:
+        """Publish a checkpoint; None when the configuration wants none."""
+        if self.parts.config.checkpoint.name == "none":
+            return None
+        state_now = {
+            **state.capture(self.parts.experiment, progress),
+            "config": self.parts.config.to_dict(),
+            "spec": self.parts.prepared.spec.to_dict(),
+            "fitted": self.parts.prepared.fitted(),
+            "data": self.data,
+        }
+        return checkpoint.publish(
+            self.folder, state_now, step=progress.step, best=best, keep=int(self.settings["keep"])
+        )
+
+
+def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str, Any]:
+    """Put the best weights into the model and evaluate them on the test split."""
+    x, config = parts.experiment, parts.config
+    model, best = x.evaluated_model, run_dir.checkpoints / "best.pt"
+    if best.is_file():
+        model.load_state_dict(state.evaluated_weights(checkpoint.load(best)))
+    outputs = evaluate(model, x.loss, parts.test, x.runtime)
+    predicted = predictions(config, parts.prepared.spec, outputs)
+    return evaluation.write(
+        run_dir.path / "test", "test", config.metrics, predicted, outputs.loss, parts.prepared.data, parts.test
+    )
+
+
+def _summary(parts: Run, progress: Progress, document: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    x = parts.experiment
+    return {
+        "model": parts.config.model.name,
+        "dataset": parts.config.dataset.name,
+        "seed": parts.config.seed,
+        "epochs": progress.epoch,
+        "steps": progress.step,
+        "stopped": progress.stopped,
+        "best_epoch": progress.best_epoch,
+        "monitor": x.monitor,
+        "best_value": progress.best_value,
+        "higher_is_better": x.higher_is_better,
+        "test": {"loss": document["loss"], **document["metrics"]},
+        "parameters": sum(p.numel() for p in x.model.parameters()),
+        "training_seconds": seconds,
+        "peak_memory_bytes": x.runtime.peak_memory_bytes(),
+    }
+
+
+def _show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
+    x, config, spec = parts.experiment, parts.config, parts.prepared.spec
+    parameters = list(x.model.parameters())
+    total, trained = (sum(p.numel() for p in ps) for ps in (parameters, [p for p in parameters if p.requires_grad]))
+    frozen = "" if trained == total else f", {trained:,} of them trained"
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in _splits(parts).items())
+    what = (
+        f"{spec.num_outputs} classes"
+        if spec.class_names
+        else f"{spec.num_outputs} number{'s' if spec.num_outputs > 1 else ''}"
+    )
+    shape = "×".join(str(length) for length in spec.input_shape)
+    lr = config.optimizer.settings.get("lr")
+    console.header(
+        [
+            ("model", f"{config.model.name}, {total:,} parameters{frozen}"),
+            ("data", f"{config.dataset.name}: {spec.layout} {shape} → {what}; {sizes}; {x.train.describe()}"),
+            (
+                "training",
+                f"{config.loss.name}, {config.optimizer.name}{f' lr {lr:g}' if lr else ''}, scheduler {config.scheduler.name}, batches of {config.train.batch_size}, seed {config.seed}",
+            ),
+            ("device", f"{x.runtime.name()}, {x.runtime.precision}"),
+            ("folder", str(run_dir.path)),
+        ],
+        f"ptrun train {config.model.name} on {config.dataset.name}",
+    )
+    for fact in parts.facts:
+        console.note(fact)
+    for setting, requested, used in parts.decisions:
+        if requested != "auto":
+            console.warn(f"{setting}={requested}: {used}.")
+
+
+def _show_result(
+    parts: Run, progress: Progress, run_dir: RunDir, console: Console, document: Mapping[str, Any], seconds: float
+) -> None:
+    x, best = parts.experiment, run_dir.checkpoints / "best.pt"
+    evaluated = (
+        f"epoch {progress.best_epoch} of {progress.epoch} ({x.monitor} {progress.best_value:.4g})"
+        if progress.best_value is not None
+        else "none"
+    )
+    rows = [("best", evaluated), ("time", f"{seconds:.1f} s of training, {progress.step:,} steps")]
+    if progress.stopped:
+        rows.append(("stopped", progress.stopped))
+    rows += [("plots", str(run_dir.plots)), ("test", str(run_dir.path / "test" / "predictions.csv"))]
+    if not best.is_file():
+        console.result(
+            [*rows, ("weights", "the last ones were evaluated: none were saved (checkpoint=none)")], [], document
+        )
+        return
+    console.result([*rows, ("weights", str(best))], [("evaluate", f"ptrun eval checkpoint={best}")], document)
+
+
+def _splits(parts: Run) -> dict[str, Any]:
+    data = parts.prepared.data
+    return {"train": data.train, "val": data.val, "test": data.test}
+
+
+def _decisions(parts: Run) -> list[dict[str, str]]:
+    return [{"setting": setting, "requested": requested, "used": used} for setting, requested, used in parts.decisions]
+
+
+def _throttled(console: Console) -> Any:
+    """Redraw the bar at most every tenth of a second."""
+    last = time.perf_counter()
+
+    def on_step(done: int, total: int) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        if now - last >= _REDRAW_SECONDS:
+            last = now
+            console.progress(done, total)
+
+    return on_step
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[str]]:
+    """Collect the names of stop signals; the loop looks at the list between steps. A second signal ends the process at once."""
+    received: list[str] = []
+
+    def handle(number: int, frame: Any) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(signal.Signals(number).name)
+
+    previous = {}
+    for name in _SIGNALS:
+        with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
+            previous[getattr(signal, name)] = signal.signal(getattr(signal, name), handle)
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

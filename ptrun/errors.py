@@ -1,0 +1,76 @@
+"""Every error that a user can cause, and the exit code each one ends with.
+
+PtrunError
+├── ConfigError       2   the configuration or the command line is wrong
+├── DataError         3   the data are missing, unreadable or do not fit
+├── CheckpointError   4   a checkpoint is missing, damaged or does not fit
+├── DivergedError     5   a loss or weight became non-finite
+├── ResourceError     6   out of memory or disk
+└── Interrupted      75   stopped by a signal; the run can be resumed
+
+Invariant: the text of a PtrunError is a whole sentence for a user, who never sees a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PtrunError(Exception):
+    """A mistake or mishap that is told in a sentence and ends the command with `exit_code`."""
+
+    exit_code = 1
+
+
+class ConfigError(PtrunError):
+    """One or more mistakes in the configuration; `problems` lists each as a sentence."""
+
+    exit_code = 2
+
+    def __init__(self, problems: str | Iterable[str]) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(PtrunError):
+    """The data are missing, unreadable, or are not what the configuration says they are."""
+
+    exit_code = 3
+
+
+class CheckpointError(PtrunError):
+    """A checkpoint is missing, damaged, or belongs to something else."""
+
+    exit_code = 4
+
+
+class DivergedError(PtrunError):
+    """Training produced a value that is not a finite number."""
+
+    exit_code = 5
+
+
+class ResourceError(PtrunError):
+    """Memory or disk space ran out."""
+
+    exit_code = 6
+
+
+class Interrupted(PtrunError):
+    """A signal asked the run to stop; its state is saved."""
+
+    exit_code = 75
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest allowed word, or "" when none is close."""
+    matches = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
+    return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def listing(words: Iterable[str], limit: int = 24) -> str:
+    """Join words with commas for a message; a long list is cut and counted."""
+    words = list(words)
+    shown = ", ".join(words[:limit])
+    return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"

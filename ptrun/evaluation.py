@@ -1,0 +1,153 @@
+"""Results of evaluating one split, as files: metrics.json, predictions.csv, samples.npz.
+
+Invariant: the plots and every later comparison are made from these files alone.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ptrun import metrics
+from ptrun.batches import Batches
+from ptrun.predictions import Predictions, confusion, per_class, predictions
+from ptrun.rundir import RunDir
+from ptrun.samples import Data
+from ptrun.spec import DataSpec, Layout, Task
+
+_NUM_SAMPLES = 25
+
+
+def write(
+    folder: Path,
+    split: str,
+    names: Sequence[str],
+    predicted: Predictions,
+    loss: float,
+    data: Data,
+    batches: Batches,
+) -> dict[str, Any]:
+    """Write the three files and return what metrics.json holds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = summarize(split, names, predicted, loss, data)
+    RunDir(folder).write_json("metrics.json", document)
+    sample_names = [batches.split.name(index) for index in range(len(batches.split))]
+    _write_predictions(folder / "predictions.csv", sample_names, predicted)
+    if predicted.spec.layout is Layout.IMAGE:
+        _write_samples(folder / "samples.npz", predicted, batches)
+    return document
+
+
+def summarize(split: str, names: Sequence[str], predicted: Predictions, loss: float, data: Data) -> dict[str, Any]:
+    """All results of a split in plain containers."""
+    spec = predicted.spec
+    values, undefined = metrics.compute(names, predicted)
+    document: dict[str, Any] = {
+        "split": split,
+        "num_samples": len(predicted.targets),
+        "task": str(spec.task),
+        "layout": str(spec.layout),
+        "loss": loss,
+        "metrics": values,
+        "undefined": undefined,
+        "class_names": list(spec.class_names),
+        "target_names": list(spec.target_names),
+        "horizon": spec.horizon,
+        "baselines": _baselines(split, names, predicted, data),
+    }
+    if spec.task is Task.CLASSIFICATION:
+        document["confusion_matrix"] = confusion(predicted).tolist()
+        document["per_class"] = per_class(predicted)
+    return document
+
+
+def _baselines(split: str, names: Sequence[str], predicted: Predictions, data: Data) -> dict[str, dict[str, float]]:
+    """The same metrics for predictions that need no learning: what a model has to beat."""
+    spec, train = predicted.spec, data.train.targets
+    count = len(predicted.targets)
+    if spec.task is Task.CLASSIFICATION:
+        shares = torch.bincount(train, minlength=spec.num_outputs).double() / len(train)
+        outputs = {"most frequent class": shares.log().expand(count, -1)}
+        names = [name for name in names if name in ("accuracy", "balanced_accuracy")]
+    else:
+        outputs = {"training mean": train.double().mean(0).expand(count, -1)}
+        if split == "test":
+            outputs |= {name: values.double() for name, values in data.baselines.items() if len(values) == count}
+    targets = _standardised_targets(predicted)
+    return {name: metrics.compute(names, predictions(spec, values, targets))[0] for name, values in outputs.items()}
+
+
+def _standardised_targets(predicted: Predictions) -> torch.Tensor:
+    spec, targets = predicted.spec, torch.from_numpy(predicted.targets)
+    if spec.task is Task.CLASSIFICATION or not spec.target_mean:
+        return targets
+    return (targets - torch.tensor(spec.target_mean, dtype=targets.dtype)) / torch.tensor(
+        spec.target_std, dtype=targets.dtype
+    )
+
+
+def _write_predictions(path: Path, sample_names: Sequence[str], predicted: Predictions) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        if predicted.spec.task is Task.CLASSIFICATION:
+            rows.writerows(_class_rows(predicted.spec, sample_names, predicted))
+        else:
+            rows.writerows(_number_rows(predicted.spec, sample_names, predicted))
+
+
+def _class_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predictions) -> list[list[Any]]:
+    assert predicted.probabilities is not None
+    labels = spec.class_names
+    rows: list[list[Any]] = [
+        ["sample", "target", "predicted", "correct", "confidence", *(f"prob_{label}" for label in labels)]
+    ]
+    for name, target, value, probabilities in zip(
+        sample_names, predicted.targets, predicted.values, predicted.probabilities, strict=True
+    ):
+        shown = [f"{p:.6g}" for p in probabilities]
+        rows.append([name, labels[target], labels[value], int(target == value), shown[value], *shown])
+    return rows
+
+
+def _number_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predictions) -> list[list[Any]]:
+    rows: list[list[Any]] = [
+        ["sample", *(f"target_{n}" for n in spec.target_names), *(f"predicted_{n}" for n in spec.target_names)]
+    ]
+    for name, target, value in zip(sample_names, predicted.targets, predicted.values, strict=True):
+        rows.append([name, *(f"{t:.8g}" for t in target), *(f"{v:.8g}" for v in value)])
+    return rows
+
+
+def _write_samples(path: Path, predicted: Predictions, batches: Batches) -> None:
+    """Up to 25 images with their predictions, mistakes first: half of the places at most, the rest evenly from all."""
+    assert predicted.probabilities is not None
+    wrong = np.flatnonzero(predicted.targets != predicted.values)[: _NUM_SAMPLES // 2]
+    others = np.linspace(0, len(predicted.targets) - 1, min(_NUM_SAMPLES, len(predicted.targets))).astype(int)
+    chosen = list(dict.fromkeys([*wrong.tolist(), *others.tolist()]))[:_NUM_SAMPLES]
+    images = [batches.split.read(index).cpu() for index in chosen]
+    side = max(max(image.shape[1:]) for image in images)
+    if any(image.shape != images[0].shape for image in images) or side > 224:
+        images = [_thumbnail(image) for image in images]
+    np.savez_compressed(
+        path,
+        images=torch.stack(images).numpy(),
+        targets=predicted.targets[chosen],
+        predicted=predicted.values[chosen],
+        confidence=predicted.probabilities[chosen].max(1),
+    )
+
+
+def _thumbnail(image: torch.Tensor, side: int = 128) -> torch.Tensor:
+    """Shrink to fit a square and pad: photos of different sizes then fit in one array."""
+    scale = side / max(image.shape[1:])
+    size = [max(1, round(length * scale)) for length in image.shape[1:]]
+    small = torch.nn.functional.interpolate(image[None].float(), size=size, mode="bilinear", antialias=True)[0]
+    padded = torch.full((image.shape[0], side, side), 255.0)
+    top, left = (side - size[0]) // 2, (side - size[1]) // 2
+    padded[:, top : top + size[0], left : left + size[1]] = small
+    return padded.round().clamp(0, 255).to(torch.uint8)

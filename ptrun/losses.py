@@ -1,0 +1,221 @@
+"""Losses: how far outputs are from targets, as one number to minimise.
+
+Invariant: a loss is the mean over the batch, and outputs and targets whose shapes do not match
+raise a DataError instead of being broadcast.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ptrun.errors import ConfigError, DataError, listing
+from ptrun.registry import losses
+from ptrun.spec import DataSpec, Task
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+_TASKS = {
+    "cross_entropy": Task.CLASSIFICATION,
+    "binary_cross_entropy": Task.CLASSIFICATION,
+    "mse": Task.REGRESSION,
+    "l1": Task.REGRESSION,
+    "huber": Task.REGRESSION,
+    "smooth_l1": Task.REGRESSION,
+}
+
+
+def default_loss(spec: DataSpec) -> str:
+    """The loss that `loss=auto` stands for."""
+    return "cross_entropy" if spec.task is Task.CLASSIFICATION else "mse"
+
+
+def build_loss(name: str, settings: Mapping[str, Any], spec: DataSpec, class_counts: Tensor | None = None) -> Loss:
+    """Return `loss(outputs, targets) -> scalar`, an nn.Module when it holds tensors.
+
+    class_counts: training samples per class, int64 [num_outputs]; None for regression.
+    A registered function whose first parameter is called `outputs` is the loss itself; any other is
+    called with the spec (and `class_counts` if it has that keyword) and returns the loss.
+    Raises ConfigError for a wrong setting or task, DataError for a class without samples to weigh.
+    """
+    function = losses.get(name)
+    task = _TASKS.get(name, spec.task)
+    if task is not spec.task:
+        fitting = [loss for loss, its_task in _TASKS.items() if its_task is spec.task]
+        raise ConfigError(
+            f"loss: '{name}' is for {task}, but the data ask for {spec.task}. Use loss=auto or one of: {listing(fitting)}."
+        )
+    if next(iter(inspect.signature(function).parameters), "") != "outputs":
+        built: Loss = losses.build(name, settings, spec, class_counts=class_counts)
+        return built
+    losses.check(name, settings)
+    return partial(_checked, partial(function, **settings), spec.task)
+
+
+def _checked(loss: Loss, task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
+    check = _check_classes if task is Task.CLASSIFICATION else _check_numbers
+    check(outputs, targets)
+    return loss(outputs, targets)
+
+
+def _check_numbers(outputs: Tensor, targets: Tensor) -> None:
+    if outputs.shape != targets.shape:
+        raise DataError(
+            f"The outputs have shape {list(outputs.shape)} and the targets {list(targets.shape)}; a loss for numbers needs "
+            "equal shapes, [batch, numbers to predict]. Check what the model returns and what the data set gives."
+        )
+
+
+def _check_classes(outputs: Tensor, targets: Tensor) -> None:
+    if outputs.dim() != 2 or targets.shape != outputs.shape[:1]:
+        raise DataError(
+            f"The outputs have shape {list(outputs.shape)} and the targets {list(targets.shape)}; a loss for classes needs "
+            "outputs [batch, classes] and targets [batch]. Check what the model returns and what the data set gives."
+        )
+
+
+@losses.register
+def mse(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error over all numbers of the batch."""
+    _check_numbers(outputs, targets)
+    return F.mse_loss(outputs, targets)
+
+
+@losses.register
+def l1(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean absolute error over all numbers of the batch."""
+    _check_numbers(outputs, targets)
+    return F.l1_loss(outputs, targets)
+
+
+@losses.register
+def huber(outputs: Tensor, targets: Tensor, *, delta: float = 1.0) -> Tensor:
+    """Squared below an error of `delta`, linear beyond (Huber, 1964); `delta` in standardised units."""
+    _check_numbers(outputs, targets)
+    return F.huber_loss(outputs, targets, delta=delta)
+
+
+@losses.register
+def smooth_l1(outputs: Tensor, targets: Tensor, *, beta: float = 1.0) -> Tensor:
+    """Huber's loss divided by its threshold `beta` (Girshick, Fast R-CNN, 2015, equation 3)."""
+    _check_numbers(outputs, targets)
+    return F.smooth_l1_loss(outputs, targets, beta=beta)
+
+
+class CrossEntropy(nn.Module):
+    """Softmax and negative log-likelihood; with weights, the weighted mean of `F.cross_entropy`."""
+
+    weights: Tensor | None
+
+    def __init__(self, weights: Tensor | None = None, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Logits [batch, classes] and int64 targets [batch] to a scalar. Raises DataError on other shapes."""
+        _check_classes(outputs, targets)
+        weights = None if self.weights is None else self.weights.to(outputs.dtype)
+        return F.cross_entropy(outputs, targets, weight=weights, label_smoothing=self.label_smoothing)
+
+
+@losses.register
+def cross_entropy(
+    spec: DataSpec,
+    *,
+    class_counts: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    class_weights: Literal["balanced"] | Sequence[float] | None = None,
+) -> CrossEntropy:
+    """Softmax cross-entropy; label smoothing as in Szegedy et al. (2016), section 7.
+
+    `balanced` weighs class c by samples / (classes * samples of c), as scikit-learn does.
+    Raises ConfigError for a list of another length than the classes, DataError for an empty class.
+    """
+    if class_weights == "balanced":
+        counts = _counts(spec, class_counts, "class_weights")
+        return CrossEntropy((counts.sum() / (len(counts) * counts)).float(), label_smoothing)
+    if class_weights is None:
+        return CrossEntropy(None, label_smoothing)
+    return CrossEntropy(_per_class(spec, class_weights, "class_weights"), label_smoothing)
+
+
+class BinaryCrossEntropy(nn.Module):
+    """Sigmoid and negative log-likelihood: of z1 - z0 for two classes, else of each class against the rest."""
+
+    pos_weight: Tensor | None
+
+    def __init__(self, pos_weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("pos_weight", pos_weight)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Logits [batch, classes] and int64 targets [batch] to a scalar. Raises DataError on other shapes."""
+        _check_classes(outputs, targets)
+        classes = outputs.shape[1]
+        if classes == 2:
+            logits, truth = outputs[:, 1] - outputs[:, 0], targets.to(outputs.dtype)
+        else:
+            logits, truth = outputs, F.one_hot(targets, classes).to(outputs.dtype)
+        truth = truth * (1 - self.label_smoothing) + self.label_smoothing / classes
+        pos_weight = None if self.pos_weight is None else self.pos_weight.to(outputs.dtype)
+        return F.binary_cross_entropy_with_logits(logits, truth, pos_weight=pos_weight)
+
+
+@losses.register
+def binary_cross_entropy(
+    spec: DataSpec,
+    *,
+    class_counts: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    pos_weight: Literal["balanced"] | float | Sequence[float] | None = None,
+) -> BinaryCrossEntropy:
+    """Two classes: the single-logit loss on z1 - z0. More: one against the rest, the mean over samples and
+    classes, as timm's BinaryCrossEntropy (Wightman et al., ResNet strikes back, 2021).
+
+    `balanced` weighs the positive samples of a class by negatives / positives.
+    Raises ConfigError for a list of another length than the classes, DataError for an empty class.
+    """
+    if pos_weight is None:
+        return BinaryCrossEntropy(None, label_smoothing)
+    if pos_weight == "balanced":
+        counts = _counts(spec, class_counts, "pos_weight")
+        weights = ((counts.sum() - counts) / counts).float()
+        return BinaryCrossEntropy(weights[1] if len(weights) == 2 else weights, label_smoothing)
+    if isinstance(pos_weight, int | float):
+        return BinaryCrossEntropy(torch.tensor(float(pos_weight)), label_smoothing)
+    if spec.num_outputs == 2:
+        raise ConfigError(
+            f"loss.pos_weight: with two classes it is one number, the weight of class '{spec.class_names[1]}'; "
+            f"got {list(pos_weight)}."
+        )
+    return BinaryCrossEntropy(_per_class(spec, pos_weight, "pos_weight"), label_smoothing)
+
+
+def _per_class(spec: DataSpec, weights: Any, setting: str) -> Tensor:
+    if not isinstance(weights, list | tuple) or len(weights) != spec.num_outputs:
+        raise ConfigError(
+            f"loss.{setting}: expected 'balanced' or a list of {spec.num_outputs} numbers, one for each of the classes "
+            f"{listing(spec.class_names)}; got {weights}."
+        )
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def _counts(spec: DataSpec, counts: Tensor | None, setting: str) -> Tensor:
+    """Samples per class as float64; float32 would round large counts."""
+    if counts is None:
+        raise ConfigError(f"loss.{setting}: 'balanced' needs the samples per class, which this data set does not give.")
+    empty = [name for name, count in zip(spec.class_names, counts.tolist(), strict=True) if count == 0]
+    if empty:
+        raise DataError(
+            f"loss.{setting}=balanced: the training split has no sample of {listing(empty)}, so no weight can be computed. "
+            "Add samples, remove the class, or give the weights as a list."
+        )
+    return counts.double().cpu()

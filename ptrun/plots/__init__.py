@@ -1,0 +1,1 @@
+"""Pictures of a run, drawn from the files of its folder alone."""

@@ -1,0 +1,79 @@
+"""What a model said of all samples of a split, in classes or in the units of the data.
+
+Invariant: numbers are float64 in the original units of the targets; classes are int64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from ptrun.errors import DataError
+from ptrun.spec import DataSpec, Task
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Targets and predictions of all samples of a split.
+
+    targets: int64 [N] classes, or float64 [N, num_outputs] in the original units.
+    values: the predicted class [N], or numbers [N, num_outputs] in the original units.
+    probabilities: float64 [N, num_outputs] for classification, else None.
+    """
+
+    spec: DataSpec
+    targets: Array
+    values: Array
+    probabilities: Array | None = None
+
+
+def predictions(spec: DataSpec, outputs: Tensor, targets: Tensor, one_vs_rest: bool = False) -> Predictions:
+    """Turn model outputs [N, num_outputs] and targets, as the loss sees them, into classes or original units.
+
+    one_vs_rest: more than two classes were trained with sigmoids; these are scaled to sum to 1.
+    Raises DataError when the shapes do not fit the spec.
+    """
+    outputs, targets = outputs.detach().cpu().double(), targets.detach().cpu()
+    wanted = (len(outputs),) if spec.task is Task.CLASSIFICATION else (len(outputs), spec.num_outputs)
+    if tuple(outputs.shape) != (len(outputs), spec.num_outputs) or tuple(targets.shape) != wanted:
+        raise DataError(
+            f"Metrics need outputs [samples, {spec.num_outputs}] and targets {['samples', *wanted[1:]]}; "
+            f"got {list(outputs.shape)} and {list(targets.shape)}."
+        )
+    if spec.task is Task.CLASSIFICATION:
+        scores = logsigmoid(outputs) if one_vs_rest and spec.num_outputs > 2 else outputs
+        return Predictions(spec, targets.long().numpy(), outputs.argmax(1).numpy(), scores.softmax(1).numpy())
+    mean, std = np.asarray(spec.target_mean or 0.0), np.asarray(spec.target_std or 1.0)
+    return Predictions(spec, targets.double().numpy() * std + mean, outputs.numpy() * std + mean)
+
+
+def confusion(p: Predictions) -> Array:
+    """Counts [classes, classes] int64: row = true class, column = predicted class."""
+    classes = p.spec.num_outputs
+    return np.bincount(p.targets * classes + p.values, minlength=classes**2).reshape(classes, classes)
+
+
+def per_class(p: Predictions) -> dict[str, dict[str, float | int | None]]:
+    """Precision, recall, F1 and support by class name; None where the denominator is 0."""
+    counts = confusion(p)
+    hits, predicted, support = np.diag(counts), counts.sum(0), counts.sum(1)
+    return {
+        name: {
+            "precision": _ratio(hits[i], predicted[i]),
+            "recall": _ratio(hits[i], support[i]),
+            "f1": _ratio(2 * hits[i], predicted[i] + support[i]),
+            "support": int(support[i]),
+        }
+        for i, name in enumerate(p.spec.class_names)
+    }
+
+
+def _ratio(part: Any, whole: Any) -> float | None:
+    return float(part / whole) if whole else None

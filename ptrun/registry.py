@@ -1,0 +1,96 @@
+"""Name → function, one dictionary per kind of component, with errors that help.
+
+Invariant: a name is registered once; `build` never passes a keyword that the function does not have.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from ptrun.errors import ConfigError, listing, nearest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Registry(Generic[F]):
+    """A dictionary of functions that build one kind of component."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._functions: dict[str, F] = {}
+
+    def register(self, function: F) -> F:
+        """Decorator: add the function under its own name. Raises ConfigError on a taken name."""
+        return self.add(getattr(function, "__name__", str(function)), function)
+
+    def add(self, name: str, function: F) -> F:
+        """Add the function under `name`. Raises ConfigError when another one has that name."""
+        taken = self._functions.get(name)
+        if taken is not None and _source(taken) != _source(function):
+            raise ConfigError(
+                f"{self.kind} '{name}' is registered twice: in {_source(taken)} and in {_source(function)}. Rename one of the two functions."
+            )
+        self._functions[name] = function
+        return function
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._functions
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._functions))
+
+    def get(self, name: str) -> F:
+        """Return the function called `name`. Raises ConfigError with the nearest name."""
+        if name not in self._functions:
+            raise ConfigError(f"There is no {self.kind} '{name}'.{nearest(name, self)} Available: {listing(self)}.")
+        return self._functions[name]
+
+    def keywords(self, name: str) -> dict[str, inspect.Parameter]:
+        """The keyword-only parameters of a function: what YAML may set, and what the program passes."""
+        parameters = inspect.signature(self.get(name)).parameters.values()
+        return {p.name: p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    def build(self, name: str, settings: Mapping[str, Any], *arguments: Any, **runtime: Any) -> Any:
+        """Call the function with `arguments`, the user's settings, and those runtime values it asks for.
+
+        Raises ConfigError as `check` does.
+        """
+        self.check(name, settings, runtime)
+        asked = {key: value for key, value in runtime.items() if key in self.keywords(name)}
+        return self.get(name)(*arguments, **settings, **asked)
+
+    def check(self, name: str, settings: Mapping[str, Any], runtime: Collection[str] = ()) -> None:
+        """Raise ConfigError for a setting the function lacks, needs, or gets from the program (`runtime`)."""
+        keywords = self.keywords(name)
+        own = [key for key in keywords if key not in runtime]
+        problems = [
+            f"{self.kind}.{key}: {self.kind} '{name}' has no such setting.{nearest(key, own)} It has: {listing(own) or 'none'}."
+            for key in settings
+            if key not in keywords
+        ]
+        problems += [
+            f"{self.kind}.{key} is given by the program and can't be set." for key in settings if key in runtime
+        ]
+        problems += [
+            f"{self.kind}.{key}: {self.kind} '{name}' needs a value for this setting."
+            for key in own
+            if keywords[key].default is inspect.Parameter.empty and key not in settings
+        ]
+        if problems:
+            raise ConfigError(problems)
+
+
+def _source(function: Callable[..., Any]) -> str:
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', '?')}"
+
+
+models: Registry[Any] = Registry("model")
+datasets: Registry[Any] = Registry("dataset")
+steps: Registry[Any] = Registry("step")
+losses: Registry[Any] = Registry("loss")
+optimizers: Registry[Any] = Registry("optimizer")
+schedulers: Registry[Any] = Registry("scheduler")
+metrics: Registry[Any] = Registry("metric")
+loggers: Registry[Any] = Registry("logger")

@@ -1,0 +1,208 @@
+"""Device, number format, threads and random state: where and how the arithmetic runs.
+
+Invariant: this is the only module that knows about autocast, gradient scaling and device names;
+whatever it decides by itself is in `Runtime.decisions` as (setting, requested, used).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ptrun.errors import ConfigError
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device and the way to compute on it."""
+
+    device: torch.device
+    precision: str = "fp32"
+    channels_last: bool = False
+    compiles: bool = False
+    scaler: torch.amp.GradScaler | None = None
+    decisions: tuple[tuple[str, str, str], ...] = field(default=())
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context of a forward pass and its loss."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=_DTYPES[self.precision])
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Move a model to the device in the memory format asked for."""
+        model = model.to(self.device)
+        return model.to(memory_format=torch.channels_last) if self.channels_last else model
+
+    def compile(self, model: nn.Module) -> None:
+        """Compile the model in place when that was asked for."""
+        if self.compiles:
+            model.compile()
+
+    def arrange(self, inputs: Tensor) -> Tensor:
+        """Put a batch of images in the memory format of the model."""
+        return (
+            inputs.contiguous(memory_format=torch.channels_last) if self.channels_last and inputs.dim() == 4 else inputs
+        )
+
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate gradients, scaled when the format needs it."""
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+
+    def step(
+        self,
+        optimizer: torch.optim.Optimizer,
+        clip: Callable[[], None] | None,
+        closure: Callable[[], Tensor] | None = None,
+    ) -> None:
+        """Clip the gradients, take one optimizer step, and clear the gradients."""
+        if self.scaler is not None and clip is not None:
+            self.scaler.unscale_(optimizer)
+        if clip is not None:
+            clip()
+        if self.scaler is not None:
+            self.scaler.step(optimizer)
+            self.scaler.update()
+        elif closure is not None:
+            optimizer.step(closure)  # type: ignore[arg-type]
+        else:
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def synchronize(self) -> None:
+        """Wait for the device, so that a clock read next is true."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+    def name(self) -> str:
+        """The device as a person knows it."""
+        if self.device.type == "cuda":
+            return f"{self.device} ({torch.cuda.get_device_name(self.device)})"
+        if self.device.type == "cpu":
+            threads = torch.get_num_threads()
+            return f"cpu ({threads} thread{'s' if threads != 1 else ''})"
+        return str(self.device)
+
+    def peak_memory_bytes(self) -> int:
+        """Largest memory taken so far: of the process on a CPU, of torch's allocator on a GPU."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.device))
+        return _peak_process_bytes()
+
+
+def make_runtime(
+    *, name: str, index: int, precision: str, compile: str, channels_last: bool, threads: int | str, deterministic: bool
+) -> Runtime:
+    """Choose the device and set threads and determinism. Raises ConfigError for a device that is not there."""
+    device, decisions = _choose_device(name, index)
+    if isinstance(threads, int):
+        torch.set_num_threads(threads)
+    else:
+        decisions.append(("device.threads", "auto", str(torch.get_num_threads())))
+    if deterministic:
+        # cuBLAS reads this once, when CUDA starts (docs.pytorch.org/docs/stable/notes/randomness.html).
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(deterministic)
+    scaler = torch.amp.GradScaler(device.type) if precision == "fp16" else None
+    return Runtime(device, precision, channels_last, compile == "model", scaler, tuple(decisions))
+
+
+def _choose_device(name: str, index: int) -> tuple[torch.device, list[tuple[str, str, str]]]:
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        chosen = "cuda" if cuda else "mps" if mps else "cpu"
+        device = torch.device(chosen, index) if chosen == "cuda" else torch.device(chosen)
+        return device, [("device", "auto", chosen)]
+    if name == "cuda" and not cuda:
+        raise ConfigError(
+            "device: 'cuda' was asked for, but torch finds no CUDA device here (`ptrun doctor` says what there is). Use device=auto or device=cpu."
+        )
+    if name == "cuda" and index >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ConfigError(
+            f"device.index: there is no CUDA device {index}; this machine has {count}, numbered from 0 to {count - 1}."
+        )
+    if name == "mps" and not mps:
+        raise ConfigError(
+            "device: 'mps' was asked for, but this is no Apple computer with a GPU that torch can use. Use device=auto or device=cpu."
+        )
+    return (torch.device("cuda", index) if name == "cuda" else torch.device(name)), []
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch on every device."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every random generator, in plain containers and tensors."""
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    state: dict[str, Any] = {
+        "python": [version, list(words), gauss],
+        "numpy": [
+            str(name),
+            torch.from_numpy(np.asarray(keys, dtype=np.int64)),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Inverse of `random_state`; a generator that is not in the state is left alone."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])
+
+
+def clipper(
+    parameters: Iterable[nn.Parameter], clip_norm: float | None, clip_value: float | None
+) -> Callable[[], None] | None:
+    """Return a function that clips the gradients in place, or None when nothing is clipped."""
+    if clip_norm is None and clip_value is None:
+        return None
+    parameters = list(parameters)
+
+    def clip() -> None:
+        if clip_value is not None:
+            nn.utils.clip_grad_value_(parameters, clip_value)
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, clip_norm)
+
+    return clip
+
+
+def _peak_process_bytes() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

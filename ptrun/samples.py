@@ -1,0 +1,202 @@
+"""The forms in which a data set hands over its samples.
+
+Invariant: a split knows nothing of batches, devices, workers or random numbers; sample i is the
+same in every call. Images are uint8 [channels, height, width]; all other inputs are float32 and
+already standardised. Targets are int64 [N] for classes and float32 [N, num_outputs] for numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from ptrun.errors import DataError
+from ptrun.spec import DataSpec
+
+
+class Split(Protocol):
+    """Samples of one part (train, val or test) of a data set."""
+
+    @property
+    def targets(self) -> Tensor:
+        """All targets in order, on the CPU."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Tensor:
+        """Input of one sample. Raises DataError naming the file or row when it can't be read."""
+        ...
+
+    def name(self, index: int) -> str:
+        """How a person finds the sample again: its path, or its row in the source."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hex digest that changes when the samples or their order change."""
+        ...
+
+
+@runtime_checkable
+class ResidentSplit(Split, Protocol):
+    """A split whose inputs are tensors, so that a batch is one indexed gather."""
+
+    def gather(self, indices: Tensor) -> Tensor:
+        """Inputs [len(indices), ...] in the order of `indices`, on the split's device."""
+        ...
+
+    def num_bytes(self) -> int:
+        """Memory that inputs and targets take."""
+        ...
+
+    def to(self, device: torch.device) -> ResidentSplit:
+        """The same split on a device."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorSplit:
+    """Samples held as one tensor [N, ...]; `rows` are their positions in the source."""
+
+    inputs: Tensor
+    targets: Tensor
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def read(self, index: int) -> Tensor:
+        return self.inputs[index]
+
+    def gather(self, indices: Tensor) -> Tensor:
+        return self.inputs.index_select(0, indices)
+
+    def name(self, index: int) -> str:
+        return f"row {int(self.rows[index])}"
+
+    def num_bytes(self) -> int:
+        return self.inputs.nbytes + self.targets.nbytes
+
+    def to(self, device: torch.device) -> TensorSplit:
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+    def fingerprint(self) -> str:
+        return _digest(self.inputs, self.targets)
+
+
+@dataclass(frozen=True)
+class WindowSplit:
+    """Sliding windows over one series [T, F]: views into it, never copies.
+
+    Window i starts at row starts[i], spans `window` rows, and its target is the `target_columns`
+    of the `horizon` rows that follow, flattened step after step to [horizon * len(target_columns)].
+    """
+
+    values: Tensor
+    starts: Tensor
+    window: int
+    horizon: int
+    target_columns: Tensor
+
+    @property
+    def targets(self) -> Tensor:
+        ahead = self.values[:, self.target_columns].unfold(0, self.horizon, 1)  # [T - H + 1, K, H]
+        return ahead[self.starts + self.window].transpose(1, 2).flatten(1).contiguous()
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def read(self, index: int) -> Tensor:
+        start = int(self.starts[index])
+        return self.values[start : start + self.window]
+
+    def gather(self, indices: Tensor) -> Tensor:
+        views = self.values.unfold(0, self.window, 1)  # [T - W + 1, F, W]
+        return views[self.starts.index_select(0, indices)].transpose(1, 2)
+
+    def name(self, index: int) -> str:
+        first = int(self.starts[index]) + self.window
+        return f"row {first}" if self.horizon == 1 else f"rows {first} to {first + self.horizon - 1}"
+
+    def num_bytes(self) -> int:
+        return self.values.nbytes + self.starts.nbytes
+
+    def to(self, device: torch.device) -> WindowSplit:
+        return replace(
+            self,
+            values=self.values.to(device),
+            starts=self.starts.to(device),
+            target_columns=self.target_columns.to(device),
+        )
+
+    def fingerprint(self) -> str:
+        return _digest(self.values, self.starts)
+
+
+@dataclass(frozen=True)
+class FileSplit:
+    """Samples that are read from files when they are needed.
+
+    `rows` are the rows of the list `source` that name the paths, or are empty.
+    """
+
+    paths: Sequence[str]
+    targets: Tensor
+    reader: Callable[[str], Tensor]
+    sizes: Sequence[int] = field(default=())
+    source: str = ""
+    rows: Sequence[int] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, index: int) -> Tensor:
+        try:
+            return self.reader(self.paths[index])
+        except DataError as error:
+            if not self.rows:
+                raise
+            raise DataError(f"{error} It is named in {self.source}, row {self.rows[index]}.") from error
+
+    def name(self, index: int) -> str:
+        return self.paths[index]
+
+    def fingerprint(self) -> str:
+        digest = hashlib.blake2b(digest_size=16)
+        for path, size in zip(self.paths, self.sizes or [0] * len(self.paths), strict=True):
+            digest.update(f"{path}\0{size}\0".encode())
+        return _digest(self.targets, digest=digest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a dataset function returns.
+
+    fitted: what was learned from the training split (means, vocabularies, class names) in plain
+        containers; given back to the same function at evaluation, so that new data are treated alike.
+    facts: sentences about what was found and decided, shown at the start of a run.
+    record: how the data were split (method, seed, sizes, per-class counts), written to the run folder.
+    baselines: name → predictions [len(test), num_outputs] of a naive forecaster, in the units of the targets.
+    """
+
+    spec: DataSpec
+    train: Split
+    val: Split
+    test: Split
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+    facts: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+    baselines: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def _digest(*tensors: Tensor, digest: Any = None) -> str:
+    digest = digest or hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return str(digest.hexdigest())

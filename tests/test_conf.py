@@ -1,0 +1,99 @@
+"""The YAML files: complete, typed, and equal to the functions and dataclasses they stand for."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ptrun import catalog, config, registry, request, runtime, schema
+from ptrun.composition import Composer
+from ptrun.errors import ConfigError
+from ptrun.plugins import REGISTRIES
+
+assert catalog.MODULES
+CONF = schema.shipped_conf()
+ALL = sorted(CONF.rglob("*.yaml"))
+COMPONENTS = [(path.parent.name, path.stem) for path in ALL if path.parent.name in (*config.GROUPS, "step", "metric")]
+NOT_FUNCTIONS = {("loss", "auto"), ("transform", None), ("device", None), ("checkpoint", None)}
+
+
+def test_there_are_as_many_files_as_expected():
+    assert len(ALL) >= 80, "the glob found too few files to mean anything"
+
+
+@pytest.mark.parametrize("path", [p for p in ALL if p.parent.name not in config.PRESETS], ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_line_declares_type_and_meaning(path: Path):
+    found = schema.read(path, path.parent.name)
+    assert found.summary
+    assert path.parent == CONF or found.name == path.stem
+    for key in found.keys.values():
+        assert key.type.text != "any" or "any" in path.read_text(encoding="utf-8"), f"{key.name} has no type"
+        assert key.meaning, f"{key.name} has no meaning"
+        assert key.type.text not in key.type.choices, f"{key.name}: '{key.type.text}' is no type"
+        if not key.required:
+            key.type.convert(key.default)
+
+
+@pytest.mark.parametrize(("group", "name"), COMPONENTS)
+def test_yaml_equals_the_signature(group: str, name: str):
+    if (group, name) in NOT_FUNCTIONS or (group, None) in NOT_FUNCTIONS:
+        return
+    declared = {key.name: key.default for key in schema.require(group, name).keys.values()}
+    keywords = REGISTRIES[group].keywords(name)
+    actual = {key: plain(p.default) for key, p in keywords.items() if key not in config.GIVEN_BY_PROGRAM}
+    assert declared == actual
+
+
+def plain(value: Any) -> Any:
+    if value is inspect.Parameter.empty:
+        return schema.MISSING
+    return [plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize("group", REGISTRIES)
+def test_every_registered_name_has_a_file_and_back(group: str):
+    names = set(schema.names(group)) - {"auto"}
+    missing_here = {"muon"} - set(registry.optimizers) if group == "optimizer" else set()
+    assert names - missing_here == set(REGISTRIES[group])
+
+
+def test_every_component_module_is_in_the_catalog():
+    listed = Path(catalog.__file__).read_text(encoding="utf-8")
+    package = Path(catalog.__file__).parent
+    for path in package.rglob("*.py"):
+        if ".register" in path.read_text(encoding="utf-8") and path.name not in ("registry.py", "plugins.py"):
+            assert path.stem in listed, f"{path.name} registers components but is not in catalog.py"
+
+
+def test_settings_classes_equal_the_root_file():
+    keys = schema.read(CONF / "train.yaml").keys
+    train = {name.removeprefix("train.") for name in keys if name.startswith("train.")}
+    assert train == {field.name for field in dataclasses.fields(config.TrainSettings)}
+    top = {name for name in keys if "." not in name}
+    assert top | {*config.GROUPS, "train"} == {field.name for field in dataclasses.fields(config.RunConfig)}
+
+
+def test_device_files_equal_the_function():
+    keywords = set(inspect.signature(runtime.make_runtime).parameters) - {"name", "deterministic"}
+    for name in schema.names("device"):
+        assert set(schema.require("device", name).keys) == keywords
+
+
+@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in COMPONENTS if g in config.GROUPS])
+def test_every_choice_composes_and_passes_the_check(group: str, name: str):
+    required = [f"{group}.{key.name}=x" for key in schema.require(group, name).keys.values() if key.required]
+    try:
+        request.read(Composer(), [f"{group}={name}", *required])
+    except ConfigError as error:
+        pairs = [p for p in error.problems if "Models that fit" in p or "is for" in p or "changes images" in p]
+        assert pairs == list(error.problems)
+
+
+@pytest.mark.parametrize("path", [p for p in ALL if p.parent.name in config.PRESETS], ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_preset_composes_and_passes_the_check(path: Path):
+    asked = request.read(Composer(), [f"{path.parent.name}={path.stem}"])
+    assert asked.config.train.epochs >= 1
