@@ -10,14 +10,14 @@ import math
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from ptrun.errors import DataError, PtrunError
-from ptrun.samples import ResidentSplit, Split
+from ptrun.samples import ResidentSplit, Split, TensorSplit
 from ptrun.seeds import mix_seed
 
 RESIDENT_SHARE = 0.25  # of the device's memory, at most, that one split may take to be kept there
@@ -223,10 +223,23 @@ def make_batches(
             f"The training split has {plan.num_samples} samples, which give no batch of {plan.batch_size}"
             f"{' because train.drop_last leaves out the last, smaller one' if plan.drop_last else ''}. Use a smaller train.batch_size."
         )
-    if isinstance(split, ResidentSplit) and split.num_bytes() <= RESIDENT_SHARE * device_memory_bytes(device):
-        return ResidentBatches(split, plan, pipeline, device)
+    limit = RESIDENT_SHARE * device_memory_bytes(device)
+    if isinstance(split, ResidentSplit) and max(split.num_bytes(), _prepared_bytes(split, pipeline)) <= limit:
+        return ResidentBatches(_prepared(split, pipeline), plan, pipeline, device)
     workers = (os.cpu_count() or 1) if isinstance(num_workers, str) else num_workers
     return StreamedBatches(split, plan, pipeline, device, workers)
+
+
+def _prepared_bytes(split: Split, pipeline: Pipeline | None) -> int:
+    """Memory of all samples after the fixed steps, which may enlarge them."""
+    return 0 if pipeline is None else pipeline.fixed(split.read(0)).nbytes * len(split)
+
+
+def _prepared(split: ResidentSplit, pipeline: Pipeline | None) -> ResidentSplit:
+    """The split after the fixed steps, which need to be done only once."""
+    if pipeline is None or not isinstance(split, TensorSplit):
+        return split
+    return replace(split, inputs=pipeline.fixed(split.inputs))
 
 
 def device_memory_bytes(device: torch.device) -> float:

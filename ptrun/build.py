@@ -53,10 +53,23 @@ class Prepared:
     pipelines: Pipelines
     spec: DataSpec  # with the shape that the model receives
     facts: tuple[str, ...]
+    stored_counts: list[int] | None = None  # of the training that a checkpoint comes from
 
     def fitted(self) -> dict[str, Any]:
         """Everything learned from the training split, for the checkpoint."""
-        return {"dataset": dict(self.data.fitted), "transform": self.pipelines.fitted}
+        return {
+            "dataset": dict(self.data.fitted),
+            "transform": self.pipelines.fitted,
+            "class_counts": self.class_counts,
+        }
+
+    @property
+    def class_counts(self) -> list[int] | None:
+        """Training samples of each class; None for numbers."""
+        if self.spec.task is not Task.CLASSIFICATION or self.stored_counts is not None:
+            return self.stored_counts
+        counts: list[int] = torch.bincount(self.data.train.targets, minlength=self.spec.num_outputs).tolist()
+        return counts
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = ()) -> Run:
         total_epochs=epochs if config.train.max_steps is None else config.train.max_steps / steps_per_epoch,
         better="higher" if higher else "lower",
     )
+    schedule.step(0)
     runtime.compile(model)
     t = config.train
     experiment = Experiment(
@@ -118,7 +132,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = ()) -> Run:
         min_delta=t.min_delta,
         patience_epochs=t.patience_epochs,
     )
-    facts = (*prepared.facts, *getattr(model, "facts", ()))
+    facts = (*prepared.facts, *getattr(model, "facts", ()), *schedule.facts)
     return Run(config, prepared, experiment, test, (*runtime.decisions, *decisions, *more, *skipped), facts)
 
 
@@ -141,11 +155,11 @@ def decide_transform(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple
 
 def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
     """Read the data and make the image pipelines. `fitted` is what a checkpoint holds from training."""
-    fitted = fitted or {}
+    restoring, fitted = fitted is not None, fitted or {}
     data: Data = registry.datasets.build(config.dataset.name, config.dataset.settings, fitted=fitted.get("dataset"))
-    _check_targets(data)
+    _check_targets(data, may_be_empty=restoring)
     if data.spec.layout is not Layout.IMAGE:
-        return Prepared(data, Pipelines(None, None), data.spec, data.facts)
+        return Prepared(data, Pipelines(None, None), data.spec, data.facts, fitted.get("class_counts"))
     steps = config.transform.settings
     train = transforms.build_pipeline(
         steps["train"], data.spec, fitted=fitted.get("transform"), sample_images=lambda: _images(data.train)
@@ -154,9 +168,8 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
         steps["eval"], data.spec, fitted=train.fitted, sample_images=lambda: _images(data.train)
     )
     shape = _final_shape(data, train, evaluation)
-    return Prepared(
-        data, Pipelines(train, evaluation), replace(data.spec, input_shape=shape), (*data.facts, *train.facts)
-    )
+    spec, facts = replace(data.spec, input_shape=shape), (*data.facts, *train.facts)
+    return Prepared(data, Pipelines(train, evaluation), spec, facts, fitted.get("class_counts"))
 
 
 def decide(config: RunConfig, spec: DataSpec) -> tuple[RunConfig, list[Decision]]:
@@ -167,12 +180,13 @@ def decide(config: RunConfig, spec: DataSpec) -> tuple[RunConfig, list[Decision]
         config = replace(config, loss=configuration.default_component("loss", losses.default_loss(spec)))
         decisions.append(("loss", "auto", config.loss.name))
     if config.metrics == "auto":
-        config = replace(config, metrics=metrics.default_metrics(spec.task))
-        decisions.append(("metrics", "auto", ", ".join(config.metrics)))
+        chosen = metrics.default_metrics(spec.task)
+        config = replace(config, metrics=[{name: {}} for name in chosen])
+        decisions.append(("metrics", "auto", ", ".join(chosen)))
     if t.monitor == "auto":
-        chosen = "val/accuracy" if spec.task is Task.CLASSIFICATION else "val/loss"
-        t = replace(t, monitor=chosen)
-        decisions.append(("train.monitor", "auto", chosen))
+        monitor = "val/accuracy" if spec.task is Task.CLASSIFICATION else "val/loss"
+        t = replace(t, monitor=monitor)
+        decisions.append(("train.monitor", "auto", monitor))
     if t.monitor_mode == "auto":
         name = t.monitor.removeprefix("val/")
         t = replace(t, monitor_mode="min" if name == "loss" or metrics.better(name) == "lower" else "max")
@@ -216,9 +230,8 @@ def place(model: nn.Module, runtime: Runtime) -> nn.Module:
 
 def build_loss(config: RunConfig, prepared: Prepared, runtime: Runtime) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss, on the device."""
-    spec, targets = prepared.spec, prepared.data.train.targets
-    counts = torch.bincount(targets, minlength=spec.num_outputs) if spec.task is Task.CLASSIFICATION else None
-    loss = losses.build_loss(config.loss.name, config.loss.settings, spec, counts)
+    counts = None if prepared.class_counts is None else torch.tensor(prepared.class_counts)
+    loss = losses.build_loss(config.loss.name, config.loss.settings, prepared.spec, counts)
     return loss.to(runtime.device) if isinstance(loss, nn.Module) else loss
 
 
@@ -264,6 +277,11 @@ def measurer(config: RunConfig, spec: DataSpec) -> Callable[[Outputs], dict[str,
     return measure
 
 
+def metric_settings(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """The metrics of the final evaluation, in order, with their settings."""
+    return {name: settings for item in config.metrics if isinstance(item, dict) for name, settings in item.items()}
+
+
 def predictions(config: RunConfig, spec: DataSpec, outputs: Outputs) -> Predictions:
     """Raw outputs → classes with probabilities, or numbers in their original units."""
     one_vs_rest = config.loss.name == "binary_cross_entropy" and spec.num_outputs > 2
@@ -298,12 +316,12 @@ def _has_batch_norm(model: nn.Module) -> bool:
 
 
 def _images(split: Split) -> Iterator[Tensor]:
-    return (split.read(index) for index in range(len(split)))
+    return (split.read(index) for index in transforms.evenly_spaced(len(split)))
 
 
 def _final_shape(data: Data, train: transforms.Pipeline, evaluation: transforms.Pipeline) -> tuple[int, ...]:
     """The shape [C, H, W] in which images reach the model, found by sending the first one through. Raises ConfigError when train and eval differ."""
-    sample = data.train.read(0)
+    sample = next(split for split in (data.train, data.test, data.val) if len(split)).read(0)
     varied = train.vary(train.fixed(sample), (0, 0, 0)) if train.is_random else train.fixed(sample)
     shapes = tuple(varied.shape), tuple(evaluation.fixed(sample).shape)
     if shapes[0] != shapes[1]:
@@ -313,11 +331,11 @@ def _final_shape(data: Data, train: transforms.Pipeline, evaluation: transforms.
     return shapes[0]
 
 
-def _check_targets(data: Data) -> None:
+def _check_targets(data: Data, *, may_be_empty: bool) -> None:
     """Raise DataError for an empty split, a class out of range, or a target that is no finite number."""
     for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
         targets = split.targets
-        if len(split) == 0:
+        if len(split) == 0 and not may_be_empty:
             raise DataError(f"dataset: the {name} split is empty. Give it more data or another fraction.")
         if data.spec.task is Task.CLASSIFICATION:
             wrong = ((targets < 0) | (targets >= data.spec.num_outputs)).nonzero()

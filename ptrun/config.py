@@ -68,7 +68,7 @@ class RunConfig:
     logger: Component
     train: TrainSettings
     seed: int
-    metrics: list[str] | str
+    metrics: list[dict[str, Any]] | str  # each metric as {name: settings}
     plugins: list[str]
     label: str | None
     output_dir: str
@@ -145,7 +145,9 @@ class _Checker:
         train_keys = {name.removeprefix("train."): key for name, key in root.keys.items() if name.startswith("train.")}
         top = self.values({k: v for k, v in composed.items() if k in plain}, plain, "")
         train = self.values(composed.get("train") or {}, train_keys, "train")
-        self.metric_names(top.get("metrics"), train.get("monitor"))
+        if isinstance(top.get("metrics"), list):
+            top["metrics"] = [self.named("metric", each, f"metrics[{i}]") for i, each in enumerate(top["metrics"])]
+        self.monitor(train.get("monitor"))
         self.pairs(parts)
         task = next(
             (fact for fact in self.gives(parts["dataset"].name) if fact in ("classification", "regression")), None
@@ -185,7 +187,7 @@ class _Checker:
         checked = self.values(settings, keys, group, f"{group} '{name}' has")
         return Component(name, checked)
 
-    def declared(self, group: str, name: str) -> Mapping[str, schema.Key] | None:
+    def declared(self, group: str, name: str, path: str | None = None) -> Mapping[str, schema.Key] | None:
         """Keys of a component: from its YAML, or from the signature of a plugin's function."""
         found = schema.find(group, name, self.folders)
         if found is not None:
@@ -199,7 +201,7 @@ class _Checker:
             }
         known = sorted({*schema.names(group, self.folders), *(registry or ())})
         self.problems.append(
-            f"{group}: there is no {group} '{name}'.{nearest(name, known)} Available: {listing(known)}."
+            f"{path or group}: there is no {group} '{name}'.{nearest(name, known)} Available: {listing(known)}."
         )
         return None
 
@@ -239,32 +241,27 @@ class _Checker:
             steps = transform.settings.get(part)
             if isinstance(steps, list):
                 transform.settings[part][:] = [
-                    self.step(each, f"transform.{part}[{i}]") for i, each in enumerate(steps)
+                    self.named("step", each, f"transform.{part}[{i}]") for i, each in enumerate(steps)
                 ]
 
-    def step(self, step: Any, path: str) -> dict[str, Any]:
-        """Check one step, `name` or `name: {settings}`; return it as a one-key map."""
-        if isinstance(step, str):
-            step = {step: {}}
-        if not isinstance(step, Mapping) or len(step) != 1:
-            self.problems.append(f"{path}: expected one step as `NAME: {{settings}}`, got {_shown(step)}.")
+    def named(self, group: str, item: Any, path: str) -> dict[str, Any]:
+        """Check one item of a list, `name` or `name: {settings}`; return it as a one-key map."""
+        if isinstance(item, str):
+            item = {item: {}}
+        if not isinstance(item, Mapping) or len(item) != 1:
+            self.problems.append(f"{path}: expected one {group} as `NAME: {{settings}}`, got {_shown(item)}.")
             return {}
-        name, settings = next(iter(step.items()))
-        keys = self.declared("step", str(name))
+        name, settings = next(iter(item.items()))
+        keys = self.declared(group, str(name), path.partition("[")[0])
         if keys is None:
             return {}
-        return {str(name): self.values(settings or {}, keys, f"{path}.{name}", f"step '{name}' has")}
+        return {str(name): self.values(settings or {}, keys, f"{path}.{name}", f"{group} '{name}' has")}
 
-    def metric_names(self, metrics: Any, monitor: Any) -> None:
-        """Check that metrics, and the monitored one, exist."""
-        known = [*schema.names("metric", self.folders), *self.registries.get("metric", ())]
-        for name in metrics if isinstance(metrics, list) else []:
-            if name not in known:
-                self.problems.append(
-                    f"metrics: there is no metric '{name}'.{nearest(name, known)} Available: {listing(known)}."
-                )
+    def monitor(self, monitor: Any) -> None:
+        """Check that the monitored metric exists."""
         if not isinstance(monitor, str) or monitor == "auto":
             return
+        known = [*schema.names("metric", self.folders), *self.registries.get("metric", ())]
         part, _, name = monitor.partition("/")
         if part != "val" or name not in [*known, "loss"]:
             allowed = ["val/loss", *(f"val/{each}" for each in known)]
@@ -325,7 +322,7 @@ def task_problems(
 ) -> list[str]:
     """Say which of loss, metrics and monitored metric are for another task than the dataset's."""
     chosen = [("loss", "loss", loss)]
-    chosen += [("metrics", "metric", name) for name in (metrics if isinstance(metrics, list) else [])]
+    chosen += [("metrics", "metric", name) for item in (metrics if isinstance(metrics, list) else []) for name in item]
     if isinstance(monitor, str) and monitor not in ("val/loss", "auto"):
         chosen.append(("train.monitor", "metric", monitor.removeprefix("val/")))
     problems = []

@@ -6,7 +6,7 @@ Invariant: the plots and every later comparison are made from these files alone.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ _NUM_SAMPLES = 25
 def write(
     folder: Path,
     split: str,
-    names: Sequence[str],
+    chosen: Mapping[str, Mapping[str, Any]],
     predicted: Predictions,
     loss: float,
     data: Data,
@@ -34,7 +34,7 @@ def write(
 ) -> dict[str, Any]:
     """Write the three files and return what metrics.json holds."""
     folder.mkdir(parents=True, exist_ok=True)
-    document = summarize(split, names, predicted, loss, data)
+    document = summarize(split, chosen, predicted, loss, data)
     RunDir(folder).write_json("metrics.json", document)
     sample_names = [batches.split.name(index) for index in range(len(batches.split))]
     _write_predictions(folder / "predictions.csv", sample_names, predicted)
@@ -43,10 +43,12 @@ def write(
     return document
 
 
-def summarize(split: str, names: Sequence[str], predicted: Predictions, loss: float, data: Data) -> dict[str, Any]:
+def summarize(
+    split: str, chosen: Mapping[str, Mapping[str, Any]], predicted: Predictions, loss: float, data: Data
+) -> dict[str, Any]:
     """All results of a split in plain containers."""
     spec = predicted.spec
-    values, undefined = metrics.compute(names, predicted)
+    values, undefined = metrics.compute(chosen, predicted, chosen)
     document: dict[str, Any] = {
         "split": split,
         "num_samples": len(predicted.targets),
@@ -58,7 +60,7 @@ def summarize(split: str, names: Sequence[str], predicted: Predictions, loss: fl
         "class_names": list(spec.class_names),
         "target_names": list(spec.target_names),
         "horizon": spec.horizon,
-        "baselines": _baselines(split, names, predicted, data),
+        "baselines": _baselines(split, chosen, predicted, data),
     }
     if spec.task is Task.CLASSIFICATION:
         document["confusion_matrix"] = confusion(predicted).tolist()
@@ -66,20 +68,33 @@ def summarize(split: str, names: Sequence[str], predicted: Predictions, loss: fl
     return document
 
 
-def _baselines(split: str, names: Sequence[str], predicted: Predictions, data: Data) -> dict[str, dict[str, float]]:
+def _baselines(
+    split: str, chosen: Mapping[str, Mapping[str, Any]], predicted: Predictions, data: Data
+) -> dict[str, dict[str, float]]:
     """The same metrics for predictions that need no learning: what a model has to beat."""
-    spec, train = predicted.spec, data.train.targets
-    count = len(predicted.targets)
-    if spec.task is Task.CLASSIFICATION:
-        shares = torch.bincount(train, minlength=spec.num_outputs).double() / len(train)
-        outputs = {"most frequent class": shares.log().expand(count, -1)}
-        names = [name for name in names if name in ("accuracy", "balanced_accuracy")]
-    else:
-        outputs = {"training mean": train.double().mean(0).expand(count, -1)}
-        if split == "test":
-            outputs |= {name: values.double() for name, values in data.baselines.items() if len(values) == count}
+    outputs = _naive_outputs(split, len(predicted.targets), data)
+    if predicted.spec.task is Task.CLASSIFICATION:
+        chosen = {name: settings for name, settings in chosen.items() if name in ("accuracy", "balanced_accuracy")}
     targets = _standardised_targets(predicted)
-    return {name: metrics.compute(names, predictions(spec, values, targets))[0] for name, values in outputs.items()}
+    return {
+        name: metrics.compute(chosen, predictions(predicted.spec, values, targets), chosen)[0]
+        for name, values in outputs.items()
+    }
+
+
+def _naive_outputs(split: str, count: int, data: Data) -> dict[str, torch.Tensor]:
+    """Outputs [count, num_outputs] of predictors that only know the training targets, and of the dataset's own."""
+    train = data.train.targets
+    if len(train) == 0:  # all of the data are being evaluated
+        return {}
+    if data.spec.task is Task.CLASSIFICATION:
+        shares = torch.bincount(train, minlength=data.spec.num_outputs).double() / len(train)
+        return {"most frequent class": shares.log().expand(count, -1)}
+    own = data.baselines() if split == "test" else {}
+    return {
+        "training mean": train.double().mean(0).expand(count, -1),
+        **{name: values.double() for name, values in own.items()},
+    }
 
 
 def _standardised_targets(predicted: Predictions) -> torch.Tensor:

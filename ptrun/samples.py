@@ -181,7 +181,8 @@ class Data:
         containers; given back to the same function at evaluation, so that new data are treated alike.
     facts: sentences about what was found and decided, shown at the start of a run.
     record: how the data were split (method, seed, sizes, per-class counts), written to the run folder.
-    baselines: name → predictions [len(test), num_outputs] of a naive forecaster, in the units of the targets.
+    baselines: gives name → predictions [len(test), num_outputs] of a naive forecaster, in the units of the targets;
+        a function, because only the final evaluation wants them.
     """
 
     spec: DataSpec
@@ -191,7 +192,7 @@ class Data:
     fitted: Mapping[str, Any] = field(default_factory=dict)
     facts: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
-    baselines: Mapping[str, Tensor] = field(default_factory=dict)
+    baselines: Callable[[], Mapping[str, Tensor]] = dict
 
 
 def _digest(*tensors: Tensor, digest: Any = None) -> str:

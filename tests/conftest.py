@@ -58,7 +58,12 @@ def process(folder: Path) -> Callable[..., Ended]:
     def call(*arguments: str, **environment: str) -> Ended:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
         done = subprocess.run(
-            [sys.executable, "-m", "ptrun", *arguments], capture_output=True, text=True, env=env, cwd=folder, check=False
+            [sys.executable, "-m", "ptrun", *arguments],
+            capture_output=True,
+            text=True,
+            env=env,
+            cwd=folder,
+            check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 

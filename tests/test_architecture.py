@@ -97,7 +97,9 @@ def test_imports_go_downward_only():
 
 
 def test_a_breach_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "errors.py").write_text("def late():\n    from ptrun.cli import main\n    return main\n", encoding="utf-8")
+    (tmp_path / "errors.py").write_text(
+        "def late():\n    from ptrun.cli import main\n    return main\n", encoding="utf-8"
+    )
     (tmp_path / "cli.py").write_text("from ptrun import errors\n", encoding="utf-8")
     monkeypatch.setattr("test_architecture.PACKAGE", tmp_path)
     assert breaches(tmp_path / "errors.py") == ["errors.py (floor 0) imports cli (floor 8)"]
@@ -108,7 +110,9 @@ def test_folders_have_no_cycles():
     graph: dict[str, set[str]] = {}
     for path in files():
         name = ".".join(("ptrun", *path.relative_to(PACKAGE).with_suffix("").parts))
-        graph[name] = {module for module, typing_only in imports(path) if module.startswith("ptrun.") and not typing_only}
+        graph[name] = {
+            module for module, typing_only in imports(path) if module.startswith("ptrun.") and not typing_only
+        }
     seen: set[str] = set()
 
     def visit(name: str, above: tuple[str, ...]) -> None:
@@ -140,7 +144,9 @@ def test_each_third_party_system_has_its_owner():
 def test_banned_calls(call: str, allowed: set[str]):
     found = []
     for path in files():
-        code = "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#"))
+        code = "\n".join(
+            line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")
+        )
         if call in code and room(path) not in allowed:
             found.append(str(path.relative_to(PACKAGE)))
     assert found == []
@@ -151,7 +157,9 @@ def test_no_default_stands_beside_a_config_value():
 
 
 def test_package_init_files_are_empty():
-    assert [str(p) for p in PACKAGE.rglob("__init__.py") if p.parent != PACKAGE and p.read_text(encoding="utf-8").strip()] == []
+    assert [
+        str(p) for p in PACKAGE.rglob("__init__.py") if p.parent != PACKAGE and p.read_text(encoding="utf-8").strip()
+    ] == []
 
 
 def test_every_module_says_its_purpose_and_invariant():
@@ -165,7 +173,9 @@ def test_every_module_says_its_purpose_and_invariant():
 
 
 def test_sizes():
-    long_files = {str(p.relative_to(PACKAGE)): n for p in files() if (n := len(p.read_text(encoding="utf-8").splitlines())) > 360}
+    long_files = {
+        str(p.relative_to(PACKAGE)): n for p in files() if (n := len(p.read_text(encoding="utf-8").splitlines())) > 360
+    }
     assert long_files == {}
     lengths = []
     for path in files():

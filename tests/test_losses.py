@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ptrun.errors import ConfigError, DataError
 from ptrun.losses import build_loss, default_loss
 from ptrun.registry import losses
+from ptrun.schema import require
 from ptrun.spec import DataSpec, Layout, Task
 
 
@@ -32,6 +33,15 @@ def batch(classes: int = 3, size: int = 16) -> tuple[Tensor, Tensor]:
 def test_default_loss_follows_the_task() -> None:
     assert default_loss(spec()) == "cross_entropy"
     assert default_loss(NUMBERS) == "mse"
+
+
+@pytest.mark.parametrize("name", sorted(losses))
+def test_yaml_tells_the_task_that_the_code_accepts(name: str) -> None:
+    (task,) = require("loss", name).facts["task"]
+    assert callable(build_loss(name, {}, spec(2, Task(task))))
+    (other,) = set(Task) - {Task(task)}
+    with pytest.raises(ConfigError, match=f"'{name}' is for {task}, but the data ask for {other}"):
+        build_loss(name, {}, spec(2, other))
 
 
 def test_cross_entropy_equals_torch_bit_for_bit() -> None:
@@ -152,11 +162,15 @@ def test_a_plugin_loss_is_one_function_and_its_shapes_are_checked(monkeypatch: p
 
 
 def test_mistakes_are_told() -> None:
-    with pytest.raises(ConfigError, match="'mse' is for regression, but the data ask for classification.*cross_entropy"):
+    with pytest.raises(
+        ConfigError, match=r"'mse' is for regression, but the data ask for classification.*cross_entropy"
+    ):
         build_loss("mse", {}, spec())
     with pytest.raises(ConfigError, match="Did you mean 'cross_entropy'"):
         build_loss("crossentropy", {}, spec())
-    with pytest.raises(ConfigError, match=r"class_weights: expected 'balanced' or a list of 3 numbers.*a, b, c; got \[1.0\]"):
+    with pytest.raises(
+        ConfigError, match=r"class_weights: expected 'balanced' or a list of 3 numbers.*a, b, c; got \[1.0\]"
+    ):
         build_loss("cross_entropy", {"class_weights": [1.0]}, spec())
     with pytest.raises(ConfigError, match="needs the samples per class"):
         build_loss("cross_entropy", {"class_weights": "balanced"}, spec())

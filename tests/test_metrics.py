@@ -12,6 +12,7 @@ from ptrun.errors import ConfigError, DataError
 from ptrun.metrics import better, compute, default_metrics, primary_metric
 from ptrun.predictions import Predictions, confusion, per_class, predictions
 from ptrun.registry import metrics
+from ptrun.schema import require
 from ptrun.spec import DataSpec, Layout, Task
 
 NUMBERS = ("mae", "mse", "rmse", "r2", "mape")
@@ -104,9 +105,11 @@ def test_top_k_equals_sklearn(k: int) -> None:
 
 
 def test_top_k_of_a_constant_model_is_not_flattered() -> None:
-    p = predictions(classes(4), torch.zeros(8, 4), torch.arange(8) % 4)
-    assert value("top_k", p, k=1) == value("accuracy", p) == 0.25
-    assert value("top_k", p, k=2) == 0.5
+    p = predictions(classes(40), torch.zeros(80, 40), torch.arange(80) % 40)
+    assert value("top_k", p, k=1) == value("accuracy", p) == 1 / 40
+    assert value("top_k", p, k=8) == 8 / 40
+    ranked = [value("top_k", predictions(classes(40), torch.zeros(1, 40), torch.tensor([c])), k=3) for c in range(40)]
+    assert ranked == [1.0, 1.0, 1.0] + [0.0] * 37
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -233,8 +236,15 @@ def test_directions_and_defaults() -> None:
         assert compute(names, p)[0].keys() == set(names)
 
 
+@pytest.mark.parametrize("name", sorted(metrics))
+def test_yaml_tells_task_and_direction_as_the_code_does(name: str) -> None:
+    facts = require("metric", name).facts
+    assert facts["better"] == (better(name),)
+    assert facts["task"] == ("regression" if name in NUMBERS else "classification",)
+
+
 def test_mistakes_are_told() -> None:
-    with pytest.raises(ConfigError, match="There is no metric 'acuracy'. Did you mean 'accuracy'"):
+    with pytest.raises(ConfigError, match=r"There is no metric 'acuracy'\. Did you mean 'accuracy'"):
         compute(["acuracy"], some(2))
     with pytest.raises(ConfigError, match=r"metric\.n: metric 'top_k' has no such setting.*It has: k\."):
         compute(["top_k"], some(2), {"top_k": {"n": 3}})

@@ -133,7 +133,7 @@ def test_plateau_state_is_plain_and_restores() -> None:
     for epoch in (1, 2, 3):
         first.observe(1.0, epoch)
     state = first.state_dict()
-    assert all(value is None or isinstance(value, float) for value in state.values())
+    assert all(value is None or type(value) in (int, float) for value in state.values())
     second = make("plateau", settings)
     second.load_state_dict(state)
     for each in (first, second):
@@ -195,9 +195,10 @@ def test_initial_rates_survive_restoring_the_optimizer() -> None:
 
 def test_a_warmup_longer_than_the_training_is_told() -> None:
     facts = make("cosine", {"warmup_epochs": 12.0}).facts
-    assert facts == (
+    assert len(facts) == 1
+    assert facts[0] == (
         "scheduler.warmup_epochs: the warm-up takes 12 epochs and the training only 10, "
-        "so the learning rate never reaches its full value.",
+        "so the learning rate never reaches its full value."
     )
     assert make("cosine", {"warmup_epochs": 2.0}).facts == ()
 
@@ -207,5 +208,5 @@ def test_mistakes_are_told() -> None:
         make("step", {"gama": 0.1})
     with pytest.raises(ConfigError, match=r"scheduler\.total_epochs is given by the program"):
         make("cosine", {"total_epochs": 3})
-    with pytest.raises(ConfigError, match="There is no scheduler 'cosin'. Did you mean 'cosine'"):
+    with pytest.raises(ConfigError, match=r"There is no scheduler 'cosin'\. Did you mean 'cosine'"):
         make("cosin")

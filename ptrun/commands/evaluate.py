@@ -20,6 +20,7 @@ from ptrun.build import (
     build_runtime,
     decide_transform,
     eval_batches,
+    metric_settings,
     place,
     predictions,
     prepare,
@@ -61,12 +62,14 @@ def run(request: Request) -> dict[str, Any]:
     model = place(build_model(config, spec, with_pretrained=False), runtime)
     _load_weights(model, saved, path)
     split = getattr(prepared.data, request.split)
+    if len(split) == 0:
+        raise DataError(f"The {request.split} split of these data is empty. Choose another split, or other fractions.")
     batches = eval_batches(config, prepared, runtime, split)
     outputs = evaluate(model, build_loss(config, prepared, runtime), batches, runtime)
     predicted = predictions(config, spec, outputs)
     folder = rundir.create(request.output_dir, ("eval", config.model.name, config.dataset.name))
     document = evaluation.write(
-        folder.path, request.split, config.metrics, predicted, outputs.loss, prepared.data, batches
+        folder.path, request.split, metric_settings(config), predicted, outputs.loss, prepared.data, batches
     )
     folder.write_json(
         "receipt.json",

@@ -51,7 +51,7 @@ class Job:
             raise KeyboardInterrupt from stopped
         except PtrunError as error:
             Console(self.quiet).error([str(error)])
-        except Exception:
+        except Exception:  # noqa: BLE001 (whatever a job does, the others go on)
             (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
             Console(self.quiet).error(f"Job {folder.name} failed unexpectedly; {folder / 'error.txt'} has the details.")
         return None

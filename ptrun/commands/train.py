@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun import checkpoint, evaluation, rundir, state
-from ptrun.build import Run, build, build_loggers, predictions
+from ptrun.build import Run, build, build_loggers, metric_settings, predictions
 from ptrun.config import RunConfig
 from ptrun.console import Console
 from ptrun.errors import Interrupted
@@ -170,7 +170,7 @@ def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str,
     outputs = evaluate(model, x.loss, parts.test, x.runtime)
     predicted = predictions(config, parts.prepared.spec, outputs)
     return evaluation.write(
-        run_dir.path / "test", "test", config.metrics, predicted, outputs.loss, parts.prepared.data, parts.test
+        run_dir.path / "test", "test", metric_settings(config), predicted, outputs.loss, parts.prepared.data, parts.test
     )
 
 

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ptrun.data.series import series
+from ptrun.errors import ConfigError, DataError
+from ptrun.samples import Data, WindowSplit
+
+
+def write(path: Path, values: np.ndarray, times: list[str] | None = None, names: str = "a,b") -> str:  # type: ignore[type-arg]
+    times = times or [str(np.datetime64("2020-01-01") + i) for i in range(len(values))]
+    lines = [f"{time},{','.join(map(str, row))}" for time, row in zip(times, values, strict=True)]
+    path.write_text("\n".join([f"date,{names}", *lines]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def walk(count: int = 200) -> np.ndarray:  # type: ignore[type-arg]
+    return np.random.default_rng(0).normal(size=(count, 2)).cumsum(axis=0).round(3)
+
+
+def part(data: Data, name: str) -> WindowSplit:
+    split = getattr(data, name)
+    assert isinstance(split, WindowSplit)
+    return split
+
+
+def error_of(data: Data, forecast: torch.Tensor) -> float:
+    return float((forecast - data.test.targets).square().mean().sqrt()) * data.spec.target_std[0]
+
+
+def test_embedded_series_and_its_published_baselines() -> None:
+    data = series()
+    assert data.spec.input_shape == (30, 1)
+    assert len(data.test) == 730
+    rmse = {name: error_of(data, forecast) for name, forecast in data.baselines().items()}
+    assert rmse["last value"] == pytest.approx(2.48, abs=0.005)
+    assert rmse["same time last season (365 rows)"] == pytest.approx(3.73, abs=0.005)
+    assert rmse["ridge on the window"] == pytest.approx(2.21, abs=0.01)
+
+
+def test_windows_are_followed_by_their_targets(tmp_path: Path) -> None:
+    values = walk()
+    data = series(path=write(tmp_path / "a.csv", values), window=7, horizon=3, targets=["b"])
+    mean, std = np.array(data.fitted["mean"]), np.array(data.fitted["std"])
+    assert data.spec.target_names == ("b +1", "b +2", "b +3")
+    for name in ("train", "val", "test"):
+        split = part(data, name)
+        for i in (0, len(split) - 1):
+            start = int(split.starts[i])
+            assert np.allclose(split.read(i).numpy() * std + mean, values[start : start + 7], atol=1e-4)
+            assert np.allclose(
+                split.targets[i].numpy() * std[1] + mean[1], values[start + 7 : start + 10, 1], atol=1e-4
+            )
+
+
+def test_parts_follow_each_other_in_time(tmp_path: Path) -> None:
+    data = series(path=write(tmp_path / "a.csv", walk()), window=7, horizon=3)
+    first = {name: int(part(data, name).starts[0]) + 7 for name in ("train", "val", "test")}
+    last = {name: int(part(data, name).starts[-1]) + 7 + 3 for name in ("train", "val", "test")}
+    assert first == {"train": 7, "val": 140, "test": 160}
+    assert last == {"train": 140, "val": 160, "test": 200}
+
+
+def test_later_rows_change_nothing_in_train(tmp_path: Path) -> None:
+    values = walk()
+    settings = {"window": 7, "horizon": 3, "calendar": True}
+    data = series(path=write(tmp_path / "a.csv", values), **settings)  # type: ignore[arg-type]
+    values[140:] += 1000
+    changed = series(path=write(tmp_path / "b.csv", values), **settings)  # type: ignore[arg-type]
+    train, again = part(data, "train"), part(changed, "train")
+    every = torch.arange(len(train))
+    assert data.fitted == changed.fitted
+    assert torch.equal(train.gather(every), again.gather(every))
+    assert torch.equal(train.targets, again.targets)
+
+
+@pytest.mark.parametrize("horizon", [1, 3, 400])
+def test_baselines_do_not_look_ahead(tmp_path: Path, horizon: int) -> None:
+    values = walk(3000)
+    bounds = {"train_rows": [0, 1500], "val_rows": [1500, 2000], "test_rows": [2000, 3000], "horizon": horizon}
+    path = write(tmp_path / "a.csv", values)
+    data = series(path=path, season=365, **bounds)  # type: ignore[arg-type]
+    first = int(part(data, "test").starts[0]) + 30
+    values[first:] += 1000
+    changed = series(path=write(tmp_path / "b.csv", values), season=365, **bounds)  # type: ignore[arg-type]
+    assert len(data.baselines()) == 3
+    for name, forecast in data.baselines().items():
+        assert torch.equal(forecast[0], changed.baselines()[name][0]), name
+
+
+def test_explicit_rows_of_a_published_convention(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", walk())
+    data = series(path=path, window=10, horizon=4, train_rows=[0, 100], val_rows=[100, 150], test_rows=[150, 190])
+    assert [len(part(data, name)) for name in ("train", "val", "test")] == [100 - 13, 50 - 3, 40 - 3]
+    assert data.record["rows"]["test"] == [150, 190]
+
+
+def test_calendar_adds_inputs_but_no_targets(tmp_path: Path) -> None:
+    hours = [str(np.datetime64("2020-01-01T00") + i).replace("T", " ") + ":00:00+01:00" for i in range(200)]
+    data = series(path=write(tmp_path / "a.csv", walk(), hours), calendar=True)
+    assert data.spec.feature_names[2:] == ("day of year sin", "day of year cos", "hour of day sin", "hour of day cos")
+    assert data.spec.num_outputs == 2
+    hour = part(data, "train").values[:, 4]
+    assert torch.allclose(hour[6:200:24], torch.ones(9), atol=1e-6)
+    assert any("24 rows" in name for name in data.baselines())
+
+
+def test_fitted_scaler_is_reused(tmp_path: Path) -> None:
+    values = walk()
+    data = series(path=write(tmp_path / "a.csv", values))
+    again = series(path=write(tmp_path / "b.csv", values * 2), fitted=data.fitted, test_fraction=1.0)
+    mean, std = np.array(data.fitted["mean"]), np.array(data.fitted["std"])
+    assert np.allclose(part(again, "test").values.numpy(), (values * 2 - mean) / std, atol=1e-4)
+    assert len(again.test) == 170
+
+
+def test_missing_cells(tmp_path: Path) -> None:
+    values = walk().astype(object)
+    values[50, 1] = values[139, 1] = "NA"
+    path = write(tmp_path / "a.csv", values)
+    with pytest.raises(DataError, match=r"row 52, column 'b': the value is missing\. Set dataset\.missing"):
+        series(path=path)
+    forward, between = series(path=path, missing="forward_fill"), series(path=path, missing="interpolate")
+    assert "Missing values filled by forward_fill: 2." in forward.facts
+    mean, std = forward.fitted["mean"][1], forward.fitted["std"][1]
+    assert float(part(forward, "train").values[50, 1]) * std + mean == pytest.approx(values[49, 1], abs=1e-3)
+    column = part(between, "train").values[:, 1]
+    assert float(column[50]) == pytest.approx(float(column[49] + column[51]) / 2, abs=1e-5)
+    assert float(column[139]) == float(column[138]), "the last training row is not filled from the validation rows"
+
+
+def test_text_columns_are_left_out_and_unsorted_rows_refused(tmp_path: Path) -> None:
+    values = walk().astype(object)
+    values[:, 0] = "text"
+    data = series(path=write(tmp_path / "a.csv", values))
+    assert data.spec.feature_names == ("b",)
+    assert "Left out, no numbers in it: a." in data.facts
+    days = [str(np.datetime64("2020-01-01") - i) for i in range(200)]
+    with pytest.raises(DataError, match=r"row 3, column 'date': '2019-12-31' is earlier than the row before"):
+        series(path=write(tmp_path / "b.csv", walk(), days))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"columns": ["c"]}, DataError, r"dataset\.columns: .*no column 'c'"),
+        ({"columns": ["a"], "targets": ["b"]}, ConfigError, "'b' is not among dataset.columns"),
+        ({"time_column": "tme"}, DataError, "no column 'tme'"),
+        ({"window": 300}, DataError, "too few for a window of 300 rows"),
+        ({"horizon": 30}, DataError, "The val part has 20 rows"),
+        ({"missing": "drop"}, ConfigError, "error, interpolate or forward_fill"),
+        ({"season": 0}, ConfigError, "dataset.season"),
+        ({"train_rows": [0, 100]}, ConfigError, "give all of train_rows"),
+        ({"train_rows": [0, 100], "val_rows": [90, 150], "test_rows": [150, 200]}, ConfigError, "val_rows"),
+        ({"train_rows": [0, 100], "val_rows": [100, 150], "test_rows": [150, 300]}, DataError, "has 200 rows"),
+        ({"time_column": "a", "columns": ["b"], "calendar": True}, ConfigError, "dataset.calendar"),
+    ],
+)
+def test_mistakes_are_told(tmp_path: Path, settings: dict[str, object], error: type[Exception], message: str) -> None:
+    values = walk()
+    values[:, 0] = np.arange(200)
+    with pytest.raises(error, match=message):
+        series(path=write(tmp_path / "a.csv", values), **settings)  # type: ignore[arg-type]
+
+
+def test_text_among_numbers_is_named(tmp_path: Path) -> None:
+    values = walk().astype(object)
+    values[3, 1] = "x"
+    with pytest.raises(DataError, match="row 5, column 'b': 'x' is not a number"):
+        series(path=write(tmp_path / "a.csv", values))
+
+
+def test_ett_repeats_the_published_row(shared: Callable[[str], Path]) -> None:
+    data = series(
+        path=str(shared("ett") / "ETTh1.csv"),
+        window=96,
+        horizon=96,
+        train_rows=[0, 8640],
+        val_rows=[8640, 11520],
+        test_rows=[11520, 14400],
+    )
+    assert [len(part(data, name)) for name in ("train", "val", "test")] == [8449, 2785, 2785]
+    off = data.baselines()["last value"] - data.test.targets
+    assert float(off.square().mean()) == pytest.approx(1.295, abs=0.002)
+    assert float(off.abs().mean()) == pytest.approx(0.713, abs=0.001)

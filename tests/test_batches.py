@@ -1,0 +1,118 @@
+"""Batches are addressed: order and augmentation depend on (seed, epoch, index), not on workers, size or history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ptrun import batches, build, request
+from ptrun.batches import Plan
+from ptrun.composition import Composer
+from ptrun.errors import DataError
+from ptrun.samples import TensorSplit
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(12):
+            Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(
+                tmp_path / "photos" / label / f"{number}.png"
+            )
+    return tmp_path / "photos"
+
+
+def streams(photos: Path, num_workers: int, batch_size: int = 4) -> batches.Batches:
+    steps = "[{resize:{size:[12,12]}},{random_crop:{padding:2}},{horizontal_flip:{}},{normalize:{mean:half,std:half}}]"
+    config = request.read(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
+                                       "transform=basic", f"transform.train={steps}", "transform.eval=[{resize:{size:[12,12]}},{normalize:{mean:half,std:half}}]"]).config  # fmt: skip
+    return build.build(config).experiment.train
+
+
+def samples(source: batches.Batches, epoch: int) -> dict[int, torch.Tensor]:
+    return {int(i): x for batch in source.epoch(epoch) for i, x in zip(batch.indices, batch.inputs, strict=True)}
+
+
+def test_workers_and_batch_size_do_not_change_a_sample(photos: Path):
+    alone, two, larger = streams(photos, 0), streams(photos, 2), streams(photos, 0, batch_size=5)
+    for epoch in (0, 1):
+        expected = samples(alone, epoch)
+        assert len(expected) == len(alone.split)
+        for other in (two, larger):
+            found = samples(other, epoch)
+            assert found.keys() == expected.keys()
+            assert all(torch.equal(found[i], expected[i]) for i in expected)
+    first, second = samples(alone, 0), samples(alone, 1)
+    assert any(not torch.equal(first[i], second[i]) for i in first), "augmentation should differ between epochs"
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    plan = Plan(10, 3, shuffle=True, seed=4)
+    torch.manual_seed(0)
+    first = plan.order(2)
+    torch.rand(7)
+    assert torch.equal(plan.order(2), first)
+    assert not torch.equal(plan.order(3), first)
+    assert not torch.equal(Plan(10, 3, shuffle=True, seed=5).order(2), first)
+    assert sorted(first.tolist()) == list(range(10))
+
+
+def test_an_epoch_can_start_anywhere(photos: Path):
+    source = streams(photos, 0)
+    whole = [batch.inputs for batch in source.epoch(1)]
+    rest = [batch.inputs for batch in source.epoch(1, start=2)]
+    assert all(torch.equal(a, b) for a, b in zip(whole[2:], rest, strict=True))
+
+
+def test_batches_leave_the_global_random_state_alone(photos: Path):
+    for workers in (0, 2):
+        source = streams(photos, workers)
+        before = torch.get_rng_state()
+        list(source.epoch(0))
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("count", "size", "drop_last", "skip_single", "sizes"), [(10, 3, False, False, [3, 3, 3, 1]), (10, 3, True, False, [3, 3, 3]), (10, 3, False, True, [3, 3, 3]), (9, 3, False, True, [3, 3, 3])])  # fmt: skip
+def test_how_a_split_is_cut(count: int, size: int, drop_last: bool, skip_single: bool, sizes: list[int]):
+    plan = Plan(count, size, shuffle=False, seed=0, drop_last=drop_last, skip_single=skip_single)
+    split = TensorSplit(torch.arange(count, dtype=torch.float32)[:, None], torch.arange(count), torch.arange(count))
+    for source in (batches.ResidentBatches(split, plan, None, CPU), batches.StreamedBatches(split, plan, None, CPU, 0)):
+        found = list(source.epoch(0))
+        assert [len(batch.targets) for batch in found] == sizes == [plan.size(k) for k in range(len(plan))]
+        assert torch.equal(torch.cat([b.inputs[:, 0] for b in found]).long(), torch.cat([b.targets for b in found]))
+
+
+def test_resident_and_streamed_batches_are_equal():
+    images = torch.randint(0, 256, (11, 1, 6, 6), dtype=torch.uint8)
+    split = TensorSplit(images, torch.arange(11), torch.arange(11))
+    plan = Plan(11, 4, shuffle=True, seed=3)
+    resident, streamed = (
+        batches.ResidentBatches(split, plan, None, CPU),
+        batches.StreamedBatches(split, plan, None, CPU, 2),
+    )
+    for a, b in zip(resident.epoch(5), streamed.epoch(5), strict=True):
+        assert torch.equal(a.inputs, b.inputs)
+        assert torch.equal(a.targets, b.targets)
+        assert torch.equal(a.indices, b.indices)
+
+
+def test_no_batch_at_all_is_told():
+    split = TensorSplit(torch.zeros(5, 2), torch.zeros(5, dtype=torch.long), torch.arange(5))
+    with pytest.raises(DataError, match=r"5 samples, which give no batch of 8 because train\.drop_last"):
+        batches.make_batches(split, Plan(5, 8, shuffle=True, seed=0, drop_last=True), None, CPU, 0)
+
+
+def test_an_unreadable_image_in_a_worker_is_one_sentence_naming_it(photos: Path):
+    broken = photos / "cat" / "0.png"
+    source = streams(photos, 2)
+    broken.write_bytes(b"<html>not found</html>")
+    with pytest.raises(DataError, match=r"cat/0\.png"):
+        list(source.epoch(0))

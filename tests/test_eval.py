@@ -1,0 +1,100 @@
+"""`ptrun eval` needs the checkpoint and the data, nothing else, and treats new data as training treated its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Ended, newest_run
+
+Call = Callable[..., Ended]
+
+
+def test_the_file_alone_is_enough(folder: Path, ptrun: Call):
+    assert ptrun("train", "model=convnet", "train.epochs=2", "-q").code == 0
+    run_dir = newest_run(folder)
+    want = json.loads((run_dir / "test" / "metrics.json").read_text())
+    alone = folder / "elsewhere" / "model.pt"
+    alone.parent.mkdir()
+    alone.write_bytes((run_dir / "checkpoints" / "best.pt").read_bytes())
+    import shutil
+
+    shutil.rmtree(run_dir)
+    ended = ptrun("eval", f"checkpoint={alone}")
+    assert ended.code == 0, ended.err
+    assert "accuracy" in ended.out
+    out = newest_run(folder)
+    assert json.loads((out / "metrics.json").read_text()) == want
+    assert {p.name for p in out.iterdir()} >= {
+        "metrics.json",
+        "predictions.csv",
+        "samples.npz",
+        "receipt.json",
+        "plots",
+    }
+    assert (out / "plots" / "confusion_matrix.png").is_file()
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 1259), ("val", 179)])
+def test_any_split(ptrun: Call, folder: Path, split: str, count: int):
+    ptrun("train", "train.epochs=1", "-q")
+    assert ptrun("eval", "checkpoint=outputs/latest", f"split={split}").code == 0
+    assert json.loads((newest_run(folder) / "metrics.json").read_text())["num_samples"] == count
+
+
+def test_other_data_are_scaled_and_coded_as_in_training(ptrun: Call, folder: Path):
+    rows = [f"{i % 7},{'red' if i % 2 else 'blue'},{i % 7 + (i % 2) * 3}" for i in range(80)]
+    (folder / "a.csv").write_text("x,colour,y\n" + "\n".join(rows) + "\n")
+    # Other values of x (another mean), and a colour that training never saw.
+    (folder / "b.csv").write_text(
+        "x,colour,y\n" + "\n".join(f"{i % 3},{'red' if i % 4 else 'green'},{i % 3}" for i in range(60)) + "\n"
+    )
+    assert (
+        ptrun(
+            "train",
+            "dataset=table",
+            "dataset.path=a.csv",
+            "dataset.target=y",
+            "dataset.task=regression",
+            "train.epochs=60",
+            "optimizer.lr=0.01",
+            "-q",
+        ).code
+        == 0
+    )
+    run_dir = newest_run(folder)
+    ended = ptrun(
+        "eval", f"checkpoint={run_dir}", "dataset.path=b.csv", "dataset.val_fraction=0.05", "dataset.test_fraction=0.9"
+    )
+    assert ended.code == 0, ended.err
+    import csv
+
+    with (newest_run(folder) / "predictions.csv").open() as file:
+        predicted = {row["target_y"]: float(row["predicted_y"]) for row in csv.DictReader(file)}
+    # y is x, or x + 3 for red: were b scaled by its own mean, the predictions would be off by far more
+    assert all(value < 7 for value in predicted.values())
+
+
+def test_data_of_another_kind_are_refused(ptrun: Call, folder: Path):
+    ptrun("train", "train.epochs=1", "-q")
+    ended = ptrun("eval", "checkpoint=outputs/latest", "dataset=iris")
+    assert ended.code in (2, 3)
+    assert "Traceback" not in ended.err
+    assert ended.err.startswith("error: ")
+
+
+@pytest.mark.parametrize(("change", "words"), [("model.dropout=0", "can't be changed in an evaluation"), ("dataset.val_fractoin=0.2", "Did you mean 'dataset.val_fraction'?"), ("metrics=[nope]", "there is no metric 'nope'"), ("split=tset", "split: expected train or val or test")])  # fmt: skip
+def test_changes_are_checked(ptrun: Call, folder: Path, change: str, words: str):
+    ptrun("train", "train.epochs=1", "-q")
+    ended = ptrun("eval", "checkpoint=outputs/latest", change)
+    assert ended.code == 2
+    assert words in ended.err
+
+
+def test_metrics_can_be_chosen(ptrun: Call, folder: Path):
+    ptrun("train", "train.epochs=1", "-q")
+    ended = ptrun("eval", "checkpoint=outputs/latest", "metrics=[top_k,f1_weighted]")
+    assert ended.code == 0
+    assert set(json.loads((newest_run(folder) / "metrics.json").read_text())["metrics"]) == {"top_k", "f1_weighted"}

@@ -1,0 +1,152 @@
+"""The loop's settings do what they say: accumulation, clipping, averaging, patience, steps, formats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ptrun
+from ptrun import build, checkpoint, loop, request, state
+from ptrun.composition import Composer
+from ptrun.errors import ConfigError, DivergedError
+
+QUIET_WATCH = loop.Watch(lambda done, total: None, lambda: False)
+
+
+def parts_of(*overrides: str) -> build.Run:
+    return build.build(request.read(Composer(), overrides).config)
+
+
+def weights(run_dir: Path, name: str = "last.pt") -> dict[str, torch.Tensor]:
+    saved: dict[str, torch.Tensor] = checkpoint.load(run_dir / "checkpoints" / name)["model"]
+    return saved
+
+
+def records(run_dir: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_accumulating_batches_equals_one_large_batch(folder: Path):
+    common = ("optimizer=sgd", "optimizer.lr=0.1", "train.epochs=1", "model=simplenet")
+    # 1,259 training samples: the last window of batches is not full, and its last batch is smaller
+    whole = ptrun.train(*common, "train.batch_size=96", quiet=True)
+    parts = ptrun.train(*common, "train.batch_size=32", "train.grad_accumulation=3", quiet=True)
+    assert whole.summary["steps"] == parts.summary["steps"] == 14
+    for name, value in weights(whole.run_dir).items():
+        torch.testing.assert_close(weights(parts.run_dir)[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_clipping_bounds_the_gradient(folder: Path):
+    x = parts_of("optimizer=sgd", "optimizer.lr=1.0", "train.clip_norm=0.001").experiment
+    before = [p.detach().clone() for p in x.model.parameters()]
+    batch = next(iter(x.train.epoch(0)))
+    x.runtime.backward(loop.forward(x, batch))
+    loop.optimizer_step(x, batch, loop.Progress())
+    moved = torch.sqrt(sum(((p - b) ** 2).sum() for p, b in zip(x.model.parameters(), before, strict=True)))
+    assert float(moved) == pytest.approx(0.001, rel=1e-3)
+
+
+def test_averaged_weights_are_evaluated_and_saved(folder: Path):
+    result = ptrun.train("train.ema_decay=0.9", "train.epochs=2", quiet=True)
+    saved = checkpoint.load(result.run_dir / "checkpoints" / "best.pt")
+    averaged = state.evaluated_weights(saved)
+    assert averaged.keys() == saved["model"].keys()
+    assert any(not torch.equal(averaged[name], value) for name, value in saved["model"].items())
+    document = json.loads((result.run_dir / "test" / "metrics.json").read_text())
+    assert document["metrics"]["accuracy"] == result.summary["test"]["accuracy"]
+
+
+def test_patience_stops_training(folder: Path):
+    result = ptrun.train("optimizer.lr=0", "train.patience_epochs=2", "train.epochs=50", quiet=True)
+    assert result.summary["epochs"] == 3
+    assert "no better val/accuracy in 2 validations" in result.summary["stopped"]
+    assert result.summary["best_epoch"] == 1
+
+
+def test_max_steps_wins_over_epochs(folder: Path):
+    result = ptrun.train("train.max_steps=45", "train.epochs=1", quiet=True)
+    assert result.summary["steps"] == 45
+    assert result.summary["epochs"] == 2
+
+
+def test_validation_every_other_epoch_and_at_the_end(folder: Path):
+    result = ptrun.train("train.val_every_epochs=2", "train.epochs=3", quiet=True)
+    assert ["val/loss" in record for record in records(result.run_dir)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "higher"),
+    [("val/f1_macro", "auto", True), ("val/log_loss", "auto", False), ("val/accuracy", "min", False)],
+)
+def test_any_metric_can_decide_the_best_epoch(folder: Path, monitor: str, mode: str, higher: bool):
+    result = ptrun.train(f"train.monitor={monitor}", f"train.monitor_mode={mode}", "train.epochs=3", quiet=True)
+    values = [record[monitor] for record in records(result.run_dir)]
+    assert result.value == (max(values) if higher else min(values))
+    assert result.summary["higher_is_better"] is higher
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_learns_and_keeps_fp32_weights(folder: Path, precision: str):
+    result = ptrun.train(f"device.precision={precision}", "train.epochs=4", "optimizer.lr=0.005", quiet=True)
+    assert result.summary["test"]["accuracy"] > 0.85
+    assert {value.dtype for value in weights(result.run_dir).values()} == {torch.float32}
+
+
+def test_an_optimizer_that_needs_a_closure_learns(folder: Path):
+    result = ptrun.train("optimizer=lbfgs", "train.batch_size=1259", "train.epochs=8", quiet=True)
+    assert result.summary["test"]["accuracy"] > 0.8
+
+
+def test_plateau_lowers_the_rate_when_nothing_improves(folder: Path):
+    result = ptrun.train("scheduler=plateau", "scheduler.patience_epochs=1", "scheduler.factor=0.5", "optimizer.lr=1e-9", "train.monitor=val/accuracy", "train.epochs=6", quiet=True)  # fmt: skip
+    rates = [record["lr"] for record in records(result.run_dir)]
+    assert rates[0] == 1e-9
+    assert rates[-1] < 1e-9
+
+
+def test_divergence_ends_the_run_and_is_not_saved(folder: Path):
+    with pytest.raises(DivergedError, match=r"epoch 1 .*learning rate") as caught:
+        ptrun.train("optimizer=sgd", "optimizer.lr=1e30", "train.epochs=2", quiet=True)
+    assert caught.value.exit_code == 5
+    run_dir = (folder / "outputs" / "latest").resolve()
+    assert json.loads((run_dir / "status.json").read_text())["state"] == "failed"
+    assert not (run_dir / "checkpoints" / "best.pt").exists()
+
+
+def test_a_last_batch_of_one_is_left_out_under_batch_norm_and_said(folder: Path):
+    result = ptrun.train(
+        "model=regularized", "train.batch_size=629", "train.epochs=1", quiet=True
+    )  # 1259 = 2 * 629 + 1
+    assert result.summary["steps"] == 2
+    decisions = json.loads((result.run_dir / "receipt.json").read_text())["decisions"]
+    assert any("one sample" in each["used"] for each in decisions)
+
+
+def test_two_halves_equal_the_whole(folder: Path):
+    """Stop within an epoch, restore into fresh parts, go on: the same bits (`state` is what a checkpoint holds)."""
+    overrides = ("model=convnet", "train.epochs=2", "train.ema_decay=0.9", "scheduler=one_cycle", "train.batch_size=64", "transform=basic")  # fmt: skip
+    whole = parts_of(*overrides).experiment
+    whole_progress = loop.fit(whole, loop.Progress(), QUIET_WATCH, lambda report: None)
+
+    first, progress = parts_of(*overrides).experiment, loop.Progress()
+    loop.fit(first, progress, loop.Watch(lambda done, total: None, lambda: progress.step >= 7), lambda report: None)
+    assert (progress.epoch, progress.batch) == (0, 7)
+    path = checkpoint.publish(folder, state.capture(first, progress), step=progress.step, best=False, keep=2)
+
+    torch.manual_seed(99)
+    second, progress = parts_of(*overrides).experiment, loop.Progress()
+    state.restore(second, progress, checkpoint.load(path))
+    loop.fit(second, progress, QUIET_WATCH, lambda report: None)
+    assert progress == whole_progress
+    for part in ("model", "ema"):
+        want, have = (getattr(x, part).state_dict() for x in (whole, second))
+        assert all(torch.equal(want[name], have[name]) for name in want)
+
+
+def test_training_and_evaluation_images_must_end_in_one_size(folder: Path):
+    with pytest.raises(ConfigError, match=r"training images become \[1, 6, 6\], evaluation images \[1, 8, 8\]"):
+        parts_of("transform=basic", "transform.train=[{random_crop:{size:6}},{normalize:{}}]")

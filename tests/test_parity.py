@@ -1,0 +1,72 @@
+"""Plain torch inside: `ptrun train` computes, bit for bit, what the tutorial loop computes from the same batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import ptrun
+from ptrun import build, checkpoint, registry, request
+from ptrun.composition import Composer
+
+TUTORIAL = {
+    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.05, momentum=0.9),
+    "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.002),
+    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.002, weight_decay=0.01),
+}
+SETTINGS = {
+    "sgd": ("optimizer=sgd", "optimizer.lr=0.05", "optimizer.momentum=0.9"),
+    "adam": ("optimizer=adam", "optimizer.lr=0.002"),
+    "adamw": ("optimizer=adamw", "optimizer.lr=0.002", "optimizer.weight_decay=0.01"),
+}
+
+
+def tutorial(
+    model: nn.Module, optimizer: torch.optim.Optimizer, epochs: list[list[tuple[torch.Tensor, torch.Tensor]]]
+) -> None:
+    """The loop of every introduction to PyTorch."""
+    loss_fn = nn.CrossEntropyLoss()
+    model.train()
+    for batches in epochs:
+        for inputs, targets in batches:
+            optimizer.zero_grad()
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+
+
+@pytest.mark.parametrize("optimizer", TUTORIAL)
+@pytest.mark.parametrize("model", ["simplenet", "convnet"])
+def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, optimizer: str):
+    overrides = [f"model={model}", *SETTINGS[optimizer], "train.epochs=3", "train.batch_size=64", "seed=7"]
+    result = ptrun.train(*overrides, quiet=True)
+    trained = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
+
+    asked = request.read(Composer(), overrides).config
+    parts = build.build(asked)
+    epochs = [[(b.inputs, b.targets) for b in parts.experiment.train.epoch(epoch)] for epoch in range(3)]
+    torch.manual_seed(7)
+    plain = registry.models.build(model, asked.model.settings, parts.prepared.spec)
+    tutorial(plain, TUTORIAL[optimizer](plain.parameters()), epochs)
+
+    assert trained.keys() == plain.state_dict().keys()
+    for name, value in plain.state_dict().items():
+        assert torch.equal(trained[name], value), name
+
+
+def test_validation_and_checkpoints_change_nothing(folder: Path):
+    common = ["model=convnet", "train.epochs=2", "model.dropout=0.5"]
+    often = ptrun.train(*common, quiet=True)
+    rarely = ptrun.train(*common, "train.val_every_epochs=2", "checkpoint.every_epochs=2", quiet=True)
+    states = [checkpoint.load(r.run_dir / "checkpoints" / "last.pt")["model"] for r in (often, rarely)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_the_seed_decides_everything(folder: Path):
+    first, again, other = (ptrun.train(f"seed={seed}", "train.epochs=1", quiet=True) for seed in (1, 1, 2))
+    states = [checkpoint.load(r.run_dir / "checkpoints" / "last.pt")["model"] for r in (first, again, other)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])

@@ -1,0 +1,120 @@
+"""Neither a configuration nor a checkpoint can run code."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Ended
+
+from ptrun import checkpoint
+from ptrun.errors import CheckpointError
+
+Call = Callable[..., Ended]
+COPY = "{_target_: shutil.copyfile, src: victim.txt, dst: stolen.txt}"
+
+
+@pytest.fixture
+def victim(folder: Path) -> Path:
+    (folder / "victim.txt").write_text("secret")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"+hydra.callbacks.x={COPY}",
+        f"hydra.launcher={COPY}",
+        f"hydra.sweeper={COPY}",
+        "hydra.job_logging={version: 1, handlers: {h: {(): shutil.copyfile, src: victim.txt, dst: stolen.txt}}, root: {handlers: [h]}}",
+        f"+model.x={COPY}",
+        f"optimizer.lr={COPY}",
+        f"+x={COPY}",
+        f"transform=basic transform.train=[{COPY}]",
+    ],
+)
+@pytest.mark.parametrize("multirun", [(), ("-m",)])
+def test_no_override_runs_code(victim: Path, ptrun: Call, override: str, multirun: tuple[str, ...]):
+    words = [override] if not override.startswith("transform") else override.split(" ", 1)
+    ended = ptrun("train", *words, *multirun)
+    assert ended.code == 2, ended
+    assert not (victim / "stolen.txt").exists()
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("section", ["hydra:\n  callbacks:\n    x: ", "model: "])
+def test_no_file_runs_code(victim: Path, ptrun: Call, section: str):
+    (victim / "conf" / "experiment").mkdir(parents=True)
+    (victim / "conf" / "experiment" / "evil.yaml").write_text(f"# @package _global_\n{section}{COPY}\n")
+    for words in (("train",), ("train", "-m"), ("show",)):
+        ended = ptrun(*words, "experiment=evil")
+        assert ended.code == 2
+        assert "names code to run" in ended.err
+    assert not (victim / "stolen.txt").exists()
+
+
+def test_an_alias_bomb_is_refused_at_once(folder: Path, ptrun: Call):
+    (folder / "conf").mkdir()
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
+    (folder / "conf" / "bomb.yaml").write_text("\n".join(lines))
+    begun = time.perf_counter()
+    ended = ptrun("show")
+    assert ended.code == 2
+    assert "aliases" in ended.err
+    assert time.perf_counter() - begun < 5
+
+
+class _Payload:
+    def __reduce__(self):
+        return (open, ("stolen.txt", "w"))
+
+
+def test_a_pickle_in_a_checkpoint_is_refused(folder: Path):
+    torch.save({"format": 1, "model": {}, "x": _Payload()}, "evil.pt")
+    (folder / "raw.pt").write_bytes(pickle.dumps(_Payload()))
+    for name in ("evil.pt", "raw.pt"):
+        with pytest.raises(CheckpointError):
+            checkpoint.load(Path(name))
+    assert not (folder / "stolen.txt").exists()
+
+
+def test_a_small_file_cannot_claim_a_large_tensor(folder: Path):
+    torch.save({"format": 1, "model": {"w": torch.zeros(1).expand(10**12)}}, "huge.pt")
+    with pytest.raises(CheckpointError, match="less data"):
+        checkpoint.load(Path("huge.pt"))
+
+
+def test_compressed_records_are_refused(folder: Path):
+    buffer = io.BytesIO()
+    torch.save({"format": 1, "model": {"w": torch.zeros(1000)}}, buffer)
+    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile("small.pt", "w", zipfile.ZIP_DEFLATED) as target:
+        for record in source.infolist():
+            target.writestr(record.filename, source.read(record), zipfile.ZIP_DEFLATED)
+    with pytest.raises(CheckpointError, match="compressed"):
+        checkpoint.load(Path("small.pt"))
+
+
+def test_plugins_named_in_a_checkpoint_are_not_imported(folder: Path, ptrun: Call):
+    (folder / "mine.py").write_text("open('ran.txt', 'a').write('x')\n")
+    assert ptrun("train", "plugins=[mine.py]", "train.epochs=1").code == 0
+    (folder / "ran.txt").unlink()
+    import sys
+
+    for name in [name for name in sys.modules if name.startswith("ptrun_plugin_")]:
+        del sys.modules[name]
+    assert ptrun("eval", "checkpoint=outputs/latest").code == 0
+    assert not (folder / "ran.txt").exists()
+
+
+def test_secrets_are_not_written_down(folder: Path, ptrun: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MY_SECRET", "hunter2")
+    assert ptrun("train", "label=${oc.env:MY_SECRET}", "train.epochs=1", "-q").code == 0
+    run_dir = (folder / "outputs" / "latest").resolve()
+    assert "oc.env:MY_SECRET" in (run_dir / "config.yaml").read_text()

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import pickle
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ptrun.errors import ConfigError, DataError
+from ptrun.registry import steps
+from ptrun.spec import DataSpec, Layout, Task
+from ptrun.steps import Step
+from ptrun.transforms import STATISTICS, Pipeline, build_pipeline, evenly_spaced
+
+STRONG = [
+    {"random_crop": {"padding": 2}},
+    {"horizontal_flip": {}},
+    "color_jitter",
+    {"rand_augment": {}},
+    {"random_erasing": {"p": 0.5}},
+]
+
+
+def spec(channels: int = 3, layout: Layout = Layout.IMAGE) -> DataSpec:
+    return DataSpec(
+        layout=layout,
+        task=Task.CLASSIFICATION,
+        input_shape=(channels, 12, 12),
+        num_outputs=2,
+        class_names=("a", "b"),
+    )
+
+
+def pictures(count: int = 6, channels: int = 3, height: int = 12, width: int = 12) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, channels, height, width), dtype=torch.uint8, generator=generator)
+
+
+def pipeline(given: Any, channels: int = 3, **more: Any) -> Pipeline:
+    return build_pipeline(given, spec(channels), **more)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_augmentation_depends_on_the_key_only(channels: int) -> None:
+    line, images = pipeline(STRONG, channels), pictures(channels=channels)
+    keys = [(7, 2, index) for index in range(6)]
+    forward = {key: line.vary(images[key[2]], key) for key in keys}
+    torch.manual_seed(99)
+    random.seed(99)
+    np.random.seed(99)
+    again = pipeline(STRONG, channels)
+    for key in reversed(keys):
+        torch.rand(3)
+        assert torch.equal(again.vary(images[key[2]], key), forward[key])
+
+
+def test_seed_epoch_and_index_each_change_the_augmentation() -> None:
+    line, image = pipeline(STRONG), pictures()[0]
+    keys = [(seed, epoch, index) for seed in range(4) for epoch in range(4) for index in range(4)]
+    assert len({line.vary(image, key).numpy().tobytes() for key in keys}) > 60
+
+
+def test_the_global_random_state_is_untouched() -> None:
+    line = pipeline([*STRONG, {"resize": {"size": 5}}])
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    line.vary(pictures()[0], (0, 0, 0))
+    assert torch.equal(torch.rand(4), expected)
+    torch.manual_seed(3)
+    with pytest.raises(DataError, match="step 'random_crop' can't treat an image of shape"):
+        pipeline([{"random_crop": {"size": 64}}]).vary(pictures()[0], (0, 0, 0))
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_fixed_steps_end_at_the_first_random_one() -> None:
+    line = pipeline([{"resize": {"size": 10}}, "horizontal_flip", {"center_crop": {"size": 6}}])
+    images = pictures(height=15)
+    fixed = line.fixed(images)
+    assert line.is_random
+    assert fixed.shape == (6, 3, 12, 10)
+    assert torch.equal(fixed, torch.stack([line.fixed(image) for image in images]))
+    assert line.vary(fixed[0], (0, 0, 0)).shape == (3, 6, 6)
+
+
+def test_a_pipeline_without_random_steps_does_not_vary() -> None:
+    line, image = pipeline([{"center_crop": {"size": 6}}]), pictures()[0]
+    assert not line.is_random
+    assert line.vary(image, (0, 0, 0)) is image
+
+
+def test_without_normalize_images_are_scaled_to_one() -> None:
+    batch = pictures()
+    assert torch.equal(pipeline([]).finish(batch), batch.float() / 255)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std"), [(name, *pair) for name, pair in STATISTICS.items() if len(pair[0]) in (1, 3)]
+)
+def test_named_statistics(name: str, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    batch = pictures(channels=3 if len(mean) == 3 else 1)
+    line = pipeline([{"normalize": {"mean": name, "std": name}}], batch.shape[1])
+    expected = (batch.double() / 255 - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
+    finished = line.finish(batch)
+    assert finished.dtype == torch.float32
+    torch.testing.assert_close(finished, expected.float(), rtol=1e-5, atol=2e-6)
+
+
+def test_given_statistics_one_for_each_channel_or_one_for_all() -> None:
+    batch = pictures()
+    each = pipeline([{"normalize": {"mean": [0.1, 0.2, 0.3], "std": [1, 2, 4]}}]).finish(batch)
+    assert each[0, 2, 0, 0].item() == pytest.approx((batch[0, 2, 0, 0].item() / 255 - 0.3) / 4, abs=1e-6)
+    for one in (0.5, [0.5], "half"):
+        finished = pipeline([{"normalize": {"mean": one, "std": one}}]).finish(batch)
+        torch.testing.assert_close(finished, batch / 127.5 - 1, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_computed_statistics_are_those_of_the_fixed_training_images(batched: bool) -> None:
+    images, calls = pictures(40, height=20), []
+
+    def sample() -> Iterator[Tensor]:
+        calls.append(1)
+        yield from images.split(7) if batched else images
+
+    line = pipeline([{"center_crop": {"size": 8}}, "horizontal_flip", "normalize"], sample_images=sample)
+    values = line.fixed(images).double() / 255
+    assert line.fitted["mean"] == pytest.approx(values.mean((0, 2, 3)).tolist(), rel=1e-12)
+    assert line.fitted["std"] == pytest.approx(values.std((0, 2, 3), correction=0).tolist(), rel=1e-9)
+    assert line.facts[0].startswith("normalize: mean [0.")
+    assert line.facts[0].endswith("of 40 training images.")
+    finished = line.finish(line.fixed(images))
+    assert finished.mean((0, 2, 3)).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    assert finished.std((0, 2, 3), correction=0).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+    again = pipeline(["normalize"], fitted=line.fitted, sample_images=sample)
+    assert torch.equal(again.finish(images[..., :8, :8]), line.finish(images[..., :8, :8]))
+    assert again.fitted == line.fitted
+    assert len(calls) == 1
+
+
+def test_images_of_different_sizes_are_pooled_by_pixel() -> None:
+    images = [torch.zeros(1, 2, 2, dtype=torch.uint8), torch.full((1, 4, 3), 255, dtype=torch.uint8)]
+    line = pipeline(["normalize"], 1, sample_images=lambda: iter(images))
+    assert line.fitted["mean"] == pytest.approx([0.75])
+
+
+def test_a_constant_channel_is_only_shifted() -> None:
+    images = torch.full((3, 1, 4, 4), 51, dtype=torch.uint8)
+    line = pipeline(["normalize"], 1, sample_images=lambda: iter(images))
+    assert line.fitted["std"] == [0.0]
+    assert line.finish(images + 51).unique().tolist() == pytest.approx([0.2])
+
+
+def test_colour_statistics_on_grey_images_are_averaged_and_told() -> None:
+    line = pipeline([{"normalize": {"mean": "imagenet", "std": "imagenet"}}], 1)
+    assert line.facts[0] == (
+        "normalize: the images have one channel, so the mean of 'imagenet' is averaged over its 3 channels."
+    )
+    finished = line.finish(torch.zeros(1, 1, 2, 2, dtype=torch.uint8))
+    assert finished.unique().tolist() == pytest.approx([-0.449 / 0.226], rel=1e-4)
+
+
+def test_statistics_follow_a_change_of_channels() -> None:
+    line = pipeline([{"grayscale": {"channels": 1}}, {"normalize": {"mean": 0.5, "std": [0.25]}}])
+    assert line.finish(line.fixed(pictures())).shape == (6, 1, 12, 12)
+    assert line.output_shape((3, 12, 12)) == (1, 12, 12)
+
+
+def test_output_shape() -> None:
+    line = pipeline([{"random_resized_crop": {"size": 7}}, "horizontal_flip", {"pad": {"padding": 1}}])
+    assert line.output_shape((3, 40, 30)) == (3, 9, 9)
+    with pytest.raises(DataError, match=r"step 'random_crop' can't treat an image of shape \[3, 8, 8\]"):
+        pipeline([{"random_crop": {"size": 32}}]).output_shape((3, 8, 8))
+
+
+def test_a_pipeline_can_be_sent_to_workers() -> None:
+    line = pipeline([*STRONG, {"normalize": {"mean": 0.5, "std": 0.5}}])
+    line.finish(pictures().to("meta"))
+    sent, image = pickle.dumps(line), pictures()[0]
+    assert b"meta" not in sent  # nor any other device: a worker must not touch the accelerator
+    copy = pickle.loads(sent)
+    assert torch.equal(copy.vary(image, (1, 2, 3)), line.vary(image, (1, 2, 3)))
+    assert torch.equal(copy.finish(image[None]), line.finish(image[None]))
+
+
+def test_a_plugin_step_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    def speckle(*, amount: float = 0.5) -> Step:
+        return Step(lambda image: image * (torch.rand(image.shape) > amount), random=True)
+
+    monkeypatch.setattr(steps, "_functions", dict(steps._functions))
+    steps.register(speckle)
+    line, image = pipeline([{"speckle": {"amount": 0.9}}]), pictures()[0] | 1
+    assert torch.equal(line.vary(image, (0, 0, 1)), line.vary(image, (0, 0, 1)))
+    assert 0 < (line.vary(image, (0, 0, 1)) > 0).float().mean() < 0.2
+
+
+def test_evenly_spaced() -> None:
+    assert evenly_spaced(5, 10) == [0, 1, 2, 3, 4]
+    assert evenly_spaced(10, 4) == [0, 2, 5, 7]
+    assert len(set(evenly_spaced(50_001))) == 2000
+    assert evenly_spaced(50_001)[-1] < 50_001
+
+
+def test_all_mistakes_of_a_list_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        pipeline(
+            ["normalize", {"resise": {"size": 3}}, {"resize": None}, {"a": {}, "b": {}}, {"pad": 3}, "horizontal_flip"]
+        )
+    told = caught.value.problems
+    assert told[0].startswith("transform, step 2: There is no step 'resise'. Did you mean 'resize'?")
+    assert told[1] == "transform, step 3: step.size: step 'resize' needs a value for this setting."
+    assert told[2].startswith("transform, step 4: expected a name or one `NAME: {settings}`, got {'a'")
+    assert told[3] == "transform, step 5: expected `pad: {SETTING: VALUE}`, got `pad: 3`."
+    assert "normalize has to be the last step" in told[4]
+    assert len(told) == 5
+
+
+def test_other_mistakes_are_told() -> None:
+    with pytest.raises(ConfigError, match="transform, step 1: random_erasing refuses its settings"):
+        pipeline([{"random_erasing": {"p": 3.0}}])
+    with pytest.raises(ConfigError, match=r"normalize\.std: 2 values are given, but the images have 3 channels"):
+        pipeline([{"normalize": {"mean": 0.5, "std": [1, 2]}}])
+    with pytest.raises(ConfigError, match=r"normalize\.mean: there are no statistics 'imagent'"):
+        pipeline([{"normalize": {"mean": "imagent", "std": 1}}])
+    with pytest.raises(ConfigError, match="needs the training images"):
+        pipeline(["normalize"])
+    with pytest.raises(ConfigError, match="the data are of layout 'vector'"):
+        build_pipeline([], spec(layout=Layout.VECTOR))
+    with pytest.raises(DataError, match="no training images"):
+        pipeline(["normalize"], sample_images=lambda: iter(()))
+    mixed = [pictures()[0], pictures(channels=1)[0]]
+    with pytest.raises(DataError, match="some images have 3 channels and others 1"):
+        pipeline(["normalize"], sample_images=lambda: iter(mixed))
+    line = pipeline(["normalize"], fitted={"mean": [0.5], "std": [0.5]})
+    with pytest.raises(DataError, match="statistics of 1 channels, but the images have 3"):
+        line.finish(pictures())
