@@ -204,17 +204,14 @@ def check_pair(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()
         raise ConfigError(found)
 
 
-def build_model(config: RunConfig, spec: DataSpec, *, with_pretrained: bool = True) -> nn.Module:
+def build_model(config: RunConfig, spec: DataSpec, *, restoring: bool = False) -> nn.Module:
     """Make the model with its initial weights decided by the seed.
 
-    with_pretrained: False when a checkpoint's weights come next, so that no weights file is needed.
+    restoring: a checkpoint's weights come next, so that no file of pretrained weights is needed.
     """
-    settings = dict(config.model.settings)
-    if not with_pretrained and "weights" in settings:
-        settings["weights"] = None
     seed_everything(config.seed)
     try:
-        model = registry.models.build(config.model.name, settings, spec)
+        model = registry.models.build(config.model.name, config.model.settings, spec, restoring=restoring)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"model: '{config.model.name}' can't be made for input {list(spec.input_shape)} with these settings: {error}"

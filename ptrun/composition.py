@@ -137,10 +137,8 @@ class Composer:
         self._hydra.shell_completion(self.config_name, [request])
 
 
-def job_folder() -> Path | None:
-    """The folder of the running job of a sweep; None outside of one."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return None
+def job_folder() -> Path:
+    """The folder of the running job of a sweep."""
     return Path(HydraConfig.get().runtime.output_dir)
 
 

@@ -19,7 +19,18 @@ from ptrun.registry import Registry
 
 GROUPS = ("model", "dataset", "transform", "loss", "optimizer", "scheduler", "device", "checkpoint", "logger")
 PRESETS = ("experiment", "debug")
-GIVEN_BY_PROGRAM = ("spec", "class_counts", "fitted", "run_dir", "resume_step")  # keywords that no configuration sets
+# Keywords that no configuration sets.
+GIVEN_BY_PROGRAM = (
+    "spec",
+    "class_counts",
+    "fitted",
+    "run_dir",
+    "resume_step",
+    "total_epochs",
+    "steps_per_epoch",
+    "better",
+    "restoring",
+)
 FORBIDDEN_KEYS = ("_target_", "_partial_", "_args_", "()")
 
 

@@ -73,6 +73,15 @@ def test_hydra_flags(ptrun: Call):
     assert "searchpath" in ptrun("train", "--cfg", "hydra").out
 
 
+@pytest.fixture
+def shim(folder: Path) -> dict[str, str]:
+    """An environment in which `ptrun` is a command, as after an installation."""
+    code = "import sys; from ptrun.cli import main; sys.exit(main())"
+    (folder / "ptrun").write_text(f"#!{sys.executable}\n{code}\n")
+    (folder / "ptrun").chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+
 BASH = r"""
 eval "$({ptrun} -sc install=bash)"
 COMP_LINE="{line}"; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
@@ -82,23 +91,24 @@ printf '%s\n' "${{COMPREPLY[@]}}"
 
 
 @pytest.mark.parametrize(("line", "expected"), [("ptrun tr", "train"), ("ptrun train model=c", "model=convnet"), ("ptrun train optimizer.l", "optimizer.lr="), ("ptrun show datas", "dataset="), ("ptrun eval spl", "split=")])  # fmt: skip
-def test_completion_in_bash(folder: Path, line: str, expected: str):
-    (folder / "ptrun").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ptrun "$@"\n')
-    (folder / "ptrun").chmod(0o755)
-    env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        ["bash", "-c", BASH.format(ptrun="ptrun", line=line)], capture_output=True, text=True, env=env, check=False
-    )
+def test_completion_in_bash(shim: dict[str, str], line: str, expected: str):
+    script = BASH.format(ptrun="ptrun", line=line)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=shim, check=False)
     assert expected in done.stdout.split(), done
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_completion_scripts_of_other_shells(process: Call, shell: str):
-    ended = process("-sc", f"install={shell}")
-    assert ended.code == 0
-    assert "ptrun" in ended.out or "compinit" in ended.out
+def test_completion_scripts_of_other_shells(shim: dict[str, str], shell: str):
+    done = subprocess.run(["ptrun", "-sc", f"install={shell}"], capture_output=True, text=True, env=shim, check=True)
+    assert "ptrun" in done.stdout
     if shutil.which(shell):
-        assert subprocess.run([shell, "-n"], input=ended.out, text=True, check=False).returncode == 0
+        assert subprocess.run([shell, "-n"], input=done.stdout, text=True, check=False).returncode == 0
+
+
+def test_completion_in_fish_asks_with_the_words_so_far(shim: dict[str, str]):
+    query = {**shim, "COMP_LINE": "ptrun train model=c"}
+    done = subprocess.run(["ptrun", "-sc", "query=fish"], capture_output=True, text=True, env=query, check=True)
+    assert "model=convnet" in done.stdout.split()
 
 
 def test_a_sweep_runs_every_job_and_ends_with_a_table(folder: Path, ptrun: Call):

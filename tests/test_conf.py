@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_every_component_module_is_in_the_catalog():
     listed = Path(catalog.__file__).read_text(encoding="utf-8")
     package = Path(catalog.__file__).parent
     for path in package.rglob("*.py"):
-        if ".register" in path.read_text(encoding="utf-8") and path.name not in ("registry.py", "plugins.py"):
+        if re.search(r"^@\w+\.register$|^_register\(", path.read_text(encoding="utf-8"), re.MULTILINE):
             assert path.stem in listed, f"{path.name} registers components but is not in catalog.py"
 
 

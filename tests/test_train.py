@@ -169,7 +169,7 @@ def test_from_python(folder: Path):
     assert result.summary["test"]["accuracy"] > 0.5
 
 
-def test_own_components_by_plugin(folder: Path, ptrun: Call):
+def test_own_components_by_plugin(folder: Path, ptrun: Call, process: Call):
     (folder / "mine.py").write_text(
         "from torch import nn\nfrom ptrun.registry import losses, models\n\n"
         "@losses.register\ndef cubic(outputs, targets, *, power: float = 3.0):\n    return (outputs - targets).abs().pow(power).mean()\n\n"
@@ -191,8 +191,13 @@ def test_own_components_by_plugin(folder: Path, ptrun: Call):
     assert resolved["model"] == {"name": "tiny", "width": 8}
     assert resolved["loss"] == {"name": "cubic", "power": 2}
     assert ptrun("eval", "checkpoint=outputs/latest", "plugins=[mine.py]").code == 0
-    without = ptrun("eval", "checkpoint=outputs/latest/../latest")
-    assert without.code in (0, 2)
+    newest = max((folder / "outputs").rglob("best.pt"), key=lambda path: path.stat().st_mtime)
+    without = process("eval", f"checkpoint={newest}")
+    assert without.code == 2
+    assert (
+        "model: 'tiny' of the checkpoint is no component of ptrun. If it is yours, name its file: plugins=[FILE.py]."
+        in without.err
+    )
     ended = ptrun("train", "plugins=[mine.py]", "model=tiny", "model.widht=8")
     assert ended.code == 2
     assert "Did you mean 'model.width'?" in ended.err

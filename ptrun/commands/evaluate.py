@@ -59,7 +59,7 @@ def run(request: Request) -> dict[str, Any]:
     config, _ = decide_transform(config, request.folders)
     prepared = prepare(config, fitted=saved["fitted"])
     spec = _same_kind(DataSpec.from_dict(saved["spec"]), prepared, path)
-    model = place(build_model(config, spec, with_pretrained=False), runtime)
+    model = place(build_model(config, spec, restoring=True), runtime)
     _load_weights(model, saved, path)
     split = getattr(prepared.data, request.split)
     if len(split) == 0:
@@ -91,7 +91,21 @@ def restored_config(saved: Mapping[str, Any], path: Path, request: Request) -> R
         raise CheckpointError(f"{path}: its configuration is damaged.")
     values["plugins"] = list(request.plugins)  # those named in the checkpoint are never imported
     apply_changes(values, request.changes, request.folders)
+    _require_plugins(values, request)
     return configuration.check(values, request.folders, REGISTRIES)
+
+
+def _require_plugins(values: Mapping[str, Any], request: Request) -> None:
+    """Say that a component is a plugin's, which the checkpoint must not import by itself. Raises ConfigError."""
+    problems = []
+    for group in GROUPS:
+        name, registry = values[group]["name"], REGISTRIES.get(group)
+        if schema.find(group, name, request.folders) is None and (registry is None or name not in registry):
+            problems.append(
+                f"{group}: '{name}' of the checkpoint is no component of ptrun. If it is yours, name its file: plugins=[FILE.py]."
+            )
+    if problems:
+        raise ConfigError(problems)
 
 
 def apply_changes(values: dict[str, Any], changes: Mapping[str, Any], folders: tuple[Path, ...]) -> None:

@@ -36,7 +36,6 @@ class Job:
         from ptrun.commands import train
 
         folder = composition.job_folder()
-        assert folder is not None
         plugins.load(list(composed.get("plugins") or []))
         config = request.check(composed, self.folders, plugins.REGISTRIES if composed.get("plugins") else {})
         asked = composition.plain(composed, resolve=False)
@@ -150,8 +149,8 @@ def report(rows: Sequence[Mapping[str, Any]], folder: Path, console: Console) ->
         writer = csv.writer(file)
         writer.writerow(["job", "state", *swept, monitor, *(f"test/{name}" for name in first["test"]), "seconds"])
         for row in rows:
-            settings = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
-            values = [settings.get(key, "") for key in swept]
+            given = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
+            values = [given.get(key, "") for key in swept]
             writer.writerow(
                 [
                     row["job"],

@@ -18,7 +18,7 @@ from typing import Any
 from ptrun import checkpoint, evaluation, rundir, state
 from ptrun.build import Run, build, build_loggers, metric_settings, predictions
 from ptrun.config import RunConfig
-from ptrun.console import Console
+from ptrun.console import Console, error_lines
 from ptrun.errors import Interrupted
 from ptrun.loop import EpochReport, Progress, Watch, evaluate, fit
 from ptrun.plots import evaluation as evaluation_plots
@@ -63,6 +63,7 @@ def run(request: Request) -> TrainResult:
             result = _train(request, run_dir, console)
         except BaseException as error:
             console.clear()
+            print("\n".join(error_lines(str(error) or type(error).__name__)), file=log)
             ended = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
             run_dir.write_status(
                 ended, reason=str(error) or type(error).__name__, exit_code=getattr(error, "exit_code", 1)
@@ -137,28 +138,29 @@ class _Saver:
 
     def __init__(self, parts: Run, run_dir: RunDir, data: Mapping[str, str]) -> None:
         self.parts, self.folder, self.data = parts, run_dir.checkpoints, dict(data)
-        self.settings = parts.config.checkpoint.settings
+        self.wanted = parts.config.checkpoint.name != "none"
 
     def after_epoch(self, progress: Progress, is_best: bool) -> None:
-        due = progress.epoch % int(self.settings.get("every_epochs", 1)) == 0
+        if not self.wanted:
+            return
+        due = progress.epoch % self.parts.config.checkpoint.settings["every_epochs"] == 0
         last = progress.epoch == self.parts.experiment.epochs or bool(progress.stopped)
         if due or last or is_best:
             self.save(progress, best=is_best)
 
     def save(self, progress: Progress, *, best: bool) -> Path | None:
         """Publish a checkpoint; None when the configuration wants none."""
-        if self.parts.config.checkpoint.name == "none":
+        if not self.wanted:
             return None
-        state_now = {
+        now = {
             **state.capture(self.parts.experiment, progress),
             "config": self.parts.config.to_dict(),
             "spec": self.parts.prepared.spec.to_dict(),
             "fitted": self.parts.prepared.fitted(),
             "data": self.data,
         }
-        return checkpoint.publish(
-            self.folder, state_now, step=progress.step, best=best, keep=int(self.settings["keep"])
-        )
+        keep = self.parts.config.checkpoint.settings["keep"]
+        return checkpoint.publish(self.folder, now, step=progress.step, best=best, keep=keep)
 
 
 def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str, Any]:

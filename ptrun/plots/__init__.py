@@ -1,1 +1,0 @@
-"""Pictures of a run, drawn from the files of its folder alone."""

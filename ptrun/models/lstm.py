@@ -1,0 +1,70 @@
+"""Lstm: a recurrent network that reads a sequence step by step and answers after the last one.
+
+Invariant: batch first; every direction contributes its state after the whole sequence was read.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptrun.models.autoregression import Autoregression, autoregression
+from ptrun.models.layouts import require_layout
+from ptrun.registry import models
+from ptrun.spec import DataSpec, Layout
+
+
+class Lstm(nn.Module):
+    """Stacked LSTM (Hochreiter and Schmidhuber 1997), dropout, linear head.
+
+    The head reads the final hidden state of the top layer. For one direction that is the output at the
+    last step. For two it is not: the backward direction has seen a single step there, so its state
+    after it has read back to the first step is taken instead.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_outputs: int,
+        hidden_features: int = 64,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        autoregression: Autoregression | None = None,
+    ) -> None:
+        super().__init__()
+        between_layers = dropout if num_layers > 1 else 0.0  # nn.LSTM warns when there is no "between"
+        self.lstm = nn.LSTM(
+            num_features,
+            hidden_features,
+            num_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=between_layers,
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden_features * (2 if bidirectional else 1), num_outputs)
+        self.autoregression = autoregression
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """Map [batch, steps, features] to [batch, num_outputs]."""
+        _, (hidden, _) = self.lstm(sequences)  # [layers * directions, batch, hidden]
+        final = torch.cat([hidden[-2], hidden[-1]], dim=1) if self.lstm.bidirectional else hidden[-1]
+        outputs: Tensor = self.head(self.dropout(final))
+        return outputs if self.autoregression is None else outputs + self.autoregression(sequences)
+
+
+@models.register
+def lstm(
+    spec: DataSpec,
+    *,
+    hidden_features: int = 64,
+    num_layers: int = 1,
+    bidirectional: bool = False,
+    dropout: float = 0.0,
+    autoregressive: bool | str = "auto",
+) -> nn.Module:
+    """LSTM for forecasts and for sequence classification. Raises ConfigError on other layouts."""
+    require_layout(spec, "lstm", Layout.SEQUENCE)
+    linear = autoregression(spec, autoregressive)
+    return Lstm(spec.input_shape[1], spec.num_outputs, hidden_features, num_layers, bidirectional, dropout, linear)

@@ -1,0 +1,157 @@
+"""Transfer and torchvision: image classifiers on torchvision's networks, with or without pretrained weights.
+
+Invariant: while a backbone is frozen no step changes anything in it, batch-norm statistics included.
+Normalising images is the data pipeline's part.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ptrun.errors import ConfigError
+from ptrun.models.backbones import ImageInput, build_network, load_network, network_size, require_classifier
+from ptrun.models.layouts import require_layout
+from ptrun.registry import models
+from ptrun.spec import DataSpec, Layout
+
+
+class Transfer(nn.Module):
+    """A backbone that returns features, and a head of linear, ReLU, dropout, linear on them.
+
+    The backbone is frozen: no gradients, and in eval mode whatever `train()` says, so that neither batch
+    norm nor dropout act as in training. From epoch `unfreeze_at_epoch` on it trains like the head, with
+    `backbone_lr_scale` times the learning rate.
+    """
+
+    def __init__(
+        self,
+        inputs: ImageInput,
+        backbone: nn.Module,
+        head: nn.Module,
+        unfreeze_at_epoch: int | None = None,
+        backbone_lr_scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.backbone = backbone
+        self.head = head
+        self.unfreeze_at_epoch = unfreeze_at_epoch
+        self.backbone_lr_scale = backbone_lr_scale
+        self.facts: tuple[str, ...] = ()
+        self.start_epoch(0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map [batch, 1 or 3, height, width] to [batch, num_outputs]."""
+        outputs: Tensor = self.head(self.backbone(self.inputs(images)))
+        return outputs
+
+    def start_epoch(self, epoch: int) -> None:
+        """Freeze or unfreeze the backbone as the epoch (counted from 0) asks."""
+        self.frozen = self.unfreeze_at_epoch is None or epoch < self.unfreeze_at_epoch
+        self.backbone.requires_grad_(not self.frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Transfer:
+        """Switch between training and evaluation; a frozen backbone stays in evaluation."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def lr_scale(self, parameter_name: str) -> float:
+        """Return the factor of the learning rate for a parameter."""
+        return self.backbone_lr_scale if parameter_name.startswith("backbone.") else 1.0
+
+
+class TorchvisionNet(nn.Module):
+    """A whole network of torchvision behind an input of the right size and channels."""
+
+    def __init__(self, inputs: ImageInput, network: nn.Module) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.network = network
+        self.facts: tuple[str, ...] = ()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map [batch, 1 or 3, height, width] to [batch, num_outputs]."""
+        outputs: Tensor = self.network(self.inputs(images))
+        return outputs
+
+
+@models.register
+def transfer(
+    spec: DataSpec,
+    *,
+    arch: str = "resnet50",
+    weights: str | None = "DEFAULT",
+    hidden_features: int = 256,
+    dropout: float = 0.2,
+    unfreeze_at_epoch: int | None = None,
+    backbone_lr_scale: float = 0.1,
+    image_size: int | str | None = "auto",
+    restoring: bool = False,
+) -> nn.Module:
+    """Pretrained backbone, frozen, with a new head. `restoring`: parameters come from a checkpoint, so read no weights.
+
+    Raises ConfigError for an unknown arch or weights name, DataError when weights can't be downloaded,
+    CheckpointError when a file does not fit.
+    """
+    size = _input_size(spec, "transfer", arch, image_size, weights)
+    backbone, last = build_network(arch, 1000, size, weights is not None)
+    layer = backbone.get_submodule(last)
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    features = layer.weight.shape[1]  # of a linear layer, and of the 1x1 convolution in squeezenet
+    facts = () if weights is None or restoring else (load_network(backbone, arch, weights, last),)
+    parent, _, child = last.rpartition(".")
+    setattr(backbone.get_submodule(parent), child, nn.Identity())
+    head = nn.Sequential(
+        nn.Linear(features, hidden_features),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden_features, spec.num_outputs),
+    )
+    model = Transfer(ImageInput(size), backbone, head, unfreeze_at_epoch, backbone_lr_scale)
+    model.facts = (*facts, *_size_fact(spec, size))
+    return model
+
+
+@models.register
+def torchvision(
+    spec: DataSpec,
+    *,
+    arch: str = "resnet18",
+    weights: str | None = None,
+    image_size: int | str | None = "auto",
+    restoring: bool = False,
+) -> nn.Module:
+    """Any classifier of torchvision, all of it trained. `restoring` and errors as in `transfer`."""
+    size = _input_size(spec, "torchvision", arch, image_size, weights)
+    network, head = build_network(arch, spec.num_outputs, size, weights is not None)
+    facts = () if weights is None or restoring else (load_network(network, arch, weights, head),)
+    model = TorchvisionNet(ImageInput(size), network)
+    model.facts = (*facts, *_size_fact(spec, size))
+    return model
+
+
+def _input_size(
+    spec: DataSpec, model: str, arch: str, image_size: int | str | None, weights: str | None
+) -> tuple[int, int]:
+    """Check what can be checked before a network is built, and return the size at which it reads images."""
+    require_layout(spec, model, Layout.IMAGE)
+    channels, height, width = spec.input_shape
+    if channels not in (1, 3):
+        raise ConfigError(
+            f"model={model} reads images of 1 or 3 channels, but those of the data set have {channels}. "
+            "Use model=convnet, which takes any number, or convert the images."
+        )
+    require_classifier(arch)
+    return network_size(arch, image_size, weights is not None, (height, width))
+
+
+def _size_fact(spec: DataSpec, size: tuple[int, int]) -> tuple[str, ...]:
+    height, width = spec.input_shape[1:]
+    if (height, width) == size:
+        return ()
+    return (
+        f"images of {height}x{width} pixels are resized to {size[0]}x{size[1]} inside the model (model.image_size)",
+    )
