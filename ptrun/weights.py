@@ -66,7 +66,7 @@ def load_weights_file(path: str | Path) -> dict[str, Tensor]:
 def match_weights(
     network: nn.Module, state: Mapping[str, Tensor], *, source: str, head: str, ignored: Iterable[str] = ()
 ) -> str:
-    """Copy the tensors of `state` into `network` by name and return a sentence that counts them.
+    """Copy the tensors of `state` into `network` by name and return a sentence: how many of the file's were used.
 
     head: name of the module that may be new; the file's is dropped when its shapes differ.
     ignored: beginnings of names that the file may hold beside, such as auxiliary classifiers.
@@ -81,7 +81,7 @@ def match_weights(
     missing = [name for name in expected if name not in usable and name not in counters and name not in new_head]
     _refuse_misfits(expected, usable, missing, source)
     network.load_state_dict(usable, strict=False)
-    return _count(len(expected), len(usable), source, new_head, counters, beside)
+    return _count(len(state), len(usable), source, new_head, counters, beside)
 
 
 def _verify(path: Path) -> None:

@@ -101,16 +101,16 @@ def transfer(
     layer = backbone.get_submodule(last)
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     features = layer.weight.shape[1]  # of a linear layer, and of the 1x1 convolution in squeezenet
-    facts = () if weights is None or restoring else (load_network(backbone, arch, weights, last),)
     parent, _, child = last.rpartition(".")
     setattr(backbone.get_submodule(parent), child, nn.Identity())
+    facts = () if weights is None or restoring else (load_network(backbone, arch, weights, last),)
     head = nn.Sequential(
         nn.Linear(features, hidden_features),
         nn.ReLU(),
         nn.Dropout(dropout),
         nn.Linear(hidden_features, spec.num_outputs),
     )
-    model = Transfer(ImageInput(size), backbone, head, unfreeze_at_epoch, backbone_lr_scale)
+    model = Transfer(ImageInput(size if image_size else None), backbone, head, unfreeze_at_epoch, backbone_lr_scale)
     model.facts = (*facts, *_size_fact(spec, size))
     return model
 
@@ -128,7 +128,7 @@ def torchvision(
     size = _input_size(spec, "torchvision", arch, image_size, weights)
     network, head = build_network(arch, spec.num_outputs, size, weights is not None)
     facts = () if weights is None or restoring else (load_network(network, arch, weights, head),)
-    model = TorchvisionNet(ImageInput(size), network)
+    model = TorchvisionNet(ImageInput(size if image_size else None), network)
     model.facts = (*facts, *_size_fact(spec, size))
     return model
 
