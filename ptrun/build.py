@@ -14,10 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ptrun import catalog, losses, metrics, optimizers, registry, schedulers, transforms
-from ptrun import config as configuration
+from ptrun import catalog, choices, losses, metrics, optimizers, registry, schedulers, transforms
 from ptrun.batches import Batches, Plan, make_batches
-from ptrun.config import Component, RunConfig
+from ptrun.choices import Decision
 from ptrun.errors import ConfigError, DataError
 from ptrun.loggers import Logger
 from ptrun.loop import Experiment, Outputs
@@ -25,11 +24,10 @@ from ptrun.predictions import Predictions
 from ptrun.predictions import predictions as predict
 from ptrun.runtime import Runtime, clipper, make_runtime, seed_everything
 from ptrun.samples import Data, FileSplit, Split
+from ptrun.settings import Component, RunConfig
 from ptrun.spec import DataSpec, Layout, Task
 
 assert catalog.MODULES  # importing it filled the registries
-
-Decision = tuple[str, str, str]  # setting, requested, used
 
 
 @dataclass(frozen=True)
@@ -84,12 +82,14 @@ class Run:
     facts: tuple[str, ...]
 
 
-def build(config: RunConfig, folders: tuple[Path, ...] = ()) -> Run:
-    """Build every part of a training run. Raises ConfigError, DataError or CheckpointError."""
+def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[Decision] = ()) -> Run:
+    """Build every part of a training run. Raises ConfigError, DataError or CheckpointError.
+
+    config: without `auto` for model and transform (`choices.choose` decides these); `chosen` is what was decided there.
+    """
     runtime = build_runtime(config)
-    config, decisions = decide_transform(config, folders)
     prepared = prepare(config, fitted=None)
-    config, more = decide(config, prepared.spec)
+    config, decisions = decide(config, prepared.spec)
     check_pair(config, prepared.spec, folders)
     model = place(build_model(config, prepared.spec), runtime)
     ema = _ema(model, config.train.ema_decay)
@@ -133,24 +133,12 @@ def build(config: RunConfig, folders: tuple[Path, ...] = ()) -> Run:
         patience_epochs=t.patience_epochs,
     )
     facts = (*prepared.facts, *getattr(model, "facts", ()), *schedule.facts)
-    return Run(config, prepared, experiment, test, (*runtime.decisions, *decisions, *more, *skipped), facts)
+    return Run(config, prepared, experiment, test, (*runtime.decisions, *chosen, *decisions, *skipped), facts)
 
 
 def build_runtime(config: RunConfig) -> Runtime:
     """Device, number format, threads."""
     return make_runtime(name=config.device.name, deterministic=config.train.deterministic, **config.device.settings)
-
-
-def decide_transform(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
-    """Replace transform=auto by the steps that fit what the dataset gives, as far as its declaration tells."""
-    if config.transform.name != "auto":
-        return config, []
-    chosen = {"image files": "imagenet", "image": "normalize"}.get(
-        configuration.image_kind(config.dataset.name, folders), "none"
-    )
-    return replace(config, transform=configuration.default_component("transform", chosen)), [
-        ("transform", "auto", chosen)
-    ]
 
 
 def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
@@ -177,7 +165,7 @@ def decide(config: RunConfig, spec: DataSpec) -> tuple[RunConfig, list[Decision]
     decisions: list[Decision] = []
     t = config.train
     if config.loss.name == "auto":
-        config = replace(config, loss=configuration.default_component("loss", losses.default_loss(spec)))
+        config = replace(config, loss=choices.default_component("loss", losses.default_loss(spec)))
         decisions.append(("loss", "auto", config.loss.name))
     if config.metrics == "auto":
         chosen = metrics.default_metrics(spec.task)
@@ -195,8 +183,8 @@ def decide(config: RunConfig, spec: DataSpec) -> tuple[RunConfig, list[Decision]
 
 def check_pair(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> None:
     """Check model, loss and metrics against what the data turned out to be. Raises ConfigError listing all that is wrong."""
-    problems = [configuration.pair_problem(config.model.name, config.dataset.name, (str(spec.layout),), folders)]
-    problems += configuration.task_problems(
+    problems = [choices.pair_problem(config.model.name, config.dataset.name, (str(spec.layout),), folders)]
+    problems += choices.task_problems(
         str(spec.task), config.dataset.name, config.loss.name, config.metrics, config.train.monitor, folders
     )
     found = [problem for problem in problems if problem]

@@ -224,7 +224,7 @@ def _complete(argv: list[str]) -> int:
 
 def _train_help() -> int:
     from ptrun import schema
-    from ptrun.config import GROUPS
+    from ptrun.settings import GROUPS
 
     print(
         TRAIN_HELP.format(groups=", ".join(GROUPS), experiments=", ".join(schema.names("experiment")) or "none"), end=""

@@ -25,8 +25,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ptrun import schema
-from ptrun.config import GROUPS, PRESETS, refuse_code
+from ptrun.config import refuse_code
 from ptrun.errors import ConfigError, listing, nearest
+from ptrun.settings import GROUPS, PRESETS
 
 Composed = DictConfig  # a composed configuration, `hydra` section included
 

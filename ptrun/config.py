@@ -6,19 +6,17 @@ declarations in the YAML files, and nothing is added or changed later. Needs nei
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ptrun import schema
+from ptrun.choices import given_by, pair_problem, task_problems
 from ptrun.errors import ConfigError, listing, nearest
 from ptrun.fieldtypes import Mismatch, Type
 from ptrun.registry import Registry
+from ptrun.settings import GROUPS, Component, RunConfig, TrainSettings
 
-GROUPS = ("model", "dataset", "transform", "loss", "optimizer", "scheduler", "device", "checkpoint", "logger")
-PRESETS = ("experiment", "debug")
 # Keywords that no configuration sets.
 GIVEN_BY_PROGRAM = (
     "spec",
@@ -32,67 +30,6 @@ GIVEN_BY_PROGRAM = (
     "restoring",
 )
 FORBIDDEN_KEYS = ("_target_", "_partial_", "_args_", "()")
-
-
-@dataclass(frozen=True)
-class Component:
-    """A registered name and the settings it is built with."""
-
-    name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """The section `train`; meanings and units stand in conf/train.yaml."""
-
-    epochs: int
-    max_steps: int | None
-    batch_size: int
-    eval_batch_size: int | str
-    num_workers: int | str
-    drop_last: bool
-    grad_accumulation: int
-    clip_norm: float | None
-    clip_value: float | None
-    ema_decay: float | None
-    monitor: str
-    monitor_mode: str
-    patience_epochs: int | None
-    min_delta: float
-    val_every_epochs: int
-    deterministic: bool
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Everything that decides a run."""
-
-    model: Component
-    dataset: Component
-    transform: Component
-    loss: Component
-    optimizer: Component
-    scheduler: Component
-    device: Component
-    checkpoint: Component
-    logger: Component
-    train: TrainSettings
-    seed: int
-    metrics: list[dict[str, Any]] | str  # each metric as {name: settings}
-    plugins: list[str]
-    label: str | None
-    output_dir: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same nesting as the YAML, in plain containers."""
-        values: dict[str, Any] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if isinstance(value, Component):
-                value = {"name": value.name, **value.settings}
-            values[each.name] = asdict(value) if isinstance(value, TrainSettings) else value
-        return values
 
 
 def check(
@@ -161,7 +98,12 @@ class _Checker:
         self.monitor(train.get("monitor"))
         self.pairs(parts)
         task = next(
-            (fact for fact in self.gives(parts["dataset"].name) if fact in ("classification", "regression")), None
+            (
+                fact
+                for fact in given_by(parts["dataset"].name, self.folders)
+                if fact in ("classification", "regression")
+            ),
+            None,
         )
         if task:
             choices = (parts["loss"].name, top.get("metrics"), train.get("monitor"))
@@ -170,17 +112,16 @@ class _Checker:
             raise ConfigError(self.problems)
         return RunConfig(train=TrainSettings(**train), **top, **parts)
 
-    def gives(self, dataset: str) -> tuple[str, ...]:
-        """What a dataset's declaration says about its samples."""
-        found = schema.find("dataset", dataset, self.folders)
-        return found.facts.get("gives", ()) if found else ()
-
     def unknown(self, path: str, allowed: list[str], owner: str) -> None:
-        prefix = path.rpartition(".")[0]
-        guess = nearest(path.rpartition(".")[2], allowed)
+        """Report a key that does not exist, with the nearest one that does."""
+        prefix, _, last = path.rpartition(".")
+        guess = nearest(last, allowed)
         if guess and prefix:
             guess = guess.replace("'", f"'{prefix}.", 1)
-        self.problems.append(f"{path}: there is no such key.{guess} {owner[0].upper()}{owner[1:]}: {listing(allowed)}.")
+        has = f"{owner[0].upper()}{owner[1:]}: {listing(allowed)}." if allowed else f"{owner[0].upper()}{owner[1:]} no settings."
+        if "'auto'" in owner:
+            has = f"With {prefix}=auto the data decide; choose one by name to change its settings (`ptrun list {prefix}`)."
+        self.problems.append(f"{path}: there is no such key.{guess} {has}")
 
     def component(self, group: str, values: Any) -> Component:
         """Check one group's `name` and its settings."""
@@ -282,7 +223,7 @@ class _Checker:
 
     def pairs(self, parts: Mapping[str, Component]) -> None:
         """Report model, loss and transform choices that can't work with the data, as far as YAML tells."""
-        gives = self.gives(parts["dataset"].name)
+        gives = given_by(parts["dataset"].name, self.folders)
         problem = pair_problem(parts["model"].name, parts["dataset"].name, gives, self.folders)
         if problem:
             self.problems.append(problem)
@@ -290,66 +231,6 @@ class _Checker:
             self.problems.append(
                 f"transform: '{parts['transform'].name}' changes images, but dataset '{parts['dataset'].name}' gives a {gives[0]}. Use transform=auto."
             )
-
-
-def pair_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> str | None:
-    """Say why a model can't take a dataset's layout, and which models can; None when it can or nothing is known."""
-    layout = next((fact for fact in gives if fact in ("image", "vector", "sequence")), None)
-    found = schema.find("model", model, folders)
-    accepts = found.facts.get("accepts", ()) if found else ()
-    if layout is None or not accepts or layout in accepts:
-        return None
-    shapes = {
-        "image": "images [channels, height, width]",
-        "vector": "vectors [features]",
-        "sequence": "sequences [steps, features]",
-    }
-    fitting = [
-        n
-        for n in schema.names("model", folders)
-        if layout in schema.require("model", n, folders).facts.get("accepts", ())
-    ]
-    return (
-        f"model: '{model}' reads {' or '.join(shapes[a] for a in accepts)}, but dataset '{dataset}' gives {shapes[layout]}. "
-        f"Models that fit: {listing(fitting)}."
-    )
-
-
-def default_component(group: str, name: str) -> Component:
-    """A shipped component with the settings of its YAML file."""
-    keys = schema.require(group, name).keys
-    return Component(name, {key.name: copy.deepcopy(key.default) for key in keys.values()})
-
-
-def image_kind(dataset: str, folders: tuple[Path, ...] = ()) -> str:
-    """ "image files", "image" (in memory) or "": what the declaration of a dataset says that it gives."""
-    found = schema.find("dataset", dataset, folders)
-    gives = found.facts.get("gives", ()) if found else ()
-    return "image files" if "files" in gives else "image" if "image" in gives else ""
-
-
-def task_problems(
-    task: str, dataset: str, loss: str, metrics: Any, monitor: Any, folders: tuple[Path, ...] = ()
-) -> list[str]:
-    """Say which of loss, metrics and monitored metric are for another task than the dataset's."""
-    chosen = [("loss", "loss", loss)]
-    chosen += [("metrics", "metric", name) for item in (metrics if isinstance(metrics, list) else []) for name in item]
-    if isinstance(monitor, str) and monitor not in ("val/loss", "auto"):
-        chosen.append(("train.monitor", "metric", monitor.removeprefix("val/")))
-    problems = []
-    for key, group, name in chosen:
-        found = schema.find(group, name, folders)
-        tasks = found.facts.get("task", ()) if found else ()
-        if tasks and task not in tasks:
-            fitting = [
-                n
-                for n in schema.names(group, folders)
-                if task in schema.require(group, n, folders).facts.get("task", ())
-            ]
-            problems.append(
-                f"{key}: '{name}' is for {' or '.join(tasks)}, but dataset '{dataset}' is {task}. What fits: {listing(fitting)}."
-            )
-    return problems
 
 
 def _words(declared: Type) -> str:

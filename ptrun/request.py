@@ -15,9 +15,9 @@ from typing import Any
 from ptrun import composition, schema
 from ptrun import config as configuration
 from ptrun.composition import Composed, Composer
-from ptrun.config import GROUPS, RunConfig
 from ptrun.errors import ConfigError
 from ptrun.registry import Registry
+from ptrun.settings import GROUPS, RunConfig
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,9 @@ def make_runtime(
         # cuBLAS reads this once, when CUDA starts (docs.pytorch.org/docs/stable/notes/randomness.html).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
-    if deterministic != torch.are_deterministic_algorithms_enabled():  # setting it imports torch's compiler, two seconds
+    if (
+        deterministic != torch.are_deterministic_algorithms_enabled()
+    ):  # setting it imports torch's compiler, two seconds
         torch.use_deterministic_algorithms(deterministic)
     scaler = torch.amp.GradScaler(device.type) if precision == "fp16" else None
     return Runtime(device, precision, channels_last, compile == "model", scaler, tuple(decisions))

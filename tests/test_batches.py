@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ptrun import batches, build, request
+from ptrun import batches, build, choices, request
 from ptrun.batches import Plan
 from ptrun.composition import Composer
 from ptrun.errors import DataError
@@ -34,7 +34,7 @@ def streams(photos: Path, num_workers: int, batch_size: int = 4) -> batches.Batc
     steps = "[{resize:{size:[12,12]}},{random_crop:{padding:2}},{horizontal_flip:{}},{normalize:{mean:half,std:half}}]"
     config = request.read(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
                                        "transform=basic", f"transform.train={steps}", "transform.eval=[{resize:{size:[12,12]}},{normalize:{mean:half,std:half}}]"]).config  # fmt: skip
-    return build.build(config).experiment.train
+    return build.build(choices.choose(config)[0]).experiment.train
 
 
 def samples(source: batches.Batches, epoch: int) -> dict[int, torch.Tensor]:

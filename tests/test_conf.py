@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ptrun import catalog, config, registry, request, runtime, schema
+from ptrun import catalog, config, registry, request, runtime, schema, settings
 from ptrun.composition import Composer
 from ptrun.errors import ConfigError
 from ptrun.plugins import REGISTRIES
@@ -18,8 +18,8 @@ from ptrun.plugins import REGISTRIES
 assert catalog.MODULES
 CONF = schema.shipped_conf()
 ALL = sorted(CONF.rglob("*.yaml"))
-COMPONENTS = [(path.parent.name, path.stem) for path in ALL if path.parent.name in (*config.GROUPS, "step", "metric")]
-NOT_FUNCTIONS = {("loss", "auto"), ("transform", None), ("device", None), ("checkpoint", None)}
+COMPONENTS = [(path.parent.name, path.stem) for path in ALL if path.parent.name in (*settings.GROUPS, "step", "metric")]
+NOT_FUNCTIONS = {("loss", "auto"), ("model", "auto"), ("transform", None), ("device", None), ("checkpoint", None)}
 
 
 def test_there_are_as_many_files_as_expected():
@@ -27,7 +27,7 @@ def test_there_are_as_many_files_as_expected():
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in ALL if p.parent.name not in config.PRESETS], ids=lambda p: f"{p.parent.name}/{p.stem}"
+    "path", [p for p in ALL if p.parent.name not in settings.PRESETS], ids=lambda p: f"{p.parent.name}/{p.stem}"
 )
 def test_every_line_declares_type_and_meaning(path: Path):
     found = schema.read(path, path.parent.name)
@@ -75,9 +75,9 @@ def test_every_component_module_is_in_the_catalog():
 def test_settings_classes_equal_the_root_file():
     keys = schema.read(CONF / "train.yaml").keys
     train = {name.removeprefix("train.") for name in keys if name.startswith("train.")}
-    assert train == {field.name for field in dataclasses.fields(config.TrainSettings)}
+    assert train == {field.name for field in dataclasses.fields(settings.TrainSettings)}
     top = {name for name in keys if "." not in name}
-    assert top | {*config.GROUPS, "train"} == {field.name for field in dataclasses.fields(config.RunConfig)}
+    assert top | {*settings.GROUPS, "train"} == {field.name for field in dataclasses.fields(settings.RunConfig)}
 
 
 def test_device_files_equal_the_function():
@@ -86,7 +86,7 @@ def test_device_files_equal_the_function():
         assert set(schema.require("device", name).keys) == keywords
 
 
-@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in COMPONENTS if g in config.GROUPS])
+@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in COMPONENTS if g in settings.GROUPS])
 def test_every_choice_composes_and_passes_the_check(group: str, name: str):
     required = [f"{group}.{key.name}=x" for key in schema.require(group, name).keys.values() if key.required]
     problems: list[str] = []
@@ -98,7 +98,7 @@ def test_every_choice_composes_and_passes_the_check(group: str, name: str):
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in ALL if p.parent.name in config.PRESETS], ids=lambda p: f"{p.parent.name}/{p.stem}"
+    "path", [p for p in ALL if p.parent.name in settings.PRESETS], ids=lambda p: f"{p.parent.name}/{p.stem}"
 )
 def test_every_preset_composes_and_passes_the_check(path: Path):
     asked = request.read(Composer(), [f"{path.parent.name}={path.stem}"])

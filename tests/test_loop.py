@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ptrun
-from ptrun import build, checkpoint, loop, request, state
+from ptrun import build, checkpoint, choices, loop, request, state
 from ptrun.composition import Composer
 from ptrun.errors import ConfigError, DivergedError
 
@@ -18,7 +18,7 @@ QUIET_WATCH = loop.Watch(lambda done, total: None, lambda: False)
 
 
 def parts_of(*overrides: str) -> build.Run:
-    return build.build(request.read(Composer(), overrides).config)
+    return build.build(choices.choose(request.read(Composer(), overrides).config)[0])
 
 
 def weights(run_dir: Path, name: str = "last.pt") -> dict[str, torch.Tensor]:

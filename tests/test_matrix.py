@@ -23,6 +23,7 @@ RNG = np.random.default_rng(0)
 
 # Small and quick versions of every model; sizes that data decide are not among them.
 MODELS: dict[str, list[str]] = {
+    "auto": [],
     "simplenet": [],
     "convnet": ["model.hidden_features=32"],
     "regularized": [],

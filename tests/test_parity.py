@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import ptrun
-from ptrun import build, checkpoint, registry, request
+from ptrun import build, checkpoint, choices, registry, request
 from ptrun.composition import Composer
 
 TUTORIAL = {
@@ -41,12 +41,19 @@ def tutorial(
 @pytest.mark.parametrize("optimizer", TUTORIAL)
 @pytest.mark.parametrize("model", ["simplenet", "convnet"])
 def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, optimizer: str):
-    overrides = [f"model={model}", *SETTINGS[optimizer], "train.epochs=3", "train.batch_size=64", "seed=7"]
+    overrides = [
+        f"model={model}",
+        *SETTINGS[optimizer],
+        "scheduler=none",
+        "train.epochs=3",
+        "train.batch_size=64",
+        "seed=7",
+    ]
     result = ptrun.train(*overrides, quiet=True)
     trained = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
 
     asked = request.read(Composer(), overrides).config
-    parts = build.build(asked)
+    parts = build.build(choices.choose(asked)[0])
     epochs = [[(b.inputs, b.targets) for b in parts.experiment.train.epoch(epoch)] for epoch in range(3)]
     torch.manual_seed(7)
     plain = registry.models.build(model, asked.model.settings, parts.prepared.spec)

@@ -18,19 +18,19 @@ from ptrun.build import (
     build_loss,
     build_model,
     build_runtime,
-    decide_transform,
     eval_batches,
     metric_settings,
     place,
     predictions,
     prepare,
 )
-from ptrun.config import GROUPS, RunConfig
+from ptrun.choices import choose
 from ptrun.console import Console
 from ptrun.errors import CheckpointError, ConfigError, DataError, listing
 from ptrun.loop import evaluate
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plugins import REGISTRIES
+from ptrun.settings import GROUPS, RunConfig
 from ptrun.spec import DataSpec
 
 CHANGEABLE = ("dataset", "transform", "device", "metrics", "train")
@@ -56,7 +56,7 @@ def run(request: Request) -> dict[str, Any]:
     saved = checkpoint.load(path)
     config = restored_config(saved, path, request)
     runtime = build_runtime(config)
-    config, _ = decide_transform(config, request.folders)
+    config, _ = choose(config, request.folders)
     prepared = prepare(config, fitted=saved["fitted"])
     spec = _same_kind(DataSpec.from_dict(saved["spec"]), prepared, path)
     model = place(build_model(config, spec, restoring=True), runtime)

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from ptrun.config import RunConfig
 from ptrun.rundir import redact
+from ptrun.settings import RunConfig
 
 
 def run(config: RunConfig) -> int:

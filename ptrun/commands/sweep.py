@@ -16,10 +16,10 @@ from typing import Any
 
 from ptrun import composition, request, rundir
 from ptrun.composition import Composed, Composer
-from ptrun.config import RunConfig
 from ptrun.console import Console
 from ptrun.errors import ConfigError, Interrupted, PtrunError
 from ptrun.formats import format_metric, format_seconds
+from ptrun.settings import RunConfig
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,14 @@ from typing import Any
 
 from ptrun import checkpoint, evaluation, rundir, state
 from ptrun.build import Run, build, build_loggers, metric_settings, predictions
-from ptrun.config import RunConfig
+from ptrun.choices import Decision, choose
 from ptrun.console import Console, error_lines
 from ptrun.errors import Interrupted
 from ptrun.loop import EpochReport, Progress, Watch, evaluate, fit
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plots import training as training_plots
 from ptrun.rundir import RunDir
+from ptrun.settings import RunConfig
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 _REDRAW_SECONDS = 0.1
@@ -53,14 +54,14 @@ class Request:
 
 def run(request: Request) -> TrainResult:
     """Train, evaluate, and write everything. Raises PtrunError for what ends the run early."""
-    config = request.config
+    config, chosen = choose(request.config, request.folders)
     words = (config.label or "", config.model.name, config.dataset.name)
     run_dir = rundir.create_at(request.run_dir) if request.run_dir else rundir.create(config.output_dir, words)
     with rundir.lock(run_dir), run_dir.log.open("a", encoding="utf-8") as log:
         console = Console(request.quiet, log)
         run_dir.write_status("running")
         try:
-            result = _train(request, run_dir, console)
+            result = _train(request, config, chosen, run_dir, console)
         except BaseException as error:
             console.clear()
             print("\n".join(error_lines(str(error) or type(error).__name__)), file=log)
@@ -73,14 +74,16 @@ def run(request: Request) -> TrainResult:
         return result
 
 
-def _train(request: Request, run_dir: RunDir, console: Console) -> TrainResult:
+def _train(
+    request: Request, config: RunConfig, chosen: Sequence[Decision], run_dir: RunDir, console: Console
+) -> TrainResult:
     receipt = rundir.receipt(request.command, request.overrides)
     diff = rundir.working_diff()
     if diff:
         (run_dir.path / "code.diff").write_text(diff, encoding="utf-8")
-    run_dir.write_config(request.asked, request.config.to_dict())
+    run_dir.write_config(request.asked, config.to_dict())
     run_dir.write_json("receipt.json", receipt)
-    parts = build(request.config, request.folders)
+    parts = build(config, request.folders, chosen)
     run_dir.write_config(request.asked, parts.config.to_dict())
     data = {name: split.fingerprint() for name, split in _splits(parts).items()}
     run_dir.write_json("receipt.json", {**receipt, "data": data, "decisions": _decisions(parts)})

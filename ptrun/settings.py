@@ -1,0 +1,74 @@
+"""The checked configuration of a run: typed, frozen, plain values only.
+
+Invariant: every field of TrainSettings and RunConfig is a key of conf/train.yaml; a test keeps them equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+GROUPS = ("model", "dataset", "transform", "loss", "optimizer", "scheduler", "device", "checkpoint", "logger")
+PRESETS = ("experiment", "debug")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered name and the settings it is built with."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The section `train`; meanings and units stand in conf/train.yaml."""
+
+    epochs: int
+    max_steps: int | None
+    batch_size: int
+    eval_batch_size: int | str
+    num_workers: int | str
+    drop_last: bool
+    grad_accumulation: int
+    clip_norm: float | None
+    clip_value: float | None
+    ema_decay: float | None
+    monitor: str
+    monitor_mode: str
+    patience_epochs: int | None
+    min_delta: float
+    val_every_epochs: int
+    deterministic: bool
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run."""
+
+    model: Component
+    dataset: Component
+    transform: Component
+    loss: Component
+    optimizer: Component
+    scheduler: Component
+    device: Component
+    checkpoint: Component
+    logger: Component
+    train: TrainSettings
+    seed: int
+    metrics: list[dict[str, Any]] | str  # each metric as {name: settings}
+    plugins: list[str]
+    label: str | None
+    output_dir: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same nesting as the YAML, in plain containers."""
+        values: dict[str, Any] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, Component):
+                value = {"name": value.name, **value.settings}
+            values[each.name] = asdict(value) if isinstance(value, TrainSettings) else value
+        return values
