@@ -18,8 +18,8 @@ from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, ne
 HELP = """\
 ptrun {version}: train any PyTorch model on any data from YAML.
 
-  ptrun train                                          a small net on handwritten digits, in seconds
-  ptrun train model=convnet train.epochs=5             choose a component, change a setting
+  ptrun train                                          a small network on handwritten digits, in seconds
+  ptrun train model=simplenet train.epochs=5           choose a component, change a setting
   ptrun train experiment=digits_convnet                a recommended recipe (ptrun list experiments)
   ptrun train dataset=image_folder dataset.root=DIR model=transfer      your own images
   ptrun train dataset=table dataset.path=FILE.csv dataset.target=COLUMN your own table

@@ -118,7 +118,11 @@ class _Checker:
         guess = nearest(last, allowed)
         if guess and prefix:
             guess = guess.replace("'", f"'{prefix}.", 1)
-        has = f"{owner[0].upper()}{owner[1:]}: {listing(allowed)}." if allowed else f"{owner[0].upper()}{owner[1:]} no settings."
+        has = (
+            f"{owner[0].upper()}{owner[1:]}: {listing(allowed)}."
+            if allowed
+            else f"{owner[0].upper()}{owner[1:]} no settings."
+        )
         if "'auto'" in owner:
             has = f"With {prefix}=auto the data decide; choose one by name to change its settings (`ptrun list {prefix}`)."
         self.problems.append(f"{path}: there is no such key.{guess} {has}")

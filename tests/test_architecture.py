@@ -18,8 +18,8 @@ FLOORS: dict[str, int] = {
     "batches": 3, "catalog": 3, "checkpoint": 3, "choices": 3, "console": 3, "plugins": 3, "rundir": 3, "runtime": 3,
     "loop": 4, "config": 4,
     "composition": 5, "state": 5,
-    "build": 6, "evaluation": 6, "plots": 6, "request": 6,
-    "commands": 7, "sweeps": 7,
+    "build": 6, "evaluation": 6, "plots": 6, "request": 6, "sweeps": 6,
+    "commands": 7,
     "cli": 8, "__main__": 9,
 }  # fmt: skip
 

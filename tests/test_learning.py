@@ -1,0 +1,56 @@
+"""The recipes reach the results they are for, on the test split, as a mean over three seeds."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from pathlib import Path
+
+import pytest
+import torch
+
+import ptrun
+from ptrun import checkpoint
+
+pytestmark = pytest.mark.slow
+
+TARGETS = [
+    ("digits_simplenet", "accuracy", 0.96),
+    ("digits_convnet", "accuracy", 0.98),
+    ("digits_regularized", "accuracy", 0.965),
+    ("digits_attention", "accuracy", 0.95),
+    ("digits_transformer", "accuracy", 0.96),
+    ("breast_cancer", "accuracy", 0.95),
+    ("diabetes", "r2", 0.40),
+    ("series_lstm", "rmse", -2.21),  # a ridge regression on the last 30 days; lower is better, hence the signs
+    ("series_transformer", "rmse", -2.21),
+]
+
+
+@pytest.mark.parametrize(("experiment", "metric", "target"), TARGETS, ids=[name for name, _, _ in TARGETS])
+def test_a_recipe_reaches_its_target(folder: Path, experiment: str, metric: str, target: float):
+    sign = -1 if target < 0 else 1
+    results = [ptrun.train(f"experiment={experiment}", f"seed={seed}", quiet=True) for seed in (0, 1, 2)]
+    mean = statistics.mean(result.summary["test"][metric] for result in results)
+    assert sign * mean >= target, f"{metric} {mean:.4f}"
+
+
+def test_the_default_run_reaches_97_percent(folder: Path):
+    assert ptrun.train(quiet=True).summary["test"]["accuracy"] >= 0.97
+
+
+def test_transfer_from_a_weights_file_to_photos(folder: Path):
+    shared = os.environ.get("PTRUN_SHARED_DATA")
+    photos, weights = (Path(shared or "") / name for name in ("dogcat", "weights/mobilenet_v2_from_tflite_ptq.pth"))
+    if not shared or not photos.is_dir() or not weights.is_file():
+        pytest.skip("dogcat and weights are not below PTRUN_SHARED_DATA")
+    torch.set_num_threads(2)
+    result = ptrun.train("experiment=dogcat_transfer", f"dataset.root={photos}", f"model.weights={weights}", quiet=True)
+    torch.set_num_threads(1)
+    assert result.summary["test"]["accuracy"] >= 0.95
+    stored = torch.load(weights, map_location="cpu", weights_only=True)
+    trained = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
+    frozen = {name.removeprefix("backbone."): value for name, value in trained.items() if name.startswith("backbone.")}
+    compared = [name for name in frozen if name in stored and frozen[name].dtype == torch.float32]
+    assert len(compared) > 200
+    assert all(torch.equal(frozen[name], stored[name].float()) for name in compared)
