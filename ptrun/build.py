@@ -273,11 +273,14 @@ def predictions(config: RunConfig, spec: DataSpec, outputs: Outputs) -> Predicti
     return predict(spec, outputs.outputs, outputs.targets, one_vs_rest)
 
 
-def build_loggers(config: RunConfig, run_dir: Path) -> list[Logger]:
+def build_loggers(config: RunConfig, run_dir: Path, resume_step: int | None) -> list[Logger]:
     """The files of the run, always, and the logger that was chosen."""
     names: Sequence[Component] = (Component("files"), config.logger)
     chosen = {each.name: each for each in names}
-    return [registry.loggers.build(each.name, each.settings, run_dir=run_dir) for each in chosen.values()]
+    return [
+        registry.loggers.build(each.name, each.settings, run_dir=run_dir, resume_step=resume_step)
+        for each in chosen.values()
+    ]
 
 
 def _ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.AveragedModel | None:

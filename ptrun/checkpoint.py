@@ -46,6 +46,12 @@ def publish(folder: Path, state: Mapping[str, Any], *, step: int, best: bool, ke
     return path
 
 
+def mark_best(path: Path) -> None:
+    """Point `best.pt` at a published checkpoint: a kill can fall between publishing and pointing."""
+    _point(path.with_name("best.pt"), path)
+    _sync_folder(path.parent)
+
+
 def load(path: Path) -> dict[str, Any]:
     """Verify a checkpoint file and return its state, tensors on the CPU.
 

@@ -10,10 +10,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from ptrun import __version__, console
 from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, nearest
+
+if TYPE_CHECKING:
+    from ptrun.settings import RunConfig
 
 HELP = """\
 ptrun {version}: train any PyTorch model on any data from YAML.
@@ -25,6 +29,7 @@ ptrun {version}: train any PyTorch model on any data from YAML.
   ptrun train dataset=table dataset.path=FILE.csv dataset.target=COLUMN your own table
   ptrun train -m model=convnet,simplenet optimizer.lr=0.1,0.01          a sweep: four runs, one table
   ptrun eval checkpoint=outputs/latest                 metrics, predictions and plots of a run
+  ptrun resume                                         continue the newest run that was stopped
   ptrun list                                           everything there is to choose from
   ptrun list models convnet                            its keywords, defaults and meanings
   ptrun show model=convnet                             the composed, checked configuration, without running it
@@ -41,6 +46,7 @@ ptrun train [KEY=VALUE ...] [flags]
   model.dropout=0.2             change one of its settings (ptrun list models convnet)
   train.epochs=5 seed=1         change the training (below)
   experiment=NAME               a recipe: {experiments}
+  resume=auto                   continue the unfinished run of this configuration, if there is one (ptrun resume --help)
 
 Flags
   -m, --multirun                one run per combination of comma-separated values
@@ -65,6 +71,20 @@ ptrun eval checkpoint=PATH [split=test] [KEY=VALUE ...] [flags]
   dataset=image_folder dataset.root=DIR        other data of the same kind
 
 Flags: -q, --quiet; --debug; --config-dir DIR
+"""
+
+RESUME_HELP = """\
+ptrun resume [RUN] [KEY=VALUE ...] [flags]
+
+  ptrun resume                                 continue the newest unfinished run below outputs
+  ptrun resume outputs/latest                  a certain run (its folder, or a checkpoint in it)
+  ptrun resume outputs/latest train.epochs=40  extend a run, finished or not
+  ptrun train ... resume=auto                  continue the unfinished run of this very configuration, or start one
+
+The run goes on in its own folder, from its newest good checkpoint, and ends with the same bits as one that was never
+stopped (same machine, same number of threads). Settings that would change the numbers are refused by name.
+
+Flags: --allow-change KEY (insist on such a change); -q, --quiet; --debug; --config-dir DIR
 """
 
 
@@ -136,13 +156,56 @@ def _train(argv: list[str]) -> int:
         from ptrun.commands import sweep
 
         return sweep.run(composer, options.overrides, command, options.quiet)
-    asked = request.read(composer, options.overrides)
+    word = next((text for text in options.overrides if text.startswith("resume=")), None)
+    if word is not None and word != "resume=auto":
+        return _resume([word.partition("=")[2], *(each for each in argv if each != word)])
+    asked = request.read(composer, [text for text in options.overrides if text != word])
+    if word is not None and _continued(asked.config, composer.folders, options, command):
+        return 0
 
     from ptrun.commands import train
 
     train.run(
         train.Request(asked.config, asked.asked, options.overrides, command, composer.folders, quiet=options.quiet)
     )
+    return 0
+
+
+def _continued(config: RunConfig, folders: tuple[Path, ...], options: argparse.Namespace, command: list[str]) -> bool:
+    """Whether resume=auto found a run to continue, and did."""
+    from ptrun.commands import resume
+
+    request = resume.Request(None, {}, options.allow_change, command, folders, config.plugins, quiet=options.quiet)
+    if resume.automatic(config, request) is not None:
+        return True
+    if not options.quiet:
+        print(f"resume=auto: no unfinished run of this configuration below {config.output_dir}; a new one starts.")
+    return False
+
+
+def _resume(argv: list[str]) -> int:
+    options = _parse(argv)
+    if options.help:
+        print(RESUME_HELP, end="")
+        return 0
+    from ptrun import composition, request
+
+    folders = request.conf_folders(options.config_dir)
+    runs = [word for word in options.overrides if "=" not in word]
+    if len(runs) > 1:
+        raise ConfigError(f"resume: expected one run, got {len(runs)}: {' '.join(runs)}.")
+    changes = composition.parse_values([word for word in options.overrides if "=" in word])
+    output_dir = str(changes.pop("output_dir", "outputs"))
+    files = [str(file) for file in changes.pop("plugins", [])]
+
+    from ptrun import catalog, plugins
+    from ptrun.commands import resume
+
+    assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
+    plugins.load(files)
+    command = ["ptrun", "resume", *argv]
+    run = runs[0] if runs else None
+    resume.run(resume.Request(run, changes, options.allow_change, command, folders, files, output_dir, options.quiet))
     return 0
 
 
@@ -267,6 +330,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         choices=("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     )
     parser.add_argument("-sc", "--shell-completion")
+    parser.add_argument("--allow-change", action="append", default=[])
     return parser.parse_intermixed_args(list(argv))
 
 
@@ -281,6 +345,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "eval": _eval,
+    "resume": _resume,
     "list": _list,
     "show": _show,
     "doctor": _doctor,

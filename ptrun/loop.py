@@ -89,6 +89,7 @@ class Progress:
     best_epoch: int = 0
     validations_without_best: int = 0
     stopped: str = ""  # why training ended before its last epoch
+    seconds: float = 0.0  # spent in finished epochs
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -133,6 +134,7 @@ def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[
         is_best = False
         if last or progress.epoch % x.val_every_epochs == 0:
             is_best = validate(x, progress, record)
+        progress.seconds += time.perf_counter() - begun
         record |= {"lr": _learning_rate(x.optimizer), "seconds": time.perf_counter() - begun, "best": is_best}
         if _reached_max_steps(x, progress) and progress.epoch < x.epochs:
             progress.stopped = f"train.max_steps = {x.max_steps} reached"

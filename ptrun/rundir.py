@@ -62,6 +62,17 @@ class RunDir:
             yaml.safe_dump(redact(resolved), sort_keys=False, allow_unicode=True), encoding="utf-8"
         )
 
+    def read_config(self) -> dict[str, Any]:
+        """The configuration as it was decided at the start."""
+        values: dict[str, Any] = yaml.safe_load((self.path / "resolved.yaml").read_text(encoding="utf-8"))
+        return values
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """One JSON file; empty when there is none."""
+        path = self.path / name
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return values
+
     def write_json(self, name: str, values: Mapping[str, Any]) -> Path:
         """Write one JSON file atomically; a number that is not finite becomes null."""
         path = self.path / name
@@ -111,7 +122,7 @@ def create_at(path: Path) -> RunDir:
 
 
 @contextlib.contextmanager
-def lock(run: RunDir) -> Iterator[None]:
+def lock(run: RunDir, *, note: bool = True) -> Iterator[None]:
     """Hold the folder for this process; the lock goes with the process, however it ends. Raises ConfigError when it is held."""
     file = (run.path / ".lock").open("a+")
     try:
@@ -123,13 +134,23 @@ def lock(run: RunDir) -> Iterator[None]:
         raise ConfigError(
             f"{run.path}: this run folder is in use by {holder}. Wait for it, or start a run of your own."
         ) from None
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}")
-    file.flush()
+    if note:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
     try:
         yield
     finally:
         file.close()
+
+
+def is_locked(run: RunDir) -> bool:
+    """Whether a process holds the folder now."""
+    try:
+        with lock(run, note=False):
+            return False
+    except ConfigError:
+        return True
 
 
 def receipt(command: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:

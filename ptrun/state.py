@@ -45,6 +45,26 @@ def restore(x: Experiment, progress: Progress, state: Mapping[str, Any]) -> None
     restore_random_state(state["random"])
 
 
+def doubts(state: Mapping[str, Any], data: Mapping[str, str]) -> list[str]:
+    """What is different here from where the state was saved, and what that means for the promise of equal bits."""
+    found = []
+    changed = [name for name, digest in data.items() if state["data"].get(name) != digest]
+    if changed:
+        found.append(
+            f"The data are not those the run began with ({', '.join(changed)} changed): it goes on with the new ones."
+        )
+    threads, now = state["threads"], torch.get_num_threads()
+    if threads != now:
+        found.append(
+            f"The run began with {threads} CPU thread{'s' if threads != 1 else ''}, now there {'are' if now != 1 else 'is'} {now}: "
+            f"results may differ in the last bits. device.threads={threads} keeps them equal."
+        )
+    before, version = state["versions"]["torch"], str(torch.__version__)
+    if before != version:
+        found.append(f"The run began with torch {before}, this is {version}: results may differ in the last bits.")
+    return found
+
+
 def evaluated_weights(state: Mapping[str, Any]) -> dict[str, Any]:
     """The weights that were evaluated and that a later evaluation uses: the averaged ones when there are any."""
     if state.get("ema") is None:

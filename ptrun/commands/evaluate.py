@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptrun import checkpoint, evaluation, rundir, schema, state
+from ptrun import checkpoint, evaluation, rundir, state
 from ptrun import config as configuration
 from ptrun.build import (
     Prepared,
@@ -24,16 +24,17 @@ from ptrun.build import (
     predictions,
     prepare,
 )
+from ptrun.changes import apply_changes, require_plugins
 from ptrun.choices import choose
 from ptrun.console import Console
-from ptrun.errors import CheckpointError, ConfigError, DataError, listing
+from ptrun.errors import CheckpointError, DataError
 from ptrun.loop import evaluate
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plugins import REGISTRIES
-from ptrun.settings import GROUPS, RunConfig
+from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec
 
-CHANGEABLE = ("dataset", "transform", "device", "metrics", "train")
+CHANGEABLE = ("checkpoint", "split", "output_dir", "dataset", "transform", "device", "metrics", "train")
 
 
 @dataclass(frozen=True)
@@ -90,46 +91,9 @@ def restored_config(saved: Mapping[str, Any], path: Path, request: Request) -> R
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: its configuration is damaged.")
     values["plugins"] = list(request.plugins)  # those named in the checkpoint are never imported
-    apply_changes(values, request.changes, request.folders)
-    _require_plugins(values, request)
+    apply_changes(values, request.changes, CHANGEABLE, request.folders)
+    require_plugins(values, REGISTRIES, request.folders)
     return configuration.check(values, request.folders, REGISTRIES)
-
-
-def _require_plugins(values: Mapping[str, Any], request: Request) -> None:
-    """Say that a component is a plugin's, which the checkpoint must not import by itself. Raises ConfigError."""
-    problems = []
-    for group in GROUPS:
-        name, registry = values[group]["name"], REGISTRIES.get(group)
-        if schema.find(group, name, request.folders) is None and (registry is None or name not in registry):
-            problems.append(
-                f"{group}: '{name}' of the checkpoint is no component of ptrun. If it is yours, name its file: plugins=[FILE.py]."
-            )
-    if problems:
-        raise ConfigError(problems)
-
-
-def apply_changes(values: dict[str, Any], changes: Mapping[str, Any], folders: tuple[Path, ...]) -> None:
-    """Set dotted keys in a nested configuration; `group: name` takes that group's YAML. Raises ConfigError."""
-    problems = []
-    for key, value in sorted(changes.items(), key=lambda item: "." in item[0]):  # choices before their settings
-        top, _, rest = key.partition(".")
-        if top not in CHANGEABLE:
-            problems.append(
-                f"{key}: can't be changed in an evaluation. What can: {listing(('checkpoint', 'split', 'output_dir', *CHANGEABLE))}."
-            )
-        elif not rest and top in GROUPS:
-            keys = schema.require(top, str(value), folders).keys
-            values[top] = {"name": str(value), **{each.name: copy.deepcopy(each.default) for each in keys.values()}}
-        else:
-            _set(values, key.split("."), value)
-    if problems:
-        raise ConfigError(problems)
-
-
-def _set(values: dict[str, Any], parts: Sequence[str], value: Any) -> None:
-    for part in parts[:-1]:
-        values = values.setdefault(part, {})
-    values[parts[-1]] = value
 
 
 def _same_kind(trained: DataSpec, prepared: Prepared, path: Path) -> DataSpec:

@@ -40,6 +40,15 @@ class TrainResult:
 
 
 @dataclass(frozen=True)
+class Continuation:
+    """What a run goes on from: a checkpoint file and its state (None: it never saved one), and what to say about it."""
+
+    path: Path | None
+    saved: Mapping[str, Any] | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Request:
     """A checked configuration, as it was asked for, and where to put the run."""
 
@@ -50,13 +59,14 @@ class Request:
     folders: tuple[Path, ...] = ()
     run_dir: Path | None = None
     quiet: bool = False
+    continuation: Continuation | None = None
 
 
 def run(request: Request) -> TrainResult:
     """Train, evaluate, and write everything. Raises PtrunError for what ends the run early."""
     config, chosen = choose(request.config, request.folders)
     words = (config.label or "", config.model.name, config.dataset.name)
-    run_dir = rundir.create_at(request.run_dir) if request.run_dir else rundir.create(config.output_dir, words)
+    run_dir = _folder(request, config, words)
     with rundir.lock(run_dir), run_dir.log.open("a", encoding="utf-8") as log:
         console = Console(request.quiet, log)
         run_dir.write_status("running")
@@ -74,13 +84,16 @@ def run(request: Request) -> TrainResult:
         return result
 
 
+def _folder(request: Request, config: RunConfig, words: Sequence[str]) -> RunDir:
+    if request.run_dir is None:
+        return rundir.create(config.output_dir, words)
+    return RunDir(request.run_dir) if request.continuation else rundir.create_at(request.run_dir)
+
+
 def _train(
     request: Request, config: RunConfig, chosen: Sequence[Decision], run_dir: RunDir, console: Console
 ) -> TrainResult:
-    receipt = rundir.receipt(request.command, request.overrides)
-    diff = rundir.working_diff()
-    if diff:
-        (run_dir.path / "code.diff").write_text(diff, encoding="utf-8")
+    receipt = _receipt(request, run_dir)
     run_dir.write_config(request.asked, config.to_dict())
     run_dir.write_json("receipt.json", receipt)
     parts = build(config, request.folders, chosen)
@@ -90,22 +103,62 @@ def _train(
     run_dir.write_json("splits.json", parts.prepared.data.record)
     _show_header(parts, run_dir, console)
     progress = Progress()
-    begun = time.perf_counter()
-    _fit(parts, progress, run_dir, console, data)
-    seconds = time.perf_counter() - begun
+    if request.continuation is not None:
+        _continue(request.continuation, parts, progress, run_dir, console, data)
+    _fit(parts, progress, run_dir, console, data, resumed=request.continuation is not None)
     document = _evaluate_best(parts, progress, run_dir)
-    summary = _summary(parts, progress, document, seconds)
+    summary = _summary(parts, progress, document)
     run_dir.write_json("summary.json", summary)
     training_plots.draw_training(run_dir.path)
     evaluation_plots.draw_evaluation(run_dir.path / "test", run_dir.plots)
-    _show_result(parts, progress, run_dir, console, document, seconds)
+    _show_result(parts, progress, run_dir, console, document)
     return TrainResult(run_dir.path, summary, progress.best_value)
 
 
-def _fit(parts: Run, progress: Progress, run_dir: RunDir, console: Console, data: Mapping[str, str]) -> None:
+def _receipt(request: Request, run_dir: RunDir) -> dict[str, Any]:
+    """The receipt of a new run; of a continued one the first receipt, with a line for each time it went on."""
+    receipt = rundir.receipt(request.command, request.overrides)
+    diff = rundir.working_diff()
+    if request.continuation is None:
+        if diff:
+            (run_dir.path / "code.diff").write_text(diff, encoding="utf-8")
+        return receipt
+    first = run_dir.read_json("receipt.json")
+    again = {key: receipt[key] for key in ("command", "started", "ptrun", "python", "packages", "hardware", "git")}
+    return {**first, "continued": [*first.get("continued", []), again]}
+
+
+def _continue(
+    continuation: Continuation,
+    parts: Run,
+    progress: Progress,
+    run_dir: RunDir,
+    console: Console,
+    data: Mapping[str, str],
+) -> None:
+    """Put the saved state back, and say everything that touches the promise of equal bits."""
+    checkpoint.clean(run_dir.checkpoints)
+    for note in continuation.notes:
+        console.note(note)
+    saved = continuation.saved
+    if saved is None:
+        console.warn("This run never saved a checkpoint: it starts again from the beginning, in its own folder.")
+        return
+    for warning in state.doubts(saved, data):
+        console.warn(warning)
+    state.restore(parts.experiment, progress, saved)
+    if progress.best_epoch == progress.epoch and progress.batch == 0 and continuation.path is not None:
+        checkpoint.mark_best(continuation.path)
+    console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
+    progress.stopped = ""
+
+
+def _fit(
+    parts: Run, progress: Progress, run_dir: RunDir, console: Console, data: Mapping[str, str], *, resumed: bool
+) -> None:
     """Run the loop with loggers, checkpoints and the live display around it."""
     x, config = parts.experiment, parts.config
-    loggers = build_loggers(config, run_dir.path)
+    loggers = build_loggers(config, run_dir.path, progress.step if resumed else None)
     saver = _Saver(parts, run_dir, data)
 
     def on_epoch_end(report: EpochReport) -> None:
@@ -118,13 +171,13 @@ def _fit(parts: Run, progress: Progress, run_dir: RunDir, console: Console, data
         logger.start(run_dir.path, config.to_dict())
     metric = [] if x.monitor == "val/loss" else [x.monitor]
     primary = [f"val/{name}" for name in ("accuracy", "rmse") if f"val/{name}" not in metric and _is_shown(parts, name)]
-    console.epoch_table_start(x.epochs, ["train/loss", "val/loss", *metric, *primary])
+    console.epoch_table_start(x.epochs, ["train/loss", "val/loss", *metric, *primary], progress.epoch)
     try:
         with _stop_signals() as stopped:
             fit(x, progress, Watch(_throttled(console), lambda: bool(stopped)), on_epoch_end)
             if stopped and (progress.batch or progress.epoch < x.epochs):
                 path = saver.save(progress, best=False)
-                where = f" Its state is in {path}; look at it with: ptrun eval checkpoint={path}" if path else ""
+                where = f" Its state is in {path}. Continue it with: ptrun resume {run_dir.path}" if path else ""
                 raise Interrupted(f"Stopped by {stopped[0]} at step {progress.step}.{where}")
     finally:
         console.clear()
@@ -179,7 +232,7 @@ def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str,
     )
 
 
-def _summary(parts: Run, progress: Progress, document: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+def _summary(parts: Run, progress: Progress, document: Mapping[str, Any]) -> dict[str, Any]:
     x = parts.experiment
     return {
         "model": parts.config.model.name,
@@ -194,7 +247,7 @@ def _summary(parts: Run, progress: Progress, document: Mapping[str, Any], second
         "higher_is_better": x.higher_is_better,
         "test": {"loss": document["loss"], **document["metrics"]},
         "parameters": sum(p.numel() for p in x.model.parameters()),
-        "training_seconds": seconds,
+        "training_seconds": progress.seconds,
         "peak_memory_bytes": x.runtime.peak_memory_bytes(),
     }
 
@@ -233,7 +286,7 @@ def _show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
 
 
 def _show_result(
-    parts: Run, progress: Progress, run_dir: RunDir, console: Console, document: Mapping[str, Any], seconds: float
+    parts: Run, progress: Progress, run_dir: RunDir, console: Console, document: Mapping[str, Any]
 ) -> None:
     x, best = parts.experiment, run_dir.checkpoints / "best.pt"
     evaluated = (
@@ -241,7 +294,7 @@ def _show_result(
         if progress.best_value is not None
         else "none"
     )
-    rows = [("best", evaluated), ("time", f"{seconds:.1f} s of training, {progress.step:,} steps")]
+    rows = [("best", evaluated), ("time", f"{progress.seconds:.1f} s of training, {progress.step:,} steps")]
     if progress.stopped:
         rows.append(("stopped", progress.stopped))
     rows += [("plots", str(run_dir.plots)), ("test", str(run_dir.path / "test" / "predictions.csv"))]
