@@ -20,6 +20,7 @@ from ptrun.errors import DataError, PtrunError
 from ptrun.samples import ResidentSplit, Split, TensorSplit
 from ptrun.seeds import mix_seed
 
+MOST_WORKERS = 8  # that num_workers=auto starts
 RESIDENT_SHARE = 0.25  # of the device's memory, at most, that one split may take to be kept there
 
 
@@ -140,7 +141,7 @@ class StreamedBatches:
             batch_size=None,
             num_workers=self.num_workers,
             worker_init_fn=_calm_worker if self.num_workers else None,
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=self.num_workers > 0 and plan.shuffle,  # kept for training; evaluation is rare
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # keeps the loader's own draw off the global random state
         )
@@ -226,7 +227,7 @@ def make_batches(
     limit = RESIDENT_SHARE * device_memory_bytes(device)
     if isinstance(split, ResidentSplit) and max(split.num_bytes(), _prepared_bytes(split, pipeline)) <= limit:
         return ResidentBatches(_prepared(split, pipeline), plan, pipeline, device)
-    workers = (os.cpu_count() or 1) if isinstance(num_workers, str) else num_workers
+    workers = min(_usable_cores(), MOST_WORKERS) if isinstance(num_workers, str) else num_workers
     return StreamedBatches(split, plan, pipeline, device, workers)
 
 
@@ -240,6 +241,11 @@ def _prepared(split: ResidentSplit, pipeline: Pipeline | None) -> ResidentSplit:
     if pipeline is None or not isinstance(split, TensorSplit):
         return split
     return replace(split, inputs=pipeline.fixed(split.inputs))
+
+
+def _usable_cores() -> int:
+    """Cores that this process may use, which on a shared machine are fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_memory_bytes(device: torch.device) -> float:

@@ -40,7 +40,7 @@ class Pipelines:
     @property
     def fitted(self) -> dict[str, Any]:
         """What was learned from the training images."""
-        return dict(self.train.fitted) if self.train is not None else {}
+        return {**self.eval.fitted, **self.train.fitted} if self.train is not None and self.eval is not None else {}
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,13 @@ class Run:
     test: Batches
     decisions: tuple[Decision, ...]
     facts: tuple[str, ...]
+    undefined: Mapping[str, str]  # metrics that validation could not compute, with the reason; filled while training
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The three parts of the data by name."""
+        data = self.prepared.data
+        return {"train": data.train, "val": data.val, "test": data.test}
 
 
 def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[Decision] = ()) -> Run:
@@ -89,7 +96,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
     """
     runtime = build_runtime(config)
     prepared = prepare(config, fitted=None)
-    config, decisions = decide(config, prepared.spec)
+    config, decisions = decide(config, prepared.spec, folders)
     check_pair(config, prepared.spec, folders)
     model = place(build_model(config, prepared.spec), runtime)
     ema = _ema(model, config.train.ema_decay)
@@ -111,6 +118,12 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
     schedule.step(0)
     runtime.compile(model)
     t = config.train
+    undefined: dict[str, str] = {}
+    needs_closure = optimizers.needs_closure(optimizer)
+    if needs_closure and runtime.scaler is not None:
+        raise ConfigError(
+            f"device.precision: fp16 scales gradients, which optimizer '{config.optimizer.name}' can't be used with. Use fp32 or bf16."
+        )
     experiment = Experiment(
         model=model,
         loss=loss,
@@ -124,16 +137,18 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
         grad_accumulation=t.grad_accumulation,
         clip=clipper(model.parameters(), t.clip_norm, t.clip_value),
         ema=ema,
-        needs_closure=optimizers.needs_closure(optimizer),
+        needs_closure=needs_closure,
         val_every_epochs=t.val_every_epochs,
-        measure=measurer(config, prepared.spec),
+        measure=measurer(config, prepared.spec, undefined),
         monitor=t.monitor,
         higher_is_better=higher,
         min_delta=t.min_delta,
         patience_epochs=t.patience_epochs,
     )
     facts = (*prepared.facts, *getattr(model, "facts", ()), *schedule.facts)
-    return Run(config, prepared, experiment, test, (*runtime.decisions, *chosen, *decisions, *skipped), facts)
+    return Run(
+        config, prepared, experiment, test, (*runtime.decisions, *chosen, *decisions, *skipped), facts, undefined
+    )
 
 
 def build_runtime(config: RunConfig) -> Runtime:
@@ -160,12 +175,12 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
     return Prepared(data, Pipelines(train, evaluation), spec, facts, fitted.get("class_counts"))
 
 
-def decide(config: RunConfig, spec: DataSpec) -> tuple[RunConfig, list[Decision]]:
+def decide(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
     """Replace every `auto` that the task decides by what it stands for."""
     decisions: list[Decision] = []
     t = config.train
     if config.loss.name == "auto":
-        config = replace(config, loss=choices.default_component("loss", losses.default_loss(spec)))
+        config = replace(config, loss=choices.default_component("loss", losses.default_loss(spec), folders))
         decisions.append(("loss", "auto", config.loss.name))
     if config.metrics == "auto":
         chosen = metrics.default_metrics(spec.task)
@@ -250,13 +265,17 @@ def eval_batches(config: RunConfig, prepared: Prepared, runtime: Runtime, split:
     return make_batches(split, plan, prepared.pipelines.eval, runtime.device, t.num_workers)
 
 
-def measurer(config: RunConfig, spec: DataSpec) -> Callable[[Outputs], dict[str, float]]:
-    """The metrics of each validation: the task's first one, and the one that decides which epoch is best."""
+def measurer(config: RunConfig, spec: DataSpec, undefined: dict[str, str]) -> Callable[[Outputs], dict[str, float]]:
+    """The metrics of each validation: the task's first one, and the one that decides which epoch is best.
+
+    undefined: takes the reasons of those that have no value.
+    """
     monitored = config.train.monitor.removeprefix("val/")
     names = list(dict.fromkeys([metrics.primary_metric(spec.task), *([monitored] if monitored != "loss" else [])]))
 
     def measure(outputs: Outputs) -> dict[str, float]:
-        values, _ = metrics.compute(names, predictions(config, spec, outputs))
+        values, reasons = metrics.compute(names, predictions(config, spec, outputs), metric_settings(config))
+        undefined.update(reasons)
         return values
 
     return measure

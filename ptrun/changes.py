@@ -5,7 +5,6 @@ Invariant: a stored configuration is data; it is changed key by key and checked 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,7 @@ def apply_changes(
         if top not in changeable:
             problems.append(f"{key}: can't be changed here. What can: {listing(changeable)}.")
         elif not rest and top in GROUPS:
-            keys = schema.require(top, str(value), folders).keys
-            values[top] = {"name": str(value), **{each.name: copy.deepcopy(each.default) for each in keys.values()}}
+            values[top] = schema.choice(top, str(value), folders)
         else:
             _set(values, key.split("."), value)
     if problems:

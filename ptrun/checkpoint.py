@@ -24,6 +24,7 @@ from ptrun.errors import CheckpointError, ResourceError
 
 FORMAT = 1
 _STEP_FILE = re.compile(r"^step-(\d{8,})\.pt$")
+_PARTS = ("model", "config", "spec", "fitted", "progress", "data")
 _TEMPORARY = ".tmp-"
 
 
@@ -36,9 +37,9 @@ def publish(folder: Path, state: Mapping[str, Any], *, step: int, best: bool, ke
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write(path, {"format": FORMAT, **state})
-        _point(folder / "last.pt", path)
-        if best:
+        if best:  # first: when a kill falls between, no checkpoint names a best one that is not there
             _point(folder / "best.pt", path)
+        _point(folder / "last.pt", path)
         _sync_folder(folder)
     except OSError as error:
         raise _disk_error(error, path) from error
@@ -68,11 +69,14 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: this is a torch file, but not a checkpoint of ptrun. For weights of a backbone use model.weights=FILE."
         )
-    if state["format"] > FORMAT:
+    if not isinstance(state["format"], int) or state["format"] > FORMAT:
         raise CheckpointError(
             f"{path}: written by a newer ptrun (format {state['format']}, this one reads up to {FORMAT}). Update ptrun."
         )
     _refuse_overlapping(state, path)
+    missing = [key for key in _PARTS if not isinstance(state.get(key), Mapping)]
+    if missing:
+        raise CheckpointError(f"{path}: lacks its {', '.join(missing)}; this is not a whole checkpoint of ptrun.")
     return state
 
 
@@ -119,9 +123,8 @@ def find(given: str) -> Path:
 
 def steps(folder: Path) -> list[Path]:
     """The step files of a folder, oldest first."""
-    return sorted(
-        (path for path in folder.glob("step-*.pt") if _STEP_FILE.match(path.name)), key=lambda path: path.name
-    )
+    found = [path for path in folder.glob("step-*.pt") if _STEP_FILE.match(path.name)]
+    return sorted(found, key=lambda path: int(path.stem[5:]))
 
 
 def clean(folder: Path) -> None:

@@ -35,11 +35,11 @@ def choose(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig
                 f"model: dataset '{config.dataset.name}' does not declare what it gives, so model=auto can't choose. "
                 f"Choose one: {listing(n for n in schema.names('model', folders) if n != 'auto')}."
             )
-        config = replace(config, model=default_component("model", _MODELS[layout]))
+        config = replace(config, model=default_component("model", _MODELS[layout], folders))
         decisions.append(("model", "auto", config.model.name))
     if config.transform.name == "auto":
         chosen = "imagenet" if "files" in gives else "normalize" if "image" in gives else "none"
-        config = replace(config, transform=default_component("transform", chosen))
+        config = replace(config, transform=default_component("transform", chosen, folders))
         decisions.append(("transform", "auto", chosen))
     return config, decisions
 
@@ -55,10 +55,11 @@ def layout_of(gives: tuple[str, ...]) -> str | None:
     return next((word for word in gives if word in _MODELS), None)
 
 
-def default_component(group: str, name: str) -> Component:
-    """A shipped component with the settings of its YAML file."""
-    keys = schema.require(group, name).keys
-    return Component(name, {key.name: copy.deepcopy(key.default) for key in keys.values()})
+def default_component(group: str, name: str, folders: tuple[Path, ...] = ()) -> Component:
+    """A component with the settings of its YAML file, a user's own file before the shipped one."""
+    given = schema.choice(group, name, folders)
+    keys = schema.require(group, given.pop("name"), folders).keys
+    return Component(name, {key: given[key] if key in given else copy.deepcopy(keys[key].default) for key in keys})
 
 
 def pair_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> str | None:

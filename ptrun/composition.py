@@ -31,7 +31,15 @@ from ptrun.settings import GROUPS, PRESETS
 
 Composed = DictConfig  # a composed configuration, `hydra` section included
 
-_OWN_TARGETS = ("hydra._internal.", "hydra_plugins.")
+_OWN_TARGETS = {
+    "sweeper": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+    "launcher": "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
+}
+_PLUGIN = re.compile(r"^hydra_plugins(\.\w+)+$")  # Hydra itself accepts only classes that such a plugin registers
+_FOLDER_REFERENCE = re.compile(r"\$\{hydra\.(sweep\.dir|job\.name)\}")
+_NO_LOGGING = {"version": 1, "root": None, "disable_existing_loggers": False}
+_FIXED: dict[str, Any] = {"callbacks": {}, "hydra_logging": _NO_LOGGING, "job_logging": _NO_LOGGING, "searchpath": []}
+_FIXED_JOB: dict[str, Any] = {"env_set": {}, "env_copy": []}
 _MAX_YAML_BYTES = 1 << 20
 _MAX_ALIASES = 100
 _ALIAS = re.compile(r"(?:^|[\s\[{,:-])\*[A-Za-z_]\w*")
@@ -71,7 +79,8 @@ class Composer:
             )
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_sentence(error)) from error
-        problems = list(_foreign_targets(OmegaConf.to_container(composed.hydra, resolve=False)))
+        section = OmegaConf.to_container(composed.hydra, resolve=False)
+        problems = _hydra_problems(section) if isinstance(section, dict) else ["hydra: expected a section."]
         if problems:
             raise ConfigError(problems)
         return composed
@@ -110,7 +119,8 @@ class Composer:
 
     def jobs(self, overrides: Sequence[str]) -> list[list[str]] | None:
         """The overrides of each job of a grid sweep; None when another sweeper than Hydra's basic one is chosen."""
-        if any(text.startswith("hydra/sweeper=") for text in overrides):
+        fixed = self.compose_checked(self.without_sweeps(overrides))
+        if fixed.hydra.sweeper._target_ != _OWN_TARGETS["sweeper"]:
             return None
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
@@ -118,11 +128,23 @@ class Composer:
         batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
         return [list(job) for batch in batches for job in batch]
 
+    def without_sweeps(self, overrides: Sequence[str]) -> list[str]:
+        """The overrides that have one value."""
+        parse = OverridesParser.create().parse_override
+        return [text for text in overrides if not parse(text).is_sweep_override()]
+
+    def sweep_dir(self, overrides: Sequence[str]) -> str:
+        """The folder that the user chose for a sweep; empty when it is to be made."""
+        return str(self.compose_checked(self.without_sweeps(overrides)).hydra.sweep.dir)
+
     def multirun(self, overrides: Sequence[str], task: Callable[[DictConfig], Any]) -> Any:
         """Run `task` once for each job, through Hydra's sweeper and launcher."""
-        return self._hydra.multirun(
-            self.config_name, task, [_forced(text) for text in overrides], with_log_configuration=False
-        )
+        try:
+            return self._hydra.multirun(
+                self.config_name, task, [_forced(text) for text in overrides], with_log_configuration=False
+            )
+        except HydraException as error:
+            raise ConfigError(_sentence(error)) from error
 
     def show(self, kind: str, overrides: Sequence[str], package: str | None, resolve: bool) -> None:
         """Hydra's `--cfg job|hydra|all`."""
@@ -225,17 +247,29 @@ def _sentence(error: Exception) -> str:
     return f"{place}: {text}" if place else text
 
 
-def _foreign_targets(values: Any) -> list[str]:
-    """Problems for what Hydra itself would call: only its own parts and its plugins may be named."""
-    if isinstance(values, Mapping):
-        target = values.get("_target_")
-        if isinstance(target, str) and target.startswith(_OWN_TARGETS):
-            values = {key: value for key, value in values.items() if key != "_target_"}
-        parts = [_foreign_targets(value) for value in values.values()]
-        return [*refuse_code(dict.fromkeys(values), "hydra"), *(problem for part in parts for problem in part)]
-    if isinstance(values, list):
-        return [problem for value in values for problem in _foreign_targets(value)]
-    return []
+def _hydra_problems(section: Mapping[Any, Any]) -> list[str]:
+    """Problems of Hydra's own section, unresolved: an allow-list, because much of it can call code, import or overwrite files."""
+    job = section.get("job") or {}
+    given = {key: section.get(key) for key in _FIXED} | {f"job.{key}": job.get(key) for key in _FIXED_JOB}
+    wanted = _FIXED | {f"job.{key}": value for key, value in _FIXED_JOB.items()}
+    problems = [
+        f"hydra.{key}: this part of Hydra names code to run, files to write or environment variables, which no ptrun configuration may do."
+        for key, value in given.items()
+        if value != wanted[key]
+    ]
+    return problems + [problem for plugin in _OWN_TARGETS for problem in _plugin_problems(plugin, section.get(plugin))]
+
+
+def _plugin_problems(plugin: str, settings: Any) -> list[str]:
+    target = settings.get("_target_") if isinstance(settings, Mapping) else None
+    if not isinstance(target, str) or not (target == _OWN_TARGETS[plugin] or _PLUGIN.match(target)):
+        return [f"hydra.{plugin}: names code to run. Choose an installed one by hydra/{plugin}=NAME."]
+    rest = {key: value for key, value in settings.items() if key != "_target_"}
+    referring = [key for key, value in rest.items() if "${" in _FOLDER_REFERENCE.sub("", str(value))]
+    return [
+        *refuse_code(rest, f"hydra.{plugin}"),
+        *(f"hydra.{plugin}.{key}: a reference is not allowed here: it could name code to run." for key in referring),
+    ]
 
 
 def _scan(folder: Path) -> None:

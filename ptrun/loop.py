@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -135,10 +135,8 @@ def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[
         if last or progress.epoch % x.val_every_epochs == 0:
             is_best = validate(x, progress, record)
         progress.seconds += time.perf_counter() - begun
-        record |= {"lr": _learning_rate(x.optimizer), "seconds": time.perf_counter() - begun, "best": is_best}
-        if _reached_max_steps(x, progress) and progress.epoch < x.epochs:
-            progress.stopped = f"train.max_steps = {x.max_steps} reached"
-        elif _out_of_patience(x, progress):
+        record |= {"seconds": time.perf_counter() - begun, "best": is_best}
+        if _out_of_patience(x, progress):
             progress.stopped = f"no better {x.monitor} in {x.patience_epochs} validations"
         on_epoch_end(EpochReport(record, is_best))
         if progress.stopped or watch.should_stop():
@@ -151,24 +149,31 @@ def train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> 
     x.model.train()
     loss_sum = torch.tensor(progress.loss_sum, device=x.runtime.device)
     first, num_batches = progress.batch, len(x.train.plan)
-    samples, done, waited, begun = progress.samples, first, 0.0, time.perf_counter()
+    samples, done, waited, rate, begun = progress.samples, first, 0.0, 0.0, time.perf_counter()
+    window: list[Batch] = []
     for batch, wait in _timed(x.train.epoch(epoch, first)):
-        loss = forward(x, batch)
-        share = _share_of_step(x, done)
-        x.runtime.backward(loss if share == 1.0 else loss * share)
-        loss_sum += loss.detach() * len(batch.targets)
+        if x.needs_closure:
+            window.append(batch)
+        else:
+            loss_sum += backward(x, batch, _share_of_step(x, done)).detach() * len(batch.targets)
         samples += len(batch.targets)
         waited += wait
         done += 1
         watch.on_step(done, num_batches)
         if done % x.grad_accumulation != 0 and done != num_batches:
             continue
-        optimizer_step(x, batch, progress)
+        rate = _learning_rate(x.optimizer)
+        if x.needs_closure:
+            loss_sum += closure_step(x, window, done).detach() * sum(len(each.targets) for each in window)
+            window = []
+        else:
+            x.runtime.step(x.optimizer, x.clip)
+        after_step(x, progress)
         if _reached_max_steps(x, progress) or watch.should_stop():
             break
     mean_loss = _finite_mean(x, float(loss_sum), samples, epoch, progress)
     elapsed = time.perf_counter() - begun
-    rate = (samples - progress.samples) / elapsed
+    speed = (samples - progress.samples) / elapsed
     stopped_within = done < num_batches and not _reached_max_steps(x, progress)
     progress.batch, progress.samples = (done, samples) if stopped_within else (0, 0)
     progress.loss_sum = float(loss_sum) if stopped_within else 0.0
@@ -176,7 +181,8 @@ def train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> 
         "epoch": epoch + 1,
         "step": progress.step,
         "train/loss": mean_loss,
-        "samples_per_second": rate,
+        "lr": rate,
+        "samples_per_second": speed,
         "data_wait_percent": 100 * waited / elapsed,
     }
 
@@ -204,16 +210,29 @@ def forward(x: Experiment, batch: Batch) -> Tensor:
         return x.loss(x.model(x.runtime.arrange(batch.inputs)), batch.targets)
 
 
-def optimizer_step(x: Experiment, batch: Batch, progress: Progress) -> None:
-    """Clip, step, average, and set the next learning rate."""
+def backward(x: Experiment, batch: Batch, share: float) -> Tensor:
+    """Add the gradient of one batch, which is this share of an optimizer step, and return the batch's loss."""
+    loss = forward(x, batch)
+    x.runtime.backward(loss if share == 1.0 else loss * share)
+    return loss
+
+
+def closure_step(x: Experiment, window: Sequence[Batch], done: int) -> Tensor:
+    """One step of an optimizer that evaluates the loss itself, on all batches of the step. Returns their mean loss."""
+    shares = [_share_of_step(x, position) for position in range(done - len(window), done)]
 
     def closure() -> Tensor:
         x.optimizer.zero_grad()
-        loss = forward(x, batch)
-        x.runtime.backward(loss)
-        return loss
+        losses = [backward(x, batch, share).detach() * share for batch, share in zip(window, shares, strict=True)]
+        if x.clip is not None:
+            x.clip()
+        return torch.stack(losses).sum()
 
-    x.runtime.step(x.optimizer, x.clip, closure if x.needs_closure else None)
+    return x.runtime.closure_step(x.optimizer, closure)
+
+
+def after_step(x: Experiment, progress: Progress) -> None:
+    """Count the step, average the weights, and set the next learning rate."""
     if x.ema is not None:
         x.ema.update_parameters(x.model)
     progress.step += 1
@@ -242,6 +261,7 @@ def validate(x: Experiment, progress: Progress, record: dict[str, Any]) -> bool:
     record |= {f"val/{name}": value for name, value in x.measure(outputs).items()}
     value = record.get(x.monitor, math.nan)
     x.schedule.observe(value, progress.epoch)
+    x.schedule.step(progress.step)
     if not _is_better(x, progress, value, outputs.loss):
         progress.validations_without_best += 1
         return False

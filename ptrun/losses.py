@@ -109,7 +109,11 @@ def smooth_l1(outputs: Tensor, targets: Tensor, *, beta: float = 1.0) -> Tensor:
 
 
 class CrossEntropy(nn.Module):
-    """Softmax and negative log-likelihood; with weights, the weighted mean of `F.cross_entropy`."""
+    """Softmax and negative log-likelihood; with weights, the mean over samples of each one's weighted loss.
+
+    torch divides by the weights of the batch instead; dividing by its samples makes the gradient of several batches
+    that of one large batch, and a validation loss that does not depend on the batch size.
+    """
 
     weights: Tensor | None
 
@@ -121,8 +125,11 @@ class CrossEntropy(nn.Module):
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Logits [batch, classes] and int64 targets [batch] to a scalar. Raises DataError on other shapes."""
         _check_classes(outputs, targets)
-        weights = None if self.weights is None else self.weights.to(outputs.dtype)
-        return F.cross_entropy(outputs, targets, weight=weights, label_smoothing=self.label_smoothing)
+        if self.weights is None:
+            return F.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
+        weights = self.weights.to(outputs.dtype)
+        each = F.cross_entropy(outputs, targets, weight=weights, label_smoothing=self.label_smoothing, reduction="none")
+        return each.mean()
 
 
 @losses.register
@@ -143,7 +150,10 @@ def cross_entropy(
         return CrossEntropy((counts.sum() / (len(counts) * counts)).float(), label_smoothing)
     if class_weights is None:
         return CrossEntropy(None, label_smoothing)
-    return CrossEntropy(_per_class(spec, class_weights, "class_weights"), label_smoothing)
+    weights = _per_class(spec, class_weights, "class_weights")
+    if class_counts is not None:  # a mean weight of 1 over the training samples, so that lr keeps its meaning
+        weights = weights * (class_counts.sum() / (class_counts * weights).sum())
+    return CrossEntropy(weights, label_smoothing)
 
 
 class BinaryCrossEntropy(nn.Module):

@@ -249,9 +249,10 @@ def rmse(p: Predictions) -> float:
 def r2(p: Predictions) -> float:
     """1 - squared error / squared deviation from the mean, averaged over targets."""
     deviation = np.square(p.targets - p.targets.mean(0)).sum(0)
-    if not deviation.all():
+    rounding = len(p.targets) * np.square(1e-6 * np.abs(p.targets).max(0))  # targets went through float32
+    if (deviation <= rounding).any():
         names = p.spec.target_names or tuple(f"target {i}" for i in range(len(deviation)))
-        constant = [name for name, spread in zip(names, deviation, strict=True) if not spread]
+        constant = [name for name, still in zip(names, deviation <= rounding, strict=True) if still]
         raise Undefined(f"{listing(constant, 8)} does not vary over the {len(p.targets)} samples")
     return float((1 - np.square(p.values - p.targets).sum(0) / deviation).mean())
 

@@ -17,7 +17,7 @@ from ptrun import config as configuration
 from ptrun.composition import Composed, Composer
 from ptrun.errors import ConfigError
 from ptrun.registry import Registry
-from ptrun.settings import GROUPS, RunConfig
+from ptrun.settings import GROUPS, PRESETS, RunConfig
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,14 @@ def read(composer: Composer, overrides: Sequence[str]) -> Asked:
 
 def check(composed: Composed, folders: tuple[Path, ...], registries: Mapping[str, Registry[Any]]) -> RunConfig:
     """Check one composed configuration. Raises ConfigError."""
+    lost = [group for group in PRESETS if composed.get(group) is not None]
+    if lost:
+        raise ConfigError(
+            [
+                f"{group}: the file that was chosen lacks the line `# @package _global_` at its top, without which its settings go nowhere."
+                for group in lost
+            ]
+        )
     return configuration.check(composition.plain(composed, resolve=True), folders, registries)
 
 

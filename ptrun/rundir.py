@@ -59,7 +59,8 @@ class RunDir:
             yaml.safe_dump(dict(asked), sort_keys=False, allow_unicode=True), encoding="utf-8"
         )
         (self.path / "resolved.yaml").write_text(
-            yaml.safe_dump(redact(resolved), sort_keys=False, allow_unicode=True), encoding="utf-8"
+            yaml.safe_dump(redact(_unresolved_environment(asked, resolved)), sort_keys=False, allow_unicode=True),
+            encoding="utf-8",
         )
 
     def read_config(self) -> dict[str, Any]:
@@ -175,7 +176,16 @@ def receipt(command: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
 
 def working_diff() -> str | None:
     """Uncommitted changes of the git checkout that the working folder is in; None when there are none."""
-    return _run_git("diff", "HEAD") or None
+    return _run_git("diff", "--no-ext-diff", "--no-textconv", "HEAD") or None
+
+
+def _unresolved_environment(asked: Any, resolved: Any) -> Any:
+    """The resolved values, except that one taken from an environment variable stays the reference to it."""
+    if isinstance(asked, str) and "oc.env:" in asked:
+        return asked
+    if isinstance(asked, Mapping) and isinstance(resolved, Mapping):
+        return {key: _unresolved_environment(asked.get(key), value) for key, value in resolved.items()}
+    return resolved
 
 
 def redact(values: Any) -> Any:
@@ -241,8 +251,11 @@ def _git() -> dict[str, Any] | None:
 
 
 def _run_git(*arguments: str) -> str:
+    """Output of a git command that runs no program named in the environment or in the repository's settings; "" on failure."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    command = ["git", "-c", "core.fsmonitor=false", "-c", "core.pager=cat", *arguments]
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

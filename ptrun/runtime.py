@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
 
+_REPLACED_THREADS: list[int] = []  # torch's own number, while a run's number is in force
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -59,12 +60,7 @@ class Runtime:
         """Accumulate gradients, scaled when the format needs it."""
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
 
-    def step(
-        self,
-        optimizer: torch.optim.Optimizer,
-        clip: Callable[[], None] | None,
-        closure: Callable[[], Tensor] | None = None,
-    ) -> None:
+    def step(self, optimizer: torch.optim.Optimizer, clip: Callable[[], None] | None) -> None:
         """Clip the gradients, take one optimizer step, and clear the gradients."""
         if self.scaler is not None and clip is not None:
             self.scaler.unscale_(optimizer)
@@ -73,11 +69,15 @@ class Runtime:
         if self.scaler is not None:
             self.scaler.step(optimizer)
             self.scaler.update()
-        elif closure is not None:
-            optimizer.step(closure)  # type: ignore[arg-type]
         else:
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+    def closure_step(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Tensor]) -> Tensor:
+        """One step of an optimizer that calls the closure, perhaps several times; returns the loss it began with."""
+        loss: Tensor = optimizer.step(closure)  # type: ignore[arg-type,assignment]
+        optimizer.zero_grad(set_to_none=True)
+        return loss
 
     def synchronize(self) -> None:
         """Wait for the device, so that a clock read next is true."""
@@ -107,9 +107,8 @@ def make_runtime(
 ) -> Runtime:
     """Choose the device and set threads and determinism. Raises ConfigError for a device that is not there."""
     device, decisions = _choose_device(name, index)
-    if isinstance(threads, int):
-        torch.set_num_threads(threads)
-    else:
+    _set_threads(threads)
+    if isinstance(threads, str):
         decisions.append(("device.threads", "auto", str(torch.get_num_threads())))
     if deterministic:
         # cuBLAS reads this once, when CUDA starts (docs.pytorch.org/docs/stable/notes/randomness.html).
@@ -119,8 +118,20 @@ def make_runtime(
         deterministic != torch.are_deterministic_algorithms_enabled()
     ):  # setting it imports torch's compiler, two seconds
         torch.use_deterministic_algorithms(deterministic)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     scaler = torch.amp.GradScaler(device.type) if precision == "fp16" else None
     return Runtime(device, precision, channels_last, compile == "model", scaler, tuple(decisions))
+
+
+def _set_threads(threads: int | str) -> None:
+    """Set the number; for auto put back torch's own, which an earlier run in this process may have replaced."""
+    if isinstance(threads, int):
+        if not _REPLACED_THREADS:
+            _REPLACED_THREADS.append(torch.get_num_threads())
+        torch.set_num_threads(threads)
+    elif _REPLACED_THREADS:
+        torch.set_num_threads(_REPLACED_THREADS.pop())
 
 
 def _choose_device(name: str, index: int) -> tuple[torch.device, list[tuple[str, str, str]]]:

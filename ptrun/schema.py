@@ -81,6 +81,15 @@ def find(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema | None
     return None
 
 
+def choice(group: str, name: str, folders: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What `group=name` stands for: `name` and settings, a user's own file before the shipped one. Raises ConfigError."""
+    for place in (*folders, shipped_conf()):
+        path = place / group / f"{name}.yaml"
+        if path.is_file():
+            return {"name": name, **load_yaml(path.read_text(encoding="utf-8"), path)}
+    return {"name": require(group, name, folders).name}
+
+
 @cache
 def read(path: Path, group: str = "") -> Schema:
     """Parse one YAML file. Raises ConfigError when it is not a mapping."""

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from support import ROOT, Ended
 
 from ptrun import cli
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A finished command."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,6 +36,7 @@ def ptrun(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., End
         capsys.readouterr()
         code = cli.main(arguments)
         captured = capsys.readouterr()
+        logging.getLogger().handlers.clear()  # Hydra's --info leaves one that writes to this test's output
         return Ended(code, captured.out, captured.err)
 
     return call
@@ -68,8 +59,3 @@ def process(folder: Path) -> Callable[..., Ended]:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return call
-
-
-def newest_run(folder: Path) -> Path:
-    """The run folder that `outputs/latest` points to."""
-    return (folder / "outputs" / "latest").resolve()

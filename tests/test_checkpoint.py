@@ -13,7 +13,8 @@ import torch
 from ptrun import checkpoint
 from ptrun.errors import CheckpointError, ResourceError
 
-STATE = {"model": {"w": torch.arange(5000.0)}, "progress": {"epoch": 1}}
+REST: dict[str, object] = {"config": {}, "spec": {}, "fitted": {}, "progress": {"epoch": 1}, "data": {}}
+STATE = {"model": {"w": torch.arange(5000.0)}, **REST}
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path):
@@ -60,7 +61,7 @@ def test_a_kill_while_saving_leaves_the_last_one_whole(tmp_path: Path):
     """Save back to back in a process that is killed at many moments: `last.pt` always loads."""
     script = (
         "import torch, sys\nfrom pathlib import Path\nfrom ptrun import checkpoint\n"
-        "state = {'model': {'w': torch.zeros(200_000)}}\n"
+        "state = {'model': {'w': torch.zeros(200_000)}, **dict.fromkeys(('config', 'spec', 'fitted', 'progress', 'data'), {})}\n"
         "for step in range(1, 10**6):\n    checkpoint.publish(Path(sys.argv[1]), state, step=step, best=False, keep=2)\n    print(step, flush=True)\n"
     )
     for kill in range(6):
@@ -87,10 +88,10 @@ def test_a_full_disk_is_told_and_keeps_the_last_one(tmp_path: Path):
     script = (
         "import resource, torch, sys\nfrom pathlib import Path\nfrom ptrun import checkpoint\nimport signal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "folder = Path(sys.argv[1])\n"
-        "checkpoint.publish(folder, {'model': {'w': torch.zeros(10)}}, step=1, best=False, keep=2)\n"
+        "folder = Path(sys.argv[1])\nrest = dict.fromkeys(('config', 'spec', 'fitted', 'progress', 'data'), {})\n"
+        "checkpoint.publish(folder, {'model': {'w': torch.zeros(10)}, **rest}, step=1, best=False, keep=2)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "try:\n    checkpoint.publish(folder, {'model': {'w': torch.zeros(10**6)}}, step=2, best=False, keep=2)\n"
+        "try:\n    checkpoint.publish(folder, {'model': {'w': torch.zeros(10**6)}, **rest}, step=2, best=False, keep=2)\n"
         "except checkpoint.ResourceError as error:\n    print(error)\n"
         "print(checkpoint.load(folder / 'last.pt')['model']['w'].shape)\n"
     )
@@ -117,3 +118,12 @@ def test_other_torch_files_are_told_apart(tmp_path: Path):
     torch.save({"format": 99, "model": {}}, tmp_path / "future.pt")
     with pytest.raises(CheckpointError, match="newer ptrun"):
         checkpoint.load(tmp_path / "future.pt")
+    torch.save({"format": 1, "model": {}, "config": "x"}, tmp_path / "part.pt")
+    with pytest.raises(CheckpointError, match="lacks its config, spec, fitted, progress, data"):
+        checkpoint.load(tmp_path / "part.pt")
+
+
+def test_steps_are_ordered_by_number(tmp_path: Path):
+    for step in (99_999_999, 100_000_000, 100_000_001):
+        checkpoint.publish(tmp_path, STATE, step=step, best=False, keep=2)
+    assert [path.name for path in checkpoint.steps(tmp_path)] == ["step-100000000.pt", "step-100000001.pt"]

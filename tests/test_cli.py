@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Ended
+from support import ROOT, Ended
 
 from ptrun import schema
 from ptrun.commands.catalogue import KINDS

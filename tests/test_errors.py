@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Ended
+from support import Ended
 
 Call = Callable[..., Ended]
 

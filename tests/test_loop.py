@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def test_clipping_bounds_the_gradient(folder: Path):
     x = parts_of("optimizer=sgd", "optimizer.lr=1.0", "train.clip_norm=0.001").experiment
     before = [p.detach().clone() for p in x.model.parameters()]
     batch = next(iter(x.train.epoch(0)))
-    x.runtime.backward(loop.forward(x, batch))
-    loop.optimizer_step(x, batch, loop.Progress())
+    loop.backward(x, batch, 1.0)
+    x.runtime.step(x.optimizer, x.clip)
     moved = torch.sqrt(sum(((p.detach() - b) ** 2).sum() for p, b in zip(x.model.parameters(), before, strict=True)))
     assert float(moved) == pytest.approx(0.001, rel=1e-3)
 
@@ -97,8 +98,95 @@ def test_lower_precision_learns_and_keeps_fp32_weights(folder: Path, precision: 
 
 
 def test_an_optimizer_that_needs_a_closure_learns(folder: Path):
-    result = ptrun.train("optimizer=lbfgs", "train.batch_size=1259", "train.epochs=8", quiet=True)
+    result = ptrun.train("model=simplenet", "optimizer=lbfgs", "optimizer.line_search_fn=strong_wolfe", "train.batch_size=1259", "train.epochs=8", quiet=True)  # fmt: skip
     assert result.summary["test"]["accuracy"] > 0.8
+
+
+def test_a_closure_sees_all_batches_of_a_step_and_the_clipping(folder: Path):
+    common = ("model=simplenet", "optimizer=lbfgs", "optimizer.max_iter=2", "optimizer.lr=0.1", "train.epochs=1")
+    whole = ptrun.train(*common, "train.batch_size=630", quiet=True)
+    parts = ptrun.train(*common, "train.batch_size=210", "train.grad_accumulation=3", quiet=True)
+    still = ptrun.train(*common, "train.batch_size=630", "train.clip_value=1e-12", quiet=True)
+    fresh = parts_of("model=simplenet").experiment.model.state_dict()
+    for name, value in weights(whole.run_dir).items():
+        torch.testing.assert_close(weights(parts.run_dir)[name], value, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(weights(still.run_dir)[name], fresh[name], rtol=0, atol=1e-6)
+    with pytest.raises(ConfigError, match="fp16 scales gradients"):
+        ptrun.train(*common, "device.precision=fp16", quiet=True)
+
+
+def test_accumulation_with_class_weights_equals_one_large_batch(folder: Path):
+    common = ("model=simplenet", "optimizer=sgd", "optimizer.lr=0.1", "train.epochs=1", "loss=cross_entropy", "loss.class_weights=[9,1,1,1,1,1,1,1,1,1]")  # fmt: skip
+    whole = ptrun.train(*common, "train.batch_size=96", quiet=True)
+    parts = ptrun.train(*common, "train.batch_size=32", "train.grad_accumulation=3", quiet=True)
+    for name, value in weights(whole.run_dir).items():
+        torch.testing.assert_close(weights(parts.run_dir)[name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_the_forward_pass_runs_in_the_precision_asked_for(folder: Path, precision: str, dtype: torch.dtype):
+    x = parts_of(f"device.precision={precision}").experiment
+    seen: list[torch.dtype] = []
+    x.model.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    loop.forward(x, next(iter(x.train.epoch(0))))
+    loop.evaluate(x.model, x.loss, x.val, x.runtime)
+    assert set(seen) == {dtype}
+
+
+def test_clipping_under_fp16_sees_unscaled_gradients(folder: Path):
+    x = parts_of(
+        "model=simplenet", "optimizer=sgd", "optimizer.lr=1.0", "train.clip_norm=0.001", "device.precision=fp16"
+    ).experiment
+    before = [p.detach().clone() for p in x.model.parameters()]
+    loop.backward(x, next(iter(x.train.epoch(0))), 1.0)
+    x.runtime.step(x.optimizer, x.clip)
+    moved = torch.sqrt(sum(((p.detach() - b) ** 2).sum() for p, b in zip(x.model.parameters(), before, strict=True)))
+    assert float(moved) == pytest.approx(0.001, rel=0.01)
+
+
+def test_min_delta_asks_for_a_real_improvement(folder: Path):
+    result = ptrun.train("train.min_delta=1.0", "train.patience_epochs=2", "train.epochs=9", quiet=True)
+    assert result.summary["best_epoch"] == 1
+    assert result.summary["epochs"] == 3
+
+
+def test_the_recorded_rate_is_the_one_used(folder: Path):
+    result = ptrun.train("optimizer=sgd", "optimizer.lr=0.1", "scheduler=step", "scheduler.step_epochs=1", "scheduler.gamma=0.1", "train.epochs=3", quiet=True)  # fmt: skip
+    assert [record["lr"] for record in records(result.run_dir)] == pytest.approx([0.1, 0.01, 0.001])
+
+
+def test_a_monitored_metric_keeps_its_settings(folder: Path):
+    result = ptrun.train("metrics=[{top_k:{k:1}},accuracy]", "train.monitor=val/top_k", "train.epochs=1", quiet=True)
+    record = records(result.run_dir)[0]
+    assert record["val/top_k"] == record["val/accuracy"]
+
+
+def test_an_undefined_monitored_metric_is_told(folder: Path, capsys: pytest.CaptureFixture[str]):
+    ptrun.train("dataset=iris", "metrics=[top_k]", "train.monitor=val/top_k", "train.epochs=2")
+    out = capsys.readouterr().out
+    assert "val/top_k is undefined" in out
+    assert "checkpoint=none" not in out
+    assert "checkpoints/last.pt" in out
+
+
+def test_one_run_does_not_leave_its_threads_to_the_next(folder: Path):
+    torch.set_num_threads(1)
+    parts_of("device.threads=2")
+    assert torch.get_num_threads() == 2
+    parts_of()
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["device.channels_last=true", "train.deterministic=true", "train.clip_value=0.01", "device.compile=model"],
+)
+def test_other_settings_train(folder: Path, setting: str):
+    marks = ("train.max_steps=3",)
+    assert ptrun.train(setting, *marks, quiet=True).summary["steps"] == 3
+    torch.use_deterministic_algorithms(False)
 
 
 def test_plateau_lowers_the_rate_when_nothing_improves(folder: Path):
@@ -135,13 +223,14 @@ def test_two_halves_equal_the_whole(folder: Path):
     first, progress = parts_of(*overrides).experiment, loop.Progress()
     loop.fit(first, progress, loop.Watch(lambda done, total: None, lambda: progress.step >= 7), lambda report: None)
     assert (progress.epoch, progress.batch) == (0, 7)
-    path = checkpoint.publish(folder, state.capture(first, progress), step=progress.step, best=False, keep=2)
+    rest: dict[str, Any] = {"config": {}, "spec": {}, "fitted": {}, "data": {}}
+    path = checkpoint.publish(folder, state.capture(first, progress) | rest, step=progress.step, best=False, keep=2)
 
     torch.manual_seed(99)
     second, progress = parts_of(*overrides).experiment, loop.Progress()
     state.restore(second, progress, checkpoint.load(path))
     loop.fit(second, progress, QUIET_WATCH, lambda report: None)
-    assert progress == whole_progress
+    assert replace(progress, seconds=0.0) == replace(whole_progress, seconds=0.0)
     for part in ("model", "ema"):
         want, have = (getattr(x, part).state_dict() for x in (whole, second))
         assert all(torch.equal(want[name], have[name]) for name in want)

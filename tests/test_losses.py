@@ -57,8 +57,13 @@ def test_cross_entropy_equals_torch_bit_for_bit() -> None:
 def test_label_smoothing_and_given_weights_equal_torch() -> None:
     outputs, targets = batch()
     loss = build_loss("cross_entropy", {"label_smoothing": 0.1, "class_weights": [1.0, 2.0, 0.5]}, spec())
-    expected = F.cross_entropy(outputs, targets, weight=torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1)
+    weight = torch.tensor([1.0, 2.0, 0.5])
+    expected = F.cross_entropy(outputs, targets, weight=weight, label_smoothing=0.1, reduction="none").mean()
     assert torch.equal(loss(outputs, targets), expected)
+    # torch divides by the weights of the batch: equal where the batch is all of the data
+    counts = torch.bincount(targets, minlength=3)
+    scaled = build_loss("cross_entropy", {"class_weights": [1.0, 2.0, 0.5]}, spec(), counts)
+    torch.testing.assert_close(scaled(outputs, targets), F.cross_entropy(outputs, targets, weight=weight))
 
 
 def test_balanced_weights_equal_those_of_sklearn() -> None:

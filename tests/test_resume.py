@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, Ended, newest_run
+from support import ROOT, Ended, newest_run
 
 import ptrun as package
 from ptrun import checkpoint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import subprocess
 import time
 import zipfile
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Ended
+from support import Ended
 
 from ptrun import checkpoint
 from ptrun.errors import CheckpointError
@@ -33,6 +34,13 @@ def victim(folder: Path) -> Path:
         f"hydra.launcher={COPY}",
         f"hydra.sweeper={COPY}",
         "hydra.job_logging={version: 1, handlers: {h: {(): shutil.copyfile, src: victim.txt, dst: stolen.txt}}, root: {handlers: [h]}}",
+        "+hydra.job.env_set={GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: core.fsmonitor, GIT_CONFIG_VALUE_0: 'touch stolen.txt; false'}",
+        "hydra.job_logging={version: 1, handlers: {h: {class: logging.FileHandler, filename: stolen.txt, mode: w}}, root: {handlers: [h]}}",
+        "hydra.job_logging={version: 1, handlers: {h: {class: evilmod.X}}, root: {handlers: [h]}}",
+        "hydra.searchpath=[file:///tmp]",
+        "hydra.sweeper._target_=hydra._internal.utils.os.system",
+        f"+hydra.sweeper.sampler={COPY}",
+        "+hydra.sweeper.sampler=${model}",
         f"+model.x={COPY}",
         f"optimizer.lr={COPY}",
         f"+x={COPY}",
@@ -55,7 +63,35 @@ def test_no_file_runs_code(victim: Path, ptrun: Call, section: str):
     for words in (("train",), ("train", "-m"), ("show",)):
         ended = ptrun(*words, "experiment=evil")
         assert ended.code == 2
-        assert "names code to run" in ended.err
+        assert "code to run" in ended.err
+    assert not (victim / "stolen.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        "callbacks:\n    x: ${label}",
+        "sweeper:\n    params: ${label}",
+        "launcher: ${label}",
+        "job:\n    env_set: {A: b}",
+    ],
+)
+def test_a_reference_does_not_hide_code(victim: Path, ptrun: Call, nested: str):
+    (victim / "conf" / "experiment").mkdir(parents=True)
+    (victim / "conf" / "experiment" / "evil.yaml").write_text(
+        f"# @package _global_\nlabel: {COPY}\nhydra:\n  {nested}\n"
+    )
+    for flag in ((), ("-m",)):
+        assert ptrun("train", "experiment=evil", *flag).code == 2
+    assert not (victim / "stolen.txt").exists()
+
+
+def test_git_runs_nothing_for_us(victim: Path, ptrun: Call, monkeypatch: pytest.MonkeyPatch):
+    subprocess.run(["git", "init", "-q"], check=True)
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.fsmonitor")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "touch stolen.txt; false")
+    assert ptrun("train", "train.epochs=1", "-q").code == 0
     assert not (victim / "stolen.txt").exists()
 
 
@@ -117,4 +153,6 @@ def test_secrets_are_not_written_down(folder: Path, ptrun: Call, monkeypatch: py
     monkeypatch.setenv("MY_SECRET", "hunter2")
     assert ptrun("train", "label=${oc.env:MY_SECRET}", "train.epochs=1", "-q").code == 0
     run_dir = (folder / "outputs" / "latest").resolve()
-    assert "oc.env:MY_SECRET" in (run_dir / "config.yaml").read_text()
+    for name in ("config.yaml", "resolved.yaml"):
+        assert "hunter2" not in (run_dir / name).read_text()
+        assert "oc.env:MY_SECRET" in (run_dir / name).read_text()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Ended, newest_run
+from support import ROOT, Ended, newest_run
 
 import ptrun as package
 from ptrun import checkpoint, rundir
@@ -23,7 +23,7 @@ Call = Callable[..., Ended]
 
 
 def test_the_run_folder_holds_what_it_promises(folder: Path, ptrun: Call):
-    ended = ptrun("train", "train.epochs=2", "label=first try")
+    ended = ptrun("train", "model=simplenet", "train.epochs=2", "label=first try")
     assert ended.code == 0
     run_dir = newest_run(folder)
     assert run_dir.parent.parent == folder / "outputs"
@@ -40,7 +40,7 @@ def test_the_run_folder_holds_what_it_promises(folder: Path, ptrun: Call):
     assert resolved["loss"]["name"] == "cross_entropy"
     assert resolved["train"]["monitor"] == "val/accuracy"
     receipt = json.loads((run_dir / "receipt.json").read_text())
-    assert receipt["command"] == "ptrun train train.epochs=2 'label=first try'"
+    assert receipt["command"] == "ptrun train model=simplenet train.epochs=2 'label=first try'"
     assert receipt["packages"]["torch"]
     assert set(receipt["data"]) == {"train", "val", "test"}
     assert {"setting": "loss", "requested": "auto", "used": "cross_entropy"} in receipt["decisions"]
@@ -169,13 +169,13 @@ def test_from_python(folder: Path):
     assert result.summary["test"]["accuracy"] > 0.5
 
 
-def test_own_components_by_plugin(folder: Path, ptrun: Call, process: Call):
+def test_own_components_by_plugin(folder: Path, process: Call):
     (folder / "mine.py").write_text(
         "from torch import nn\nfrom ptrun.registry import losses, models\n\n"
         "@losses.register\ndef cubic(outputs, targets, *, power: float = 3.0):\n    return (outputs - targets).abs().pow(power).mean()\n\n"
         "@models.register\ndef tiny(spec, *, width: int = 4):\n    return nn.Sequential(nn.Flatten(), nn.Linear(spec.num_features, width), nn.Linear(width, spec.num_outputs))\n"
     )
-    ended = ptrun(
+    ended = process(
         "train",
         "plugins=[mine.py]",
         "model=tiny",
@@ -190,7 +190,7 @@ def test_own_components_by_plugin(folder: Path, ptrun: Call, process: Call):
     resolved = yaml.safe_load((newest_run(folder) / "resolved.yaml").read_text())
     assert resolved["model"] == {"name": "tiny", "width": 8}
     assert resolved["loss"] == {"name": "cubic", "power": 2}
-    assert ptrun("eval", "checkpoint=outputs/latest", "plugins=[mine.py]").code == 0
+    assert process("eval", "checkpoint=outputs/latest", "plugins=[mine.py]").code == 0
     newest = max((folder / "outputs").rglob("best.pt"), key=lambda path: path.stat().st_mtime)
     without = process("eval", f"checkpoint={newest}")
     assert without.code == 2
@@ -198,7 +198,7 @@ def test_own_components_by_plugin(folder: Path, ptrun: Call, process: Call):
         "model: 'tiny' of the checkpoint is no component of ptrun. If it is yours, name its file: plugins=[FILE.py]."
         in without.err
     )
-    ended = ptrun("train", "plugins=[mine.py]", "model=tiny", "model.widht=8")
+    ended = process("train", "plugins=[mine.py]", "model=tiny", "model.widht=8")
     assert ended.code == 2
     assert "Did you mean 'model.width'?" in ended.err
 
@@ -221,9 +221,16 @@ def test_ones_own_conf_folder_wins_and_is_told(folder: Path, ptrun: Call):
     (folder / "conf" / "model" / "wide.yaml").write_text("name: simplenet\nhidden_features: [300]\n")
     (folder / "conf" / "model" / "simplenet.yaml").write_text("name: simplenet\nhidden_features: [7]\n")
     assert "[300]" in ptrun("show", "model=wide").out
-    ended = ptrun("train", "train.epochs=1")
+    ended = ptrun("train", "model=simplenet", "train.epochs=1")
     assert "conf/model/simplenet.yaml replaces the shipped file" in ended.out
-    assert "[7]" in ptrun("show").out
+    assert "[7]" in ptrun("show", "model=simplenet").out
+    assert ptrun("train", "dataset=iris", "train.epochs=1", "-q").code == 0  # the model is chosen, and is the user's
+    assert yaml.safe_load((newest_run(folder) / "resolved.yaml").read_text())["model"]["hidden_features"] == [7]
     (folder / "other" / "model").mkdir(parents=True)
     (folder / "other" / "model" / "simplenet.yaml").write_text("name: simplenet\nhidden_features: [9]\n")
-    assert "[9]" in ptrun("show", "--config-dir", "other").out
+    assert "[9]" in ptrun("show", "model=simplenet", "--config-dir", "other").out
+    (folder / "conf" / "experiment").mkdir()
+    (folder / "conf" / "experiment" / "lost.yaml").write_text("optimizer:\n  lr: 0.5\n")
+    ended = ptrun("train", "experiment=lost")
+    assert ended.code == 2
+    assert "lacks the line `# @package _global_`" in ended.err

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ptrun import checkpoint, evaluation, rundir, state
+from ptrun import checkpoint, evaluation, rundir, schema, state
 from ptrun import config as configuration
 from ptrun.build import (
     Prepared,
@@ -34,6 +34,7 @@ from ptrun.plugins import REGISTRIES
 from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec
 
+_PLACES = ("dataset.path", "dataset.root")
 CHANGEABLE = ("checkpoint", "split", "output_dir", "dataset", "transform", "device", "metrics", "train")
 
 
@@ -55,6 +56,7 @@ def run(request: Request) -> dict[str, Any]:
     """Evaluate and write everything; returns what metrics.json holds. Raises PtrunError."""
     path = checkpoint.find(request.checkpoint)
     saved = checkpoint.load(path)
+    request, note = _all_of_new_data(request, saved)
     config = restored_config(saved, path, request)
     runtime = build_runtime(config)
     config, _ = choose(config, request.folders)
@@ -81,8 +83,24 @@ def run(request: Request) -> dict[str, Any]:
         },
     )
     evaluation_plots.draw_evaluation(folder.path, folder.plots)
-    _show(request, config, prepared, saved, path, folder.path, document)
+    _show(request, config, (*note, *prepared.facts), saved, path, folder.path, document)
     return document
+
+
+def _all_of_new_data(request: Request, saved: Mapping[str, Any]) -> tuple[Request, tuple[str, ...]]:
+    """With another file or folder and no word about fractions, evaluate all of it: none of it was trained on."""
+    elsewhere = [key for key in _PLACES if key in request.changes]
+    dataset = schema.find(
+        "dataset", str(request.changes.get("dataset", saved["config"]["dataset"]["name"])), request.folders
+    )
+    if dataset is None or "test_fraction" not in dataset.keys:
+        return request, ()
+    if not elsewhere or request.split != "test" or "dataset.test_fraction" in request.changes:
+        return request, ()
+    said = (
+        f"All of the new data are evaluated, because {elsewhere[0]} is given; dataset.test_fraction=0.2 takes a part."
+    )
+    return replace(request, changes={**request.changes, "dataset.test_fraction": 1.0}), (said,)
 
 
 def restored_config(saved: Mapping[str, Any], path: Path, request: Request) -> RunConfig:
@@ -124,7 +142,7 @@ def _load_weights(model: Any, saved: Mapping[str, Any], path: Path) -> None:
 def _show(
     request: Request,
     config: RunConfig,
-    prepared: Prepared,
+    facts: Sequence[str],
     saved: Mapping[str, Any],
     path: Path,
     folder: Path,
@@ -139,6 +157,6 @@ def _show(
         ],
         f"ptrun eval {config.model.name} on {config.dataset.name}",
     )
-    for fact in prepared.facts:
+    for fact in facts:
         console.note(fact)
     console.result([("folder", str(folder))], [], document)

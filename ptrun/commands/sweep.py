@@ -56,11 +56,9 @@ class Job:
 def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], quiet: bool) -> int:
     """Check all jobs, run them, print and write the table. Returns 0, or 1 when a job failed. Raises ConfigError."""
     jobs, first = check_jobs(composer, overrides)
-    folder = rundir.create(first.output_dir, ("sweep",)).path
-    own = [text for text in overrides if text.startswith("hydra.sweep.dir=")]
-    if own:
-        folder.rmdir()
-        folder = Path(own[0].partition("=")[2])
+    own = composer.sweep_dir(overrides)
+    folder = Path(own) if own else rundir.create(first.output_dir, ("sweep",)).path
+    folder.mkdir(parents=True, exist_ok=True)
     console = Console(quiet)
     console.header(
         [("jobs", str(len(jobs)) if jobs else "as the sweeper decides"), ("folder", str(folder))], "ptrun train -m"
@@ -79,8 +77,7 @@ def check_jobs(composer: Composer, overrides: Sequence[str]) -> tuple[list[list[
     composer.check_overrides([text for text in overrides if text not in composer.unknown_choices(overrides)])
     jobs = composer.jobs(overrides)
     if jobs is None:
-        fixed = [text for text in overrides if "," not in text and "(" not in text]
-        return [], request.read(composer, fixed).config
+        return [], request.read(composer, composer.without_sweeps(overrides)).config
     problems: dict[str, list[str]] = {}
     configs = []
     for job in jobs:

@@ -6,11 +6,7 @@ ended, whatever happens.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,7 @@ from typing import Any
 from ptrun import checkpoint, evaluation, rundir, state
 from ptrun.build import Run, build, build_loggers, metric_settings, predictions
 from ptrun.choices import Decision, choose
+from ptrun.commands import screen
 from ptrun.console import Console, error_lines
 from ptrun.errors import Interrupted
 from ptrun.loop import EpochReport, Progress, Watch, evaluate, fit
@@ -25,9 +22,7 @@ from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plots import training as training_plots
 from ptrun.rundir import RunDir
 from ptrun.settings import RunConfig
-
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
-_REDRAW_SECONDS = 0.1
+from ptrun.signals import stop_signals
 
 
 @dataclass(frozen=True)
@@ -98,10 +93,10 @@ def _train(
     run_dir.write_json("receipt.json", receipt)
     parts = build(config, request.folders, chosen)
     run_dir.write_config(request.asked, parts.config.to_dict())
-    data = {name: split.fingerprint() for name, split in _splits(parts).items()}
+    data = {name: split.fingerprint() for name, split in parts.splits.items()}
     run_dir.write_json("receipt.json", {**receipt, "data": data, "decisions": _decisions(parts)})
     run_dir.write_json("splits.json", parts.prepared.data.record)
-    _show_header(parts, run_dir, console)
+    screen.show_header(parts, run_dir, console)
     progress = Progress()
     if request.continuation is not None:
         _continue(request.continuation, parts, progress, run_dir, console, data)
@@ -111,7 +106,7 @@ def _train(
     run_dir.write_json("summary.json", summary)
     training_plots.draw_training(run_dir.path)
     evaluation_plots.draw_evaluation(run_dir.path / "test", run_dir.plots)
-    _show_result(parts, progress, run_dir, console, document)
+    screen.show_result(parts, progress, run_dir, console, document)
     return TrainResult(run_dir.path, summary, progress.best_value)
 
 
@@ -161,10 +156,19 @@ def _fit(
     loggers = build_loggers(config, run_dir.path, progress.step if resumed else None)
     saver = _Saver(parts, run_dir, data)
 
+    def warn_once() -> None:
+        name = x.monitor.removeprefix("val/")
+        if progress.epoch == 1 and name in parts.undefined:
+            reason = parts.undefined[name]
+            console.warn(
+                f"{x.monitor} is undefined ({reason}), so no epoch can be the best. Choose another train.monitor."
+            )
+
     def on_epoch_end(report: EpochReport) -> None:
         for logger in loggers:
             logger.log(report.record)
         console.epoch(report.record)
+        warn_once()
         saver.after_epoch(progress, report.is_best)
 
     for logger in loggers:
@@ -173,8 +177,8 @@ def _fit(
     primary = [f"val/{name}" for name in ("accuracy", "rmse") if f"val/{name}" not in metric and _is_shown(parts, name)]
     console.epoch_table_start(x.epochs, ["train/loss", "val/loss", *metric, *primary], progress.epoch)
     try:
-        with _stop_signals() as stopped:
-            fit(x, progress, Watch(_throttled(console), lambda: bool(stopped)), on_epoch_end)
+        with stop_signals() as stopped:
+            fit(x, progress, Watch(screen.bar(console), lambda: bool(stopped)), on_epoch_end)
             if stopped and (progress.batch or progress.epoch < x.epochs):
                 path = saver.save(progress, best=False)
                 where = f" Its state is in {path}. Continue it with: ptrun resume {run_dir.path}" if path else ""
@@ -252,99 +256,5 @@ def _summary(parts: Run, progress: Progress, document: Mapping[str, Any]) -> dic
     }
 
 
-def _show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
-    x, config, spec = parts.experiment, parts.config, parts.prepared.spec
-    parameters = list(x.model.parameters())
-    total, trained = (sum(p.numel() for p in ps) for ps in (parameters, [p for p in parameters if p.requires_grad]))
-    frozen = "" if trained == total else f", {trained:,} of them trained"
-    sizes = ", ".join(f"{len(split):,} {name}" for name, split in _splits(parts).items())
-    what = (
-        f"{spec.num_outputs} classes"
-        if spec.class_names
-        else f"{spec.num_outputs} number{'s' if spec.num_outputs > 1 else ''}"
-    )
-    shape = "×".join(str(length) for length in spec.input_shape)
-    lr = config.optimizer.settings.get("lr")
-    console.header(
-        [
-            ("model", f"{config.model.name}, {total:,} parameters{frozen}"),
-            ("data", f"{config.dataset.name}: {spec.layout} {shape} → {what}; {sizes}; {x.train.describe()}"),
-            (
-                "training",
-                f"{config.loss.name}, {config.optimizer.name}{f' lr {lr:g}' if lr else ''}, scheduler {config.scheduler.name}, batches of {config.train.batch_size}, seed {config.seed}",
-            ),
-            ("device", f"{x.runtime.name()}, {x.runtime.precision}"),
-            ("folder", str(run_dir.path)),
-        ],
-        f"ptrun train {config.model.name} on {config.dataset.name}",
-    )
-    for fact in parts.facts:
-        console.note(fact)
-    for setting, requested, used in parts.decisions:
-        if requested != "auto":
-            console.warn(f"{setting}={requested}: {used}.")
-
-
-def _show_result(
-    parts: Run, progress: Progress, run_dir: RunDir, console: Console, document: Mapping[str, Any]
-) -> None:
-    x, best = parts.experiment, run_dir.checkpoints / "best.pt"
-    evaluated = (
-        f"epoch {progress.best_epoch} of {progress.epoch} ({x.monitor} {progress.best_value:.4g})"
-        if progress.best_value is not None
-        else "none"
-    )
-    rows = [("best", evaluated), ("time", f"{progress.seconds:.1f} s of training, {progress.step:,} steps")]
-    if progress.stopped:
-        rows.append(("stopped", progress.stopped))
-    rows += [("plots", str(run_dir.plots)), ("test", str(run_dir.path / "test" / "predictions.csv"))]
-    if not best.is_file():
-        console.result(
-            [*rows, ("weights", "the last ones were evaluated: none were saved (checkpoint=none)")], [], document
-        )
-        return
-    console.result([*rows, ("weights", str(best))], [("evaluate", f"ptrun eval checkpoint={best}")], document)
-
-
-def _splits(parts: Run) -> dict[str, Any]:
-    data = parts.prepared.data
-    return {"train": data.train, "val": data.val, "test": data.test}
-
-
 def _decisions(parts: Run) -> list[dict[str, str]]:
     return [{"setting": setting, "requested": requested, "used": used} for setting, requested, used in parts.decisions]
-
-
-def _throttled(console: Console) -> Any:
-    """Redraw the bar at most every tenth of a second."""
-    last = time.perf_counter()
-
-    def on_step(done: int, total: int) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        if now - last >= _REDRAW_SECONDS:
-            last = now
-            console.progress(done, total)
-
-    return on_step
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[str]]:
-    """Collect the names of stop signals; the loop looks at the list between steps. A second signal ends the process at once."""
-    received: list[str] = []
-
-    def handle(number: int, frame: Any) -> None:
-        if received:
-            os._exit(128 + number)
-        received.append(signal.Signals(number).name)
-
-    previous = {}
-    for name in _SIGNALS:
-        with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
-            previous[getattr(signal, name)] = signal.signal(getattr(signal, name), handle)
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ptrun.data.csvfile import CsvFile, numbers, numbers_or_none, read_csv
 from ptrun.data.labels import Floats, fit_scaler
@@ -60,13 +61,17 @@ def series(
     names, left_out = _columns(file, fitted["columns"] if fitted else columns, time_name)
     goals = _targets(file, fitted["targets"] if fitted else targets, names)
     bounds = _bounds(len(file), (train_rows, val_rows, test_rows), val_fraction, test_fraction, fitted is not None)
-    values, filled = _values(file, names, missing, bounds)
+    values, gaps = _values(file, names, missing)
     known = dict(fitted) if fitted else _fit(values, names, goals, bounds["train"])
     scaled = (values - np.array(known["mean"])) / np.array(known["std"])
     waves, wave_names = calendar_of(file, time_name) if calendar else (scaled[:, :0], ())
     shared = torch.from_numpy(np.concatenate([scaled, waves], axis=1).astype(np.float32))
     target_columns = [names.index(name) for name in goals]
-    splits = {part: _windows(shared, bounds[part], window, horizon, target_columns, part == "train") for part in bounds}
+    known_rows = torch.from_numpy(~gaps[:, target_columns].any(axis=1))
+    splits = {
+        part: _windows(shared, known_rows, bounds[part], window, horizon, target_columns, part == "train")
+        for part in bounds
+    }
     _check_windows(splits, bounds, window, horizon, evaluating=fitted is not None)
     time = _Time(file, time_name)
     rows = [(part, split.starts.numpy() + window, None) for part, split in splits.items()]
@@ -76,7 +81,7 @@ def series(
         val=splits["val"],
         test=splits["test"],
         fitted=known,
-        facts=(*time.facts(), *_facts(names, goals, left_out, filled, missing)),
+        facts=(*time.facts(), *_facts(names, goals, left_out, int(gaps.sum()))),
         record=record("chronological", rows) | {"rows": {part: list(rows) for part, rows in bounds.items()}},
         baselines=partial(naive_forecasts, splits["train"], splits["test"], _season(season, time)),
     )
@@ -163,43 +168,31 @@ def _bounds(
     return bounds
 
 
-def _values(file: CsvFile, names: Sequence[str], missing: str, bounds: Bounds) -> tuple[Floats, int]:
-    if missing not in ("error", "interpolate", "forward_fill"):
-        raise ConfigError(f"dataset.missing is '{missing}'; it can be error, interpolate or forward_fill.")
+def _values(file: CsvFile, names: Sequence[str], missing: str) -> tuple[Floats, NDArray[np.bool_]]:
+    """Numbers [rows, columns] without gaps, and where the gaps were. A gap takes the value before it, never a later one."""
+    if missing not in ("error", "forward_fill"):
+        raise ConfigError(f"dataset.missing is '{missing}'; it can be error or forward_fill.")
     values = np.column_stack([numbers(file.columns[name], file.rows, file.source, name) for name in names])
     gaps = np.isnan(values)
     if not gaps.any():
-        return values, 0
+        return values, gaps
     row, column = (int(position) for position in np.argwhere(gaps)[0])
     place = f"{file.source}, row {file.rows[row]}, column '{names[column]}'"
     if missing == "error":
-        raise DataError(
-            f"{place}: the value is missing. Set dataset.missing to forward_fill or interpolate, or fill it."
-        )
+        raise DataError(f"{place}: the value is missing. Set dataset.missing to forward_fill, or fill it.")
     for i, name in enumerate(names):
-        values[:, i] = _interpolated(values[:, i], bounds) if missing == "interpolate" else _forward(values[:, i])
+        values[:, i] = _forward(values[:, i])
         left = np.flatnonzero(np.isnan(values[:, i]))
         if len(left):
             raise DataError(
                 f"{file.source}, row {file.rows[left[0]]}, column '{name}': the value is missing and there is none to fill it from."
             )
-    return values, int(gaps.sum())
+    return values, gaps
 
 
 def _forward(values: Floats) -> Floats:
     last = np.maximum.accumulate(np.where(np.isnan(values), -1, np.arange(len(values))))
     return np.where(last >= 0, values[last], np.nan)
-
-
-def _interpolated(values: Floats, bounds: Bounds) -> Floats:
-    filled = _forward(values)
-    for start, end in bounds.values():  # Within a part, so that no part reads a value of a later one.
-        part = values[start:end]
-        known = np.flatnonzero(~np.isnan(part))
-        if len(known):
-            between = np.arange(known[0], len(part))
-            filled[start + known[0] : end] = np.interp(between, known, part[known])
-    return filled
 
 
 def _fit(values: Floats, names: Sequence[str], goals: Sequence[str], train: tuple[int, int]) -> dict[str, Any]:
@@ -210,11 +203,21 @@ def _fit(values: Floats, names: Sequence[str], goals: Sequence[str], train: tupl
 
 
 def _windows(
-    values: torch.Tensor, rows: tuple[int, int], window: int, horizon: int, columns: Sequence[int], first: bool
+    values: torch.Tensor,
+    known_rows: torch.Tensor,
+    rows: tuple[int, int],
+    window: int,
+    horizon: int,
+    columns: Sequence[int],
+    first: bool,
 ) -> WindowSplit:
+    """Windows whose targets lie in `rows` and were all measured: a filled value is no truth to learn or to be judged by."""
     start, end = rows
     begin = start if first else max(0, start - window)
     starts = torch.arange(begin, max(begin, end - window - horizon + 1))
+    if not known_rows.all():
+        measured = known_rows.unfold(0, horizon, 1).all(dim=1)
+        starts = starts[measured[starts + window]]
     return WindowSplit(values, starts, window, horizon, torch.tensor(columns))
 
 
@@ -260,15 +263,12 @@ def _season(wanted: str | int | None, time: _Time) -> int | None:
     return wanted
 
 
-def _facts(names: Sequence[str], goals: Sequence[str], left_out: Sequence[str], filled: int, missing: str) -> list[str]:
+def _facts(names: Sequence[str], goals: Sequence[str], left_out: Sequence[str], filled: int) -> list[str]:
     facts = [f"Columns: {listing(names)}. To forecast: {listing(goals)}."]
     if left_out:
         facts.append(f"Left out, no numbers in it: {listing(left_out)}.")
     if filled:
-        later = (
-            " An interpolated row reads the next known value; forward_fill does not."
-            if missing == "interpolate"
-            else ""
+        facts.append(
+            f"Missing values filled with the value before: {filled}. Windows that would forecast one are left out."
         )
-        facts.append(f"Missing values filled by {missing}: {filled}.{later}")
     return facts

@@ -1,0 +1,87 @@
+"""What `ptrun train` shows: the header, the final block, and the bar within an epoch.
+
+Invariant: reads the parts of a run and prints; changes and decides nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ptrun.build import Run
+from ptrun.console import Console
+from ptrun.loop import Progress
+from ptrun.rundir import RunDir
+
+_REDRAW_SECONDS = 0.1
+
+
+def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
+    """What is trained, on what, how, where, and everything that was found or decided."""
+    x, config, spec = parts.experiment, parts.config, parts.prepared.spec
+    parameters = list(x.model.parameters())
+    total, trained = (sum(p.numel() for p in ps) for ps in (parameters, [p for p in parameters if p.requires_grad]))
+    frozen = "" if trained == total else f", {trained:,} of them trained"
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in parts.splits.items())
+    what = (
+        f"{spec.num_outputs} classes"
+        if spec.class_names
+        else f"{spec.num_outputs} number{'s' if spec.num_outputs > 1 else ''}"
+    )
+    shape = "×".join(str(length) for length in spec.input_shape)
+    lr = config.optimizer.settings.get("lr")
+    console.header(
+        [
+            ("model", f"{config.model.name}, {total:,} parameters{frozen}"),
+            ("data", f"{config.dataset.name}: {spec.layout} {shape} → {what}; {sizes}; {x.train.describe()}"),
+            (
+                "training",
+                f"{config.loss.name}, {config.optimizer.name}{f' lr {lr:g}' if lr else ''}, scheduler {config.scheduler.name}, batches of {config.train.batch_size}, seed {config.seed}",
+            ),
+            ("device", f"{x.runtime.name()}, {x.runtime.precision}"),
+            ("folder", str(run_dir.path)),
+        ],
+        f"ptrun train {config.model.name} on {config.dataset.name}",
+    )
+    for fact in parts.facts:
+        console.note(fact)
+    for setting, requested, used in parts.decisions:
+        if requested != "auto":
+            console.warn(f"{setting}={requested}: {used}.")
+
+
+def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Console, document: Mapping[str, Any]) -> None:
+    """The best epoch, the metrics of the test split, the paths, and the next command."""
+    x, best = parts.experiment, run_dir.checkpoints / "best.pt"
+    evaluated = (
+        f"epoch {progress.best_epoch} of {progress.epoch} ({x.monitor} {progress.best_value:.4g})"
+        if progress.best_value is not None
+        else "none"
+    )
+    rows = [("best", evaluated), ("time", f"{progress.seconds:.1f} s of training, {progress.step:,} steps")]
+    if progress.stopped:
+        rows.append(("stopped", progress.stopped))
+    rows += [("plots", str(run_dir.plots)), ("test", str(run_dir.path / "test" / "predictions.csv"))]
+    last = run_dir.checkpoints / "last.pt"
+    if not last.is_file():
+        console.result(
+            [*rows, ("weights", "the last ones were evaluated; none are saved (checkpoint=none)")], [], document
+        )
+        return
+    kept = best if best.is_file() else last
+    console.result([*rows, ("weights", str(kept))], [("evaluate", f"ptrun eval checkpoint={kept}")], document)
+
+
+def bar(console: Console) -> Callable[[int, int], None]:
+    """Redraw the bar at most every tenth of a second."""
+    last = time.perf_counter()
+
+    def on_step(done: int, total: int) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        if now - last >= _REDRAW_SECONDS:
+            last = now
+            console.progress(done, total)
+
+    return on_step
