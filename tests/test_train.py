@@ -78,7 +78,7 @@ def test_predictions_agree_with_the_metrics(folder: Path, ptrun: Call):
 
 def test_the_console_says_what_matters(ptrun: Call):
     out = ptrun("train", "train.epochs=2").out
-    for words in ("4,", "parameters", "1,259 train, 179 val, 359 test", "cpu", "outputs/", "epoch", "train loss", "val accuracy", "ETA", "★", "best", "accuracy", "most frequent class", "ptrun eval checkpoint=outputs/"):  # fmt: skip
+    for words in ("342,282 parameters", "1,259 train, 179 val, 359 test", "cpu", "outputs/", "epoch", "train loss", "val accuracy", "ETA", "★", "best", "accuracy", "most frequent class", "ptrun eval checkpoint=outputs/"):  # fmt: skip
         assert words in out
     assert "\x1b[" not in out
 
