@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ptrun.data.csvfile import MISSING, CsvFile, numbers, numbers_or_none
 from ptrun.data.splits import Indices
-from ptrun.errors import listing
+from ptrun.errors import DataError, listing
 
 Encoding = Mapping[str, Any]
+STRAY_SHARE = 0.1  # of a column's cells that may be texts before it is taken to be of texts
 
 
 def fit_columns(
@@ -34,7 +35,7 @@ def fit_columns(
 
     A column is numeric when all its cells are numbers (or missing), unless it is listed. Columns that hold one value,
     count the rows, or hold nearly as many texts as rows are left out, unless they are listed.
-    Raises DataError naming row and column for a text in a column that is listed as numeric.
+    Raises DataError naming row and column for a text in a column that is listed as numeric, or is but for a few cells.
     """
     encodings: list[dict[str, Any]] = []
     left_out: dict[str, list[str]] = {}
@@ -73,11 +74,26 @@ def _fit(
         values: NDArray[np.float64] | None = numbers(cells, file.rows, file.source, name)
     else:
         values = None if categorical else numbers_or_none(cells)
+        if values is None and not categorical:
+            _refuse_stray_text(file, name)
     if values is not None:
         if not numeric and len(values) > 2 and _counts_rows(values):
             return "they count the rows", None
         return _fit_numeric(name, values[train])
     return _fit_categorical(name, [cells[i] for i in train], categorical, max_categories)
+
+
+def _refuse_stray_text(file: CsvFile, name: str) -> None:
+    """Raise DataError for a text in a column that is otherwise of numbers: a mistake in the file, most likely."""
+    cells = [(cell, row) for cell, row in zip(file.columns[name], file.rows, strict=True) if cell not in MISSING]
+    texts = [(cell, row) for cell, row in cells if numbers_or_none([cell]) is None]
+    if len(cells) < 20 or len(texts) > STRAY_SHARE * len(cells):
+        return
+    cell, row = texts[0]
+    raise DataError(
+        f"{file.source}, row {row}, column '{name}': '{cell[:60]}' is not a number, but {len(cells) - len(texts)} of {len(cells)} "
+        f"cells of that column are. Correct it, or say what the column is: dataset.categorical=[{name}] or dataset.ignore=[{name}]."
+    )
 
 
 def _counts_rows(values: NDArray[np.float64]) -> bool:

@@ -199,3 +199,13 @@ def test_adult(shared: Callable[[str], Path]) -> None:
     assert data.spec.class_names == ("<=50K", ">50K")
     assert data.spec.feature_groups == (1, 9, 1, 16, 1, 7, 15, 6, 5, 2, 1, 1, 1, 42)
     assert float(data.test.targets.float().mean()) == pytest.approx(3846 / 16281)
+
+
+def test_a_stray_text_among_numbers_is_named(tmp_path: Path) -> None:
+    lines = ["age,income,left", *(f"{i % 30},{1000 + 7 * i},{'yes' if i % 2 else 'no'}" for i in range(60))]
+    lines[7] = '3,"1.200,5",no'
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=r"row 8, column 'income': '1\.200,5' is not a number, but 59 of 60 cells"):
+        table(path=str(path), target="left")
+    assert "income" not in table(path=str(path), target="left", ignore=["income"]).spec.feature_names
