@@ -150,14 +150,16 @@ def _scores(document: Document) -> str:
     name = next((name for name in ("rmse", "mae", *metrics) if metrics.get(name) is not None), None)
     if name is None:
         return split
-    naive = [
-        f"{baseline} {format_metric(name, scores[name])}"
+    naive = {
+        baseline: scores[name]
         for baseline, scores in (document.get("baselines") or {}).items()
         if scores.get(name) is not None
-    ]
-    return f"{split}: {metric_title(name)} {format_metric(name, metrics[name])}" + (
-        f" ({', '.join(naive)})" if naive else ""
-    )
+    }
+    own = f"{split}: {metric_title(name)} {format_metric(name, metrics[name])}"
+    if not naive or name not in ("rmse", "mae"):
+        return own
+    best = min(naive, key=lambda baseline: naive[baseline])  # all of them would not fit into a title
+    return f"{own} ({shorten(best, 40)}: {format_metric(name, naive[best])})"
 
 
 def draw_predicted_vs_true(predictions: Predictions, document: Document, path: Path) -> Path:
