@@ -13,7 +13,7 @@ from ptrun.samples import Data, WindowSplit
 
 
 def write(path: Path, values: np.ndarray, times: list[str] | None = None, names: str = "a,b") -> str:  # type: ignore[type-arg]
-    times = times or [str(np.datetime64("2020-01-01") + i) for i in range(len(values))]
+    times = times or [str(np.datetime64("2020-01-01") + np.timedelta64(i, "D")) for i in range(len(values))]
     lines = [f"{time},{','.join(map(str, row))}" for time, row in zip(times, values, strict=True)]
     path.write_text("\n".join([f"date,{names}", *lines]) + "\n", encoding="utf-8")
     return str(path)
@@ -101,7 +101,10 @@ def test_explicit_rows_of_a_published_convention(tmp_path: Path) -> None:
 
 
 def test_calendar_adds_inputs_but_no_targets(tmp_path: Path) -> None:
-    hours = [str(np.datetime64("2020-01-01T00") + i).replace("T", " ") + ":00:00+01:00" for i in range(200)]
+    hours = [
+        str(np.datetime64("2020-01-01T00") + np.timedelta64(i, "h")).replace("T", " ") + ":00:00+01:00"
+        for i in range(200)
+    ]
     data = series(path=write(tmp_path / "a.csv", walk(), hours), calendar=True)
     assert data.spec.feature_names[2:] == ("day of year sin", "day of year cos", "hour of day sin", "hour of day cos")
     assert data.spec.num_outputs == 2
@@ -145,7 +148,7 @@ def test_text_columns_are_left_out_and_unsorted_rows_refused(tmp_path: Path) -> 
     data = series(path=write(tmp_path / "a.csv", values))
     assert data.spec.feature_names == ("b",)
     assert "Left out, no numbers in it: a." in data.facts
-    days = [str(np.datetime64("2020-01-01") - i) for i in range(200)]
+    days = [str(np.datetime64("2020-01-01") - np.timedelta64(i, "D")) for i in range(200)]
     with pytest.raises(DataError, match=r"row 3, column 'date': '2019-12-31' is earlier than the row before"):
         series(path=write(tmp_path / "b.csv", walk(), days))
 
