@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ptrun import catalog, choices, losses, metrics, optimizers, registry, schedulers, transforms
-from ptrun.batches import Batches, Plan, make_batches
+from ptrun.batches.plan import Batches, Plan
+from ptrun.batches.source import make_batches
 from ptrun.choices import Decision
 from ptrun.errors import ConfigError, DataError
 from ptrun.loggers import Logger

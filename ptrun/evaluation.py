@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ptrun import metrics
-from ptrun.batches import Batches
+from ptrun.batches.plan import Batches
 from ptrun.predictions import Predictions, confusion, per_class, predictions
 from ptrun.rundir import RunDir
 from ptrun.samples import Data

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ptrun.batches import Batch, Batches
+from ptrun.batches.plan import Batch, Batches
 from ptrun.errors import DivergedError
 from ptrun.runtime import Runtime
 

@@ -9,8 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ptrun import batches, build, choices, request
-from ptrun.batches import Plan
+from ptrun import build, choices, request
+from ptrun.batches.plan import Batches, Plan
+from ptrun.batches.resident import ResidentBatches
+from ptrun.batches.source import make_batches
+from ptrun.batches.streamed import StreamedBatches
 from ptrun.composition import Composer
 from ptrun.errors import DataError
 from ptrun.samples import TensorSplit
@@ -30,14 +33,14 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def streams(photos: Path, num_workers: int, batch_size: int = 4) -> batches.Batches:
+def streams(photos: Path, num_workers: int, batch_size: int = 4) -> Batches:
     steps = "[{resize:{size:[12,12]}},{random_crop:{padding:2}},{horizontal_flip:{}},{normalize:{mean:half,std:half}}]"
     config = request.read(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
                                        "transform=basic", f"transform.train={steps}", "transform.eval=[{resize:{size:[12,12]}},{normalize:{mean:half,std:half}}]"]).config  # fmt: skip
     return build.build(choices.choose(config)[0]).experiment.train
 
 
-def samples(source: batches.Batches, epoch: int) -> dict[int, torch.Tensor]:
+def samples(source: Batches, epoch: int) -> dict[int, torch.Tensor]:
     return {int(i): x for batch in source.epoch(epoch) for i, x in zip(batch.indices, batch.inputs, strict=True)}
 
 
@@ -84,7 +87,7 @@ def test_batches_leave_the_global_random_state_alone(photos: Path):
 def test_how_a_split_is_cut(count: int, size: int, drop_last: bool, skip_single: bool, sizes: list[int]):
     plan = Plan(count, size, shuffle=False, seed=0, drop_last=drop_last, skip_single=skip_single)
     split = TensorSplit(torch.arange(count, dtype=torch.float32)[:, None], torch.arange(count), torch.arange(count))
-    for source in (batches.ResidentBatches(split, plan, None, CPU), batches.StreamedBatches(split, plan, None, CPU, 0)):
+    for source in (ResidentBatches(split, plan, None, CPU), StreamedBatches(split, plan, None, CPU, 0)):
         found = list(source.epoch(0))
         assert [len(batch.targets) for batch in found] == sizes == [plan.size(k) for k in range(len(plan))]
         assert torch.equal(torch.cat([b.inputs[:, 0] for b in found]).long(), torch.cat([b.targets for b in found]))
@@ -95,8 +98,8 @@ def test_resident_and_streamed_batches_are_equal():
     split = TensorSplit(images, torch.arange(11), torch.arange(11))
     plan = Plan(11, 4, shuffle=True, seed=3)
     resident, streamed = (
-        batches.ResidentBatches(split, plan, None, CPU),
-        batches.StreamedBatches(split, plan, None, CPU, 2),
+        ResidentBatches(split, plan, None, CPU),
+        StreamedBatches(split, plan, None, CPU, 2),
     )
     for a, b in zip(resident.epoch(5), streamed.epoch(5), strict=True):
         assert torch.equal(a.inputs, b.inputs)
@@ -107,7 +110,7 @@ def test_resident_and_streamed_batches_are_equal():
 def test_no_batch_at_all_is_told():
     split = TensorSplit(torch.zeros(5, 2), torch.zeros(5, dtype=torch.long), torch.arange(5))
     with pytest.raises(DataError, match=r"5 samples, which give no batch of 8 because train\.drop_last"):
-        batches.make_batches(split, Plan(5, 8, shuffle=True, seed=0, drop_last=True), None, CPU, 0)
+        make_batches(split, Plan(5, 8, shuffle=True, seed=0, drop_last=True), None, CPU, 0)
 
 
 def test_an_unreadable_image_in_a_worker_is_one_sentence_naming_it(photos: Path):

@@ -1,0 +1,91 @@
+"""What a batch is, and which samples make it.
+
+Invariant: which samples make batch k of an epoch is a function of (seed, epoch) alone, and how a
+sample is augmented a function of (seed, epoch, index); neither touches the global random state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from ptrun.samples import Split
+from ptrun.seeds import mix_seed
+
+
+class Batch(NamedTuple):
+    """Inputs [n, ...] and targets [n] or [n, num_outputs] on the device, and where they stand in the split."""
+
+    inputs: Tensor
+    targets: Tensor
+    indices: Tensor
+
+
+class Pipeline(Protocol):
+    """What batches need of an image pipeline (ptrun/transforms.py)."""
+
+    is_random: bool
+
+    def fixed(self, images: Tensor) -> Tensor:
+        """Deterministic steps, uint8 to uint8."""
+        ...
+
+    def vary(self, image: Tensor, key: tuple[int, int, int]) -> Tensor:
+        """Random steps of one sample, uint8 to uint8."""
+        ...
+
+    def finish(self, batch: Tensor) -> Tensor:
+        """uint8 to normalised float32, a whole batch at once."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a split is cut into batches."""
+
+    num_samples: int
+    batch_size: int
+    shuffle: bool
+    seed: int
+    drop_last: bool = False
+    skip_single: bool = False  # leave out a last batch of one sample: batch norm can't train on it
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.num_samples, self.batch_size)
+        if rest == 0 or self.drop_last or (rest == 1 and self.skip_single):
+            return full
+        return full + 1
+
+    def size(self, position: int) -> int:
+        """Samples in the batch at a position."""
+        return min(self.batch_size, self.num_samples - position * self.batch_size)
+
+    def order(self, epoch: int) -> Tensor:
+        """Indices of all samples in the order of an epoch."""
+        if not self.shuffle:
+            return torch.arange(self.num_samples)
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
+        return torch.randperm(self.num_samples, generator=generator)
+
+
+class Batches(Protocol):
+    """Batches of one split."""
+
+    plan: Plan
+
+    @property
+    def split(self) -> Split:
+        """The samples, wherever they are kept."""
+        ...
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from position `start` on."""
+        ...
+
+    def describe(self) -> str:
+        """How the batches are made, in a few words."""
+        ...

@@ -1,0 +1,64 @@
+"""Chooses how the batches of a split are made.
+
+Invariant: data that fit on the device are kept there; the choice changes speed, never a batch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+
+import torch
+
+from ptrun.batches.plan import Batches, Pipeline, Plan
+from ptrun.batches.resident import ResidentBatches
+from ptrun.batches.streamed import StreamedBatches
+from ptrun.errors import DataError
+from ptrun.samples import ResidentSplit, Split, TensorSplit
+
+MOST_WORKERS = 8  # that num_workers=auto starts
+RESIDENT_SHARE = 0.25  # of the device's memory, at most, that one split may take to be kept there
+
+
+def make_batches(
+    split: Split, plan: Plan, pipeline: Pipeline | None, device: torch.device, num_workers: int | str
+) -> Batches:
+    """Keep the split on the device when it is made of tensors that fit; stream it otherwise. Raises DataError when there is no batch."""
+    if len(plan) == 0:
+        raise DataError(
+            f"The training split has {plan.num_samples} samples, which give no batch of {plan.batch_size}"
+            f"{' because train.drop_last leaves out the last, smaller one' if plan.drop_last else ''}. Use a smaller train.batch_size."
+        )
+    limit = RESIDENT_SHARE * device_memory_bytes(device)
+    if isinstance(split, ResidentSplit) and max(split.num_bytes(), _prepared_bytes(split, pipeline)) <= limit:
+        return ResidentBatches(_prepared(split, pipeline), plan, pipeline, device)
+    workers = min(_usable_cores(), MOST_WORKERS) if isinstance(num_workers, str) else num_workers
+    return StreamedBatches(split, plan, pipeline, device, workers)
+
+
+def _prepared_bytes(split: Split, pipeline: Pipeline | None) -> int:
+    """Memory of all samples after the fixed steps, which may enlarge them."""
+    return 0 if pipeline is None else pipeline.fixed(split.read(0)).nbytes * len(split)
+
+
+def _prepared(split: ResidentSplit, pipeline: Pipeline | None) -> ResidentSplit:
+    """The split after the fixed steps, which need to be done only once."""
+    if pipeline is None or not isinstance(split, TensorSplit):
+        return split
+    return replace(split, inputs=pipeline.fixed(split.inputs))
+
+
+def _usable_cores() -> int:
+    """Cores that this process may use, which on a shared machine are fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def device_memory_bytes(device: torch.device) -> float:
+    """Memory of a device, in bytes; infinite where it can't be asked."""
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (ValueError, OSError, AttributeError):
+        return math.inf
