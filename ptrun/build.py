@@ -19,10 +19,10 @@ from ptrun.batches.plan import Batches, Plan
 from ptrun.batches.source import make_batches
 from ptrun.choices import Decision
 from ptrun.errors import ConfigError, DataError
+from ptrun.experiment import Experiment
+from ptrun.fused import use_fused
 from ptrun.loggers import Logger
-from ptrun.loop import Experiment, Outputs
-from ptrun.predictions import Predictions
-from ptrun.predictions import predictions as predict
+from ptrun.measures import measurer
 from ptrun.runtime import Runtime, clipper, make_runtime, seed_everything
 from ptrun.samples import Data, FileSplit, Split
 from ptrun.settings import Component, RunConfig
@@ -105,6 +105,8 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
     train, skipped = training_batches(config, prepared, runtime, model)
     val, test = (eval_batches(config, prepared, runtime, split) for split in (prepared.data.val, prepared.data.test))
     optimizer = optimizers.build_optimizer(config.optimizer.name, config.optimizer.settings, model)
+    if runtime.fused:
+        use_fused(optimizer, model)
     higher = config.train.monitor_mode == "max"
     steps_per_epoch = -(-len(train.plan) // config.train.grad_accumulation)
     epochs = _epochs(config, steps_per_epoch)
@@ -264,33 +266,6 @@ def eval_batches(config: RunConfig, prepared: Prepared, runtime: Runtime, split:
         size = t.batch_size if isinstance(split, FileSplit) else max(256, t.batch_size)
     plan = Plan(len(split), size, shuffle=False, seed=config.seed)
     return make_batches(split, plan, prepared.pipelines.eval, runtime.device, t.num_workers)
-
-
-def measurer(config: RunConfig, spec: DataSpec, undefined: dict[str, str]) -> Callable[[Outputs], dict[str, float]]:
-    """The metrics of each validation: the task's first one, and the one that decides which epoch is best.
-
-    undefined: takes the reasons of those that have no value.
-    """
-    monitored = config.train.monitor.removeprefix("val/")
-    names = list(dict.fromkeys([metrics.primary_metric(spec.task), *([monitored] if monitored != "loss" else [])]))
-
-    def measure(outputs: Outputs) -> dict[str, float]:
-        values, reasons = metrics.compute(names, predictions(config, spec, outputs), metric_settings(config))
-        undefined.update(reasons)
-        return values
-
-    return measure
-
-
-def metric_settings(config: RunConfig) -> dict[str, dict[str, Any]]:
-    """The metrics of the final evaluation, in order, with their settings."""
-    return {name: settings for item in config.metrics if isinstance(item, dict) for name, settings in item.items()}
-
-
-def predictions(config: RunConfig, spec: DataSpec, outputs: Outputs) -> Predictions:
-    """Raw outputs → classes with probabilities, or numbers in their original units."""
-    one_vs_rest = config.loss.name == "binary_cross_entropy" and spec.num_outputs > 2
-    return predict(spec, outputs.outputs, outputs.targets, one_vs_rest)
 
 
 def build_loggers(config: RunConfig, run_dir: Path, resume_step: int | None) -> list[Logger]:

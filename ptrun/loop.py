@@ -4,121 +4,24 @@ fit:          for each epoch: start_epoch → train_epoch → evaluate → sched
 train_epoch:  for each batch: forward → loss → backward; every `grad_accumulation` batches: clip → step → schedule
 
 Invariant: given the same batches, the parameters equal bit for bit (CPU, fp32) those of the plain
-tutorial loop; no value is read from the device within an epoch.
+tutorial loop; the device is never waited for within an epoch.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ptrun.batches.plan import Batch, Batches
 from ptrun.errors import DivergedError
+from ptrun.experiment import EpochReport, Experiment, Loss, Outputs, Progress, Watch
+from ptrun.losssum import LossSum
 from ptrun.runtime import Runtime
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-class Schedule(Protocol):
-    """What the loop needs of a learning-rate schedule (ptrun/schedulers.py)."""
-
-    def step(self, steps_done: int) -> None:
-        """Set the learning rates for the next optimizer step."""
-        ...
-
-    def observe(self, value: float, epoch: int) -> None:
-        """Take note of the monitored value after an epoch."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Inverse of state_dict."""
-        ...
-
-
-@dataclass
-class Experiment:
-    """The parts of a run, built and placed, and the numbers that steer the loop."""
-
-    model: nn.Module
-    loss: Loss
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    runtime: Runtime
-    train: Batches
-    val: Batches
-    epochs: int
-    max_steps: int | None
-    grad_accumulation: int
-    clip: Callable[[], None] | None
-    ema: torch.optim.swa_utils.AveragedModel | None
-    needs_closure: bool
-    val_every_epochs: int
-    measure: Callable[[Outputs], dict[str, float]]  # metrics of a validation, by name without "val/"
-    monitor: str  # "val/loss" or "val/METRIC"
-    higher_is_better: bool
-    min_delta: float
-    patience_epochs: int | None
-
-    @property
-    def evaluated_model(self) -> nn.Module:
-        """The averaged weights when there are any, else the model's own."""
-        return self.model if self.ema is None else self.ema.module
-
-
-@dataclass
-class Progress:
-    """Where a run stands; with the parts' own states, all that a resumed run needs."""
-
-    epoch: int = 0  # finished epochs
-    step: int = 0  # optimizer steps taken
-    batch: int = 0  # batches done in the epoch under way
-    samples: int = 0  # samples done in the epoch under way
-    loss_sum: float = 0.0  # over those samples
-    best_value: float | None = None
-    best_loss: float = math.inf  # validation loss of the best epoch: it decides between equal values
-    best_epoch: int = 0
-    validations_without_best: int = 0
-    stopped: str = ""  # why training ended before its last epoch
-    seconds: float = 0.0  # spent in finished epochs
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """A model's raw outputs [N, num_outputs] for a split, with targets and mean loss, on the CPU."""
-
-    outputs: Tensor
-    targets: Tensor
-    loss: float
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """One finished epoch: its record for the loggers, and whether it is the best so far."""
-
-    record: Mapping[str, Any]
-    is_best: bool
-
-
-@dataclass
-class Watch:
-    """What the loop tells and asks while it runs; called between steps, never reading the device."""
-
-    on_step: Callable[[int, int], None]  # batches done, batches in the epoch
-    should_stop: Callable[[], bool]
 
 
 def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[[EpochReport], None]) -> Progress:
@@ -130,10 +33,12 @@ def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[
         if progress.batch > 0:  # stopped within the epoch; the position is in `progress`
             return progress
         progress.epoch = epoch + 1
+        validated_from = time.perf_counter()
         last = progress.epoch == x.epochs or _reached_max_steps(x, progress)
         is_best = False
         if last or progress.epoch % x.val_every_epochs == 0:
             is_best = validate(x, progress, record)
+            x.times.validation += time.perf_counter() - validated_from
         progress.seconds += time.perf_counter() - begun
         record |= {"seconds": time.perf_counter() - begun, "best": is_best}
         if _out_of_patience(x, progress):
@@ -145,18 +50,18 @@ def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[
 
 
 def train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> dict[str, Any]:
-    """The training batches of an epoch, from where `progress` stands. Returns the epoch's record; reads the device at the end."""
+    """The training batches of an epoch, from where `progress` stands. Returns the epoch's record."""
     x.model.train()
-    loss_sum = torch.tensor(progress.loss_sum, device=x.runtime.device)
+    take_step = x.runtime.stepper(x.optimizer, x.clip)
+    losses = LossSum(x.runtime, progress.loss_sum, progress.samples)
     first, num_batches = progress.batch, len(x.train.plan)
-    samples, done, waited, rate, begun = progress.samples, first, 0.0, 0.0, time.perf_counter()
+    done, waited, rate, begun = first, 0.0, 0.0, time.perf_counter()
     window: list[Batch] = []
     for batch, wait in _timed(x.train.epoch(epoch, first)):
         if x.needs_closure:
             window.append(batch)
         else:
-            loss_sum += backward(x, batch, _share_of_step(x, done)).detach() * len(batch.targets)
-        samples += len(batch.targets)
+            losses.add(backward(x, batch, _share_of_step(x, done)), batch, progress.step)
         waited += wait
         done += 1
         watch.on_step(done, num_batches)
@@ -164,23 +69,27 @@ def train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> 
             continue
         rate = _learning_rate(x.optimizer)
         if x.needs_closure:
-            loss_sum += closure_step(x, window, done).detach() * sum(len(each.targets) for each in window)
+            closure_step(x, window, done, losses, progress.step)
             window = []
         else:
-            x.runtime.step(x.optimizer, x.clip)
+            take_step()
         after_step(x, progress)
+        if losses.is_due and losses.peek() is not None:
+            break
         if _reached_max_steps(x, progress) or watch.should_stop():
             break
-    mean_loss = _finite_mean(x, float(loss_sum), samples, epoch, progress)
+    require_finite(x, losses, epoch)
     elapsed = time.perf_counter() - begun
-    speed = (samples - progress.samples) / elapsed
+    speed = (losses.samples - progress.samples) / elapsed
+    x.times.data += waited
+    x.times.step += elapsed - waited
     stopped_within = done < num_batches and not _reached_max_steps(x, progress)
-    progress.batch, progress.samples = (done, samples) if stopped_within else (0, 0)
-    progress.loss_sum = float(loss_sum) if stopped_within else 0.0
+    progress.batch, progress.samples = (done, losses.samples) if stopped_within else (0, 0)
+    progress.loss_sum = losses.sum if stopped_within else 0.0
     return {
         "epoch": epoch + 1,
         "step": progress.step,
-        "train/loss": mean_loss,
+        "train/loss": losses.mean,
         "lr": rate,
         "samples_per_second": speed,
         "data_wait_percent": 100 * waited / elapsed,
@@ -194,14 +103,18 @@ def start_epoch(model: nn.Module, epoch: int) -> None:
         begin(epoch)
 
 
-def _finite_mean(x: Experiment, loss_sum: float, samples: int, epoch: int, progress: Progress) -> float:
-    mean_loss = loss_sum / samples
-    if not math.isfinite(mean_loss):
-        raise DivergedError(
-            f"The training loss became {mean_loss} in epoch {epoch + 1} (by step {progress.step}, learning rate {_learning_rate(x.optimizer):g}). "
-            "Nothing of this epoch is saved. Try a smaller optimizer.lr, train.clip_norm=1, or a warm-up (scheduler.warmup_epochs=1)."
-        )
-    return mean_loss
+def require_finite(x: Experiment, losses: LossSum, epoch: int) -> None:
+    """Raise DivergedError naming the first step of the epoch whose loss was no finite number, if there is one."""
+    found = losses.read()
+    if found is None:
+        return
+    names = [x.train.split.name(index) for index in found.indices[:3].tolist()]
+    more = f" and {len(found.indices) - len(names)} more" if len(found.indices) > len(names) else ""
+    raise DivergedError(
+        f"The training loss became {found.value} at step {found.step + 1}, in epoch {epoch + 1} (learning rate {_learning_rate(x.optimizer):g}, "
+        f"samples {', '.join(names)}{more}). Nothing after the last checkpoint is saved. Try a smaller optimizer.lr, "
+        "train.clip_norm=1, a warm-up (scheduler.warmup_epochs=1), or look at these samples."
+    )
 
 
 def forward(x: Experiment, batch: Batch) -> Tensor:
@@ -217,18 +130,22 @@ def backward(x: Experiment, batch: Batch, share: float) -> Tensor:
     return loss
 
 
-def closure_step(x: Experiment, window: Sequence[Batch], done: int) -> Tensor:
-    """One step of an optimizer that evaluates the loss itself, on all batches of the step. Returns their mean loss."""
+def closure_step(x: Experiment, window: Sequence[Batch], done: int, losses: LossSum, step: int) -> None:
+    """One step of an optimizer that evaluates the loss itself, perhaps several times, on all batches of the step."""
     shares = [_share_of_step(x, position) for position in range(done - len(window), done)]
+    first: list[Tensor] = []
 
     def closure() -> Tensor:
         x.optimizer.zero_grad()
-        losses = [backward(x, batch, share).detach() * share for batch, share in zip(window, shares, strict=True)]
+        found = [backward(x, batch, share).detach() for batch, share in zip(window, shares, strict=True)]
         if x.clip is not None:
             x.clip()
-        return torch.stack(losses).sum()
+        first.extend(found if not first else [])
+        return torch.stack([loss * share for loss, share in zip(found, shares, strict=True)]).sum()
 
-    return x.runtime.closure_step(x.optimizer, closure)
+    x.runtime.closure_step(x.optimizer, closure)
+    for loss, batch in zip(first, window, strict=True):
+        losses.add(loss, batch, step)
 
 
 def after_step(x: Experiment, progress: Progress) -> None:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
+from ptrun.fused import lean_step
 
 _REPLACED_THREADS: list[int] = []  # torch's own number, while a run's number is in force
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -31,6 +33,7 @@ class Runtime:
     precision: str = "fp32"
     channels_last: bool = False
     compiles: bool = False
+    fused: bool = False
     scaler: torch.amp.GradScaler | None = None
     decisions: tuple[tuple[str, str, str], ...] = field(default=())
 
@@ -60,18 +63,32 @@ class Runtime:
         """Accumulate gradients, scaled when the format needs it."""
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
 
-    def step(self, optimizer: torch.optim.Optimizer, clip: Callable[[], None] | None) -> None:
-        """Clip the gradients, take one optimizer step, and clear the gradients."""
-        if self.scaler is not None and clip is not None:
-            self.scaler.unscale_(optimizer)
-        if clip is not None:
-            clip()
+    def stepper(self, optimizer: torch.optim.Optimizer, clip: Callable[[], None] | None) -> Callable[[], None]:
+        """Return a function that clips the gradients, takes one optimizer step, and clears them; for one epoch."""
         if self.scaler is not None:
-            self.scaler.step(optimizer)
-            self.scaler.update()
-        else:
-            optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+            return partial(_scaled_step, self.scaler, optimizer, clip)
+        step = lean_step(optimizer)
+        return step if clip is None else partial(_clipped_step, clip, step)
+
+    @property
+    def reads_late(self) -> bool:
+        """Whether the device works on while the program does, so that a value is best read some time after it was asked for."""
+        return self.device.type == "cuda"
+
+    def fetch(self, values: Tensor) -> Callable[[], list[float]]:
+        """Begin to copy a vector off the device; the returned function waits for that copy, not for later work."""
+        if not self.reads_late:
+            return values.tolist
+        copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=True).copy_(values, non_blocking=True)
+        copied: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record()
+
+        def wait() -> list[float]:
+            copied.synchronize()
+            values_read: list[float] = copy.tolist()
+            return values_read
+
+        return wait
 
     def closure_step(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Tensor]) -> Tensor:
         """One step of an optimizer that calls the closure, perhaps several times; returns the loss it began with."""
@@ -102,8 +119,32 @@ class Runtime:
         return _peak_process_bytes()
 
 
+def _scaled_step(
+    scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer, clip: Callable[[], None] | None
+) -> None:
+    if clip is not None:
+        scaler.unscale_(optimizer)
+        clip()
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _clipped_step(clip: Callable[[], None], step: Callable[[], None]) -> None:
+    clip()
+    step()
+
+
 def make_runtime(
-    *, name: str, index: int, precision: str, compile: str, channels_last: bool, threads: int | str, deterministic: bool
+    *,
+    name: str,
+    index: int,
+    precision: str,
+    compile: str,
+    channels_last: bool,
+    fused: bool,
+    threads: int | str,
+    deterministic: bool,
 ) -> Runtime:
     """Choose the device and set threads and determinism. Raises ConfigError for a device that is not there."""
     device, decisions = _choose_device(name, index)
@@ -121,7 +162,7 @@ def make_runtime(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     scaler = torch.amp.GradScaler(device.type) if precision == "fp16" else None
-    return Runtime(device, precision, channels_last, compile == "model", scaler, tuple(decisions))
+    return Runtime(device, precision, channels_last, compile == "model", fused, scaler, tuple(decisions))
 
 
 def _set_threads(threads: int | str) -> None:

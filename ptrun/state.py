@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ptrun import __version__
-from ptrun.loop import Experiment, Progress
+from ptrun.experiment import Experiment, Progress
 from ptrun.runtime import random_state, restore_random_state
 
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import ptrun
-from ptrun import build, checkpoint, choices, loop, request, state
+from ptrun import build, checkpoint, choices, experiment, loop, request, state
 from ptrun.composition import Composer
 from ptrun.errors import ConfigError, DivergedError
 
-QUIET_WATCH = loop.Watch(lambda done, total: None, lambda: False)
+QUIET_WATCH = experiment.Watch(lambda done, total: None, lambda: False)
 
 
 def parts_of(*overrides: str) -> build.Run:
@@ -46,7 +46,7 @@ def test_clipping_bounds_the_gradient(folder: Path):
     before = [p.detach().clone() for p in x.model.parameters()]
     batch = next(iter(x.train.epoch(0)))
     loop.backward(x, batch, 1.0)
-    x.runtime.step(x.optimizer, x.clip)
+    x.runtime.stepper(x.optimizer, x.clip)()
     moved = torch.sqrt(sum(((p.detach() - b) ** 2).sum() for p, b in zip(x.model.parameters(), before, strict=True)))
     assert float(moved) == pytest.approx(0.001, rel=1e-3)
 
@@ -141,7 +141,7 @@ def test_clipping_under_fp16_sees_unscaled_gradients(folder: Path):
     ).experiment
     before = [p.detach().clone() for p in x.model.parameters()]
     loop.backward(x, next(iter(x.train.epoch(0))), 1.0)
-    x.runtime.step(x.optimizer, x.clip)
+    x.runtime.stepper(x.optimizer, x.clip)()
     moved = torch.sqrt(sum(((p.detach() - b) ** 2).sum() for p, b in zip(x.model.parameters(), before, strict=True)))
     assert float(moved) == pytest.approx(0.001, rel=0.01)
 
@@ -218,16 +218,18 @@ def test_two_halves_equal_the_whole(folder: Path):
     """Stop within an epoch, restore into fresh parts, go on: the same bits (`state` is what a checkpoint holds)."""
     overrides = ("model=convnet", "train.epochs=2", "train.ema_decay=0.9", "scheduler=one_cycle", "train.batch_size=64", "transform=basic")  # fmt: skip
     whole = parts_of(*overrides).experiment
-    whole_progress = loop.fit(whole, loop.Progress(), QUIET_WATCH, lambda report: None)
+    whole_progress = loop.fit(whole, experiment.Progress(), QUIET_WATCH, lambda report: None)
 
-    first, progress = parts_of(*overrides).experiment, loop.Progress()
-    loop.fit(first, progress, loop.Watch(lambda done, total: None, lambda: progress.step >= 7), lambda report: None)
+    first, progress = parts_of(*overrides).experiment, experiment.Progress()
+    loop.fit(
+        first, progress, experiment.Watch(lambda done, total: None, lambda: progress.step >= 7), lambda report: None
+    )
     assert (progress.epoch, progress.batch) == (0, 7)
     rest: dict[str, Any] = {"config": {}, "spec": {}, "fitted": {}, "data": {}}
     path = checkpoint.publish(folder, state.capture(first, progress) | rest, step=progress.step, best=False, keep=2)
 
     torch.manual_seed(99)
-    second, progress = parts_of(*overrides).experiment, loop.Progress()
+    second, progress = parts_of(*overrides).experiment, experiment.Progress()
     state.restore(second, progress, checkpoint.load(path))
     loop.fit(second, progress, QUIET_WATCH, lambda report: None)
     assert replace(progress, seconds=0.0) == replace(whole_progress, seconds=0.0)

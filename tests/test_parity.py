@@ -13,9 +13,9 @@ from ptrun import build, checkpoint, choices, registry, request
 from ptrun.composition import Composer
 
 TUTORIAL = {
-    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.05, momentum=0.9),
-    "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.002),
-    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.002, weight_decay=0.01),
+    "sgd": lambda parameters, **kernel: torch.optim.SGD(parameters, lr=0.05, momentum=0.9, **kernel),
+    "adam": lambda parameters, **kernel: torch.optim.Adam(parameters, lr=0.002, **kernel),
+    "adamw": lambda parameters, **kernel: torch.optim.AdamW(parameters, lr=0.002, weight_decay=0.01, **kernel),
 }
 SETTINGS = {
     "sgd": ("optimizer=sgd", "optimizer.lr=0.05", "optimizer.momentum=0.9"),
@@ -38,9 +38,10 @@ def tutorial(
             optimizer.step()
 
 
+@pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("optimizer", TUTORIAL)
 @pytest.mark.parametrize("model", ["simplenet", "convnet"])
-def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, optimizer: str):
+def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, optimizer: str, fused: bool):
     overrides = [
         f"model={model}",
         *SETTINGS[optimizer],
@@ -48,6 +49,7 @@ def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, o
         "train.epochs=3",
         "train.batch_size=64",
         "seed=7",
+        f"device.fused={str(fused).lower()}",
     ]
     result = ptrun.train(*overrides, quiet=True)
     trained = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
@@ -57,7 +59,7 @@ def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, o
     epochs = [[(b.inputs, b.targets) for b in parts.experiment.train.epoch(epoch)] for epoch in range(3)]
     torch.manual_seed(7)
     plain = registry.models.build(model, asked.model.settings, parts.prepared.spec)
-    tutorial(plain, TUTORIAL[optimizer](plain.parameters()), epochs)
+    tutorial(plain, TUTORIAL[optimizer](plain.parameters(), **({"fused": True} if fused else {})), epochs)
 
     assert trained.keys() == plain.state_dict().keys()
     for name, value in plain.state_dict().items():

@@ -19,9 +19,7 @@ from ptrun.build import (
     build_model,
     build_runtime,
     eval_batches,
-    metric_settings,
     place,
-    predictions,
     prepare,
 )
 from ptrun.changes import apply_changes, require_plugins
@@ -29,6 +27,7 @@ from ptrun.choices import choose
 from ptrun.console import Console
 from ptrun.errors import CheckpointError, DataError
 from ptrun.loop import evaluate
+from ptrun.measures import metric_settings, predictions
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plugins import REGISTRIES
 from ptrun.settings import RunConfig

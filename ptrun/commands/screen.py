@@ -11,7 +11,7 @@ from typing import Any
 
 from ptrun.build import Run
 from ptrun.console import Console
-from ptrun.loop import Progress
+from ptrun.experiment import Progress
 from ptrun.rundir import RunDir
 
 _REDRAW_SECONDS = 0.1

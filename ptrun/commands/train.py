@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ptrun import checkpoint, evaluation, rundir, state
-from ptrun.build import Run, build, build_loggers, metric_settings, predictions
+from ptrun.build import Run, build, build_loggers
 from ptrun.choices import Decision, choose
 from ptrun.commands import screen
 from ptrun.console import Console, error_lines
 from ptrun.errors import Interrupted
-from ptrun.loop import EpochReport, Progress, Watch, evaluate, fit
+from ptrun.experiment import EpochReport, Progress, Watch
+from ptrun.loop import evaluate, fit
+from ptrun.measures import metric_settings, predictions
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plots import training as training_plots
 from ptrun.rundir import RunDir

@@ -1,0 +1,126 @@
+"""What the training loop works on: the parts of a run, where it stands, and what it reports.
+
+Invariant: data only; `Progress` with the parts' own states is all that a resumed run needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ptrun.batches.plan import Batches
+from ptrun.runtime import Runtime
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class Schedule(Protocol):
+    """What the loop needs of a learning-rate schedule (ptrun/schedulers.py)."""
+
+    def step(self, steps_done: int) -> None:
+        """Set the learning rates for the next optimizer step."""
+        ...
+
+    def observe(self, value: float, epoch: int) -> None:
+        """Take note of the monitored value after an epoch."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of state_dict."""
+        ...
+
+
+@dataclass
+class Times:
+    """Seconds that a run spent on each kind of work, in this process."""
+
+    data: float = 0.0
+    step: float = 0.0
+    validation: float = 0.0
+    checkpoint: float = 0.0
+
+
+@dataclass
+class Experiment:
+    """The parts of a run, built and placed, and the numbers that steer the loop."""
+
+    model: nn.Module
+    loss: Loss
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    runtime: Runtime
+    train: Batches
+    val: Batches
+    epochs: int
+    max_steps: int | None
+    grad_accumulation: int
+    clip: Callable[[], None] | None
+    ema: torch.optim.swa_utils.AveragedModel | None
+    needs_closure: bool
+    val_every_epochs: int
+    measure: Callable[[Outputs], dict[str, float]]  # metrics of a validation, by name without "val/"
+    monitor: str  # "val/loss" or "val/METRIC"
+    higher_is_better: bool
+    min_delta: float
+    patience_epochs: int | None
+    times: Times = field(default_factory=Times)
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The averaged weights when there are any, else the model's own."""
+        return self.model if self.ema is None else self.ema.module
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with the parts' own states, all that a resumed run needs."""
+
+    epoch: int = 0  # finished epochs
+    step: int = 0  # optimizer steps taken
+    batch: int = 0  # batches done in the epoch under way
+    samples: int = 0  # samples done in the epoch under way
+    loss_sum: float = 0.0  # over those samples
+    best_value: float | None = None
+    best_loss: float = math.inf  # validation loss of the best epoch: it decides between equal values
+    best_epoch: int = 0
+    validations_without_best: int = 0
+    stopped: str = ""  # why training ended before its last epoch
+    seconds: float = 0.0  # spent in finished epochs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """A model's raw outputs [N, num_outputs] for a split, with targets and mean loss, on the CPU."""
+
+    outputs: Tensor
+    targets: Tensor
+    loss: float
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One finished epoch: its record for the loggers, and whether it is the best so far."""
+
+    record: Mapping[str, Any]
+    is_best: bool
+
+
+@dataclass
+class Watch:
+    """What the loop tells and asks while it runs; called between steps, never reading the device."""
+
+    on_step: Callable[[int, int], None]  # batches done, batches in the epoch
+    should_stop: Callable[[], bool]
