@@ -27,6 +27,7 @@ from ptrun.runtime import Runtime, clipper, make_runtime, seed_everything
 from ptrun.samples import Data, FileSplit, Split
 from ptrun.settings import Component, RunConfig
 from ptrun.spec import DataSpec, Layout, Task
+from ptrun.workload import settle
 
 assert catalog.MODULES  # importing it filled the registries
 
@@ -99,7 +100,9 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
     prepared = prepare(config, fitted=None)
     config, decisions = decide(config, prepared.spec, folders)
     check_pair(config, prepared.spec, folders)
-    model = place(build_model(config, prepared.spec), runtime)
+    model = build_model(config, prepared.spec)
+    runtime = settle(runtime, model, prepared.spec.input_shape, config.train.batch_size)
+    model = place(model, runtime)
     ema = _ema(model, config.train.ema_decay)
     loss = build_loss(config, prepared, runtime)
     train, skipped = training_batches(config, prepared, runtime, model)
@@ -107,18 +110,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
     optimizer = optimizers.build_optimizer(config.optimizer.name, config.optimizer.settings, model)
     if runtime.fused:
         use_fused(optimizer, model)
-    higher = config.train.monitor_mode == "max"
-    steps_per_epoch = -(-len(train.plan) // config.train.grad_accumulation)
-    epochs = _epochs(config, steps_per_epoch)
-    schedule = schedulers.build_schedule(
-        config.scheduler.name,
-        config.scheduler.settings,
-        optimizer,
-        steps_per_epoch=steps_per_epoch,
-        total_epochs=epochs if config.train.max_steps is None else config.train.max_steps / steps_per_epoch,
-        better="higher" if higher else "lower",
-    )
-    schedule.step(0)
+    schedule, epochs = build_schedule(config, optimizer, len(train.plan))
     runtime.compile(model)
     t = config.train
     undefined: dict[str, str] = {}
@@ -144,7 +136,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
         val_every_epochs=t.val_every_epochs,
         measure=measurer(config, prepared.spec, undefined),
         monitor=t.monitor,
-        higher_is_better=higher,
+        higher_is_better=t.monitor_mode == "max",
         min_delta=t.min_delta,
         patience_epochs=t.patience_epochs,
     )
@@ -284,6 +276,24 @@ def _ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.Average
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+
+
+def build_schedule(
+    config: RunConfig, optimizer: torch.optim.Optimizer, num_batches: int
+) -> tuple[schedulers.Schedule, int]:
+    """The learning-rate schedule, set for the first step, and the number of epochs."""
+    steps_per_epoch = -(-num_batches // config.train.grad_accumulation)
+    epochs = _epochs(config, steps_per_epoch)
+    schedule = schedulers.build_schedule(
+        config.scheduler.name,
+        config.scheduler.settings,
+        optimizer,
+        steps_per_epoch=steps_per_epoch,
+        total_epochs=epochs if config.train.max_steps is None else config.train.max_steps / steps_per_epoch,
+        better="higher" if config.train.monitor_mode == "max" else "lower",
+    )
+    schedule.step(0)
+    return schedule, epochs
 
 
 def _epochs(config: RunConfig, steps_per_epoch: int) -> int:

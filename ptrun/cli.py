@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ptrun import __version__, console
 from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, nearest
+from ptrun.startup import resting_collector
 
 if TYPE_CHECKING:
     from ptrun.settings import RunConfig
@@ -163,7 +164,8 @@ def _train(argv: list[str]) -> int:
     if word is not None and _continued(asked.config, composer.folders, options, command):
         return 0
 
-    from ptrun.commands import train
+    with resting_collector():
+        from ptrun.commands import train
 
     train.run(
         train.Request(asked.config, asked.asked, options.overrides, command, composer.folders, quiet=options.quiet)
@@ -198,8 +200,9 @@ def _resume(argv: list[str]) -> int:
     output_dir = str(changes.pop("output_dir", "outputs"))
     files = [str(file) for file in changes.pop("plugins", [])]
 
-    from ptrun import catalog, plugins
-    from ptrun.commands import resume
+    with resting_collector():
+        from ptrun import catalog, plugins
+        from ptrun.commands import resume
 
     assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
     plugins.load(files)
@@ -235,8 +238,9 @@ def _eval(argv: list[str]) -> int:
     settings = check_section({key: value for key, value in values.items() if key in own}, own)
     changes = {key: value for key, value in values.items() if key not in own}
 
-    from ptrun import catalog, plugins
-    from ptrun.commands import evaluate
+    with resting_collector():
+        from ptrun import catalog, plugins
+        from ptrun.commands import evaluate
 
     assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
     plugins.load(settings["plugins"])

@@ -6,7 +6,9 @@ whatever the kernels can't take is left to `optimizer.step()`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,7 +46,7 @@ def lean_step(optimizer: Optimizer) -> Launch:
     so that the state exists.
     """
     members = getattr(optimizer, "members", (optimizer,))
-    steps = [_LeanStep(each) if _is_plain(each) else each.step for each in members]
+    steps = [_LeanStep(each) if _is_plain(each) else unwrapped_step(each) for each in members]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     first, rest = steps[0], steps[1:]
 
@@ -58,14 +60,25 @@ def lean_step(optimizer: Optimizer) -> Launch:
     return step
 
 
+def unwrapped_step(optimizer: Optimizer) -> Launch:
+    """The `step` of an optimizer of torch without the wrappers around it, which import torch's compiler; else its own."""
+    step = inspect.unwrap(type(optimizer).step)
+    if not type(optimizer).__module__.startswith("torch.optim.") or _is_hooked(optimizer):
+        return optimizer.step
+    if any(group.get("differentiable") for group in optimizer.param_groups):
+        return optimizer.step
+    return torch.no_grad()(partial(step, optimizer))
+
+
+def _is_hooked(optimizer: Optimizer) -> bool:
+    return any(getattr(optimizer, f"_optimizer_step_{when}_hooks", None) for when in ("pre", "post"))
+
+
 def _is_plain(optimizer: Optimizer) -> bool:
-    hooked = getattr(optimizer, "_optimizer_step_pre_hooks", None) or getattr(
-        optimizer, "_optimizer_step_post_hooks", None
-    )
     unusual = ("maximize", "capturable", "differentiable")
     return (
         type(optimizer) in _PREPARE
-        and not hooked
+        and not _is_hooked(optimizer)
         and all(group.get("fused") and not any(group.get(key) for key in unusual) for group in optimizer.param_groups)
         and all(hasattr(torch, name) for name in _KERNELS)
     )
@@ -75,20 +88,20 @@ class _LeanStep:
     """The steps of one optimizer between two looks at its state."""
 
     def __init__(self, optimizer: Optimizer) -> None:
-        self._optimizer = optimizer
+        self._optimizer, self._whole_step = optimizer, unwrapped_step(optimizer)
         self._parts: list[tuple[list[Tensor], Callable[[list[Tensor]], None]]] | None = None
 
     @torch.no_grad()
     def __call__(self) -> None:
         if self._parts is None:
-            self._optimizer.step()
+            self._whole_step()
             self._parts = self._prepared()
             return
         collected: list[list[Tensor]] = []
         for parameters, _ in self._parts:
             gradients = [p.grad for p in parameters if p.grad is not None]
             if len(gradients) < len(parameters):
-                self._optimizer.step()
+                self._whole_step()
                 return
             collected.append(gradients)
         for (_, launch), gradients in zip(self._parts, collected, strict=True):

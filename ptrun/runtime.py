@@ -31,7 +31,8 @@ class Runtime:
 
     device: torch.device
     precision: str = "fp32"
-    channels_last: bool = False
+    channels_last: bool | None = False  # None: to be decided when the model is known
+    threads: int | None = None
     compiles: bool = False
     fused: bool = False
     scaler: torch.amp.GradScaler | None = None
@@ -141,16 +142,15 @@ def make_runtime(
     index: int,
     precision: str,
     compile: str,
-    channels_last: bool,
+    channels_last: bool | str,
     fused: bool,
     threads: int | str,
     deterministic: bool,
 ) -> Runtime:
     """Choose the device and set threads and determinism. Raises ConfigError for a device that is not there."""
     device, decisions = _choose_device(name, index)
-    _set_threads(threads)
-    if isinstance(threads, str):
-        decisions.append(("device.threads", "auto", str(torch.get_num_threads())))
+    wanted_threads = None if isinstance(threads, str) else threads
+    set_threads(wanted_threads)
     if deterministic:
         # cuBLAS reads this once, when CUDA starts (docs.pytorch.org/docs/stable/notes/randomness.html).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -162,17 +162,27 @@ def make_runtime(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     scaler = torch.amp.GradScaler(device.type) if precision == "fp16" else None
-    return Runtime(device, precision, channels_last, compile == "model", fused, scaler, tuple(decisions))
+    return Runtime(
+        device=device,
+        precision=precision,
+        channels_last=None if isinstance(channels_last, str) else channels_last,
+        threads=wanted_threads,
+        compiles=compile == "model",
+        fused=fused,
+        scaler=scaler,
+        decisions=tuple(decisions),
+    )
 
 
-def _set_threads(threads: int | str) -> None:
-    """Set the number; for auto put back torch's own, which an earlier run in this process may have replaced."""
-    if isinstance(threads, int):
+def set_threads(threads: int | None) -> int:
+    """Set the number of CPU threads; None puts back torch's own, which an earlier call may have replaced. Returns the number."""
+    if threads is not None:
         if not _REPLACED_THREADS:
             _REPLACED_THREADS.append(torch.get_num_threads())
         torch.set_num_threads(threads)
     elif _REPLACED_THREADS:
         torch.set_num_threads(_REPLACED_THREADS.pop())
+    return torch.get_num_threads()
 
 
 def _choose_device(name: str, index: int) -> tuple[torch.device, list[tuple[str, str, str]]]:

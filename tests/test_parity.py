@@ -59,6 +59,9 @@ def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, o
     epochs = [[(b.inputs, b.targets) for b in parts.experiment.train.epoch(epoch)] for epoch in range(3)]
     torch.manual_seed(7)
     plain = registry.models.build(model, asked.model.settings, parts.prepared.spec)
+    if model == "convnet":  # as device.channels_last=auto decides on a CPU
+        plain = plain.to(memory_format=torch.channels_last)
+        epochs = [[(x.contiguous(memory_format=torch.channels_last), y) for x, y in epoch] for epoch in epochs]
     tutorial(plain, TUTORIAL[optimizer](plain.parameters(), **({"fused": True} if fused else {})), epochs)
 
     assert trained.keys() == plain.state_dict().keys()

@@ -79,7 +79,13 @@ def run(argv: Sequence[str]) -> int:
 def _run_device_checks(report: Report, name: str) -> None:
     from ptrun.runtime import make_runtime
 
-    settings: dict[str, Any] = {"index": 0, "precision": "fp32", "compile": "none", "channels_last": False}
+    settings: dict[str, Any] = {
+        "index": 0,
+        "precision": "fp32",
+        "compile": "none",
+        "channels_last": False,
+        "fused": True,
+    }
     report.run(list_devices)
     try:
         runtime = make_runtime(name=name, threads="auto", deterministic=False, **settings)

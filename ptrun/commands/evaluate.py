@@ -32,6 +32,7 @@ from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plugins import REGISTRIES
 from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec
+from ptrun.workload import settle
 
 _PLACES = ("dataset.path", "dataset.root")
 CHANGEABLE = ("checkpoint", "split", "output_dir", "dataset", "transform", "device", "metrics", "train")
@@ -61,7 +62,9 @@ def run(request: Request) -> dict[str, Any]:
     config, _ = choose(config, request.folders)
     prepared = prepare(config, fitted=saved["fitted"])
     spec = _same_kind(DataSpec.from_dict(saved["spec"]), prepared, path)
-    model = place(build_model(config, spec, restoring=True), runtime)
+    model = build_model(config, spec, restoring=True)
+    runtime = settle(runtime, model, spec.input_shape, config.train.batch_size)
+    model = place(model, runtime)
     _load_weights(model, saved, path)
     split = getattr(prepared.data, request.split)
     if len(split) == 0:

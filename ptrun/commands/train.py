@@ -7,6 +7,7 @@ ended, whatever happens.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ptrun.plots import training as training_plots
 from ptrun.rundir import RunDir
 from ptrun.settings import RunConfig
 from ptrun.signals import stop_signals
+from ptrun.startup import without_compiler
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def run(request: Request) -> TrainResult:
     config, chosen = choose(request.config, request.folders)
     words = (config.label or "", config.model.name, config.dataset.name)
     run_dir = _folder(request, config, words)
-    with rundir.lock(run_dir), run_dir.log.open("a", encoding="utf-8") as log:
+    compiler = nullcontext() if config.device.settings["compile"] != "none" else without_compiler()
+    with rundir.lock(run_dir), run_dir.log.open("a", encoding="utf-8") as log, compiler:
         console = Console(request.quiet, log)
         run_dir.write_status("running")
         try:
