@@ -6,7 +6,9 @@ Invariant: data only; `Progress` with the parts' own states is all that a resume
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -47,6 +49,25 @@ class Times:
     step: float = 0.0
     validation: float = 0.0
     checkpoint: float = 0.0
+    whole: float = 0.0  # from the first epoch to the last, all of these and the rest
+
+    @contextmanager
+    def spent_on(self, work: str) -> Iterator[None]:
+        """Add the time that passes inside to one kind of work."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, work, getattr(self, work) + time.perf_counter() - begun)
+
+    def shares(self) -> dict[str, float]:
+        """Percentages of the whole by kind of work, `other` included."""
+        parts = {"data": self.data, "step": self.step, "validation": self.validation, "checkpoint": self.checkpoint}
+        whole = max(self.whole, sum(parts.values())) or 1.0
+        return {
+            name: round(100 * seconds / whole, 1)
+            for name, seconds in {**parts, "other": whole - sum(parts.values())}.items()
+        }
 
 
 @dataclass

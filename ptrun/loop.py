@@ -33,12 +33,11 @@ def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[
         if progress.batch > 0:  # stopped within the epoch; the position is in `progress`
             return progress
         progress.epoch = epoch + 1
-        validated_from = time.perf_counter()
         last = progress.epoch == x.epochs or _reached_max_steps(x, progress)
         is_best = False
         if last or progress.epoch % x.val_every_epochs == 0:
-            is_best = validate(x, progress, record)
-            x.times.validation += time.perf_counter() - validated_from
+            with x.times.spent_on("validation"):
+                is_best = validate(x, progress, record)
         progress.seconds += time.perf_counter() - begun
         record |= {"seconds": time.perf_counter() - begun, "best": is_best}
         if _out_of_patience(x, progress):

@@ -59,7 +59,8 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
         if progress.best_value is not None
         else "none"
     )
-    rows = [("best", evaluated), ("time", f"{progress.seconds:.1f} s of training, {progress.step:,} steps")]
+    shares = ", ".join(f"{name} {share:.0f} %" for name, share in x.times.shares().items())
+    rows = [("best", evaluated), ("time", f"{progress.seconds:.1f} s of training, {progress.step:,} steps: {shares}")]
     if progress.stopped:
         rows.append(("stopped", progress.stopped))
     rows += [("plots", str(run_dir.plots)), ("test", str(run_dir.path / "test" / "predictions.csv"))]

@@ -174,7 +174,8 @@ def _fit(
             logger.log(report.record)
         console.epoch(report.record)
         warn_once()
-        saver.after_epoch(progress, report.is_best)
+        with x.times.spent_on("checkpoint"):
+            saver.after_epoch(progress, report.is_best)
 
     for logger in loggers:
         logger.start(run_dir.path, config.to_dict())
@@ -182,7 +183,7 @@ def _fit(
     primary = [f"val/{name}" for name in ("accuracy", "rmse") if f"val/{name}" not in metric and _is_shown(parts, name)]
     console.epoch_table_start(x.epochs, ["train/loss", "val/loss", *metric, *primary], progress.epoch)
     try:
-        with stop_signals() as stopped:
+        with stop_signals() as stopped, x.times.spent_on("whole"):
             fit(x, progress, Watch(screen.bar(console), lambda: bool(stopped)), on_epoch_end)
             if stopped and (progress.batch or progress.epoch < x.epochs):
                 path = saver.save(progress, best=False)
@@ -257,6 +258,7 @@ def _summary(parts: Run, progress: Progress, document: Mapping[str, Any]) -> dic
         "test": {"loss": document["loss"], **document["metrics"]},
         "parameters": sum(p.numel() for p in x.model.parameters()),
         "training_seconds": progress.seconds,
+        "time_percent": x.times.shares(),
         "peak_memory_bytes": x.runtime.peak_memory_bytes(),
     }
 
