@@ -23,6 +23,7 @@ from ptrun.experiment import Experiment
 from ptrun.fused import use_fused
 from ptrun.loggers import Logger
 from ptrun.measures import measurer
+from ptrun.recorded import record_step
 from ptrun.runtime import Runtime, clipper, make_runtime, seed_everything
 from ptrun.samples import Data, FileSplit, Split
 from ptrun.settings import Component, RunConfig
@@ -111,14 +112,14 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
     if runtime.fused:
         use_fused(optimizer, model)
     schedule, epochs = build_schedule(config, optimizer, len(train.plan))
-    runtime.compile(model)
+    runtime.compile_model(model)
     t = config.train
     undefined: dict[str, str] = {}
     needs_closure = optimizers.needs_closure(optimizer)
-    if needs_closure and runtime.scaler is not None:
-        raise ConfigError(
-            f"device.precision: fp16 scales gradients, which optimizer '{config.optimizer.name}' can't be used with. Use fp32 or bf16."
-        )
+    _check_fp16(config, runtime, needs_closure)
+    recorded, recording = record_step(
+        runtime, model, loss, train.split.targets[: train.plan.size(0)], prepared.spec.input_shape
+    )
     experiment = Experiment(
         model=model,
         loss=loss,
@@ -139,10 +140,17 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
         higher_is_better=t.monitor_mode == "max",
         min_delta=t.min_delta,
         patience_epochs=t.patience_epochs,
+        recorded=recorded,
     )
     facts = (*prepared.facts, *getattr(model, "facts", ()), *schedule.facts)
     return Run(
-        config, prepared, experiment, test, (*runtime.decisions, *chosen, *decisions, *skipped), facts, undefined
+        config,
+        prepared,
+        experiment,
+        test,
+        (*runtime.decisions, *chosen, *decisions, *skipped, *recording),
+        facts,
+        undefined,
     )
 
 
@@ -276,6 +284,19 @@ def _ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.Average
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+
+
+def _check_fp16(config: RunConfig, runtime: Runtime, needs_closure: bool) -> None:
+    if runtime.scaler is None:
+        return
+    if needs_closure:
+        raise ConfigError(
+            f"device.precision: fp16 scales gradients, which optimizer '{config.optimizer.name}' can't be used with. Use fp32 or bf16."
+        )
+    if runtime.compile == "step":
+        raise ConfigError(
+            "device.compile: 'step' can't be used with device.precision=fp16, which scales gradients. Use fp32 or bf16."
+        )
 
 
 def build_schedule(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ptrun.batches.plan import Batches
+from ptrun.recorded import RecordedStep
 from ptrun.runtime import Runtime
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -93,6 +94,7 @@ class Experiment:
     higher_is_better: bool
     min_delta: float
     patience_epochs: int | None
+    recorded: RecordedStep | None = None
     times: Times = field(default_factory=Times)
 
     @property

@@ -91,11 +91,18 @@ class _LeanStep:
         self._optimizer, self._whole_step = optimizer, unwrapped_step(optimizer)
         self._parts: list[tuple[list[Tensor], Callable[[list[Tensor]], None]]] | None = None
 
-    @torch.no_grad()
     def __call__(self) -> None:
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                self._take()
+        else:
+            self._take()
+
+    def _take(self) -> None:
+        if self._parts is None:
+            self._parts = self._prepared()
         if self._parts is None:
             self._whole_step()
-            self._parts = self._prepared()
             return
         collected: list[list[Tensor]] = []
         for parameters, _ in self._parts:
@@ -112,11 +119,18 @@ class _LeanStep:
         parts = []
         for group in self._optimizer.param_groups:
             parameters = [p for p in group["params"] if p.requires_grad]
-            if any(p.grad is None for p in parameters):
+            if any(p.grad is None for p in parameters) or not self._has_state(group, parameters):
                 return None
             if parameters:
                 parts.append((parameters, _PREPARE[type(self._optimizer)](self._optimizer, group, parameters)))
         return parts
+
+    def _has_state(self, group: Group, parameters: list[Tensor]) -> bool:
+        if type(self._optimizer) is SGD and not group["momentum"]:
+            return True
+        needed = "momentum_buffer" if type(self._optimizer) is SGD else "step"
+        states = self._optimizer.state
+        return all(p in states and isinstance(states[p].get(needed), Tensor) for p in parameters)
 
 
 def _sgd(optimizer: Optimizer, group: Group, parameters: list[Tensor]) -> Callable[[list[Tensor]], None]:

@@ -51,6 +51,14 @@ def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[
 def train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> dict[str, Any]:
     """The training batches of an epoch, from where `progress` stands. Returns the epoch's record."""
     x.model.train()
+    if x.recorded is None:
+        return _train_epoch(x, epoch, progress, watch)
+    x.recorded.start_epoch()
+    with torch.no_grad():
+        return _train_epoch(x, epoch, progress, watch)
+
+
+def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> dict[str, Any]:
     take_step = x.runtime.stepper(x.optimizer, x.clip)
     losses = LossSum(x.runtime, progress.loss_sum, progress.samples)
     first, num_batches = progress.batch, len(x.train.plan)
@@ -124,6 +132,8 @@ def forward(x: Experiment, batch: Batch) -> Tensor:
 
 def backward(x: Experiment, batch: Batch, share: float) -> Tensor:
     """Add the gradient of one batch, which is this share of an optimizer step, and return the batch's loss."""
+    if x.recorded is not None:
+        return x.recorded(x.runtime.arrange(batch.inputs), batch.targets, share)
     loss = forward(x, batch)
     x.runtime.backward(loss if share == 1.0 else loss * share)
     return loss

@@ -60,7 +60,7 @@ class LossSum:
     def add(self, loss: Tensor, batch: Batch, step: int) -> None:
         """Take note of the mean loss of a batch at a step, without looking at it."""
         size = len(batch.targets)
-        self._unread.append(_Unread(loss.detach(), size, step, batch.indices))
+        self._unread.append(_Unread(loss.detach() if loss.requires_grad else loss, size, step, batch.indices))
         self.samples += size
 
     def peek(self) -> NonFinite | None:

@@ -33,7 +33,7 @@ class Runtime:
     precision: str = "fp32"
     channels_last: bool | None = False  # None: to be decided when the model is known
     threads: int | None = None
-    compiles: bool = False
+    compile: str = "none"
     fused: bool = False
     scaler: torch.amp.GradScaler | None = None
     decisions: tuple[tuple[str, str, str], ...] = field(default=())
@@ -49,9 +49,9 @@ class Runtime:
         model = model.to(self.device)
         return model.to(memory_format=torch.channels_last) if self.channels_last else model
 
-    def compile(self, model: nn.Module) -> None:
+    def compile_model(self, model: nn.Module) -> None:
         """Compile the model in place when that was asked for."""
-        if self.compiles:
+        if self.compile == "model":
             model.compile()
 
     def arrange(self, inputs: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ def make_runtime(
         precision=precision,
         channels_last=None if isinstance(channels_last, str) else channels_last,
         threads=wanted_threads,
-        compiles=compile == "model",
+        compile=compile,
         fused=fused,
         scaler=scaler,
         decisions=tuple(decisions),

@@ -56,7 +56,8 @@ def _multiplications(model: nn.Module, inputs: Tensor) -> list[int]:
 
     def note(module: nn.Module, _: Any, output: Any) -> None:
         result = output[0] if isinstance(output, tuple) else output
-        weights = [p for p in module.parameters(recurse=False) if p.dim() > 1]
+        whole = isinstance(module, nn.MultiheadAttention)  # it uses the weights of its projection without calling it
+        weights = [p for p in module.parameters(recurse=whole) if p.dim() > 1]
         if weights and isinstance(result, Tensor) and not isinstance(module, nn.Embedding):
             channels = result.shape[1 if isinstance(module, nn.modules.conv._ConvNd) else -1]
             found.append(sum(w.numel() for w in weights) * (result.numel() // channels))

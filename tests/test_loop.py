@@ -197,7 +197,7 @@ def test_plateau_lowers_the_rate_when_nothing_improves(folder: Path):
 
 
 def test_divergence_ends_the_run_and_is_not_saved(folder: Path):
-    with pytest.raises(DivergedError, match=r"epoch 1 .*learning rate") as caught:
+    with pytest.raises(DivergedError, match=r"at step \d+, in epoch 1 \(learning rate .*, samples row \d+") as caught:
         ptrun.train("optimizer=sgd", "optimizer.lr=1e30", "train.epochs=2", quiet=True)
     assert caught.value.exit_code == 5
     run_dir = (folder / "outputs" / "latest").resolve()
