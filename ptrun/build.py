@@ -103,7 +103,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
     check_pair(config, prepared.spec, folders)
     model = build_model(config, prepared.spec)
     runtime = settle(runtime, model, prepared.spec.input_shape, config.train.batch_size)
-    model = place(model, runtime)
+    model = runtime.place(model)
     ema = _ema(model, config.train.ema_decay)
     loss = build_loss(config, prepared, runtime)
     train, skipped = training_batches(config, prepared, runtime, model)
@@ -224,11 +224,6 @@ def build_model(config: RunConfig, spec: DataSpec, *, restoring: bool = False) -
         ) from error
     assert isinstance(model, nn.Module)
     return model
-
-
-def place(model: nn.Module, runtime: Runtime) -> nn.Module:
-    """Move a model to the device."""
-    return runtime.place(model)
 
 
 def build_loss(config: RunConfig, prepared: Prepared, runtime: Runtime) -> Callable[[Tensor, Tensor], Tensor]:

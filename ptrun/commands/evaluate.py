@@ -19,7 +19,6 @@ from ptrun.build import (
     build_model,
     build_runtime,
     eval_batches,
-    place,
     prepare,
 )
 from ptrun.changes import apply_changes, require_plugins
@@ -64,7 +63,7 @@ def run(request: Request) -> dict[str, Any]:
     spec = _same_kind(DataSpec.from_dict(saved["spec"]), prepared, path)
     model = build_model(config, spec, restoring=True)
     runtime = settle(runtime, model, spec.input_shape, config.train.batch_size)
-    model = place(model, runtime)
+    model = runtime.place(model)
     _load_weights(model, saved, path)
     split = getattr(prepared.data, request.split)
     if len(split) == 0:
