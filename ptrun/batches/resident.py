@@ -5,35 +5,45 @@ Invariant: a batch is one indexed gather; nothing is read from the device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from ptrun.batches.plan import Batch, Pipeline, Plan
 from ptrun.samples import ResidentSplit
 
+GATHERED_BYTES = 2**19  # small batches are gathered several at once, of this size together: they then stay in the cache
+
 
 class ResidentBatches:
-    """The split's tensors live on the device; a batch is one indexed gather."""
+    """The split's tensors live on the device; a batch is a part of one indexed gather."""
 
     def __init__(self, split: ResidentSplit, plan: Plan, pipeline: Pipeline | None, device: torch.device) -> None:
         self.plan, self.pipeline, self.device = plan, pipeline, device
         self.split = split.to(device)
         self._targets = split.targets.to(device)
+        sample_bytes = 4 * math.prod(split.read(0).shape) + self._targets[:1].nbytes  # as float32
+        self._batches_at_once = max(1, GATHERED_BYTES // (sample_bytes * plan.batch_size))
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from position `start` on."""
-        order = self.plan.order(epoch).to(self.device)
-        for indices in torch.split(order, self.plan.batch_size)[start : len(self.plan)]:
-            inputs = self.split.gather(indices)
-            if self.pipeline is not None:
-                if self.pipeline.is_random:
-                    keys = zip(inputs.cpu(), indices.tolist(), strict=True)
-                    inputs = torch.stack([self.pipeline.vary(x, (self.plan.seed, epoch, i)) for x, i in keys]).to(
-                        self.device
-                    )
-                inputs = self.pipeline.finish(inputs)
-            yield Batch(inputs, self._targets.index_select(0, indices), indices)
+        size = self.plan.batch_size
+        end = min(len(self.plan) * size, self.plan.num_samples)
+        order = self.plan.order(epoch)[start * size : end].to(self.device)
+        for indices in torch.split(order, size * self._batches_at_once):
+            parts = self._inputs(indices, epoch), self._targets.index_select(0, indices), indices
+            yield from map(Batch, *(torch.split(part, size) for part in parts))
+
+    def _inputs(self, indices: Tensor, epoch: int) -> Tensor:
+        inputs = self.split.gather(indices)
+        if self.pipeline is None:
+            return inputs
+        if self.pipeline.is_random:
+            keys = zip(inputs.cpu(), indices.tolist(), strict=True)
+            inputs = torch.stack([self.pipeline.vary(x, (self.plan.seed, epoch, i)) for x, i in keys]).to(self.device)
+        return self.pipeline.finish(inputs)
 
     def describe(self) -> str:
         """How the batches are made, in a few words."""
