@@ -39,7 +39,9 @@ def choose(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig
         decisions.append(("model", "auto", config.model.name))
     if config.transform.name == "auto":
         chosen = "imagenet" if "files" in gives else "normalize" if "image" in gives else "none"
-        config = replace(config, transform=default_component("transform", chosen, folders))
+        found, given = default_component("transform", chosen, folders), config.transform.settings
+        kept = {part: steps for part, steps in given.items() if steps != "auto"}
+        config = replace(config, transform=replace(found, settings={**found.settings, **kept}))
         decisions.append(("transform", "auto", chosen))
     return config, decisions
 

@@ -231,9 +231,11 @@ class _Checker:
         problem = pair_problem(parts["model"].name, parts["dataset"].name, gives, self.folders)
         if problem:
             self.problems.append(problem)
-        if gives and "image" not in gives and parts["transform"].name not in ("auto", "none", ""):
+        transform = parts["transform"]
+        own = [part for part, steps in transform.settings.items() if steps not in ("auto", [])]
+        if gives and "image" not in gives and (own or transform.name not in ("auto", "none", "")):
             self.problems.append(
-                f"transform: '{parts['transform'].name}' changes images, but dataset '{parts['dataset'].name}' gives a {gives[0]}. Use transform=auto."
+                f"transform: '{transform.name if transform.name != 'auto' else f'transform.{own[0]}'}' changes images, but dataset '{parts['dataset'].name}' gives a {gives[0]}. Use transform=auto."
             )
 
 

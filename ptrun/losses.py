@@ -29,6 +29,7 @@ _TASKS = {
     "huber": Task.REGRESSION,
     "smooth_l1": Task.REGRESSION,
 }
+_SHARES = ("cross_entropy", "binary_cross_entropy")  # also take targets [batch, classes] that sum to one
 
 
 def default_loss(spec: DataSpec) -> str:
@@ -73,10 +74,19 @@ def _check_numbers(outputs: Tensor, targets: Tensor) -> None:
 
 
 def _check_classes(outputs: Tensor, targets: Tensor) -> None:
-    if outputs.dim() != 2 or targets.shape != outputs.shape[:1]:
+    shares = targets.is_floating_point() and targets.shape == outputs.shape
+    if outputs.dim() != 2 or (targets.shape != outputs.shape[:1] and not shares):
         raise DataError(
             f"The outputs have shape {list(outputs.shape)} and the targets {list(targets.shape)}; a loss for classes needs "
             "outputs [batch, classes] and targets [batch]. Check what the model returns and what the data set gives."
+        )
+
+
+def require_shares(name: str, spec: DataSpec) -> None:
+    """Raise ConfigError when a loss can't take shares of several classes as targets, which mixup and cutmix give."""
+    if spec.task is Task.CLASSIFICATION and name not in _SHARES:
+        raise ConfigError(
+            f"loss: mixup and cutmix give an image shares of several classes, which '{name}' can't take. Use {listing(_SHARES)}, or remove these steps from transform.train."
         )
 
 
@@ -123,7 +133,7 @@ class CrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Logits [batch, classes] and int64 targets [batch] to a scalar. Raises DataError on other shapes."""
+        """Logits [batch, classes] and int64 targets [batch], or shares [batch, classes], to a scalar. Raises DataError on other shapes."""
         _check_classes(outputs, targets)
         if self.weights is None:
             return F.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
@@ -167,13 +177,11 @@ class BinaryCrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Logits [batch, classes] and int64 targets [batch] to a scalar. Raises DataError on other shapes."""
+        """Logits [batch, classes] and int64 targets [batch], or shares [batch, classes], to a scalar. Raises DataError on other shapes."""
         _check_classes(outputs, targets)
         classes = outputs.shape[1]
-        if classes == 2:
-            logits, truth = outputs[:, 1] - outputs[:, 0], targets.to(outputs.dtype)
-        else:
-            logits, truth = outputs, F.one_hot(targets, classes).to(outputs.dtype)
+        shares = (F.one_hot(targets, classes) if targets.dim() == 1 else targets).to(outputs.dtype)
+        logits, truth = (outputs[:, 1] - outputs[:, 0], shares[:, 1]) if classes == 2 else (outputs, shares)
         truth = truth * (1 - self.label_smoothing) + self.label_smoothing / classes
         pos_weight = None if self.pos_weight is None else self.pos_weight.to(outputs.dtype)
         return F.binary_cross_entropy_with_logits(logits, truth, pos_weight=pos_weight)

@@ -7,17 +7,22 @@ global random state is the same before and after; order, workers and restarts ch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
+from ptrun.draws import Draws, Floats
 from ptrun.errors import ConfigError, DataError
 from ptrun.registry import steps
-from ptrun.seeds import mix_seed
 from ptrun.spec import DataSpec, Layout
-from ptrun.steps import Normalize, Statistic, Step
+from ptrun.steps.erasing import inside
+from ptrun.steps.step import AnyStep, BatchStep, MixStep, Normalize, Statistic, Step, apply, column
 
+CHUNK_BYTES = 2**20  # of uint8 images that the varying steps treat together on a CPU
 SAMPLE_LIMIT = 2000  # images that `computed` statistics are taken from: their error is then far below one grey level
 STATISTICS = {  # means and standard deviations of the channels in units of [0, 1]
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -30,36 +35,89 @@ STATISTICS = {  # means and standard deviations of the channels in units of [0, 
 
 
 class Pipeline:
-    """The steps of one part of the data: fixed ones first, then varying ones, then floats.
+    """The steps of one part of the data: fixed ones first, then varying ones, then floats, then mixtures.
 
-    is_random: whether `vary` does anything random.
+    is_random: whether anything after the fixed steps is random.
+    mixes: whether `mix` does anything.
     fitted: what was computed from the training images, to be passed to `build_pipeline` at evaluation.
     facts: sentences about what was found and decided.
     """
 
-    def __init__(self, named: Sequence[tuple[str, Step]]) -> None:
-        first = next((i for i, (_, step) in enumerate(named) if step.random), len(named))
-        self._fixed, self._varying = tuple(named[:first]), tuple(named[first:])
+    def __init__(
+        self, named: Sequence[tuple[str, Step | BatchStep]], mixing: Sequence[MixStep] = (), num_outputs: int = 0
+    ) -> None:
+        first = next((i for i, (_, step) in enumerate(named) if _is_random(step)), len(named))
+        self._fixed = tuple((name, step.apply) for name, step in named[:first] if isinstance(step, Step))
+        self._varying = tuple(named[first:])
+        # The last step that makes sizes equal: all before it, and itself, see one image at a time when sizes differ.
+        self._num_single = max((i + 1 for i, (_, step) in enumerate(self._varying) if step.sizes), default=0)
+        self._mixing, self._num_outputs = tuple(mixing), num_outputs
         self.is_random = bool(self._varying)
+        self.mixes = bool(mixing)
         self.fitted: dict[str, Any] = {}
         self.facts: tuple[str, ...] = ()
         self._scale_shift: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def fixed(self, images: Tensor) -> Tensor:
         """Run the deterministic steps before the first random one on uint8 [C, H, W] or [N, C, H, W]."""
-        return _run(self._fixed, images)
+        for name, change in self._fixed:
+            images = _tried(name, change, images)
+        return images
 
-    def vary(self, image: Tensor, key: tuple[int, int, int]) -> Tensor:
-        """Run the remaining steps on one uint8 image [C, H, W]; key = (seed, epoch, sample index)."""
-        if not self._varying:
+    def vary_single(self, image: Tensor, draws: Draws) -> Tensor:
+        """Run the varying steps that need not see images of one size on one image [C, H, W] and the draws of it."""
+        if not self._num_single:
             return image
-        generator = torch.default_generator  # not torch.manual_seed, which also seeds the GPUs
-        before = generator.get_state()
-        generator.manual_seed(mix_seed(*key))
-        try:
-            return _run(self._varying, image)
-        finally:
-            generator.set_state(before)
+        return self._run(range(self._num_single), image.unsqueeze(0), draws)[0]
+
+    def vary_stacked(self, images: Tensor, draws: Draws) -> Tensor:
+        """Run the varying steps that come after those of `vary_single` on [N, C, H, W] and N draws."""
+        return self._run(range(self._num_single, len(self._varying)), images, draws)
+
+    def vary(self, images: Tensor, draws: Draws) -> Tensor:
+        """Run all varying steps on images of one size, uint8 [N, C, H, W], and N draws."""
+        return self._run(range(len(self._varying)), images, draws)
+
+    def _run(self, positions: range, images: Tensor, draws: Draws) -> Tensor:
+        """A few images at a time on a CPU, so that they stay in its cache from step to step; the bits are the same."""
+        at_once = max(1, CHUNK_BYTES // max(1, images[0].nbytes)) if images.device.type == "cpu" else len(images)
+        if len(images) <= at_once or not positions:
+            return self._run_at_once(positions, images, draws)
+        chunks = torch.split(images, at_once)
+        parts = [self._run_at_once(positions, c, draws[i * at_once : (i + 1) * at_once]) for i, c in enumerate(chunks)]
+        return torch.cat(parts)
+
+    def _run_at_once(self, positions: range, images: Tensor, draws: Draws) -> Tensor:
+        for position in positions:
+            name, step = self._varying[position]
+            images = _tried(name, partial(apply, step, draws=draws.fork(position)), images)
+        return images
+
+    def mix(self, inputs: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Mix each pair of finished samples [N, C, H, W] of a batch and their targets; classes become shares [N, num_outputs]."""
+        if targets.dim() == 1:
+            targets = one_hot(targets, self._num_outputs).float()
+        pairs = len(inputs) // 2
+        if pairs == 0:
+            return inputs, targets
+        plan = self._mixture(draws[0 : 2 * pairs : 2].fork(len(self._varying)), inputs.shape[-2], inputs.shape[-1])
+        plan = np.repeat(plan, 2, axis=1)
+        partners = torch.arange(2 * pairs, device=inputs.device) ^ 1
+        images, labels = inputs[: 2 * pairs], targets[: 2 * pairs]
+        theirs, weight, share = images[partners], column(plan[1], images), column(plan[0], images).view(-1, 1)
+        blended = images if (plan[1] == 1).all() else weight * images + (1 - weight) * theirs
+        if plan[2:].any():
+            blended = torch.where(inside(images, *plan[2:].astype(np.int64)), theirs, blended)
+        labels = share * labels + (1 - share) * labels[partners]
+        if len(inputs) == 2 * pairs:
+            return blended, labels
+        return torch.cat([blended, inputs[2 * pairs :]]), torch.cat([labels, targets[2 * pairs :]])
+
+    def _mixture(self, draws: Draws, height: int, width: int) -> Floats:
+        """The plan of each pair (see MixStep), [6, pairs]; a pair takes one of the mixing steps."""
+        chosen = draws.integers(0, len(self._mixing) - 1)
+        plans = [step.plan(draws.fork(i), height, width) for i, step in enumerate(self._mixing)]
+        return np.choose(chosen, plans)
 
     def finish(self, batch: Tensor) -> Tensor:
         """Turn uint8 [N, C, H, W] into float32: normalised, or in [0, 1] without a normalize step.
@@ -81,7 +139,11 @@ class Pipeline:
 
     def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
         """Shape [C, H, W] after all steps of an image of `input_shape`. Raises DataError when a step can't treat it."""
-        return tuple(self.vary(self.fixed(torch.zeros(tuple(input_shape), dtype=torch.uint8)), (0, 0, 0)).shape)
+        return self.shape_of(torch.zeros(tuple(input_shape), dtype=torch.uint8))
+
+    def shape_of(self, image: Tensor) -> tuple[int, ...]:
+        """Shape [C, H, W] that one image [C, H, W] has after all steps."""
+        return tuple(self.vary(self.fixed(image).unsqueeze(0), Draws.of(0, 0, [0])).shape[1:])
 
     def __getstate__(self) -> dict[str, Any]:
         """What worker processes get: everything but tensors on an accelerator."""
@@ -114,7 +176,8 @@ def build_pipeline(
         raise ConfigError(
             f"transform: steps change images, but the data are of layout '{spec.layout}'. Use transform=auto."
         )
-    built, problems = [], []
+    built: list[tuple[str, AnyStep]] = []
+    problems: list[str] = []
     for position, item in enumerate(given, start=1):
         try:
             name, settings = _named(item)
@@ -125,9 +188,15 @@ def build_pipeline(
         problems.append(
             "transform: normalize has to be the last step, because all others work on uint8 images. Move it to the end."
         )
+    images = [(name, step) for name, step in built if isinstance(step, Step | BatchStep)]
+    mixing = [step for _, step in built if isinstance(step, MixStep)]
+    if mixing and any(isinstance(step, MixStep) for _, step in built[: len(images)]):
+        problems.append(
+            "transform: mixup and cutmix mix finished images. Put them after the steps that change one image."
+        )
     if problems:
         raise ConfigError(problems)
-    pipeline = Pipeline([(name, step) for name, step in built if isinstance(step, Step)])
+    pipeline = Pipeline(images, mixing, spec.num_outputs)
     if built and isinstance(built[-1][1], Normalize):
         _fit(pipeline, built[-1][1], spec, fitted or {}, sample_images)
     return pipeline
@@ -149,23 +218,24 @@ def _named(item: Any) -> tuple[str, Mapping[str, Any]]:
     return str(name), settings or {}
 
 
-def _build_step(name: str, settings: Mapping[str, Any]) -> Step | Normalize:
+def _build_step(name: str, settings: Mapping[str, Any]) -> AnyStep:
     try:
-        step: Step | Normalize = steps.build(name, settings)
+        step: AnyStep = steps.build(name, settings)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} refuses its settings: {error}.") from None
     return step
 
 
-def _run(named: Sequence[tuple[str, Step]], images: Tensor) -> Tensor:
-    for name, step in named:
-        try:
-            images = step.apply(images)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise DataError(
-                f"transform: step '{name}' can't treat an image of shape {list(images.shape)}: {error}."
-            ) from None
-    return images
+def _is_random(step: Step | BatchStep) -> bool:
+    return isinstance(step, BatchStep) or step.random
+
+
+def _tried(name: str, change: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    try:
+        return change(images)
+    except (TypeError, ValueError, RuntimeError) as error:
+        shape = list(images.shape[-3:])
+        raise DataError(f"transform: step '{name}' can't treat an image of shape {shape}: {error}.") from None
 
 
 def _fit(

@@ -17,6 +17,8 @@ from ptrun.batches.streamed import StreamedBatches
 from ptrun.composition import Composer
 from ptrun.errors import DataError
 from ptrun.samples import TensorSplit
+from ptrun.spec import DataSpec, Layout, Task
+from ptrun.transforms import build_pipeline
 
 CPU = torch.device("cpu")
 
@@ -107,6 +109,27 @@ def test_resident_and_streamed_batches_are_equal():
         assert torch.equal(a.indices, b.indices)
 
 
+AUGMENT = ["horizontal_flip", {"random_crop": {"padding": 2}}, {"rand_augment": {"num_ops": 1}}, "cutmix", "mixup"]
+
+
+def test_augmented_batches_are_equal_resident_and_streamed_and_for_any_batch_size():
+    images = torch.randint(0, 256, (26, 3, 9, 9), dtype=torch.uint8)
+    split = TensorSplit(images, torch.arange(26) % 3, torch.arange(26))
+    spec = DataSpec(
+        layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=(3, 9, 9), num_outputs=3, class_names=("a", "b", "c")
+    )
+    line = build_pipeline([*AUGMENT, {"normalize": {"mean": 0.5, "std": 0.5}}], spec)
+    found = []
+    for size, kind in ((4, "resident"), (8, "resident"), (4, "streamed")):
+        plan = Plan(26, size, shuffle=True, seed=3)
+        source = ResidentBatches(split, plan, line, CPU) if kind == "resident" else StreamedBatches(split, plan, line, CPU, 2)  # fmt: skip
+        found.append([torch.cat(part) for part in zip(*source.epoch(1), strict=True)])
+        assert not torch.equal(found[-1][0], torch.cat([batch.inputs for batch in source.epoch(2)]))
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+    assert found[0][1].shape == (26, 3)
+
+
 def test_no_batch_at_all_is_told():
     split = TensorSplit(torch.zeros(5, 2), torch.zeros(5, dtype=torch.long), torch.arange(5))
     with pytest.raises(DataError, match=r"5 samples, which give no batch of 8 because train\.drop_last"):
@@ -119,3 +142,14 @@ def test_an_unreadable_image_in_a_worker_is_one_sentence_naming_it(photos: Path)
     broken.write_bytes(b"<html>not found</html>")
     with pytest.raises(DataError, match=r"cat/0\.png"):
         list(source.epoch(0))
+
+
+def test_own_steps_are_kept_when_the_rest_is_chosen_by_the_data():
+    config = request.read(Composer(), ["transform.train=[cutout, normalize]"]).config
+    chosen = choices.choose(config)[0].transform
+    assert chosen.name == "normalize"
+    assert [next(iter(step)) if isinstance(step, dict) else step for step in chosen.settings["train"]] == [
+        "cutout",
+        "normalize",
+    ]
+    assert len(chosen.settings["eval"]) == 1

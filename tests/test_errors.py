@@ -64,6 +64,14 @@ def test_all_mistakes_in_one_message(ptrun: Call):
         ),
         ("transform=basic transform.train=[{random_crop:{sise:3}}]", "sise: there is no such key. Did you mean"),
         ("transform=basic dataset=iris", "transform: 'basic' changes images, but dataset 'iris' gives a vector"),
+        (
+            "transform.train=[mixup] dataset=iris",
+            "transform: 'transform.train' changes images, but dataset 'iris' gives a vector",
+        ),
+        (
+            "transform.eval=[cutmix]",
+            "transform.eval: mixup and cutmix mix images for training. Move them to transform.train.",
+        ),
     ],
 )
 def test_one_sentence_each(ptrun: Call, override: str, sentence: str):

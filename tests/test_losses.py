@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptrun.errors import ConfigError, DataError
-from ptrun.losses import build_loss, default_loss
+from ptrun.losses import build_loss, default_loss, require_shares
 from ptrun.registry import losses
 from ptrun.schema import require
 from ptrun.spec import DataSpec, Layout, Task
@@ -102,6 +102,24 @@ def test_binary_cross_entropy_of_more_classes_is_one_against_the_rest() -> None:
     truth = torch.full((16, 3), 0.3 / 3)  # as in timm: off = smoothing / classes, on = 1 - smoothing + off
     truth[torch.arange(16), targets] = 1 - 0.3 + 0.3 / 3
     assert loss.item() == pytest.approx(F.binary_cross_entropy_with_logits(outputs, truth).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_shares_of_classes_are_targets_too(name: str, classes: int) -> None:
+    outputs, targets = batch(classes)
+    loss = build_loss(name, {"label_smoothing": 0.1}, spec(classes))
+    hard = F.one_hot(targets, classes).float()
+    torch.testing.assert_close(loss(outputs, hard), loss(outputs, targets))
+    other = hard.flip(0)
+    half = loss(outputs, hard / 2 + other / 2)
+    torch.testing.assert_close(half, loss(outputs, hard) / 2 + loss(outputs, other) / 2)
+
+
+def test_a_loss_that_takes_no_shares_is_refused() -> None:
+    require_shares("cross_entropy", spec())
+    with pytest.raises(ConfigError, match=r"which 'focal' can't take. Use cross_entropy, binary_cross_entropy"):
+        require_shares("focal", spec())
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,9 @@ def test_own_components_by_plugin(folder: Path, process: Call):
         "model: 'tiny' of the checkpoint is no component of ptrun. If it is yours, name its file: plugins=[FILE.py]."
         in without.err
     )
+    ended = process("train", "plugins=[mine.py]", "loss=cubic", "transform.train=[mixup]")
+    assert ended.code == 2
+    assert "shares of several classes, which 'cubic' can't take. Use cross_entropy" in ended.err
     ended = process("train", "plugins=[mine.py]", "model=tiny", "model.widht=8")
     assert ended.code == 2
     assert "Did you mean 'model.width'?" in ended.err

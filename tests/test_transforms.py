@@ -10,11 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from ptrun import catalog
+from ptrun.draws import Draws
 from ptrun.errors import ConfigError, DataError
 from ptrun.registry import steps
 from ptrun.spec import DataSpec, Layout, Task
-from ptrun.steps import Step
+from ptrun.steps.step import Step
 from ptrun.transforms import STATISTICS, Pipeline, build_pipeline, evenly_spaced
+
+assert catalog.MODULES
 
 STRONG = [
     {"random_crop": {"padding": 2}},
@@ -44,37 +48,67 @@ def pipeline(given: Any, channels: int = 3, **more: Any) -> Pipeline:
     return build_pipeline(given, spec(channels), **more)
 
 
+def one(line: Pipeline, image: Tensor, key: tuple[int, int, int]) -> Tensor:
+    seed, epoch, index = key
+    return line.vary(image[None], Draws.of(seed, epoch, [index]))[0]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_augmentation_depends_on_the_key_only(channels: int) -> None:
     line, images = pipeline(STRONG, channels), pictures(channels=channels)
     keys = [(7, 2, index) for index in range(6)]
-    forward = {key: line.vary(images[key[2]], key) for key in keys}
+    forward = {key: one(line, images[key[2]], key) for key in keys}
     torch.manual_seed(99)
     random.seed(99)
     np.random.seed(99)
     again = pipeline(STRONG, channels)
     for key in reversed(keys):
         torch.rand(3)
-        assert torch.equal(again.vary(images[key[2]], key), forward[key])
+        assert torch.equal(one(again, images[key[2]], key), forward[key])
+    whole = again.vary(images, Draws.of(7, 2, range(6)))
+    assert torch.equal(whole, torch.stack(list(forward.values())))
+
+
+def test_large_batches_are_treated_in_chunks_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    line, images = pipeline(STRONG), pictures(33)
+    whole = line.vary(images, Draws.of(1, 2, range(33)))
+    monkeypatch.setattr("ptrun.transforms.CHUNK_BYTES", 5 * images[0].nbytes)
+    assert torch.equal(line.vary(images, Draws.of(1, 2, range(33))), whole)
 
 
 def test_seed_epoch_and_index_each_change_the_augmentation() -> None:
     line, image = pipeline(STRONG), pictures()[0]
     keys = [(seed, epoch, index) for seed in range(4) for epoch in range(4) for index in range(4)]
-    assert len({line.vary(image, key).numpy().tobytes() for key in keys}) > 60
+    assert len({one(line, image, key).numpy().tobytes() for key in keys}) > 60
 
 
-def test_the_global_random_state_is_untouched() -> None:
-    line = pipeline([*STRONG, {"resize": {"size": 5}}])
+def test_steps_before_the_sizes_are_equal_see_one_image() -> None:
+    line = pipeline(["horizontal_flip", {"random_resized_crop": {"size": 9}}, "color_jitter", {"cutout": {"size": 3}}])
+    images = [pictures(1, height=14 + i, width=20 - i)[0] for i in range(6)]
+    draws = Draws.of(5, 1, range(6))
+    single = torch.stack([line.vary_single(image, draws[i : i + 1]) for i, image in enumerate(images)])
+    assert single.shape == (6, 3, 9, 9)
+    expected = torch.stack([one(line, image, (5, 1, i)) for i, image in enumerate(images)])
+    assert torch.equal(line.vary_stacked(single, draws), expected)
+
+
+def test_the_global_random_state_is_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "_functions", dict(steps._functions))
+    steps.register(speckle)
+    line = pipeline([*STRONG, "speckle", {"resize": {"size": 5}}])
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    line.vary(pictures()[0], (0, 0, 0))
+    one(line, pictures()[0], (0, 0, 0))
     assert torch.equal(torch.rand(4), expected)
     torch.manual_seed(3)
     with pytest.raises(DataError, match="step 'random_crop' can't treat an image of shape"):
-        pipeline([{"random_crop": {"size": 64}}]).vary(pictures()[0], (0, 0, 0))
+        one(pipeline(["speckle", {"random_crop": {"size": 64}}]), pictures()[0], (0, 0, 0))
     assert torch.equal(torch.rand(4), expected)
+
+
+def speckle(*, amount: float = 0.5) -> Step:
+    return Step(lambda image: image * (torch.rand(image.shape) > amount), random=True)
 
 
 def test_fixed_steps_end_at_the_first_random_one() -> None:
@@ -84,13 +118,45 @@ def test_fixed_steps_end_at_the_first_random_one() -> None:
     assert line.is_random
     assert fixed.shape == (6, 3, 12, 10)
     assert torch.equal(fixed, torch.stack([line.fixed(image) for image in images]))
-    assert line.vary(fixed[0], (0, 0, 0)).shape == (3, 6, 6)
+    assert one(line, fixed[0], (0, 0, 0)).shape == (3, 6, 6)
 
 
 def test_a_pipeline_without_random_steps_does_not_vary() -> None:
-    line, image = pipeline([{"center_crop": {"size": 6}}]), pictures()[0]
+    line, images = pipeline([{"center_crop": {"size": 6}}]), pictures()
     assert not line.is_random
-    assert line.vary(image, (0, 0, 0)) is image
+    assert line.vary(images, Draws.of(0, 0, range(6))) is images
+
+
+LABELS = torch.tensor([0, 1, 1, 0, 1, 0, 0])
+
+
+def test_mixtures_are_of_neighbours_and_the_same_for_every_even_batch_size() -> None:
+    line = pipeline([{"mixup": {"alpha": 1.0}}, "cutmix", {"normalize": {"mean": 0.5, "std": 0.5}}])
+    inputs, draws = line.finish(pictures(7)), Draws.of(2, 3, range(7))
+    assert line.mixes
+    mixed, shares = line.mix(inputs, LABELS, draws)
+    assert torch.equal(mixed[6], inputs[6])
+    assert shares.sum(1) == pytest.approx(torch.ones(7))
+    for size in (2, 4):
+        parts = [line.mix(inputs[i : i + size], LABELS[i : i + size], draws[i : i + size]) for i in range(0, 7, size)]
+        assert torch.equal(torch.cat([part for part, _ in parts]), mixed)
+        assert torch.equal(torch.cat([part for _, part in parts]), shares)
+    assert not torch.equal(line.mix(inputs, LABELS, Draws.of(2, 4, range(7)))[0], mixed)
+
+
+def test_mixed_pixels_and_targets_agree() -> None:
+    inputs = torch.cat([torch.zeros(1, 3, 40, 40), torch.ones(1, 3, 40, 40)]).repeat(50, 1, 1, 1)
+    labels = torch.tensor([0, 1]).repeat(50)
+    for steps_given in (["mixup"], ["cutmix"], ["mixup", "cutmix"]):
+        mixed, shares = pipeline(steps_given).mix(inputs, labels, Draws.of(0, 0, range(100)))
+        assert mixed.mean((1, 2, 3)) == pytest.approx(shares[:, 1], abs=1e-4)
+    numbers, targets = pipeline(["mixup"]).mix(inputs, labels[:, None].float(), Draws.of(0, 0, range(100)))
+    assert numbers.mean((1, 2, 3)) == pytest.approx(targets[:, 0], abs=1e-4)
+
+
+def test_mixing_comes_after_the_steps_of_one_image() -> None:
+    with pytest.raises(ConfigError, match="Put them after the steps that change one image"):
+        pipeline(["mixup", "horizontal_flip"])
 
 
 def test_without_normalize_images_are_scaled_to_one() -> None:
@@ -183,19 +249,19 @@ def test_a_pipeline_can_be_sent_to_workers() -> None:
     sent, image = pickle.dumps(line), pictures()[0]
     assert b"meta" not in sent  # nor any other device: a worker must not touch the accelerator
     copy = pickle.loads(sent)
-    assert torch.equal(copy.vary(image, (1, 2, 3)), line.vary(image, (1, 2, 3)))
+    assert torch.equal(one(copy, image, (1, 2, 3)), one(line, image, (1, 2, 3)))
     assert torch.equal(copy.finish(image[None]), line.finish(image[None]))
 
 
 def test_a_plugin_step_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    def speckle(*, amount: float = 0.5) -> Step:
-        return Step(lambda image: image * (torch.rand(image.shape) > amount), random=True)
-
     monkeypatch.setattr(steps, "_functions", dict(steps._functions))
     steps.register(speckle)
     line, image = pipeline([{"speckle": {"amount": 0.9}}]), pictures()[0] | 1
-    assert torch.equal(line.vary(image, (0, 0, 1)), line.vary(image, (0, 0, 1)))
-    assert 0 < (line.vary(image, (0, 0, 1)) > 0).float().mean() < 0.2
+    assert torch.equal(one(line, image, (0, 0, 1)), one(line, image, (0, 0, 1)))
+    assert not torch.equal(one(line, image, (0, 0, 1)), one(line, image, (0, 1, 1)))
+    assert 0 < (one(line, image, (0, 0, 1)) > 0).float().mean() < 0.2
+    both = line.vary(torch.stack([image, image]), Draws.of(0, 0, [0, 1]))
+    assert torch.equal(both[1], one(line, image, (0, 0, 1)))
 
 
 def test_evenly_spaced() -> None:
@@ -220,8 +286,8 @@ def test_all_mistakes_of_a_list_are_told_at_once() -> None:
 
 
 def test_other_mistakes_are_told() -> None:
-    with pytest.raises(ConfigError, match="transform, step 1: random_erasing refuses its settings"):
-        pipeline([{"random_erasing": {"p": 3.0}}])
+    with pytest.raises(ConfigError, match="transform, step 1: color_jitter refuses its settings"):
+        pipeline([{"color_jitter": {"hue": 3.0}}])
     with pytest.raises(ConfigError, match=r"normalize\.std: 2 values are given, but the images have 3 channels"):
         pipeline([{"normalize": {"mean": 0.5, "std": [1, 2]}}])
     with pytest.raises(ConfigError, match=r"normalize\.mean: there are no statistics 'imagent'"):

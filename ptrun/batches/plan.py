@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ptrun.draws import Draws
 from ptrun.samples import Split
 from ptrun.seeds import mix_seed
 
@@ -29,13 +30,26 @@ class Pipeline(Protocol):
     """What batches need of an image pipeline (ptrun/transforms.py)."""
 
     is_random: bool
+    mixes: bool
 
     def fixed(self, images: Tensor) -> Tensor:
         """Deterministic steps, uint8 to uint8."""
         ...
 
-    def vary(self, image: Tensor, key: tuple[int, int, int]) -> Tensor:
-        """Random steps of one sample, uint8 to uint8."""
+    def vary_single(self, image: Tensor, draws: Draws) -> Tensor:
+        """Random steps of one sample, uint8 to uint8, after which all are of one size."""
+        ...
+
+    def vary_stacked(self, images: Tensor, draws: Draws) -> Tensor:
+        """The random steps that come after those, uint8 to uint8."""
+        ...
+
+    def vary(self, images: Tensor, draws: Draws) -> Tensor:
+        """All random steps of samples of one size, uint8 to uint8."""
+        ...
+
+    def mix(self, inputs: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Mixtures of the finished samples of a batch."""
         ...
 
     def finish(self, batch: Tensor) -> Tensor:
@@ -64,12 +78,24 @@ class Plan:
         """Samples in the batch at a position."""
         return min(self.batch_size, self.num_samples - position * self.batch_size)
 
+    def draws(self, epoch: int, indices: Tensor) -> Draws:
+        """The random numbers of samples in an epoch."""
+        return Draws.of(self.seed, epoch, indices.numpy())
+
     def order(self, epoch: int) -> Tensor:
         """Indices of all samples in the order of an epoch."""
         if not self.shuffle:
             return torch.arange(self.num_samples)
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
         return torch.randperm(self.num_samples, generator=generator)
+
+
+def mixed(batch: Batch, pipeline: Pipeline | None, draws: Draws) -> Batch:
+    """The batch after the mixing steps of a pipeline; `draws` are those of its samples."""
+    if pipeline is None or not pipeline.mixes:
+        return batch
+    inputs, targets = pipeline.mix(batch.inputs, batch.targets, draws)
+    return Batch(inputs, targets, batch.indices)
 
 
 class Batches(Protocol):

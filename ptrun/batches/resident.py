@@ -6,12 +6,12 @@ Invariant: a batch is one indexed gather; nothing is read from the device.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
-from ptrun.batches.plan import Batch, Pipeline, Plan
+from ptrun.batches.plan import Batch, Pipeline, Plan, mixed
 from ptrun.samples import ResidentSplit
 
 GATHERED_BYTES = 2**19  # small batches are gathered several at once, of this size together: they then stay in the cache
@@ -31,19 +31,28 @@ class ResidentBatches:
         """The batches of an epoch, from position `start` on."""
         size = self.plan.batch_size
         end = min(len(self.plan) * size, self.plan.num_samples)
-        order = self.plan.order(epoch)[start * size : end].to(self.device)
-        for indices in torch.split(order, size * self._batches_at_once):
-            parts = self._inputs(indices, epoch), self._targets.index_select(0, indices), indices
-            yield from map(Batch, *(torch.split(part, size) for part in parts))
+        order = self.plan.order(epoch)[start * size : end]
+        for chosen in torch.split(order, size * self._batches_at_once):
+            indices = chosen.to(self.device)
+            parts = self._inputs(indices, chosen, epoch), self._targets.index_select(0, indices), indices
+            batches = map(Batch, *(torch.split(part, size) for part in parts))
+            yield from batches if not self._mixes else self._mixed(batches, torch.split(chosen, size), epoch)
 
-    def _inputs(self, indices: Tensor, epoch: int) -> Tensor:
+    def _inputs(self, indices: Tensor, chosen: Tensor, epoch: int) -> Tensor:
         inputs = self.split.gather(indices)
         if self.pipeline is None:
             return inputs
         if self.pipeline.is_random:
-            keys = zip(inputs.cpu(), indices.tolist(), strict=True)
-            inputs = torch.stack([self.pipeline.vary(x, (self.plan.seed, epoch, i)) for x, i in keys]).to(self.device)
+            inputs = self.pipeline.vary(inputs, self.plan.draws(epoch, chosen))
         return self.pipeline.finish(inputs)
+
+    @property
+    def _mixes(self) -> bool:
+        return self.pipeline is not None and self.pipeline.mixes
+
+    def _mixed(self, batches: Iterable[Batch], chosen: Iterable[Tensor], epoch: int) -> Iterator[Batch]:
+        for batch, on_cpu in zip(batches, chosen, strict=True):
+            yield mixed(batch, self.pipeline, self.plan.draws(epoch, on_cpu))
 
     def describe(self) -> str:
         """How the batches are made, in a few words."""

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptrun.batches.plan import Batch, Pipeline, Plan
+from ptrun.batches.plan import Batch, Pipeline, Plan, mixed
+from ptrun.draws import Draws
 from ptrun.errors import DataError, PtrunError
 from ptrun.samples import Split
 
@@ -45,11 +46,16 @@ class StreamedBatches:
         for indices, inputs in self._loader:
             if isinstance(inputs, PtrunError):
                 raise inputs
-            inputs = inputs.to(self.device, non_blocking=True)
-            if self.pipeline is not None:
-                inputs = self.pipeline.finish(inputs)
-            targets = self._targets[indices].to(self.device, non_blocking=True)
-            yield Batch(inputs, targets, indices)
+            yield self._finished(indices, inputs.to(self.device, non_blocking=True), epoch)
+
+    def _finished(self, indices: Tensor, inputs: Tensor, epoch: int) -> Batch:
+        targets = self._targets[indices].to(self.device, non_blocking=True)
+        if self.pipeline is None:
+            return Batch(inputs, targets, indices)
+        draws = self.plan.draws(epoch, indices)
+        if self.pipeline.is_random:
+            inputs = self.pipeline.vary_stacked(inputs, draws)
+        return mixed(Batch(self.pipeline.finish(inputs), targets, indices), self.pipeline, draws)
 
     def describe(self) -> str:
         """How the batches are made, in a few words."""
@@ -105,7 +111,7 @@ class _Reader:
         if self.pipeline is None:
             return sample
         sample = self.pipeline.fixed(sample)
-        return self.pipeline.vary(sample, (self.seed, epoch, index)) if self.pipeline.is_random else sample
+        return self.pipeline.vary_single(sample, Draws.of(self.seed, epoch, [index]))
 
 
 def _calm_worker(worker: int) -> None:

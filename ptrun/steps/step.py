@@ -1,0 +1,93 @@
+"""What a step of an image pipeline is.
+
+Invariant: a step takes and gives uint8 images, can be sent to worker processes, and imports torchvision only where
+it needs it. A random one takes its numbers from `Draws` (or from torch's generator, seeded for each sample).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ptrun.draws import Draws, Floats
+
+Statistic = str | float | Sequence[float]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of uint8 images [..., channels, height, width].
+
+    random: it draws from torch's global generator; it is then called for one image [channels, height, width] at a time.
+    sizes: it gives images of one size from images of many, so that they can be stacked after it.
+    """
+
+    apply: Callable[[Tensor], Tensor]
+    random: bool = False
+    sizes: bool = False
+
+
+@dataclass(frozen=True)
+class BatchStep:
+    """A random change of a whole batch: apply(images [N, channels, height, width], draws of N samples).
+
+    What becomes of an image may depend on its own draws only, so that it is the same in a batch of one.
+    sizes: as for Step.
+    """
+
+    apply: Callable[[Tensor, Draws], Tensor]
+    sizes: bool = False
+
+
+@dataclass(frozen=True)
+class MixStep:
+    """A mixture of pairs of finished samples: plan(draws of N pairs, height, width) gives N columns of six numbers.
+
+    They are the weight of a sample's own target, the weight of its own pixels, and top, bottom, left and right of the
+    box whose pixels are the partner's.
+    """
+
+    plan: Callable[[Draws, int, int], Floats]
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """The last step: (image / 255 - mean) / std with statistics that are named, given, or computed."""
+
+    mean: Statistic
+    std: Statistic
+
+
+AnyStep = Step | BatchStep | MixStep | Normalize
+
+
+def apply(step: Step | BatchStep, images: Tensor, draws: Draws) -> Tensor:
+    """Run a step on uint8 images [N, channels, height, width]."""
+    if isinstance(step, BatchStep):
+        return step.apply(images, draws)
+    if not step.random:
+        return step.apply(images)
+    generator = torch.default_generator  # not torch.manual_seed, which also seeds the GPUs
+    before = generator.get_state()
+    try:
+        return torch.stack([_seeded(step, image, seed) for image, seed in zip(images, draws.seeds(), strict=True)])
+    finally:
+        generator.set_state(before)
+
+
+def _seeded(step: Step, image: Tensor, seed: int) -> Tensor:
+    torch.default_generator.manual_seed(seed)
+    return step.apply(image)
+
+
+def column(values: Floats, images: Tensor) -> Tensor:
+    """One number an image, as float32 [N, 1, 1, 1] on the device of the images."""
+    return torch.from_numpy(values).float().to(images.device).view(-1, 1, 1, 1)
+
+
+def as_uint8(pixels: Tensor) -> Tensor:
+    """Round to grey levels."""
+    return pixels.round_().clamp_(0, 255).to(torch.uint8)
