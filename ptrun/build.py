@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ptrun import catalog, choices, losses, metrics, optimizers, registry, schedulers
+from ptrun.batches.cache import Tell
 from ptrun.batches.plan import Batches, Plan
 from ptrun.batches.source import make_batches
 from ptrun.choices import Decision
@@ -52,11 +53,15 @@ class Run:
         return {"train": data.train, "val": data.val, "test": data.test}
 
 
-def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[Decision] = ()) -> Run:
-    """Build every part of a training run. Raises ConfigError, DataError or CheckpointError.
+def build(
+    config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[Decision] = (), tell: Tell | None = None
+) -> Run:
+    """Build every part of a training run. Raises ConfigError, DataError, ResourceError or CheckpointError.
 
     config: without `auto` for model and transform (`choices.choose` decides these); `chosen` is what was decided there.
+    tell: is told how far work is that takes its time.
     """
+    tell = tell or (lambda doing, done, total: None)
     runtime = build_runtime(config)
     prepared = prepare(config, fitted=None)
     config, decisions = decide(config, prepared.spec, folders)
@@ -66,8 +71,9 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
     model = runtime.place(model)
     ema = _ema(model, config.train.ema_decay)
     loss = build_loss(config, prepared, runtime)
-    train, skipped = training_batches(config, prepared, runtime, model)
-    val, test = (eval_batches(config, prepared, runtime, split) for split in (prepared.data.val, prepared.data.test))
+    train, skipped = training_batches(config, prepared, runtime, model, tell)
+    val = eval_batches(config, prepared, runtime, prepared.data.val, tell)
+    test = eval_batches(config, prepared, runtime, prepared.data.test)
     optimizer = optimizers.build_optimizer(config.optimizer.name, config.optimizer.settings, model)
     if runtime.fused:
         use_fused(optimizer, model)
@@ -75,8 +81,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
     runtime.compile_model(model)
     t = config.train
     undefined: dict[str, str] = {}
-    needs_closure = optimizers.needs_closure(optimizer)
-    _check_fp16(config, runtime, needs_closure)
+    _check_fp16(config, runtime, optimizer)
     recorded, recording = record_step(
         runtime, model, loss, train.split.targets[: train.plan.size(0)], prepared.spec.input_shape
     )
@@ -93,7 +98,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
         grad_accumulation=t.grad_accumulation,
         clip=clipper(model.parameters(), t.clip_norm, t.clip_value),
         ema=ema,
-        needs_closure=needs_closure,
+        needs_closure=optimizers.needs_closure(optimizer),
         val_every_epochs=t.val_every_epochs,
         measure=measurer(config, prepared.spec, undefined),
         monitor=t.monitor,
@@ -103,15 +108,8 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
         recorded=recorded,
     )
     facts = (*prepared.facts, *getattr(model, "facts", ()), *schedule.facts)
-    return Run(
-        config,
-        prepared,
-        experiment,
-        test,
-        (*runtime.decisions, *chosen, *decisions, *skipped, *recording),
-        facts,
-        undefined,
-    )
+    decided = (*runtime.decisions, *chosen, *decisions, *skipped, *recording)
+    return Run(config, prepared, experiment, test, decided, facts, undefined)
 
 
 def build_runtime(config: RunConfig) -> Runtime:
@@ -177,7 +175,7 @@ def build_loss(config: RunConfig, prepared: Prepared, runtime: Runtime) -> Calla
 
 
 def training_batches(
-    config: RunConfig, prepared: Prepared, runtime: Runtime, model: nn.Module
+    config: RunConfig, prepared: Prepared, runtime: Runtime, model: nn.Module, tell: Tell
 ) -> tuple[Batches, list[Decision]]:
     """Shuffled batches; a last batch of one sample is left out, and said, where batch norm could not train on it."""
     split, t = prepared.data.train, config.train
@@ -192,18 +190,20 @@ def training_batches(
                 "the last batch of each epoch is left out: it has one sample, on which batch norm can't train",
             )
         )
-    batches = make_batches(split, plan, prepared.pipelines.train, runtime.device, t.num_workers)
+    batches = make_batches(split, plan, prepared.pipelines.train, runtime.device, t.num_workers, tell)
     return batches, decisions
 
 
-def eval_batches(config: RunConfig, prepared: Prepared, runtime: Runtime, split: Split) -> Batches:
-    """Batches of a split in its own order."""
+def eval_batches(
+    config: RunConfig, prepared: Prepared, runtime: Runtime, split: Split, tell: Tell | None = None
+) -> Batches:
+    """Batches of a split in its own order. With `tell` they are kept as `dataset.cache` asks: they are wanted more than once."""
     t = config.train
     size = t.eval_batch_size
     if isinstance(size, str):
         size = t.batch_size if isinstance(split, FileSplit) else max(256, t.batch_size)
     plan = Plan(len(split), size, shuffle=False, seed=config.seed)
-    return make_batches(split, plan, prepared.pipelines.eval, runtime.device, t.num_workers)
+    return make_batches(split, plan, prepared.pipelines.eval, runtime.device, t.num_workers, tell)
 
 
 def build_loggers(config: RunConfig, run_dir: Path, resume_step: int | None) -> list[Logger]:
@@ -224,10 +224,10 @@ def _ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.Average
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
 
-def _check_fp16(config: RunConfig, runtime: Runtime, needs_closure: bool) -> None:
+def _check_fp16(config: RunConfig, runtime: Runtime, optimizer: torch.optim.Optimizer) -> None:
     if runtime.scaler is None:
         return
-    if needs_closure:
+    if optimizers.needs_closure(optimizer):
         raise ConfigError(
             f"device.precision: fp16 scales gradients, which optimizer '{config.optimizer.name}' can't be used with. Use fp32 or bf16."
         )

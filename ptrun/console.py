@@ -79,6 +79,15 @@ def error(problems: str | Sequence[str], stream: TextIO | None = None) -> None:
         coloured = False
 
 
+def _bar(done: int, total: int) -> list[Segment]:
+    filled = round(_BAR_CELLS * min(done / total, 1.0))
+    return [
+        ("━" * filled, "cyan"),
+        ("─" * (_BAR_CELLS - filled), "dim"),
+        (f"  {100 * done // total:>3} %  {done:,}/{total:,}", ""),
+    ]
+
+
 class Console:
     """The voice of one command: stdout for people, `log_file` (train.log) for later, both with the same lines.
 
@@ -157,16 +166,19 @@ class Console:
         """Redraw the bar of the running epoch; nothing at all where stdout is no terminal."""
         if not self._live or total <= 0:
             return
-        filled = round(_BAR_CELLS * min(done / total, 1.0))
         width = max(5, 2 * len(str(self._epochs)) + 1)
         parts: list[Segment] = [
             (f"  {pad(f'{self._epoch + 1}/{self._epochs}', width, right=True)}  ", "dim"),
-            ("━" * filled, "cyan"),
-            ("─" * (_BAR_CELLS - filled), "dim"),
-            (f"  {100 * done // total:>3} %  {done:,}/{total:,}", ""),
+            *_bar(done, total),
             ("" if loss is None else f"  loss {format_number(float(loss))}", ""),
         ]
         self._show(parts, erasable=True)
+
+    def work(self, done: int, total: int) -> None:
+        """Redraw the bar of work before training; nothing at all where stdout is no terminal."""
+        if not self._live or total <= 0:
+            return
+        self._show([("  ", ""), *_bar(done, total)], erasable=True)
 
     def clear(self) -> None:
         """Erase the bar, if there is one; also the way to leave the terminal clean after an exception."""

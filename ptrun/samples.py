@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -142,7 +142,8 @@ class WindowSplit:
 class FileSplit:
     """Samples that are read from files when they are needed.
 
-    `rows` are the rows of the list `source` that name the paths, or are empty.
+    `rows` are the rows of the list `source` that name the paths, or are empty. `cache` says where images are kept
+    once they are decoded and went through the fixed steps, and `cache_dir` the folder for `disk` (None: the user's).
     """
 
     paths: Sequence[str]
@@ -151,6 +152,8 @@ class FileSplit:
     sizes: Sequence[int] = field(default=())
     source: str = ""
     rows: Sequence[int] = field(default=())
+    cache: Literal["none", "ram", "disk"] = "none"
+    cache_dir: str | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -171,6 +174,30 @@ class FileSplit:
         for path, size in zip(self.paths, self.sizes or [0] * len(self.paths), strict=True):
             digest.update(f"{path}\0{size}\0".encode())
         return _digest(self.targets, digest=digest)
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """Samples after the deterministic steps of a pipeline, which are done at each reading."""
+
+    source: Split
+    fixed: Callable[[Tensor], Tensor]
+
+    @property
+    def targets(self) -> Tensor:
+        return self.source.targets
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: int) -> Tensor:
+        return self.fixed(self.source.read(index))
+
+    def name(self, index: int) -> str:
+        return self.source.name(index)
+
+    def fingerprint(self) -> str:
+        return self.source.fingerprint()
 
 
 @dataclass(frozen=True, kw_only=True)

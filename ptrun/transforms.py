@@ -20,6 +20,7 @@ from ptrun.errors import ConfigError, DataError
 from ptrun.registry import steps
 from ptrun.spec import DataSpec, Layout
 from ptrun.steps.erasing import inside
+from ptrun.steps.floats import scaled
 from ptrun.steps.step import AnyStep, BatchStep, MixStep, Normalize, Statistic, Step, apply, column
 
 CHUNK_BYTES = 2**20  # of uint8 images that the varying steps treat together on a CPU
@@ -39,16 +40,19 @@ class Pipeline:
 
     is_random: whether anything after the fixed steps is random.
     mixes: whether `mix` does anything.
+    gives_one_size: whether the fixed steps alone make all images equal in size.
     fitted: what was computed from the training images, to be passed to `build_pipeline` at evaluation.
     facts: sentences about what was found and decided.
+    fixed_steps: the fixed steps as they were given, to tell what was done to images that are kept.
     """
 
     def __init__(
         self, named: Sequence[tuple[str, Step | BatchStep]], mixing: Sequence[MixStep] = (), num_outputs: int = 0
     ) -> None:
         first = next((i for i, (_, step) in enumerate(named) if _is_random(step)), len(named))
+        self.gives_one_size = any(step.sizes for _, step in named[:first])
         self._fixed = tuple((name, step.apply) for name, step in named[:first] if isinstance(step, Step))
-        self._varying = tuple(named[first:])
+        self._varying, self.num_fixed = tuple(named[first:]), first
         # The last step that makes sizes equal: all before it, and itself, see one image at a time when sizes differ.
         self._num_single = max((i + 1 for i, (_, step) in enumerate(self._varying) if step.sizes), default=0)
         self._mixing, self._num_outputs = tuple(mixing), num_outputs
@@ -56,6 +60,7 @@ class Pipeline:
         self.mixes = bool(mixing)
         self.fitted: dict[str, Any] = {}
         self.facts: tuple[str, ...] = ()
+        self.fixed_steps = ""
         self._scale_shift: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def fixed(self, images: Tensor) -> Tensor:
@@ -125,7 +130,7 @@ class Pipeline:
         Raises DataError when the images have other channels than those the statistics are of.
         """
         if not self._scale_shift:
-            return batch.float() / 255
+            return scaled(batch, None, None)
         if batch.device not in self._scale_shift:
             scale, shift = self._scale_shift[torch.device("cpu")]
             self._scale_shift[batch.device] = scale.to(batch.device), shift.to(batch.device)
@@ -135,7 +140,7 @@ class Pipeline:
                 f"transform: normalize has statistics of {len(scale)} channels, but the images have {batch.shape[1]}. "
                 "Use images of the same kind as in training."
             )
-        return batch.float().mul_(scale).add_(shift)
+        return scaled(batch, scale, shift)
 
     def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
         """Shape [C, H, W] after all steps of an image of `input_shape`. Raises DataError when a step can't treat it."""
@@ -197,6 +202,7 @@ def build_pipeline(
     if problems:
         raise ConfigError(problems)
     pipeline = Pipeline(images, mixing, spec.num_outputs)
+    pipeline.fixed_steps = repr(list(given)[: pipeline.num_fixed])
     if built and isinstance(built[-1][1], Normalize):
         _fit(pipeline, built[-1][1], spec, fitted or {}, sample_images)
     return pipeline

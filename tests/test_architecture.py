@@ -39,6 +39,7 @@ OWNERS: dict[str, set[str]] = {
     "hydra": {"composition"},
     "omegaconf": {"composition"},
     "matplotlib": {"plots"},
+    "torchcodec": {"data"},
     "PIL": {"data"},
     "rich": {"console"},
     "sklearn": {"data", "metrics", "commands"},

@@ -164,6 +164,18 @@ def test_without_normalize_images_are_scaled_to_one() -> None:
     assert torch.equal(pipeline([]).finish(batch), batch.float() / 255)
 
 
+@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize("steps_given", [[], [{"normalize": {"mean": [0.1, 0.2, 0.3], "std": [0.3, 0.2, 0.4]}}]])
+def test_floats_have_the_same_bits_in_any_memory_format(steps_given: list[Any], count: int) -> None:
+    line, images = pipeline(steps_given), pictures(count, height=150, width=131)
+    expected = line.finish(images)
+    by_pixel = images.contiguous(memory_format=torch.channels_last)
+    found = line.finish(by_pixel)
+    assert torch.equal(found, expected)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(line.finish(images[:, :, ::2]), expected[:, :, ::2])
+
+
 @pytest.mark.parametrize(
     ("name", "mean", "std"), [(name, *pair) for name, pair in STATISTICS.items() if len(pair[0]) in (1, 3)]
 )

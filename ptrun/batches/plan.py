@@ -31,6 +31,8 @@ class Pipeline(Protocol):
 
     is_random: bool
     mixes: bool
+    gives_one_size: bool
+    fixed_steps: str
 
     def fixed(self, images: Tensor) -> Tensor:
         """Deterministic steps, uint8 to uint8."""

@@ -11,20 +11,30 @@ from dataclasses import replace
 
 import torch
 
+from ptrun.batches.cache import KeptImages, Tell, keep
 from ptrun.batches.plan import Batches, Pipeline, Plan
 from ptrun.batches.resident import ResidentBatches
 from ptrun.batches.streamed import StreamedBatches
 from ptrun.errors import DataError
-from ptrun.samples import ResidentSplit, Split, TensorSplit
+from ptrun.samples import PreparedSplit, ResidentSplit, Split, TensorSplit
 
 MOST_WORKERS = 8  # that num_workers=auto starts
 RESIDENT_SHARE = 0.25  # of the device's memory, at most, that one split may take to be kept there
 
 
 def make_batches(
-    split: Split, plan: Plan, pipeline: Pipeline | None, device: torch.device, num_workers: int | str
+    split: Split,
+    plan: Plan,
+    pipeline: Pipeline | None,
+    device: torch.device,
+    num_workers: int | str,
+    tell: Tell | None = None,
 ) -> Batches:
-    """Keep the split on the device when it is made of tensors that fit; stream it otherwise. Raises DataError when there is no batch."""
+    """Keep the split on the device when it is made of tensors that fit; stream it otherwise.
+
+    tell: is told how far keeping decoded images is (`dataset.cache`); None: they are read only once, and not kept.
+    Raises DataError when there is no batch or an image can't be read, ResourceError when there is no room to keep images.
+    """
     if len(plan) == 0:
         raise DataError(
             f"The training split has {plan.num_samples} samples, which give no batch of {plan.batch_size}"
@@ -34,7 +44,14 @@ def make_batches(
     if isinstance(split, ResidentSplit) and max(split.num_bytes(), _prepared_bytes(split, pipeline)) <= limit:
         return ResidentBatches(_prepared(split, pipeline), plan, pipeline, device)
     workers = min(_usable_cores(), MOST_WORKERS) if isinstance(num_workers, str) else num_workers
-    return StreamedBatches(split, plan, pipeline, device, workers)
+    prepared: Split = split
+    if pipeline is not None:
+        prepared = PreparedSplit(split, pipeline.fixed)
+        kept = prepared if tell is None else keep(prepared, pipeline, workers, tell)
+        if isinstance(kept, KeptImages) and (device.type == "cpu" or kept.num_bytes() <= limit):
+            return ResidentBatches(kept, plan, pipeline, device)
+        prepared = kept
+    return StreamedBatches(prepared, plan, pipeline, device, workers)
 
 
 def _prepared_bytes(split: Split, pipeline: Pipeline | None) -> int:

@@ -6,7 +6,7 @@ Invariant: the bits of a sample do not depend on the number of workers, the batc
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,14 @@ from torch import Tensor
 
 from ptrun.batches.plan import Batch, Pipeline, Plan, mixed
 from ptrun.draws import Draws
-from ptrun.errors import DataError, PtrunError
+from ptrun.errors import DataError, PtrunError, ResourceError
 from ptrun.samples import Split
+
+READ_AT_ONCE = 8  # samples that a worker reads for one answer when all are read in order
 
 
 class StreamedBatches:
-    """Workers read, prepare and stack the samples of a batch."""
+    """Workers read, prepare and stack the samples of a batch; the split gives them after the fixed steps."""
 
     def __init__(
         self, split: Split, plan: Plan, pipeline: Pipeline | None, device: torch.device, num_workers: int
@@ -43,7 +45,7 @@ class StreamedBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from position `start` on. Raises DataError for a sample that can't be read."""
         self._addresses.epoch, self._addresses.start = epoch, start
-        for indices, inputs in self._loader:
+        for indices, inputs in _guarded(self._loader):
             if isinstance(inputs, PtrunError):
                 raise inputs
             yield self._finished(indices, inputs.to(self.device, non_blocking=True), epoch)
@@ -80,6 +82,51 @@ class _Addresses:
         return max(0, len(self.plan) - self.start)
 
 
+def read_in_order(split: Split, num_workers: int) -> Iterator[Tensor]:
+    """All samples once, read by workers. Raises DataError for one that can't be read."""
+    chunks = torch.split(torch.arange(len(split)), READ_AT_ONCE)
+    loader: Any = torch.utils.data.DataLoader(
+        _InOrder(split),  # type: ignore[arg-type]
+        sampler=chunks,
+        batch_size=None,
+        num_workers=min(num_workers, len(chunks)),
+        worker_init_fn=_calm_worker if num_workers else None,
+        generator=torch.Generator(),
+    )
+    for samples in _guarded(loader):
+        if isinstance(samples, PtrunError):
+            raise samples
+        yield from samples
+
+
+@dataclass(frozen=True)
+class _InOrder:
+    """Runs in a worker: indices in, their samples (or the error to raise) out."""
+
+    split: Split
+
+    def __getitem__(self, indices: Tensor) -> list[Tensor] | PtrunError:
+        try:
+            return [self.split.read(index) for index in indices.tolist()]
+        except PtrunError as error:
+            return error
+
+
+def _guarded(loader: Iterable[Any]) -> Iterator[Any]:
+    """What the loader gives; a worker that died is told in a sentence."""
+    try:
+        yield from loader
+    except RuntimeError as error:
+        text = str(error)
+        if "DataLoader worker" not in text:
+            raise
+        if "bus error" in text.lower() or "shared memory" in text.lower():
+            reason = "shared memory (/dev/shm) is full. Make it larger (docker run --shm-size=8g), or use fewer train.num_workers or a smaller train.batch_size"
+        else:
+            reason = "it was killed, most likely by the system because memory ran out. Use fewer train.num_workers or a smaller train.batch_size (train.num_workers=0 shows whether it is the data)"
+        raise ResourceError(f"A data worker died: {reason}.") from error
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Runs in a worker: address of a batch in, indices and stacked inputs (or the error to raise) out."""
@@ -104,13 +151,15 @@ class _Reader:
                     f"{list(sample.shape)} [channels, height, width]. Add a step that makes them equal, for example transform=imagenet, "
                     "or `resize` and `center_crop` in your own transform."
                 )
-        return torch.stack(samples)
+        if samples[0].dim() != 3:
+            return torch.stack(samples)
+        # Images come ordered by pixel; stacked as such they are copied row by row.
+        return torch.stack([sample.permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
 
     def _sample(self, epoch: int, index: int) -> Tensor:
         sample = self.split.read(index)
         if self.pipeline is None:
             return sample
-        sample = self.pipeline.fixed(sample)
         return self.pipeline.vary_single(sample, Draws.of(self.seed, epoch, [index]))
 
 

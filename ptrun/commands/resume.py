@@ -26,6 +26,7 @@ from ptrun.settings import GROUPS, RunConfig
 # What may differ between the halves of a run: none of these changes what one step computes.
 HARMLESS = (
     "checkpoint",
+    "dataset.cache",
     "device.index",
     "device.name",
     "device.threads",

@@ -17,6 +17,23 @@ from ptrun.rundir import RunDir
 _REDRAW_SECONDS = 0.1
 
 
+def work(console: Console) -> Callable[[str, int, int], None]:
+    """Shows work that takes its time before training: a line when it begins, then a bar."""
+    last = 0.0
+
+    def tell(doing: str, done: int, total: int) -> None:
+        nonlocal last
+        if done == 0:
+            console.note(f"{doing[0].upper()}{doing[1:]}.")
+        if done == total:
+            console.clear()
+        elif time.monotonic() - last > _REDRAW_SECONDS:
+            last = time.monotonic()
+            console.work(done, total)
+
+    return tell
+
+
 def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
     """What is trained, on what, how, where, and everything that was found or decided."""
     x, config, spec = parts.experiment, parts.config, parts.prepared.spec

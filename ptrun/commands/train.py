@@ -26,7 +26,7 @@ from ptrun.plots import training as training_plots
 from ptrun.rundir import RunDir
 from ptrun.settings import RunConfig
 from ptrun.signals import stop_signals
-from ptrun.startup import without_compiler
+from ptrun.startup import keep_freed_memory, without_compiler
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Request:
 
 def run(request: Request) -> TrainResult:
     """Train, evaluate, and write everything. Raises PtrunError for what ends the run early."""
+    keep_freed_memory()
     config, chosen = choose(request.config, request.folders)
     words = (config.label or "", config.model.name, config.dataset.name)
     run_dir = _folder(request, config, words)
@@ -96,7 +97,7 @@ def _train(
     receipt = _receipt(request, run_dir)
     run_dir.write_config(request.asked, config.to_dict())
     run_dir.write_json("receipt.json", receipt)
-    parts = build(config, request.folders, chosen)
+    parts = build(config, request.folders, chosen, screen.work(console))
     run_dir.write_config(request.asked, parts.config.to_dict())
     data = {name: split.fingerprint() for name, split in parts.splits.items()}
     run_dir.write_json("receipt.json", {**receipt, "data": data, "decisions": _decisions(parts)})

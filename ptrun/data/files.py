@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from ptrun.spec import DataSpec, Layout, Task
 
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
+Cache = Literal["none", "ram", "disk"]
+
 
 @dataclass
 class _Found:
@@ -40,6 +42,15 @@ class _Found:
     foreign: int = 0
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How images are read, and where they are kept once they are decoded."""
+
+    reader: ImageReader
+    cache: Cache
+    cache_dir: str | None
+
+
 @datasets.register
 def image_folder(
     *,
@@ -47,6 +58,8 @@ def image_folder(
     fitted: Mapping[str, Any] | None = None,
     channels: int = 3,
     max_pixels: int = MAX_PIXELS,
+    cache: Cache = "none",
+    cache_dir: str | None = None,
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -61,7 +74,7 @@ def image_folder(
     found = {part: _classes(path) for part, path in (ready or {"train": folder}).items()}
     return _data(
         found,
-        ImageReader(channels, max_pixels),
+        _Reading(ImageReader(channels, max_pixels), cache, cache_dir),
         {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed},
         fitted,
         str(folder),
@@ -78,6 +91,8 @@ def image_list(
     root: str | None = None,
     channels: int = 3,
     max_pixels: int = MAX_PIXELS,
+    cache: Cache = "none",
+    cache_dir: str | None = None,
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -101,6 +116,8 @@ def image_list(
         fitted=fitted,
         channels=channels,
         max_pixels=max_pixels,
+        cache=cache,
+        cache_dir=cache_dir,
         val_fraction=val_fraction,
         test_fraction=test_fraction,
         split_seed=split_seed,
@@ -116,6 +133,8 @@ def image_list_from(
     fitted: Mapping[str, Any] | None = None,
     channels: int = 3,
     max_pixels: int = MAX_PIXELS,
+    cache: Cache = "none",
+    cache_dir: str | None = None,
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -131,7 +150,7 @@ def image_list_from(
         raise DataError(f"{source} has {len(paths)} paths but {len(labels)} labels; each path needs one label.")
     found = _Found(list(map(str, paths)), list(map(str, labels)), list(rows) or list(range(len(paths))))
     cut = {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed}
-    return _data({"train": found}, ImageReader(channels, max_pixels), cut, fitted, source)
+    return _data({"train": found}, _Reading(ImageReader(channels, max_pixels), cache, cache_dir), cut, fitted, source)
 
 
 def _classes(folder: Path) -> _Found:
@@ -169,7 +188,7 @@ def _images(folder: Path, found: _Found) -> None:
 
 def _data(
     found: Mapping[str, _Found],
-    reader: ImageReader,
+    reading: _Reading,
     cut: Mapping[str, Any],
     fitted: Mapping[str, Any] | None,
     source: str,
@@ -182,7 +201,7 @@ def _data(
     if not {"val", "test"} <= set(found):
         rows |= _cut(codes["train"], names, cut, found, fitted is not None)
     splits = {
-        part: _split(found.get(part, whole), codes.get(part, codes["train"]), rows[part], reader, source)
+        part: _split(found.get(part, whole), codes.get(part, codes["train"]), rows[part], reading, source)
         for part in ("train", "val", "test")
     }
     size = next(split for split in splits.values() if len(split)).read(0).shape
@@ -233,11 +252,13 @@ def _cut(
 
 
 def _split(
-    found: _Found, codes: NDArray[np.int64], rows: NDArray[np.int64], reader: ImageReader, source: str
+    found: _Found, codes: NDArray[np.int64], rows: NDArray[np.int64], reading: _Reading, source: str
 ) -> FileSplit:
     paths = [found.paths[i] for i in rows]
     places = [found.rows[i] for i in rows] if found.rows else []
-    return FileSplit(paths, torch.from_numpy(codes[rows]), reader, _sizes(paths, places, source), source, places)
+    sizes = _sizes(paths, places, source)
+    targets = torch.from_numpy(codes[rows])
+    return FileSplit(paths, targets, reading.reader, sizes, source, places, reading.cache, reading.cache_dir)
 
 
 def _sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[int]:

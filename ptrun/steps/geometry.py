@@ -26,10 +26,11 @@ TRIES = 10  # rectangles that are drawn for an image; the first that fits is tak
 @steps.register
 def resize(*, size: int | Sequence[int], interpolation: Interpolation = "bilinear") -> Step:
     """Scale the shorter side to `size`, or to [height, width]; antialiased."""
-    from torchvision.transforms import v2
+    from torchvision.transforms.v2 import functional
 
     both = not isinstance(size, int) and len(size) == 2
-    return Step(v2.Resize(_size(size), interpolation=_mode(interpolation), antialias=True), sizes=both)
+    change = partial(functional.resize, size=_size(size), interpolation=_mode(interpolation), antialias=True)
+    return Step(change, sizes=both)
 
 
 @steps.register

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ptrun.data import images
 from ptrun.data.files import image_folder, image_list, image_list_from
 from ptrun.data.images import ImageReader
 from ptrun.errors import ConfigError, DataError
@@ -46,7 +47,7 @@ def test_formats(tmp_path: Path, suffix: str) -> None:
     path = save(tmp_path / f"a.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
     pixels = ImageReader()(path)
     assert pixels.dtype == torch.uint8
-    assert pixels.is_contiguous()
+    assert pixels.permute(1, 2, 0).is_contiguous()
     assert np.array_equal(pixels.permute(1, 2, 0).numpy(), RED_BLUE)
 
 
@@ -78,6 +79,29 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
 def test_floats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="range is unknown"):
         ImageReader()(save(tmp_path / "a.tiff", np.ones((2, 2), np.float32)))
+
+
+@pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True}, {"quality": 20}])  # fmt: skip
+@pytest.mark.parametrize("size", [(37, 53), (64, 48), (1, 1), (7, 200)])
+def test_jpegs_have_the_pixels_that_pillow_reads(
+    tmp_path: Path, options: dict[str, object], size: tuple[int, int]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    colour = save(tmp_path / "colour.jpg", pixels, **options)
+    grey = save(tmp_path / "grey.jpg", pixels[..., 0], **options)
+    assert images._fast_decoder() is not None
+    for path in (colour, grey):
+        for channels, mode in ((3, "RGB"), (1, "L")):
+            with Image.open(path) as image:
+                expected = torch.from_numpy(np.array(image.convert(mode))).view(*size, channels).permute(2, 0, 1)
+            assert torch.equal(ImageReader(channels)(path), expected), (path, mode)
+
+
+def test_pillow_reads_where_the_fast_decoder_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "colour.jpg", np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8))
+    expected = ImageReader()(path)
+    monkeypatch.setattr(images, "_fast_decoder", lambda: None)
+    assert torch.equal(ImageReader()(path), expected)
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
