@@ -5,7 +5,17 @@ Invariant: every module that registers a component is in MODULES; a test checks 
 
 from ptrun import loggers, losses, metrics, optimizers, schedulers, steps
 from ptrun.data import builtin, downloads, files, sequences, series, table
-from ptrun.models import attention, convnet, linear, lstm, patch_transformer, pretrained, regularized, simplenet, transformer
+from ptrun.models import (
+    attention,
+    convnet,
+    linear,
+    lstm,
+    patch_transformer,
+    pretrained,
+    regularized,
+    simplenet,
+    transformer,
+)
 
 MODULES = (
     *(loggers, losses, metrics, optimizers, schedulers, steps),

@@ -72,4 +72,4 @@ class InstanceNorm(nn.Module):
         mean = series.mean(dim=1, keepdim=True)
         std = (series.var(dim=1, keepdim=True, correction=0) + SMALLEST_VARIANCE).sqrt()
         forecasts: Tensor = self.model(sequences.index_copy(2, self.columns, (series - mean) / std))
-        return (forecasts.unflatten(1, (-1, len(self.columns))) * std + mean).flatten(1)
+        return (forecasts.reshape(len(sequences), -1, len(self.columns)) * std + mean).flatten(1)
