@@ -127,8 +127,8 @@ def test_regression_equals_sklearn(count: int) -> None:
         "rmse": reference.root_mean_squared_error(*pair),
         "r2": reference.r2_score(*pair),
         "mape": reference.mean_absolute_percentage_error(*pair),
-        "scaled_mae": float((outputs - targets).double().abs().mean()),
-        "scaled_mse": float((outputs - targets).double().square().mean()),
+        "scaled_mae": float((outputs.double() - targets.double()).abs().mean()),
+        "scaled_mse": float((outputs.double() - targets.double()).square().mean()),
     }
     assert values == pytest.approx(expected, rel=1e-12)
 
