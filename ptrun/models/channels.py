@@ -21,15 +21,15 @@ def forecast_channels(spec: DataSpec, model: str) -> list[int]:
     require_layout(spec, model, Layout.SEQUENCE)
     if not spec.horizon:
         raise ConfigError(
-            f"{model} forecasts the steps that follow a sequence, but the data ask for {spec.task} of the whole sequence. "
-            "Choose a model that can do that, for example model=lstm, or dataset=series."
+            f"model={model} forecasts the steps that follow a sequence, but the data ask for {spec.task} of the whole sequence. "
+            "Choose a model that does that (`ptrun list models` shows which), or dataset=series."
         )
     columns = forecast_columns(spec)[: spec.num_outputs // spec.horizon]
     unknown = [name for name, column in zip(spec.target_names, columns, strict=False) if column is None]
     if unknown or not spec.target_names:
         raise ConfigError(
-            f"{model} forecasts columns that it also reads, but {listing(unknown, 8) or 'no target'} is among the inputs "
-            f"({listing(spec.feature_names, 8)}). Add it to the inputs, or choose another model, for example model=lstm."
+            f"model={model} forecasts columns that it also reads, but {listing(unknown, 8) or 'no target'} is not among the inputs "
+            f"({listing(spec.feature_names, 8)}). Add it to the inputs, or choose another model (`ptrun list models` shows which)."
         )
     return [column for column in columns if column is not None]
 

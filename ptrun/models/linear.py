@@ -80,7 +80,7 @@ class NLinear(nn.Module):
 @models.register
 def dlinear(spec: DataSpec, *, kernel_size: int = 25, individual: bool = False) -> nn.Module:
     """DLinear for forecasts. Raises ConfigError on other data, and for an even kernel, which has no middle."""
-    columns = forecast_channels(spec, "model=dlinear")
+    columns = forecast_channels(spec, "dlinear")
     if kernel_size % 2 == 0:
         raise ConfigError(
             f"model.kernel_size is {kernel_size}; it has to be odd, so that the average has a middle. "
@@ -92,5 +92,5 @@ def dlinear(spec: DataSpec, *, kernel_size: int = 25, individual: bool = False) 
 @models.register
 def nlinear(spec: DataSpec, *, individual: bool = False) -> nn.Module:
     """NLinear for forecasts. Raises ConfigError on other data."""
-    columns = forecast_channels(spec, "model=nlinear")
+    columns = forecast_channels(spec, "nlinear")
     return NLinear(columns, spec.input_shape[0], spec.horizon, individual)

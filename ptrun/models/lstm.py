@@ -72,4 +72,4 @@ def lstm(
     model = Lstm(spec.input_shape[1], spec.num_outputs, hidden_features, num_layers, bidirectional, dropout, linear)
     if not instance_norm:
         return model
-    return InstanceNorm(model, forecast_channels(spec, "model.instance_norm=true"))
+    return InstanceNorm(model, forecast_channels(spec, "lstm model.instance_norm=true"))

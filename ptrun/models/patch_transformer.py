@@ -59,7 +59,7 @@ def patch_transformer(
     instance_norm: bool = True,
 ) -> nn.Module:
     """Patch Transformer for forecasts. Raises ConfigError on other data, and for patches longer than the window."""
-    columns = forecast_channels(spec, "model=patch_transformer")
+    columns = forecast_channels(spec, "patch_transformer")
     require_divisible(width, num_heads)
     num_patches = patch_count(spec.input_shape[0], patch_length, patch_stride)
     tokens = Tokens(StepTokens(num_patches, patch_length, width), width, "learned", cls=False)
