@@ -140,7 +140,7 @@ def decide(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) ->
 
 def check_pair(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> None:
     """Check model, loss and metrics against what the data turned out to be. Raises ConfigError listing all that is wrong."""
-    problems = [choices.pair_problem(config.model.name, config.dataset.name, (str(spec.layout),), folders)]
+    problems = [choices.pair_problem(config.model.name, config.dataset.name, (spec.layout, spec.task), folders)]
     problems += choices.task_problems(
         str(spec.task), config.dataset.name, config.loss.name, config.metrics, config.train.monitor, folders
     )

@@ -17,6 +17,7 @@ from ptrun.settings import Component, RunConfig
 Decision = tuple[str, str, str]  # setting, requested, used
 
 _MODELS = {"image": "convnet", "vector": "simplenet", "sequence": "lstm"}
+_TASKS = ("classification", "regression")
 _SHAPES = {
     "image": "images [channels, height, width]",
     "vector": "vectors [features]",
@@ -57,6 +58,11 @@ def layout_of(gives: tuple[str, ...]) -> str | None:
     return next((word for word in gives if word in _MODELS), None)
 
 
+def task_of(gives: tuple[str, ...]) -> str | None:
+    """The task among the words of a declaration."""
+    return next((word for word in gives if word in _TASKS), None)
+
+
 def default_component(group: str, name: str, folders: tuple[Path, ...] = ()) -> Component:
     """A component with the settings of its YAML file, a user's own file before the shipped one."""
     given = schema.choice(group, name, folders)
@@ -65,20 +71,26 @@ def default_component(group: str, name: str, folders: tuple[Path, ...] = ()) -> 
 
 
 def pair_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> str | None:
-    """Say why a model can't take a dataset's layout, and which models can; None when it can or nothing is known."""
+    """Say why a model can't take a dataset's layout or task, and which models can; None when it can or nothing is known."""
     layout = layout_of(gives)
-    found = schema.find("model", model, folders)
-    accepts = found.facts.get("accepts", ()) if found else ()
-    if layout is None or not accepts or layout in accepts:
+    if layout is None or fits(model, gives, folders):
         return None
-    fitting = [
-        n
-        for n in schema.names("model", folders)
-        if layout in schema.require("model", n, folders).facts.get("accepts", ())
-    ]
-    return (
-        f"model: '{model}' reads {' or '.join(_SHAPES[a] for a in accepts)}, but dataset '{dataset}' gives {_SHAPES[layout]}. "
-        f"Models that fit: {listing(fitting)}."
+    found = schema.require("model", model, folders).facts
+    fitting = [name for name in schema.names("model", folders) if fits(name, gives, folders)]
+    if layout not in found.get("accepts", (layout,)):
+        problem = f"'{model}' reads {' or '.join(_SHAPES[a] for a in found['accepts'])}, but dataset '{dataset}' gives {_SHAPES[layout]}"
+    else:
+        problem = f"'{model}' is for {' or '.join(found['task'])}, but dataset '{dataset}' is {task_of(gives)}"
+    return f"model: {problem}. Models that fit: {listing(fitting)}."
+
+
+def fits(model: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> bool:
+    """Whether a model's declaration allows what a dataset gives; what is not declared is allowed."""
+    found = schema.find("model", model, folders)
+    facts = found.facts if found else {}
+    layout, task = layout_of(gives), task_of(gives)
+    return (layout is None or layout in facts.get("accepts", (layout,))) and (
+        task is None or task in facts.get("task", (task,))
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun import schema
-from ptrun.choices import given_by, pair_problem, task_problems
+from ptrun.choices import given_by, pair_problem, task_of, task_problems
 from ptrun.errors import ConfigError, listing, nearest
 from ptrun.fieldtypes import Mismatch, Type
 from ptrun.registry import Registry
@@ -97,14 +97,7 @@ class _Checker:
             top["metrics"] = [self.named("metric", each, f"metrics[{i}]") for i, each in enumerate(top["metrics"])]
         self.monitor(train.get("monitor"))
         self.pairs(parts)
-        task = next(
-            (
-                fact
-                for fact in given_by(parts["dataset"].name, self.folders)
-                if fact in ("classification", "regression")
-            ),
-            None,
-        )
+        task = task_of(given_by(parts["dataset"].name, self.folders))
         if task:
             choices = (parts["loss"].name, top.get("metrics"), train.get("monitor"))
             self.problems.extend(task_problems(task, parts["dataset"].name, *choices, self.folders))

@@ -1,7 +1,7 @@
 """What is reported of predictions: numbers where they are defined, reasons where they are not.
 
-Invariant: metrics are computed in float64, in the original units of the targets, over all samples at
-once; nothing is averaged over batches, and no warning leaks.
+Invariant: metrics are computed in float64, in the original units of the targets (but for those called
+`scaled_`), over all samples at once; nothing is averaged over batches, and no warning leaks.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ _FACTS: dict[str, tuple[Task, Better]] = {
     "mae": (Task.REGRESSION, "lower"),
     "mse": (Task.REGRESSION, "lower"),
     "rmse": (Task.REGRESSION, "lower"),
+    "scaled_mae": (Task.REGRESSION, "lower"),
+    "scaled_mse": (Task.REGRESSION, "lower"),
     "r2": (Task.REGRESSION, "higher"),
     "mape": (Task.REGRESSION, "lower"),
 }
@@ -243,6 +245,23 @@ def mse(p: Predictions) -> float:
 def rmse(p: Predictions) -> float:
     """Root of the mean squared error of each target, averaged over targets as scikit-learn does."""
     return float(np.sqrt(np.square(p.values - p.targets).mean(0)).mean())
+
+
+def _scaled_errors(p: Predictions) -> Array:
+    """Errors in units of the training targets' standard deviation, where the data set standardises targets; else as they are."""
+    return np.asarray((p.values - p.targets) / np.asarray(p.spec.target_std or 1.0))
+
+
+@metrics.register
+def scaled_mae(p: Predictions) -> float:
+    """Mean absolute error over all samples, steps and columns, in standard deviations of the training targets."""
+    return float(np.abs(_scaled_errors(p)).mean())
+
+
+@metrics.register
+def scaled_mse(p: Predictions) -> float:
+    """Mean squared error over all samples, steps and columns, in variances of the training targets."""
+    return float(np.square(_scaled_errors(p)).mean())
 
 
 @metrics.register

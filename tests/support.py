@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from ptrun.spec import DataSpec, Layout, Task
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,3 +23,17 @@ class Ended:
 def newest_run(folder: Path) -> Path:
     """The run folder that `outputs/latest` points to."""
     return (folder / "outputs" / "latest").resolve()
+
+
+def forecast_spec(**changes: Any) -> DataSpec:
+    """Two columns to forecast, in another order than they are read, three steps ahead; a calendar column beside them."""
+    facts: dict[str, Any] = {
+        "layout": Layout.SEQUENCE,
+        "task": Task.REGRESSION,
+        "input_shape": (40, 3),
+        "num_outputs": 6,
+        "feature_names": ("rain", "wind", "year sine"),
+        "target_names": tuple(f"{name} +{step}" for step in (1, 2, 3) for name in ("wind", "rain")),
+        "horizon": 3,
+    }
+    return DataSpec(**{**facts, **changes})

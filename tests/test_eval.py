@@ -78,6 +78,23 @@ def test_other_data_are_scaled_and_coded_as_in_training(ptrun: Call, folder: Pat
         assert abs(predicted[str(x)] - x) < 0.9 or abs(predicted[str(x)] - x - 3) < 0.9
 
 
+def test_rows_that_were_given_count_for_other_data_too(ptrun: Call, folder: Path):
+    for name in ("a", "b"):
+        rows = [f"2020-01-{1 + i // 24:02} {i % 24:02}:00,{i % 7}" for i in range(200)]
+        (folder / f"{name}.csv").write_text("date,x\n" + "\n".join(rows) + "\n")
+    parts = ["dataset.train_rows=[0,100]", "dataset.val_rows=[100,130]", "dataset.test_rows=[130,160]"]
+    settings = ["model=nlinear", "dataset=series", "dataset.path=a.csv", "dataset.window=10", "train.epochs=1"]
+    assert ptrun("train", *settings, *parts, "-q").code == 0
+    run_dir = newest_run(folder)
+    ended = ptrun("eval", f"checkpoint={run_dir}", "dataset.path=b.csv")
+    assert "Rows 130 to 160 of the new data are evaluated, as dataset.test_rows says." in ended.out
+    assert json.loads((newest_run(folder) / "metrics.json").read_text())["num_samples"] == 30
+    none = [f"dataset.{part}_rows=null" for part in ("train", "val", "test")]
+    ended = ptrun("eval", f"checkpoint={run_dir}", "dataset.path=b.csv", *none)
+    assert "All of the new data are evaluated" in ended.out
+    assert json.loads((newest_run(folder) / "metrics.json").read_text())["num_samples"] == 190
+
+
 def test_data_of_another_kind_are_refused(ptrun: Call, folder: Path):
     ptrun("train", "train.epochs=1", "-q")
     ended = ptrun("eval", "checkpoint=outputs/latest", "dataset=iris")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 from pathlib import Path
@@ -54,3 +55,14 @@ def test_transfer_from_a_weights_file_to_photos(folder: Path):
     compared = [name for name in frozen if name in stored and frozen[name].dtype == torch.float32]
     assert len(compared) > 200
     assert all(torch.equal(frozen[name], stored[name].float()) for name in compared)
+
+
+def test_two_epochs_of_a_linear_forecast_of_transformer_temperatures(folder: Path):
+    path = Path(os.environ.get("PTRUN_SHARED_DATA", "")) / "ett" / "ETTh1.csv"
+    if not path.is_file():
+        pytest.skip("ett is not below PTRUN_SHARED_DATA")
+    result = ptrun.train("experiment=etth1_dlinear", f"dataset.path={path}", "train.epochs=2", quiet=True)
+    document = json.loads((result.run_dir / "test" / "metrics.json").read_text())
+    assert document["num_samples"] == 14400 - 11520 - 96 + 1  # all windows, the last batch too
+    assert document["metrics"]["scaled_mse"] < 0.40
+    assert document["metrics"]["scaled_mse"] == pytest.approx(document["loss"], rel=1e-5)

@@ -15,7 +15,7 @@ from ptrun.registry import metrics
 from ptrun.schema import require
 from ptrun.spec import DataSpec, Layout, Task
 
-NUMBERS = ("mae", "mse", "rmse", "r2", "mape")
+NUMBERS = ("mae", "mse", "rmse", "r2", "mape", "scaled_mae", "scaled_mse")
 
 
 def classes(count: int) -> DataSpec:
@@ -127,6 +127,8 @@ def test_regression_equals_sklearn(count: int) -> None:
         "rmse": reference.root_mean_squared_error(*pair),
         "r2": reference.r2_score(*pair),
         "mape": reference.mean_absolute_percentage_error(*pair),
+        "scaled_mae": float((outputs.double() - targets.double()).abs().mean()),
+        "scaled_mse": float((outputs.double() - targets.double()).square().mean()),
     }
     assert values == pytest.approx(expected, rel=1e-12)
 

@@ -83,7 +83,7 @@ def run(request: Request) -> dict[str, Any]:
 
 
 def _all_of_new_data(request: Request, saved: Mapping[str, Any]) -> tuple[Request, tuple[str, ...]]:
-    """With another file or folder and no word about fractions, evaluate all of it: none of it was trained on."""
+    """With another file or folder and no word about its parts, evaluate all of it: none of it was trained on."""
     elsewhere = [key for key in _PLACES if key in request.changes]
     dataset = schema.find(
         "dataset", str(request.changes.get("dataset", saved["config"]["dataset"]["name"])), request.folders
@@ -92,6 +92,9 @@ def _all_of_new_data(request: Request, saved: Mapping[str, Any]) -> tuple[Reques
         return request, ()
     if not elsewhere or request.split != "test" or "dataset.test_fraction" in request.changes:
         return request, ()
+    rows = request.changes.get("dataset.test_rows", saved["config"]["dataset"].get("test_rows"))
+    if rows:
+        return request, (f"Rows {rows[0]} to {rows[1]} of the new data are evaluated, as dataset.test_rows says.",)
     said = (
         f"All of the new data are evaluated, because {elsewhere[0]} is given; dataset.test_fraction=0.2 takes a part."
     )

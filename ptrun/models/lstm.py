@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ptrun.models.autoregression import Autoregression, autoregression
+from ptrun.models.channels import InstanceNorm, forecast_channels
 from ptrun.models.layouts import require_layout
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
@@ -63,8 +64,12 @@ def lstm(
     bidirectional: bool = False,
     dropout: float = 0.0,
     autoregressive: bool | str = "auto",
+    instance_norm: bool = False,
 ) -> nn.Module:
     """LSTM for forecasts and for sequence classification. Raises ConfigError on other layouts."""
     require_layout(spec, "lstm", Layout.SEQUENCE)
     linear = autoregression(spec, autoregressive)
-    return Lstm(spec.input_shape[1], spec.num_outputs, hidden_features, num_layers, bidirectional, dropout, linear)
+    model = Lstm(spec.input_shape[1], spec.num_outputs, hidden_features, num_layers, bidirectional, dropout, linear)
+    if not instance_norm:
+        return model
+    return InstanceNorm(model, forecast_channels(spec, "lstm model.instance_norm=true"))

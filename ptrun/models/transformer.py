@@ -25,13 +25,21 @@ class EncoderBlock(nn.Module):
 
     norm `post` normalises after the residual sum (Vaswani et al. 2017); `pre` normalises the input of
     each part (Xiong et al. 2020, arXiv:2002.04745), which trains without warm-up.
+    attention_dropout: probability of dropping an attention weight; None: that of `dropout`.
     """
 
     def __init__(
-        self, width: int, num_heads: int, feedforward: int, dropout: float, norm: str = "pre", activation: str = "relu"
+        self,
+        width: int,
+        num_heads: int,
+        feedforward: int,
+        dropout: float,
+        norm: str = "pre",
+        activation: str = "relu",
+        attention_dropout: float | None = None,
     ) -> None:
         super().__init__()
-        self.self_attn = SelfAttention(width, num_heads, dropout)
+        self.self_attn = SelfAttention(width, num_heads, dropout if attention_dropout is None else attention_dropout)
         self.linear1 = nn.Linear(width, feedforward)
         self.linear2 = nn.Linear(feedforward, width)
         self.norm1 = nn.LayerNorm(width)
@@ -65,11 +73,20 @@ class Encoder(nn.Module):
     """A stack of blocks; with `pre` norm a last layer norm follows, as the residual stream is never normalised."""
 
     def __init__(
-        self, width: int, num_layers: int, num_heads: int, expansion: int, dropout: float, norm: str, activation: str
+        self,
+        width: int,
+        num_layers: int,
+        num_heads: int,
+        expansion: int,
+        dropout: float,
+        norm: str,
+        activation: str,
+        attention_dropout: float | None = None,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            EncoderBlock(width, num_heads, expansion * width, dropout, norm, activation) for _ in range(num_layers)
+            EncoderBlock(width, num_heads, expansion * width, dropout, norm, activation, attention_dropout)
+            for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
 

@@ -100,6 +100,28 @@ def test_explicit_rows_of_a_published_convention(tmp_path: Path) -> None:
     assert data.record["rows"]["test"] == [150, 190]
 
 
+def test_given_rows_are_the_rows_that_each_part_sees(tmp_path: Path) -> None:
+    values = np.arange(400.0).reshape(200, 2)  # row i holds 2 i and 2 i + 1: a value names its row
+    rows = {"train_rows": [0, 100], "val_rows": [100, 150], "test_rows": [150, 190]}
+    data = series(path=write(tmp_path / "a.csv", values), window=10, horizon=4, **rows)  # type: ignore[arg-type]
+    assert data.fitted["mean"] == values[:100].mean(axis=0).tolist()
+    assert data.fitted["std"] == values[:100].std(axis=0).tolist()
+    mean, std = data.fitted["mean"][0], data.fitted["std"][0]
+
+    def rows_of(scaled: torch.Tensor) -> list[int]:
+        return ((scaled * std + mean) / 2).round().int().unique().tolist()
+
+    for name, seen, forecast in (
+        ("train", (0, 96), (10, 100)),
+        ("val", (90, 146), (100, 150)),
+        ("test", (140, 186), (150, 190)),
+    ):
+        split = part(data, name)
+        assert rows_of(split.gather(torch.arange(len(split)))[:, :, 0]) == list(range(*seen)), name
+        assert rows_of(split.targets[:, 0::2]) == list(range(*forecast)), name
+        assert (split.starts.diff() == 1).all(), name
+
+
 def test_calendar_adds_inputs_but_no_targets(tmp_path: Path) -> None:
     hours = [
         str(np.datetime64("2020-01-01T00") + np.timedelta64(i, "h")).replace("T", " ") + ":00:00+01:00"
@@ -165,6 +187,16 @@ def test_text_columns_are_left_out_and_unsorted_rows_refused(tmp_path: Path) -> 
         ({"season": 0}, ConfigError, "dataset.season"),
         ({"train_rows": [0, 100]}, ConfigError, "give all of train_rows"),
         ({"train_rows": [0, 100], "val_rows": [90, 150], "test_rows": [150, 200]}, ConfigError, "val_rows"),
+        (
+            {"train_rows": [0, 32], "val_rows": [32, 50], "test_rows": [50, 99], "horizon": 3},
+            DataError,
+            "The train part has 32 rows, too few",
+        ),
+        (
+            {"train_rows": [0, 99], "val_rows": [99, 101], "test_rows": [110, 199], "horizon": 3},
+            DataError,
+            "The val part has 2 rows, too few",
+        ),
         ({"train_rows": [0, 100], "val_rows": [100, 150], "test_rows": [150, 300]}, DataError, "has 200 rows"),
         ({"time_column": "a", "columns": ["b"], "calendar": True}, ConfigError, "dataset.calendar"),
     ],
