@@ -18,14 +18,14 @@ from ptrun import catalog, choices, losses, metrics, optimizers, registry, sched
 from ptrun.batches.plan import Batches, Plan
 from ptrun.batches.source import make_batches
 from ptrun.choices import Decision
-from ptrun.errors import ConfigError, DataError
+from ptrun.errors import ConfigError
 from ptrun.experiment import Experiment
 from ptrun.fused import use_fused
 from ptrun.loggers import Logger
 from ptrun.measures import measurer
 from ptrun.recorded import record_step
 from ptrun.runtime import Runtime, clipper, make_runtime, seed_everything
-from ptrun.samples import Data, FileSplit, Split
+from ptrun.samples import Data, FileSplit, Split, check_targets
 from ptrun.settings import Component, RunConfig
 from ptrun.spec import DataSpec, Layout, Task
 from ptrun.workload import settle
@@ -72,6 +72,14 @@ class Prepared:
         counts: list[int] = torch.bincount(self.data.train.targets, minlength=self.spec.num_outputs).tolist()
         return counts
 
+    def sample_inputs(self, count: int) -> Tensor:
+        """At most `count` training inputs, evenly spaced, as the model receives them in evaluation, on the CPU."""
+        split, pipeline = self.data.train, self.pipelines.eval
+        inputs = [split.read(index) for index in transforms.evenly_spaced(len(split), count)]
+        if pipeline is None:
+            return torch.stack(inputs)
+        return pipeline.finish(torch.stack([pipeline.fixed(image) for image in inputs]))
+
 
 @dataclass(frozen=True)
 class Run:
@@ -101,7 +109,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
     prepared = prepare(config, fitted=None)
     config, decisions = decide(config, prepared.spec, folders)
     check_pair(config, prepared.spec, folders)
-    model = build_model(config, prepared.spec)
+    model = build_model(config, prepared.spec, sample_inputs=prepared.sample_inputs)
     runtime = settle(runtime, model, prepared.spec.input_shape, config.train.batch_size)
     model = runtime.place(model)
     ema = _ema(model, config.train.ema_decay)
@@ -163,7 +171,7 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
     """Read the data and make the image pipelines. `fitted` is what a checkpoint holds from training."""
     restoring, fitted = fitted is not None, fitted or {}
     data: Data = registry.datasets.build(config.dataset.name, config.dataset.settings, fitted=fitted.get("dataset"))
-    _check_targets(data, may_be_empty=restoring)
+    check_targets(data, may_be_empty=restoring)
     if data.spec.layout is not Layout.IMAGE:
         return Prepared(data, Pipelines(None, None), data.spec, data.facts, fitted.get("class_counts"))
     steps = config.transform.settings
@@ -210,14 +218,15 @@ def check_pair(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()
         raise ConfigError(found)
 
 
-def build_model(config: RunConfig, spec: DataSpec, *, restoring: bool = False) -> nn.Module:
+def build_model(config: RunConfig, spec: DataSpec, **given: Any) -> nn.Module:
     """Make the model with its initial weights decided by the seed.
 
-    restoring: a checkpoint's weights come next, so that no file of pretrained weights is needed.
+    given, to models that have such a keyword: `restoring`, a checkpoint's weights come next, so that no file of pretrained
+    weights is needed; `sample_inputs`, a function from a count to training inputs, for models that start from the data.
     """
     seed_everything(config.seed)
     try:
-        model = registry.models.build(config.model.name, config.model.settings, spec, restoring=restoring)
+        model = registry.models.build(config.model.name, config.model.settings, spec, **given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"model: '{config.model.name}' can't be made for input {list(spec.input_shape)} with these settings: {error}"
@@ -338,22 +347,3 @@ def _final_shape(data: Data, train: transforms.Pipeline, evaluation: transforms.
             f"transform: training images become {list(shapes[0])}, evaluation images {list(shapes[1])} [channels, height, width]. Make the steps of both end in one size."
         )
     return shapes[0]
-
-
-def _check_targets(data: Data, *, may_be_empty: bool) -> None:
-    """Raise DataError for an empty split, a class out of range, or a target that is no finite number."""
-    for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
-        targets = split.targets
-        if len(split) == 0 and not may_be_empty:
-            raise DataError(f"dataset: the {name} split is empty. Give it more data or another fraction.")
-        if data.spec.task is Task.CLASSIFICATION:
-            wrong = ((targets < 0) | (targets >= data.spec.num_outputs)).nonzero()
-            allowed = f"a whole number from 0 to {data.spec.num_outputs - 1}"
-        else:
-            wrong = (~torch.isfinite(targets)).nonzero()
-            allowed = "a finite number"
-        if len(wrong):
-            index = int(wrong[0, 0])
-            raise DataError(
-                f"dataset: {split.name(index)} of the {name} split has the target {targets[index].tolist()}; expected {allowed}."
-            )

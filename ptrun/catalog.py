@@ -4,11 +4,24 @@ Invariant: every module that registers a component is in MODULES; a test checks 
 """
 
 from ptrun import loggers, losses, metrics, optimizers, schedulers, steps
-from ptrun.data import builtin, downloads, files, sequences, series, table
-from ptrun.models import attention, convnet, lstm, pretrained, regularized, simplenet, transformer
+from ptrun.data import arrays, builtin, downloads, files, sequences, series, table
+from ptrun.models import (
+    attention,
+    cifar_net,
+    convnet,
+    fcn,
+    lstm,
+    pretrained,
+    regularized,
+    resnet_cifar,
+    resnet_table,
+    simplenet,
+    transformer,
+)
 
 MODULES = (
     *(loggers, losses, metrics, optimizers, schedulers, steps),
-    *(builtin, downloads, files, sequences, series, table),
-    *(attention, convnet, lstm, pretrained, regularized, simplenet, transformer),
+    *(arrays, builtin, downloads, files, sequences, series, table),
+    *(attention, cifar_net, convnet, fcn, lstm, pretrained),
+    *(regularized, resnet_cifar, resnet_table, simplenet, transformer),
 )

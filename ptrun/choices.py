@@ -64,19 +64,19 @@ def default_component(group: str, name: str, folders: tuple[Path, ...] = ()) -> 
 
 def pair_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> str | None:
     """Say why a model can't take a dataset's layout, and which models can; None when it can or nothing is known."""
-    layout = layout_of(gives)
+    layouts = [word for word in gives if word in _MODELS]
     found = schema.find("model", model, folders)
     accepts = found.facts.get("accepts", ()) if found else ()
-    if layout is None or not accepts or layout in accepts:
+    if not layouts or not accepts or set(layouts) & set(accepts):
         return None
     fitting = [
         n
         for n in schema.names("model", folders)
-        if layout in schema.require("model", n, folders).facts.get("accepts", ())
+        if set(layouts) & set(schema.require("model", n, folders).facts.get("accepts", ()))
     ]
     return (
-        f"model: '{model}' reads {' or '.join(_SHAPES[a] for a in accepts)}, but dataset '{dataset}' gives {_SHAPES[layout]}. "
-        f"Models that fit: {listing(fitting)}."
+        f"model: '{model}' reads {' or '.join(_SHAPES[a] for a in accepts)}, but dataset '{dataset}' gives "
+        f"{' or '.join(_SHAPES[a] for a in layouts)}. Models that fit: {listing(fitting)}."
     )
 
 
