@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ def build(
     prepared = prepare(config, fitted=None)
     config, decisions = decide(config, prepared.spec, folders)
     check_pair(config, prepared.spec, folders)
-    model = build_model(config, prepared.spec)
+    model = build_model(config, prepared.spec, sample_inputs=prepared.sample_inputs)
     runtime = settle(runtime, model, prepared.spec.input_shape, config.train.batch_size)
     model = runtime.place(model)
     ema = _ema(model, config.train.ema_decay)
@@ -149,14 +150,15 @@ def check_pair(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()
         raise ConfigError(found)
 
 
-def build_model(config: RunConfig, spec: DataSpec, *, restoring: bool = False) -> nn.Module:
+def build_model(config: RunConfig, spec: DataSpec, **given: Any) -> nn.Module:
     """Make the model with its initial weights decided by the seed.
 
-    restoring: a checkpoint's weights come next, so that no file of pretrained weights is needed.
+    given, to models that have such a keyword: `restoring`, a checkpoint's weights come next, so that no file of pretrained
+    weights is needed; `sample_inputs`, a function from a count to training inputs, for models that start from the data.
     """
     seed_everything(config.seed)
     try:
-        model = registry.models.build(config.model.name, config.model.settings, spec, restoring=restoring)
+        model = registry.models.build(config.model.name, config.model.settings, spec, **given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"model: '{config.model.name}' can't be made for input {list(spec.input_shape)} with these settings: {error}"

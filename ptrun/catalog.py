@@ -4,15 +4,19 @@ Invariant: every module that registers a component is in MODULES; a test checks 
 """
 
 from ptrun import loggers, losses, metrics, optimizers, schedulers
-from ptrun.data import builtin, downloads, files, sequences, series, table
+from ptrun.data import arrays, builtin, downloads, files, sequences, series, table
 from ptrun.models import (
     attention,
+    cifar_net,
     convnet,
+    fcn,
     linear,
     lstm,
     patch_transformer,
     pretrained,
     regularized,
+    resnet_cifar,
+    resnet_table,
     simplenet,
     transformer,
 )
@@ -21,6 +25,7 @@ from ptrun.steps import colour, erasing, geometry, mixing, policy
 MODULES = (
     *(loggers, losses, metrics, optimizers, schedulers),
     *(colour, erasing, geometry, mixing, policy),
-    *(builtin, downloads, files, sequences, series, table),
-    *(attention, convnet, linear, lstm, patch_transformer, pretrained, regularized, simplenet, transformer),
+    *(arrays, builtin, downloads, files, sequences, series, table),
+    *(attention, cifar_net, convnet, fcn, linear, lstm, patch_transformer, pretrained),
+    *(regularized, resnet_cifar, resnet_table, simplenet, transformer),
 )

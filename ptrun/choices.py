@@ -55,7 +55,12 @@ def given_by(dataset: str, folders: tuple[Path, ...] = ()) -> tuple[str, ...]:
 
 def layout_of(gives: tuple[str, ...]) -> str | None:
     """The layout among the words of a declaration."""
-    return next((word for word in gives if word in _MODELS), None)
+    return next(iter(_layouts(gives)), None)
+
+
+def _layouts(gives: tuple[str, ...]) -> list[str]:
+    """The layouts that a dataset may give, which the data themselves decide where there are several."""
+    return [word for word in gives if word in _MODELS]
 
 
 def task_of(gives: tuple[str, ...]) -> str | None:
@@ -72,13 +77,16 @@ def default_component(group: str, name: str, folders: tuple[Path, ...] = ()) -> 
 
 def pair_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> str | None:
     """Say why a model can't take a dataset's layout or task, and which models can; None when it can or nothing is known."""
-    layout = layout_of(gives)
-    if layout is None or fits(model, gives, folders):
+    layouts = _layouts(gives)
+    if not layouts or fits(model, gives, folders):
         return None
     found = schema.require("model", model, folders).facts
     fitting = [name for name in schema.names("model", folders) if fits(name, gives, folders)]
-    if layout not in found.get("accepts", (layout,)):
-        problem = f"'{model}' reads {' or '.join(_SHAPES[a] for a in found['accepts'])}, but dataset '{dataset}' gives {_SHAPES[layout]}"
+    if not set(layouts) & set(found.get("accepts", layouts)):
+        problem = (
+            f"'{model}' reads {' or '.join(_SHAPES[a] for a in found['accepts'])}, but dataset '{dataset}' gives "
+            f"{' or '.join(_SHAPES[a] for a in layouts)}"
+        )
     else:
         problem = f"'{model}' is for {' or '.join(found['task'])}, but dataset '{dataset}' is {task_of(gives)}"
     return f"model: {problem}. Models that fit: {listing(fitting)}."
@@ -88,8 +96,8 @@ def fits(model: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> 
     """Whether a model's declaration allows what a dataset gives; what is not declared is allowed."""
     found = schema.find("model", model, folders)
     facts = found.facts if found else {}
-    layout, task = layout_of(gives), task_of(gives)
-    return (layout is None or layout in facts.get("accepts", (layout,))) and (
+    layouts, task = _layouts(gives), task_of(gives)
+    return (not layouts or bool(set(layouts) & set(facts.get("accepts", layouts)))) and (
         task is None or task in facts.get("task", (task,))
     )
 

@@ -24,6 +24,7 @@ GIVEN_BY_PROGRAM = (
     "fitted",
     "run_dir",
     "resume_step",
+    "sample_inputs",
     "total_epochs",
     "steps_per_epoch",
     "better",

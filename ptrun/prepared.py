@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ptrun import catalog, registry, transforms
-from ptrun.errors import ConfigError, DataError
-from ptrun.samples import Data, Split
+from ptrun.errors import ConfigError
+from ptrun.samples import Data, Split, check_targets
 from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec, Layout, Task
 
@@ -60,12 +60,20 @@ class Prepared:
         counts: list[int] = torch.bincount(self.data.train.targets, minlength=self.spec.num_outputs).tolist()
         return counts
 
+    def sample_inputs(self, count: int) -> Tensor:
+        """At most `count` training inputs, evenly spaced, as the model receives them in evaluation, on the CPU."""
+        split, pipeline = self.data.train, self.pipelines.eval
+        inputs = [split.read(index) for index in transforms.evenly_spaced(len(split), count)]
+        if pipeline is None:
+            return torch.stack(inputs)
+        return pipeline.finish(torch.stack([pipeline.fixed(image) for image in inputs]))
+
 
 def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
     """Read the data and make the image pipelines. `fitted` is what a checkpoint holds from training."""
     restoring, fitted = fitted is not None, fitted or {}
     data: Data = registry.datasets.build(config.dataset.name, config.dataset.settings, fitted=fitted.get("dataset"))
-    _check_targets(data, may_be_empty=restoring)
+    check_targets(data, may_be_empty=restoring)
     if data.spec.layout is not Layout.IMAGE:
         return Prepared(data, Pipelines(None, None), data.spec, data.facts, fitted.get("class_counts"))
     steps = config.transform.settings
@@ -95,22 +103,3 @@ def _final_shape(data: Data, train: transforms.Pipeline, evaluation: transforms.
             f"transform: training images become {list(shapes[0])}, evaluation images {list(shapes[1])} [channels, height, width]. Make the steps of both end in one size."
         )
     return shapes[0]
-
-
-def _check_targets(data: Data, *, may_be_empty: bool) -> None:
-    """Raise DataError for an empty split, a class out of range, or a target that is no finite number."""
-    for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
-        targets = split.targets
-        if len(split) == 0 and not may_be_empty:
-            raise DataError(f"dataset: the {name} split is empty. Give it more data or another fraction.")
-        if data.spec.task is Task.CLASSIFICATION:
-            wrong = ((targets < 0) | (targets >= data.spec.num_outputs)).nonzero()
-            allowed = f"a whole number from 0 to {data.spec.num_outputs - 1}"
-        else:
-            wrong = (~torch.isfinite(targets)).nonzero()
-            allowed = "a finite number"
-        if len(wrong):
-            index = int(wrong[0, 0])
-            raise DataError(
-                f"dataset: {split.name(index)} of the {name} split has the target {targets[index].tolist()}; expected {allowed}."
-            )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ptrun.errors import DataError
-from ptrun.spec import DataSpec
+from ptrun.spec import DataSpec, Task
 
 
 class Split(Protocol):
@@ -220,6 +220,25 @@ class Data:
     facts: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     baselines: Callable[[], Mapping[str, Tensor]] = dict
+
+
+def check_targets(data: Data, *, may_be_empty: bool) -> None:
+    """Raise DataError for an empty split, a class out of range, or a target that is no finite number."""
+    for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
+        targets = split.targets
+        if len(split) == 0 and not may_be_empty:
+            raise DataError(f"dataset: the {name} split is empty. Give it more data or another fraction.")
+        if data.spec.task is Task.CLASSIFICATION:
+            wrong = ((targets < 0) | (targets >= data.spec.num_outputs)).nonzero()
+            allowed = f"a whole number from 0 to {data.spec.num_outputs - 1}"
+        else:
+            wrong = (~torch.isfinite(targets)).nonzero()
+            allowed = "a finite number"
+        if len(wrong):
+            index = int(wrong[0, 0])
+            raise DataError(
+                f"dataset: {split.name(index)} of the {name} split has the target {targets[index].tolist()}; expected {allowed}."
+            )
 
 
 def _digest(*tensors: Tensor, digest: Any = None) -> str:

@@ -41,6 +41,8 @@ class DataSpec:
     feature_names: names of the columns of a vector or of the channels of a sequence, or empty.
     feature_groups: for a vector, how many consecutive entries each original column takes (a
         one-hot column takes several); sums to the number of features. Empty: one each.
+    binary_features: for a vector, positions of the entries that only mark something with 0 or 1 (a category, a
+        missing number). Empty: all entries are numbers.
     horizon: steps ahead that a forecast covers; 0 when it is not a forecast.
     """
 
@@ -54,6 +56,7 @@ class DataSpec:
     target_std: tuple[float, ...] = ()
     feature_names: tuple[str, ...] = ()
     feature_groups: tuple[int, ...] = ()
+    binary_features: tuple[int, ...] = ()
     horizon: int = 0
 
     @property

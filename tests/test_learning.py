@@ -40,6 +40,25 @@ def test_the_default_run_reaches_97_percent(folder: Path):
     assert ptrun.train(quiet=True).summary["test"]["accuracy"] >= 0.97
 
 
+# Recipes whose data do not come with the package: folder, training file, test file, and the least mean test accuracy.
+GIVEN = [
+    ("gunpoint", "gunpoint/GunPoint_TRAIN.ts", "gunpoint/GunPoint_TEST.ts", 0.98),
+    ("adult", "adult/adult-train.csv", "adult/adult-test.csv", 0.86),
+]
+
+
+@pytest.mark.parametrize(("experiment", "train", "test", "target"), GIVEN, ids=[name for name, *_ in GIVEN])
+def test_a_recipe_for_given_files_reaches_its_target(
+    folder: Path, experiment: str, train: str, test: str, target: float
+):
+    shared = Path(os.environ.get("PTRUN_SHARED_DATA", ""))
+    if not (shared / train).is_file() or not (shared / test).is_file():
+        pytest.skip(f"{experiment} is not below PTRUN_SHARED_DATA")
+    files = [f"dataset.path={shared / train}", f"dataset.test_path={shared / test}"]
+    results = [ptrun.train(f"experiment={experiment}", *files, f"seed={seed}", quiet=True) for seed in (0, 1, 2)]
+    assert statistics.mean(result.summary["test"]["accuracy"] for result in results) >= target
+
+
 def test_transfer_from_a_weights_file_to_photos(folder: Path):
     shared = os.environ.get("PTRUN_SHARED_DATA")
     photos, weights = (Path(shared or "") / name for name in ("dogcat", "weights/mobilenet_v2_from_tflite_ptq.pth"))

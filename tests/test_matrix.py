@@ -34,6 +34,10 @@ MODELS: dict[str, list[str]] = {
     "patch_transformer": ["model.patch_length=4", "model.patch_stride=2", "model.width=8", "model.num_layers=1"],
     "attention": ["model.width=16", "model.num_layers=1"],
     "transformer": ["model.width=16", "model.num_layers=1"],
+    "fcn": ["model.channels=[8,8,8]"],
+    "resnet_table": ["model.width=16", "model.num_frequencies=4"],
+    "resnet_cifar": ["model.depth=8", "model.width=4"],
+    "cifar_net": ["model.channels=[8,8]"],
     "transfer": ["model.arch=mobilenet_v3_small", "model.weights=null"],
     "torchvision": ["model.arch=squeezenet1_1"],
 }
@@ -95,6 +99,12 @@ STEPS = ["transform=imagenet"] + [
 ]
 
 
+def arrays(folder: Path) -> list[str]:
+    labels = np.arange(40) % 2
+    np.savez(folder / "a.npz", x_train=RNG.integers(0, 256, (40, 16, 16), dtype=np.uint8), y_train=labels)
+    return [f"dataset.path={folder / 'a.npz'}"]
+
+
 def image_folder(folder: Path) -> list[str]:
     photos(folder)
     return [f"dataset.root={folder}", "train.num_workers=0", "dataset.val_fraction=0.2", *STEPS]
@@ -133,6 +143,7 @@ DATASETS: dict[str, Callable[[Path], list[str]]] = {
     "fashion_mnist": mnist("FashionMNIST"),
     "cifar10": cifar(10),
     "cifar100": cifar(100),
+    "arrays": arrays,
     "image_folder": image_folder,
     "image_list": image_list,
     "table": table,

@@ -66,6 +66,14 @@ def feature_names(encodings: Sequence[Encoding]) -> tuple[tuple[str, ...], tuple
     return tuple(name for group in groups for name in group), tuple(map(len, groups))
 
 
+def binary_features(encodings: Sequence[Encoding]) -> tuple[int, ...]:
+    """Return the positions of the features that are 0 or 1: categories, and marks of missing numbers."""
+    binary = [
+        encoding["kind"] == "categorical" or i > 0 for encoding in encodings for i in range(len(_entries(encoding)))
+    ]
+    return tuple(i for i, is_binary in enumerate(binary) if is_binary)
+
+
 def _fit(
     file: CsvFile, name: str, train: Indices, numeric: bool, categorical: bool, max_categories: int
 ) -> tuple[str, dict[str, Any] | None]:

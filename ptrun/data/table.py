@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptrun.data.columns import encode_columns, feature_names, fit_columns
+from ptrun.data.columns import binary_features, encode_columns, feature_names, fit_columns
 from ptrun.data.csvfile import MISSING, CsvFile, numbers, numbers_or_none, read_csv
 from ptrun.data.labels import class_names, encode, fit_scaler, tidy_numbers
 from ptrun.data.paths import existing_file
@@ -124,6 +124,7 @@ class _Goal:
             target_std=tuple(self.std * one for one in regression),
             feature_names=names,
             feature_groups=groups,
+            binary_features=binary_features(encodings),
         )
 
     def fitted(self) -> dict[str, Any]:

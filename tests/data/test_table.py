@@ -57,6 +57,7 @@ def test_columns_are_found_and_told(tmp_path: Path) -> None:
     told = " ".join(data.facts)
     assert data.spec.feature_names == ("size", "size missing", "town=Bern", "town=Chur", "town=(missing)")
     assert data.spec.feature_groups == (2, 3)
+    assert data.spec.binary_features == (1, 2, 3, 4)
     assert data.spec.class_names == ("flat", "house")
     for sentence in ("they count the rows: id", "one value only in the training rows: unit", "a text of its own: note"):
         assert sentence in told
@@ -198,6 +199,7 @@ def test_adult(shared: Callable[[str], Path]) -> None:
     assert (len(data.train) + len(data.val), len(data.test)) == (32561, 16281)
     assert data.spec.class_names == ("<=50K", ">50K")
     assert data.spec.feature_groups == (1, 9, 1, 16, 1, 7, 15, 6, 5, 2, 1, 1, 1, 42)
+    assert len(data.spec.binary_features) == 108 - 6
     assert float(data.test.targets.float().mean()) == pytest.approx(3846 / 16281)
 
 

@@ -1,0 +1,88 @@
+"""Resnet_cifar: the residual networks for small images of the ResNet paper, ResNet-20 to ResNet-110.
+
+Invariant: a shortcut has no weights; any image size from 1x1 up works.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ptrun.errors import ConfigError
+from ptrun.models.layouts import require_layout
+from ptrun.registry import models
+from ptrun.spec import DataSpec, Layout
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut around them (He et al. 2016, figure 2).
+
+    Where the block halves the image, the shortcut takes every other pixel and gets zeros for the new
+    channels (option A of section 3.3).
+    """
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(after)
+        self.stride = stride
+        self.new_channels = after - before
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map [batch, before, height, width] to [batch, after, height / stride, width / stride], rounded up."""
+        hidden = F.relu(self.norm1(self.conv1(maps)))
+        change: Tensor = self.norm2(self.conv2(hidden))
+        return F.relu(change + self._shortcut(maps))
+
+    def _shortcut(self, maps: Tensor) -> Tensor:
+        if self.stride == 1 and not self.new_channels:
+            return maps
+        return F.pad(maps[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+
+
+class CifarResNet(nn.Module):
+    """A convolution, three stages of `blocks_per_stage` blocks, the mean over all pixels, a linear layer.
+
+    The second and third stage halve the image and double the channels (He et al. 2016, section 4.2).
+    """
+
+    def __init__(self, in_channels: int, width: int, blocks_per_stage: int, num_outputs: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
+        blocks = [BasicBlock(width, width, 1) for _ in range(blocks_per_stage)]
+        for before, after in pairwise((width, 2 * width, 4 * width)):
+            blocks += [
+                BasicBlock(before, after, 2),
+                *(BasicBlock(after, after, 1) for _ in range(blocks_per_stage - 1)),
+            ]
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Linear(4 * width, num_outputs)
+        for module in self.modules():  # He et al. 2015 (arXiv:1502.01852), equation 10
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map [batch, channels, height, width] to [batch, num_outputs]."""
+        maps = self.blocks(self.stem(images))
+        outputs: Tensor = self.head(maps.mean(dim=(2, 3)))
+        return outputs
+
+
+@models.register
+def resnet_cifar(spec: DataSpec, *, depth: int = 20, width: int = 16) -> nn.Module:
+    """ResNet of 6n + 2 layers with weights, for images of about 32 pixels. Raises ConfigError for another depth or layout."""
+    require_layout(spec, "resnet_cifar", Layout.IMAGE)
+    if depth < 8 or depth % 6 != 2:
+        below = depth - (depth - 2) % 6
+        fitting = [str(each) for each in (below, below + 6) if each >= 8] or ["8"]
+        raise ConfigError(
+            f"model.depth={depth} is not 6n + 2, but three stages of n blocks with two layers, a first and a last layer make that. "
+            f"Use {' or '.join(fitting)}; the paper has 20, 32, 44, 56 and 110."
+        )
+    return CifarResNet(spec.input_shape[0], width, depth // 6, spec.num_outputs)
