@@ -10,7 +10,7 @@ from functools import partial
 
 import _run
 import torch
-from _plugin import images
+from _images import images
 from _table import MS_PER_STEP, Case, Report, Times, alternate, is_installed, machine_line, parser
 from PIL import Image
 from torch import Tensor, nn
