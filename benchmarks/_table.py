@@ -52,6 +52,14 @@ def parser(description: str, *, rounds: int, threads: int | None) -> argparse.Ar
     return made
 
 
+def read(options: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options as given; a quick run takes one round, and one thread unless told."""
+    asked = options.parse_args()
+    if asked.quick:
+        asked.rounds, asked.threads = 1, asked.threads or 1
+    return asked
+
+
 def machine_line(threads: int | None) -> str:
     """Processor, usable cores, versions, threads, and how busy the machine was when the script began."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -121,6 +129,24 @@ class Report:
             self._add(
                 name, case, unit.label, median, best=best, ratio=ratio, low=low, high=high, rounds=len(seconds), baseline=baseline
             )  # fmt: skip
+        print(f"\n{name}")
+        print_table(lines)
+
+    def pairs(self, name: str, found: Mapping[str, Times], unit: Unit, case: str, baseline: str) -> None:
+        """Print a table with a line for each item: the medians of a baseline and a case, and their ratio; the baseline may be absent."""
+        lines = [("item", f"{baseline} {unit.label}", f"{case} {unit.label}", "time ratio", "range")]
+        for item, times in found.items():
+            medians = {each: unit.of(statistics.median(seconds)) for each, seconds in times.items()}
+            more: dict[str, object] = {"rounds": len(times[case])}
+            shown = ("-", _number(medians[case]), "-", "-")
+            if baseline in times:
+                many = ratios(times, case, baseline)
+                ratio, low, high = statistics.median(many), min(many), max(many)
+                shown = (_number(medians[baseline]), shown[1], f"{ratio:.2f}", f"{low:.2f} - {high:.2f}")
+                more |= {"baseline": f"{item}, {baseline}", "ratio": ratio, "low": low, "high": high}
+                self._add(name, f"{item}, {baseline}", unit.label, medians[baseline])
+            lines.append((item, *shown))
+            self._add(name, f"{item}, {case}", unit.label, medians[case], best=unit.of(min(times[case])), **more)
         print(f"\n{name}")
         print_table(lines)
 

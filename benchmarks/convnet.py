@@ -11,7 +11,7 @@ from functools import partial
 import _run
 import torch
 from _images import images
-from _table import MS_PER_STEP, Case, Report, Times, alternate, is_installed, machine_line, parser
+from _table import MS_PER_STEP, Case, Report, Times, alternate, is_installed, machine_line, parser, read
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -121,15 +121,15 @@ def main() -> None:
     options = parser(__doc__.splitlines()[0], rounds=5, threads=None)
     options.add_argument("--batch", type=int, nargs="+", default=[64, 128], help="batch sizes")
     options.add_argument("--steps", type=int, default=20, help="steps of each measured epoch")
-    asked = options.parse_args()
-    rounds, steps, sizes = (1, 2, [16]) if asked.quick else (asked.rounds, asked.steps, asked.batch)
+    asked = read(options)
+    steps, sizes = (2, [16]) if asked.quick else (asked.steps, asked.batch)
     if asked.threads:
         torch.set_num_threads(asked.threads)
     report = Report("convnet on 32x32 colour images, AdamW", machine_line(asked.threads), asked.quick)
     if not is_installed("lightning"):
         report.note("Lightning is not installed (pip install lightning), so its row is absent.")
     for size in sizes:
-        times = measure(size, steps, rounds, asked.threads)
+        times = measure(size, steps, asked.rounds, asked.threads)
         report.compare(f"batches of {size}", times, MS_PER_STEP, "tutorial")
         report.accept(times, "ptrun", "tutorial", 0.75)
         report.accept(times, "ptrun", "best by hand", 1.02)

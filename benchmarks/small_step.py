@@ -13,7 +13,7 @@ from pathlib import Path
 
 import _run
 import torch
-from _table import US_PER_STEP, Case, Report, alternate, is_installed, machine_line, parser
+from _table import US_PER_STEP, Case, Report, alternate, is_installed, machine_line, parser, read
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -135,8 +135,8 @@ class Ptrun:
 
 def main() -> None:
     """Measure and print."""
-    asked = parser(__doc__.splitlines()[0], rounds=7, threads=1).parse_args()
-    epochs, rounds = (2, 1) if asked.quick else (20, asked.rounds)
+    asked = read(parser(__doc__.splitlines()[0], rounds=7, threads=1))
+    epochs, rounds = 2 if asked.quick else 20, asked.rounds
     if asked.threads:
         torch.set_num_threads(asked.threads)
     report = Report("A small step: digits, MLP 64-128-10, batch 32, SGD", machine_line(asked.threads), asked.quick)
