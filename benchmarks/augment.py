@@ -33,7 +33,7 @@ Steps = Sequence[Mapping[str, Any] | str]
 def peers(size: int) -> dict[str, list[v2.Transform]]:
     """torchvision's counterparts, with the defaults of conf/step and the steps of conf/transform."""
     crop, flip = v2.RandomCrop(size, padding=4), v2.RandomHorizontalFlip()
-    resized = v2.RandomResizedCrop(min(224, size), antialias=True)
+    resized, photo = (v2.RandomResizedCrop(side, antialias=True) for side in (size, 224))
     return {
         "color_jitter": [v2.ColorJitter(0.4, 0.4, 0.4)],
         "horizontal_flip": [flip],
