@@ -6,6 +6,7 @@ Invariant: every run has its own folder, which is removed afterwards.
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import statistics
@@ -31,6 +32,7 @@ class Timing:
     """
 
     whole: float
+    last_epoch: float  # seconds per sample in the last epoch, which has nothing to warm up or compile
     training: float
     steps: int
     shares: Mapping[str, float]  # percentages of `whole` by kind of work
@@ -50,10 +52,12 @@ def train(*overrides: str) -> Timing:
     """Call `ptrun.train` with its console (to a buffer instead of a terminal) and all else that it does by default."""
     with tempfile.TemporaryDirectory(prefix="ptrun-bench-") as folder, contextlib.redirect_stdout(io.StringIO()):
         result = ptrun.train(f"plugins=[{PLUGIN}]", "logger=stopwatch", f"output_dir={folder}", *overrides)
+        with (result.run_dir / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            last = list(csv.DictReader(file))[-1]
         watch = json.loads((result.run_dir / "stopwatch.json").read_text(encoding="utf-8"))
     share = result.summary["time_percent"]
     training = watch["seconds"] * (share["data"] + share["step"]) / 100
-    return Timing(watch["seconds"], training, result.summary["steps"], share)
+    return Timing(watch["seconds"], 1 / float(last["samples_per_second"]), training, result.summary["steps"], share)
 
 
 def shares(timings: Sequence[Timing]) -> str:

@@ -150,6 +150,11 @@ class Report:
         print(f"\n{name}")
         print_table(lines)
 
+    def number(self, name: str, case: str, unit: Unit, value: float) -> None:
+        """Print a number that is compared with nothing."""
+        print(f"{name}: {case}: {unit.of(value):.4g} {unit.label}")
+        self._add(name, case, unit.label, unit.of(value))
+
     def accept(self, times: Times, case: str, baseline: str, limit: float, *, aim: float | None = None) -> None:
         """Print whether the time of a case over another's stays within a limit; nothing where one was left out."""
         if case not in times or baseline not in times:
