@@ -110,7 +110,7 @@ class Report:
     rows: list[dict[str, object]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        print(f"{self.title}\n{self.machine}")
+        print(f"{self.title}\n{self.machine}", flush=True)
         if self.quick:
             print("quick: a smoke run, whose numbers mean nothing")
 
@@ -205,7 +205,7 @@ def print_table(lines: Sequence[Sequence[str]]) -> None:
             cell.ljust(width) if i == 0 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
-        print("  " + "  ".join(cells).rstrip())
+        print("  " + "  ".join(cells).rstrip(), flush=True)
 
 
 def _number(value: float) -> str:

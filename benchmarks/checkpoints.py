@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def large_checkpoint(folder: Path, megabytes: int) -> Path:
     return checkpoint.publish(folder, state, step=1, best=False, keep=2)
 
 
-def seconds_of(call: partial[object]) -> float:
+def seconds_of(call: Callable[[], object]) -> float:
     """Seconds of one call."""
     begun = time.perf_counter()
     call()

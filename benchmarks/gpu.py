@@ -144,7 +144,7 @@ def parity(report: Report, device: str) -> None:
 def small_step(report: Report, device: str, size: Size, rounds: int) -> None:
     """Digits, an MLP 64-128-10, batches of 32, SGD."""
     settings = ("model=simplenet", "model.hidden_features=[128]", "optimizer=sgd", "optimizer.lr=0.05", "optimizer.momentum=0.9")  # fmt: skip
-    settings = (*settings, f"device={device}", f"train.epochs={size.small_epochs}")
+    settings += (f"device={device}", f"train.epochs={size.small_epochs}")
     found = list(zip(*_run.built(*settings).experiment.train.epoch(0), strict=True))
     inputs, targets = torch.cat(found[0]), torch.cat(found[1])
     loader = DataLoader(TensorDataset(inputs.cpu(), targets.cpu()), 32, shuffle=True, pin_memory=device == "cuda")

@@ -26,12 +26,14 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="memory-bench-") as name:
         train = ("-m", "ptrun", "train", f"train.epochs={epochs}")
+        # In a folder of its own, because `outputs/latest` has to go on naming a run with a checkpoint.
+        evaluate = ("-m", "ptrun", "eval", "checkpoint=outputs/latest", "output_dir=evaluations")
         run(train, Path(name), asked.threads)  # leaves a checkpoint to evaluate, whatever the order
         cases: dict[str, Case] = {
             "tutorial script": partial(peak, (TUTORIAL, str(epochs)), Path(name)),
             "ptrun train": partial(peak, train, Path(name)),
             "ptrun train, device.compile=step": partial(peak, (*train, "device.compile=step"), Path(name)),
-            "ptrun eval": partial(peak, ("-m", "ptrun", "eval", "checkpoint=outputs/latest"), Path(name)),
+            "ptrun eval": partial(peak, evaluate, Path(name)),
             "python -c 'import torch'": partial(peak, ("-c", "import torch"), Path(name)),
         }
         found = alternate(cases, asked.rounds, warm_up=False)
