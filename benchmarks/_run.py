@@ -1,0 +1,74 @@
+"""Runs ptrun as a user does, or builds its parts, and says how long training took.
+
+Invariant: every run has its own folder, which is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ptrun
+from ptrun import choices, request
+from ptrun.build import Run, build
+from ptrun.composition import Composer
+
+PLUGIN = Path(__file__).with_name("_plugin.py")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds and optimizer steps of one run.
+
+    whole: from the first epoch to the last, with validation, metrics, console, log and checkpoints, by a clock outside the loop.
+    training: of batches and steps alone, the part of `whole` that `summary.json` gives to them.
+    """
+
+    whole: float
+    last_epoch: float  # seconds per sample in the last epoch, which has nothing to warm up or compile
+    training: float
+    steps: int
+    shares: Mapping[str, float]  # percentages of `whole` by kind of work
+
+    @property
+    def whole_step(self) -> float:
+        """Seconds per step, with everything that happens between the epochs."""
+        return self.whole / self.steps
+
+    @property
+    def step(self) -> float:
+        """Seconds per step, batch included."""
+        return self.training / self.steps
+
+
+def train(*overrides: str) -> Timing:
+    """Call `ptrun.train` with its console (to a buffer instead of a terminal) and all else that it does by default."""
+    with tempfile.TemporaryDirectory(prefix="ptrun-bench-") as folder, contextlib.redirect_stdout(io.StringIO()):
+        result = ptrun.train(f"plugins=[{PLUGIN}]", "logger=stopwatch", f"output_dir={folder}", *overrides)
+        with (result.run_dir / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            last = list(csv.DictReader(file))[-1]
+        watch = json.loads((result.run_dir / "stopwatch.json").read_text(encoding="utf-8"))
+    share = result.summary["time_percent"]
+    training = watch["seconds"] * (share["data"] + share["step"]) / 100
+    return Timing(watch["seconds"], 1 / float(last["samples_per_second"]), training, result.summary["steps"], share)
+
+
+def shares(timings: Sequence[Timing]) -> str:
+    """Where the time of some equal runs went, in words."""
+    return ", ".join(
+        f"{work} {statistics.median(timing.shares[work] for timing in timings):.0f} %" for work in timings[0].shares
+    )
+
+
+def built(*overrides: str) -> Run:
+    """The parts of a run, which is not run."""
+    asked = request.read(Composer(), [f"plugins=[{PLUGIN}]", *overrides]).config
+    config, chosen = choices.choose(asked)
+    return build(config, chosen=chosen)

@@ -1,0 +1,133 @@
+"""Augmentation: samples a second of each random step and of the ready-made transforms, against torchvision's v2 image by image.
+
+python benchmarks/augment.py [--quick] [--csv FILE] [--rounds N] [--threads N] [--size 32 224]
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from _images import images
+from _table import Case, Report, Times, alternate, machine_line, parser, per_second, read
+from torch import Tensor
+from torchvision.transforms import v2
+
+from ptrun import schema
+from ptrun.batches.plan import Plan
+from ptrun.batches.source import make_batches
+from ptrun.errors import PtrunError
+from ptrun.samples import TensorSplit
+from ptrun.spec import DataSpec, Layout, Task
+from ptrun.transforms import build_pipeline
+
+FIXED = {"center_crop", "grayscale", "normalize", "pad", "resize"}  # steps that do the same to every image
+NORMALIZE = {"normalize": {"mean": "half", "std": "half"}}
+BATCH = 64
+Steps = Sequence[Mapping[str, Any] | str]
+
+
+def peers(size: int) -> dict[str, list[v2.Transform]]:
+    """torchvision's counterparts, with the defaults of conf/step and the steps of conf/transform."""
+    crop, flip = v2.RandomCrop(size, padding=4), v2.RandomHorizontalFlip()
+    resized, photo = (v2.RandomResizedCrop(side, antialias=True) for side in (size, 224))
+    return {
+        "color_jitter": [v2.ColorJitter(0.4, 0.4, 0.4)],
+        "horizontal_flip": [flip],
+        "rand_augment": [v2.RandAugment()],
+        "random_crop": [crop],
+        "random_erasing": [v2.RandomErasing()],
+        "random_resized_crop": [resized],
+        "rotation": [v2.RandomRotation(15.0, interpolation=v2.InterpolationMode.BILINEAR)],
+        "vertical_flip": [v2.RandomVerticalFlip()],
+        "transform=basic": [crop, flip],
+        "transform=augment": [crop, flip, v2.RandAugment(), v2.RandomErasing(0.25)],
+        "transform=imagenet": [photo, flip],
+    }
+
+
+def steps_of(size: int) -> dict[str, Steps]:
+    """The random steps of conf/step, each followed by normalize, and the transforms of conf/transform that do something random."""
+    found: dict[str, Steps] = {}
+    for name in schema.names("step"):
+        if name not in FIXED:
+            keys = schema.read(schema.shipped_conf() / "step" / f"{name}.yaml").keys.values()
+            needed = {key.name: size for key in keys if key.required}
+            settings = {"padding": 4} if name == "random_crop" else needed
+            found[name] = [{name: settings}, NORMALIZE]
+    for name in schema.names("transform"):
+        steps = schema.read(schema.shipped_conf() / "transform" / f"{name}.yaml").keys["train"].default
+        if isinstance(steps, list) and any(_name(step) not in FIXED for step in steps):
+            found[f"transform={name}"] = [*(s for s in steps if _name(s) != "normalize"), NORMALIZE]
+    return found
+
+
+def _name(step: Mapping[str, Any] | str) -> str:
+    return step if isinstance(step, str) else next(iter(step))
+
+
+class Epochs:
+    """Epochs of the batches that ptrun makes of images in memory."""
+
+    def __init__(self, split: TensorSplit, steps: Steps) -> None:
+        shape = tuple(split.inputs.shape[1:])
+        spec = DataSpec(layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=shape, num_outputs=10)
+        plan = Plan(len(split), BATCH, shuffle=True, seed=0)
+        pipeline = build_pipeline(steps, spec, sample_images=lambda: iter([split.inputs]))
+        self.batches, self.number = make_batches(split, plan, pipeline, torch.device("cpu"), 0), 0
+
+    def __call__(self) -> float:
+        """Seconds per image of the next epoch."""
+        self.number += 1
+        begun = time.perf_counter()
+        for _ in self.batches.epoch(self.number):
+            pass
+        return (time.perf_counter() - begun) / len(self.batches.split)
+
+
+def by_torchvision(inputs: Tensor, steps: Sequence[v2.Transform]) -> float:
+    """Seconds per image of torchvision's transforms, one image after the other, as a DataLoader without workers calls them."""
+    finish = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.5] * 3)]
+    transform = v2.Compose([*steps, *finish])
+    begun = time.perf_counter()
+    for indices in torch.randperm(len(inputs)).split(BATCH):
+        torch.stack([transform(inputs[index]) for index in indices.tolist()])
+    return (time.perf_counter() - begun) / len(inputs)
+
+
+def measure(report: Report, size: int, count: int, rounds: int) -> None:
+    """One table: every step, of ptrun and of torchvision in turn."""
+    split, known = images(count, size, 10), peers(size)
+    found: dict[str, Times] = {}
+    for name, steps in steps_of(size).items():
+        try:
+            cases: dict[str, Case] = {"ptrun": Epochs(split, steps)}
+        except PtrunError as error:
+            report.note(f"{name} is left out: {error}")
+            continue
+        if name in known:
+            cases["torchvision"] = partial(by_torchvision, split.inputs, known[name])
+        found[name] = alternate(cases, rounds)
+    title = f"uint8 images of {size}x{size} in memory, batches of {BATCH}, normalised at the end"
+    report.pairs(title, found, per_second("images"), "ptrun", "torchvision")
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parser(__doc__.splitlines()[0], rounds=5, threads=1)
+    options.add_argument("--size", type=int, nargs="+", default=[32, 224], help="sides of the images")
+    asked = read(options)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    report = Report("augmentation", machine_line(asked.threads), asked.quick)
+    for size in asked.size:
+        count = 64 if asked.quick and size < 100 else 16 if asked.quick else 2048 if size < 100 else 128
+        measure(report, size, count, asked.rounds)
+    report.write(asked.csv)
+
+
+if __name__ == "__main__":
+    main()

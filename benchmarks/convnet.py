@@ -1,0 +1,142 @@
+"""A convolutional network on 32x32 colour images: the arithmetic is torch's; what is left is how it is fed and kept in memory.
+
+python benchmarks/convnet.py [--quick] [--csv FILE] [--rounds N] [--threads N] [--batch 64 128]
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+import _run
+import torch
+from _images import images
+from _table import MS_PER_STEP, Case, Report, Times, alternate, is_installed, machine_line, parser, read
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from ptrun.models.convnet import ConvNet
+
+NUM_CLASSES, LR = 10, 0.001
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+STEPS = "[{normalize: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}}]"
+
+
+class Photos(Dataset[tuple[Tensor, int]]):
+    """Images as torchvision's data sets give them: PIL images through ToTensor and Normalize."""
+
+    def __init__(self, count: int) -> None:
+        split = images(count, 32, NUM_CLASSES)
+        self.photos = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in split.inputs]
+        self.targets = split.targets.tolist()
+        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.photos[index]), self.targets[index]
+
+
+def network() -> nn.Module:
+    """ptrun's `convnet` with its default settings."""
+    return ConvNet((3, 32, 32), (64, 128), 512, NUM_CLASSES, dropout=0.5, max_map_size=8)
+
+
+def tutorial(data: Photos, batch: int) -> float:
+    """Seconds per step of the loop of every introduction to PyTorch."""
+    model, loss_fn = network(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
+    loader = DataLoader(data, batch_size=batch, shuffle=True)
+    model.train()
+    running, begun = 0.0, time.perf_counter()
+    for inputs, targets in loader:
+        optimizer.zero_grad()
+        loss = loss_fn(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        running += loss.item()
+    return (time.perf_counter() - begun) / len(loader)
+
+
+def tuned(inputs: Tensor, targets: Tensor, batch: int, *, bf16: bool = False) -> float:
+    """Seconds per step of the best loop by hand: uint8 images in memory, channels innermost, the fused optimizer."""
+    model, loss_fn = network().to(memory_format=torch.channels_last), nn.CrossEntropyLoss()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, fused=True)
+    scale, shift = (torch.tensor(v).view(-1, 1, 1) for v in ([1 / (255 * s) for s in STD], [-m / s for m, s in zip(MEAN, STD, strict=True)]))  # fmt: skip
+    model.train()
+    parts = torch.randperm(len(targets)).split(batch)
+    begun = time.perf_counter()
+    for indices in parts:
+        optimizer.zero_grad()
+        pixels = inputs.index_select(0, indices).contiguous(memory_format=torch.channels_last)
+        pictures = pixels.float().mul_(scale).add_(shift)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            loss = loss_fn(model(pictures), targets[indices])
+        loss.backward()
+        optimizer.step()
+    return (time.perf_counter() - begun) / len(parts)
+
+
+def ptrun(count: int, batch: int, threads: int | None, *more: str) -> float:
+    """Seconds per step of `ptrun train`, batches and steps alone."""
+    return _run.train(
+        *("dataset=bench_images", f"dataset.count={count}", "dataset.val_count=16", "model=convnet", "device=cpu"),
+        *(f"transform.train={STEPS}", f"transform.eval={STEPS}", "optimizer=adamw", f"optimizer.lr={LR}"),
+        *(f"train.batch_size={batch}", "train.epochs=1", "checkpoint=none", f"device.threads={threads or 'auto'}", *more),
+    ).step  # fmt: skip
+
+
+def lightning(data: Photos, batch: int) -> float:
+    """Seconds per step of a default Trainer."""
+    import _lightning
+
+    module = _lightning.Module(network(), partial(torch.optim.AdamW, lr=LR))
+    loader = DataLoader(data, batch_size=batch, shuffle=True)
+    return _lightning.train(module, loader, 1, accelerator="cpu") / len(loader)
+
+
+def measure(batch: int, steps: int, rounds: int, threads: int | None) -> Times:
+    """Every case with batches of one size."""
+    data, split = Photos(batch * steps), images(batch * steps, 32, NUM_CLASSES)
+    run = partial(ptrun, batch * steps, batch, threads)
+    cases: dict[str, Case] = {
+        "tutorial": partial(tutorial, data, batch),
+        "best by hand": partial(tuned, split.inputs, split.targets, batch),
+        "best by hand, bf16": partial(tuned, split.inputs, split.targets, batch, bf16=True),
+        "ptrun": run,
+        "ptrun bf16": partial(run, "device.precision=bf16"),
+        "ptrun streamed, 0 workers": partial(run, "dataset.streamed=true", "train.num_workers=0"),
+        "ptrun streamed, 2 workers": partial(run, "dataset.streamed=true", "train.num_workers=2"),
+    }
+    if is_installed("lightning"):
+        cases["Lightning"] = partial(lightning, data, batch)
+    return alternate(cases, rounds)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parser(__doc__.splitlines()[0], rounds=5, threads=None)
+    options.add_argument("--batch", type=int, nargs="+", default=[64, 128], help="batch sizes")
+    options.add_argument("--steps", type=int, default=20, help="steps of each measured epoch")
+    asked = read(options)
+    steps, sizes = (2, [16]) if asked.quick else (asked.steps, asked.batch)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    report = Report("convnet on 32x32 colour images, AdamW", machine_line(asked.threads), asked.quick)
+    if not is_installed("lightning"):
+        report.note("Lightning is not installed (pip install lightning), so its row is absent.")
+    for size in sizes:
+        times = measure(size, steps, asked.rounds, asked.threads)
+        report.compare(f"batches of {size}", times, MS_PER_STEP, "tutorial")
+        report.accept(times, "ptrun", "tutorial", 0.75)
+        report.accept(times, "ptrun", "best by hand", 1.02)
+        report.accept(times, "ptrun bf16", "tutorial", 0.45)
+        report.accept(times, "ptrun streamed, 2 workers", "ptrun", 1.05)
+    report.write(asked.csv)
+
+
+if __name__ == "__main__":
+    main()

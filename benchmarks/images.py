@@ -1,0 +1,195 @@
+"""Photos from a folder: images a second from JPEG files to normalised batches of 224x224, and through a training epoch.
+
+python benchmarks/images.py [--quick] [--csv FILE] [--rounds N] [--threads N] [--root FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import _run
+import torch
+from _table import Case, Report, alternate, machine_line, parser, per_second, read
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision import io, transforms
+from torchvision.datasets import ImageFolder
+
+BATCH = 32  # a smoke run has fewer images, which make one batch
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+WORKERS = (0, 1, 2)
+STEPS = "[{resize: {size: 256}}, {center_crop: {size: 224}}, {normalize: {mean: imagenet, std: imagenet}}]"
+
+
+def make_photos(folder: Path, count: int) -> None:
+    """Write JPEG files of 500x375 (one in four upright), smooth random pictures with some grain, in two class folders."""
+    generator = torch.Generator().manual_seed(0)
+    for i in range(count):
+        size = (500, 375) if i % 4 == 0 else (375, 500)  # height, width
+        coarse = torch.rand(1, 3, 12, 16, generator=generator)
+        smooth = torch.nn.functional.interpolate(coarse, size, mode="bicubic")[0]
+        grain = 0.04 * torch.randn(3, *size, generator=generator)
+        pixels = ((smooth + grain).clamp(0, 1) * 255).to(torch.uint8)
+        target = folder / ("bright" if i % 2 else "dark") / f"{i:04}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(target, quality=90)
+
+
+def folder_data(root: Path, kept: set[str]) -> ImageFolder:
+    """torchvision's data set of the same files."""
+    steps = [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    return ImageFolder(str(root), transforms.Compose(steps), is_valid_file=lambda path: path in kept, allow_empty=True)
+
+
+def timed(batches: Callable[[], Iterable[Any]], count: int) -> float:
+    """Seconds per image of an epoch of batches that nobody uses."""
+    begun = time.perf_counter()
+    for _ in batches():
+        pass
+    return (time.perf_counter() - begun) / count
+
+
+def decode_only(decode: Callable[[str], Any], paths: list[str]) -> float:
+    """Seconds per image of reading and decoding alone."""
+    begun = time.perf_counter()
+    for path in paths:
+        decode(path)
+    return (time.perf_counter() - begun) / len(paths)
+
+
+def by_pillow(path: str) -> None:
+    """Decode one file to RGB."""
+    with Image.open(path) as image:
+        image.convert("RGB")
+
+
+def by_torchvision(path: str) -> None:
+    """Decode one file to RGB."""
+    io.decode_jpeg(io.read_file(path), mode=io.ImageReadMode.RGB)
+
+
+def overrides(root: Path, threads: int | None, workers: int, *more: str) -> tuple[str, ...]:
+    """ptrun on the folder."""
+    return (
+        *("dataset=image_folder", f"dataset.root={root}", "transform=imagenet", f"transform.train={STEPS}"),
+        *("device=cpu", f"train.batch_size={BATCH}", f"train.num_workers={workers}"),
+        *("model=torchvision", "model.arch=mobilenet_v3_small", f"device.threads={threads or 'auto'}", *more),
+    )
+
+
+def cache_choices() -> list[str]:
+    """Settings of the key `cache` of image_folder to measure; none in a version that lacks it."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "ptrun", "list", "datasets", "image_folder"], capture_output=True, text=True, check=True
+    )
+    has_cache = any(line.split()[:1] == ["cache"] for line in listed.stdout.splitlines())
+    return ["ram", "disk"] if has_cache else []
+
+
+class Epochs:
+    """Epochs of ptrun's batches, one after the other; the warm-up round starts the workers and fills a cache."""
+
+    def __init__(self, *settings: str) -> None:
+        self.batches = _run.built(*settings).experiment.train
+        self.number = 0
+
+    def __call__(self) -> float:
+        """Seconds per image of the next epoch."""
+        self.number += 1
+        return timed(partial(self.batches.epoch, self.number), len(self.batches.split))
+
+
+def batch_cases(root: Path, threads: int | None) -> tuple[dict[str, Case], int]:
+    """Reading, preparing and stacking images, without training; and how many images an epoch has."""
+    settings = partial(overrides, root, threads)
+    first = Epochs(*settings(0))
+    split = first.batches.split
+    paths = [split.name(index) for index in range(len(split))]
+    data = folder_data(root, set(paths))
+    cases: dict[str, Case] = {
+        "decode only, Pillow": partial(decode_only, by_pillow, paths),
+        "decode only, torchvision": partial(decode_only, by_torchvision, paths),
+    }
+    for workers in WORKERS:
+        loader = DataLoader(data, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+        cases[f"tutorial, {workers} workers"] = partial(timed, partial(iter, loader), len(paths))
+    cases |= {f"ptrun, {workers} workers": Epochs(*settings(workers)) if workers else first for workers in WORKERS}
+    for cache in cache_choices():
+        cases[f"ptrun, cache={cache}, 0 workers"] = Epochs(*settings(0, f"dataset.cache={cache}"))
+    return cases, len(paths)
+
+
+def tutorial_epoch(root: Path, kept: set[str], workers: int) -> float:
+    """Seconds per image of a training epoch of the tutorial loop."""
+    from torchvision.models import mobilenet_v3_small
+
+    data = folder_data(root, kept)
+    loader = DataLoader(data, BATCH, shuffle=True, num_workers=workers)
+    model, loss_fn = mobilenet_v3_small(num_classes=2), torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.001)
+    model.train()
+    running, begun = 0.0, time.perf_counter()
+    for inputs, targets in loader:
+        optimizer.zero_grad()
+        loss = loss_fn(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        running += loss.item()
+    return (time.perf_counter() - begun) / len(data)
+
+
+def ptrun_epoch(settings: tuple[str, ...], count: int) -> float:
+    """Seconds per image of a training epoch of ptrun, batches and steps alone."""
+    return _run.train(*settings, "train.epochs=1", "checkpoint=none").training / count
+
+
+def epoch_cases(root: Path, threads: int | None) -> dict[str, Case]:
+    """One epoch of a small network for photos (MobileNetV3 small), read by no worker and by two."""
+    split = _run.built(*overrides(root, threads, 0)).experiment.train.split
+    kept = {split.name(index) for index in range(len(split))}
+    cases: dict[str, Case] = {}
+    for workers in (0, 2):
+        cases[f"tutorial, {workers} workers"] = partial(tutorial_epoch, root, kept, workers)
+        cases[f"ptrun, {workers} workers"] = partial(ptrun_epoch, overrides(root, threads, workers), len(kept))
+    return cases
+
+
+def measure(root: Path, asked: argparse.Namespace, report: Report) -> None:
+    """Both tables."""
+    cases, count = batch_cases(root, asked.threads)
+    times = alternate(cases, asked.rounds)
+    report.compare(
+        f"batches of {BATCH} from {count} files, no training", times, per_second("images"), "tutorial, 0 workers"
+    )
+    epochs = alternate(epoch_cases(root, asked.threads), asked.rounds, warm_up=not asked.quick)
+    report.compare("one training epoch, MobileNetV3 small", epochs, per_second("images"), "tutorial, 0 workers")
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parser(__doc__.splitlines()[0], rounds=5, threads=None)
+    options.add_argument("--root", type=Path, help="a folder of class folders (none: 600 made-up photos)")
+    asked = read(options)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    report = Report("photos from a folder, to 224x224", machine_line(asked.threads), asked.quick)
+    with tempfile.TemporaryDirectory(prefix="photos-bench-") as scratch:
+        root = asked.root or Path(scratch) / "photos"
+        if asked.root is None:
+            make_photos(root, 24 if asked.quick else 600)
+        measure(root.resolve(), asked, report)
+    gc.collect()  # ends the workers of the batches that were made: left to the end of the process, they would not end
+    report.write(asked.csv)
+
+
+if __name__ == "__main__":
+    main()

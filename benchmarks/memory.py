@@ -1,0 +1,46 @@
+"""Memory: peak resident memory of whole processes that train and evaluate on the digits.
+
+python benchmarks/memory.py [--quick] [--csv FILE] [--rounds N] [--threads N]
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from _processes import TUTORIAL, run
+from _table import Case, Report, Unit, alternate, machine_line, parser, read
+
+MIB = Unit("MiB", lambda size: size / 2**20)
+
+
+def main() -> None:
+    """Measure and print."""
+    asked = read(parser(__doc__.splitlines()[0], rounds=3, threads=1))
+    epochs = 1 if asked.quick else 5
+    report = Report("peak resident memory", machine_line(asked.threads), asked.quick)
+
+    def peak(arguments: tuple[str | Path, ...], folder: Path) -> float:
+        return run(arguments, folder, asked.threads).peak_bytes
+
+    with tempfile.TemporaryDirectory(prefix="memory-bench-") as name:
+        train = ("-m", "ptrun", "train", f"train.epochs={epochs}")
+        # In a folder of its own, because `outputs/latest` has to go on naming a run with a checkpoint.
+        evaluate = ("-m", "ptrun", "eval", "checkpoint=outputs/latest", "output_dir=evaluations")
+        run(train, Path(name), asked.threads)  # leaves a checkpoint to evaluate, whatever the order
+        cases: dict[str, Case] = {
+            "tutorial script": partial(peak, (TUTORIAL, str(epochs)), Path(name)),
+            "ptrun train": partial(peak, train, Path(name)),
+            "ptrun train, device.compile=step": partial(peak, (*train, "device.compile=step"), Path(name)),
+            "ptrun eval": partial(peak, evaluate, Path(name)),
+            "python -c 'import torch'": partial(peak, ("-c", "import torch"), Path(name)),
+        }
+        found = alternate(cases, asked.rounds, warm_up=False)
+    report.compare("the same convolutional network on the digits (ratios are of memory)", found, MIB, "tutorial script")
+    report.note("ptrun evaluates, writes metrics and draws plots in the same process; the tutorial script does not.")
+    report.write(asked.csv)
+
+
+if __name__ == "__main__":
+    main()

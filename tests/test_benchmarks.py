@@ -1,0 +1,68 @@
+"""Each script of `benchmarks/` runs by itself, prints its tables and writes the same rows as CSV."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import ROOT
+
+SCRIPTS = {  # with what its tables have to name
+    "augment": ["random_crop", "transform=augment"],
+    "checkpoints": ["one after each epoch", "seconds to verify 10 MB"],
+    "convnet": ["tutorial", "best by hand", "ptrun bf16", "ptrun streamed, 2 workers"],
+    "gpu": ["parity with the tutorial loop", "ptrun compile=step, steps alone", "resnet18", "cifar10_fast"],
+    "images": ["decode only, Pillow", "tutorial, 2 workers", "ptrun, 2 workers", "one training epoch"],
+    "memory": ["tutorial script", "ptrun train", "ptrun eval"],
+    "small_step": ["tuned by hand", "ptrun compile=step", "time of ptrun / tutorial"],
+    "startup": ["ptrun train, to the first step", "ptrun --help", "ptrun train, a mistake"],
+    "tables_series": ["rows/s", "windows/s", "ptrun dataset=series"],
+}
+
+
+def run(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One script as a process of its own in an empty folder."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
+        timeout=900,
+        check=False,
+    )
+
+
+def test_every_script_is_named_here():
+    scripts = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if not path.name.startswith("_")}
+    assert scripts == set(SCRIPTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_quick_run_prints_its_tables(folder: Path, script: str):
+    where = ["--device", "cpu"] if script == "gpu" else []
+    done = run(folder, script, "--quick", "--csv", "rows.csv", *where)
+    assert done.returncode == 0, done.stderr
+    machine = done.stdout.splitlines()[1]
+    assert "torch" in machine
+    assert "threads 1" in machine
+    assert "whose numbers mean nothing" in done.stdout
+    assert [words for words in SCRIPTS[script] if words not in done.stdout] == []
+    with (folder / "rows.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    assert all(float(row["value"]) >= 0 and row["machine"] == machine for row in rows)
+    assert sorted(path.name for path in folder.iterdir()) == ["rows.csv"]
+
+
+@pytest.mark.slow
+def test_without_a_gpu_the_gpu_script_says_so(folder: Path):
+    done = run(folder, "gpu")
+    assert done.returncode == 0, done.stderr
+    assert "no CUDA device" in done.stdout
