@@ -18,7 +18,7 @@ FLOORS: dict[str, int] = {
     "batches": 3, "catalog": 3, "changes": 3, "checkpoint": 3, "choices": 3, "console": 3, "plugins": 3, "rundir": 3, "runtime": 3, "signals": 3, "startup": 3,
     "experiment": 4, "workload": 4, "recorded": 3, "replay": 2, "losssum": 4, "loop": 4, "config": 4,
     "composition": 5, "state": 5,
-    "build": 6, "evaluation": 6, "measures": 5, "plots": 6, "request": 6, "sweeps": 6,
+    "build": 6, "evaluation": 6, "measures": 5, "plots": 6, "request": 6, "saver": 6, "sweeps": 6,
     "commands": 7,
     "cli": 8, "__main__": 9,
 }  # fmt: skip

@@ -24,6 +24,7 @@ from ptrun.measures import metric_settings, predictions
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plots import training as training_plots
 from ptrun.rundir import RunDir
+from ptrun.saver import Saver
 from ptrun.settings import RunConfig
 from ptrun.signals import stop_signals
 from ptrun.startup import without_compiler
@@ -159,7 +160,7 @@ def _fit(
     """Run the loop with loggers, checkpoints and the live display around it."""
     x, config = parts.experiment, parts.config
     loggers = build_loggers(config, run_dir.path, progress.step if resumed else None)
-    saver = _Saver(parts, run_dir, data)
+    saver = _saver(parts, run_dir, data)
 
     def warn_once() -> None:
         name = x.monitor.removeprefix("val/")
@@ -195,38 +196,20 @@ def _fit(
             logger.close()
 
 
+def _saver(parts: Run, run_dir: RunDir, data: Mapping[str, str]) -> Saver:
+    config, prepared = parts.config, parts.prepared
+    settings = None if config.checkpoint.name == "none" else config.checkpoint.settings
+    constant = {
+        "config": config.to_dict(),
+        "spec": prepared.spec.to_dict(),
+        "fitted": prepared.fitted(),
+        "data": dict(data),
+    }
+    return Saver(parts.experiment, run_dir.checkpoints, settings, constant)
+
+
 def _is_shown(parts: Run, name: str) -> bool:
     return (name == "accuracy") == (parts.prepared.spec.task == "classification")
-
-
-class _Saver:
-    """Writes checkpoints when the configuration says so."""
-
-    def __init__(self, parts: Run, run_dir: RunDir, data: Mapping[str, str]) -> None:
-        self.parts, self.folder, self.data = parts, run_dir.checkpoints, dict(data)
-        self.wanted = parts.config.checkpoint.name != "none"
-
-    def after_epoch(self, progress: Progress, is_best: bool) -> None:
-        if not self.wanted:
-            return
-        due = progress.epoch % self.parts.config.checkpoint.settings["every_epochs"] == 0
-        last = progress.epoch == self.parts.experiment.epochs or bool(progress.stopped)
-        if due or last or is_best:
-            self.save(progress, best=is_best)
-
-    def save(self, progress: Progress, *, best: bool) -> Path | None:
-        """Publish a checkpoint; None when the configuration wants none."""
-        if not self.wanted:
-            return None
-        now = {
-            **state.capture(self.parts.experiment, progress),
-            "config": self.parts.config.to_dict(),
-            "spec": self.parts.prepared.spec.to_dict(),
-            "fitted": self.parts.prepared.fitted(),
-            "data": self.data,
-        }
-        keep = self.parts.config.checkpoint.settings["keep"]
-        return checkpoint.publish(self.folder, now, step=progress.step, best=best, keep=keep)
 
 
 def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str, Any]:
