@@ -26,6 +26,7 @@ FORMAT = 1
 _STEP_FILE = re.compile(r"^step-(\d{8,})\.pt$")
 _PARTS = ("model", "config", "spec", "fitted", "progress", "data")
 _TEMPORARY = ".tmp-"
+POINTERS = ("best.pt", "last.pt")
 
 
 def publish(folder: Path, state: Mapping[str, Any], *, step: int, best: bool, keep: int) -> Path:

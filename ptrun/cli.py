@@ -16,77 +16,10 @@ from typing import TYPE_CHECKING, NoReturn
 from ptrun import __version__, console
 from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, nearest
 from ptrun.startup import resting_collector
+from ptrun.usage import EVAL_HELP, HELP, RESUME_HELP, TRAIN_HELP, VERIFY_HELP
 
 if TYPE_CHECKING:
     from ptrun.settings import RunConfig
-
-HELP = """\
-ptrun {version}: train any PyTorch model on any data from YAML.
-
-  ptrun train                                          a small network on handwritten digits, in seconds
-  ptrun train model=simplenet train.epochs=5           choose a component, change a setting
-  ptrun train experiment=digits_convnet                a recommended recipe (ptrun list experiments)
-  ptrun train dataset=image_folder dataset.root=DIR model=transfer      your own images
-  ptrun train dataset=table dataset.path=FILE.csv dataset.target=COLUMN your own table
-  ptrun train -m model=convnet,simplenet optimizer.lr=0.1,0.01          a sweep: four runs, one table
-  ptrun eval checkpoint=outputs/latest                 metrics, predictions and plots of a run
-  ptrun resume                                         continue the newest run that was stopped
-  ptrun list                                           everything there is to choose from
-  ptrun list models convnet                            its keywords, defaults and meanings
-  ptrun show model=convnet                             the composed, checked configuration, without running it
-  ptrun doctor                                         what this machine has, and whether it works
-
-Every command takes --help. Tab completion: eval "$(ptrun -sc install=bash)" (or zsh, fish).
-Exit codes: 0 done, 2 configuration, 3 data, 4 checkpoint, 5 diverged, 6 memory or disk, 75 interrupted.
-"""
-
-TRAIN_HELP = """\
-ptrun train [KEY=VALUE ...] [flags]
-
-  model=convnet                 choose a component: {groups}
-  model.dropout=0.2             change one of its settings (ptrun list models convnet)
-  train.epochs=5 seed=1         change the training (below)
-  experiment=NAME               a recipe: {experiments}
-  resume=auto                   continue the unfinished run of this configuration, if there is one (ptrun resume --help)
-
-Flags
-  -m, --multirun                one run per combination of comma-separated values
-  -q, --quiet                   print nothing but warnings and errors
-  --debug                       show the traceback of an error
-  --config-dir DIR              your own YAML files, which win over the shipped ones (./conf is found by itself)
-  --config-name NAME            another root file than train.yaml
-  --cfg job|hydra|all           print the composed configuration (with --package PKG, --resolve)
-  --info KIND                   Hydra's own report: all, config, defaults, defaults-tree, plugins, searchpath
-  -sc, --shell-completion       install=bash|zsh|fish
-
-Settings
-"""
-
-EVAL_HELP = """\
-ptrun eval checkpoint=PATH [split=test] [KEY=VALUE ...] [flags]
-
-  checkpoint=PATH               a checkpoint file, or a run folder (its best checkpoint)
-  split=train|val|test          which part of the data
-  output_dir=DIR                where the folder of this evaluation is made
-  dataset.path=new.csv          any setting of dataset, transform, device, metrics or train: changes the stored configuration
-  dataset=image_folder dataset.root=DIR        other data of the same kind
-
-Flags: -q, --quiet; --debug; --config-dir DIR
-"""
-
-RESUME_HELP = """\
-ptrun resume [RUN] [KEY=VALUE ...] [flags]
-
-  ptrun resume                                 continue the newest unfinished run below outputs
-  ptrun resume outputs/latest                  a certain run (its folder, or a checkpoint in it)
-  ptrun resume outputs/latest train.epochs=40  extend a run, finished or not
-  ptrun train ... resume=auto                  continue the unfinished run of this very configuration, or start one
-
-The run goes on in its own folder, from its newest good checkpoint, and ends with the same bits as one that was never
-stopped (same machine, same number of threads). Settings that would change the numbers are refused by name.
-
-Flags: --allow-change KEY (insist on such a change); -q, --quiet; --debug; --config-dir DIR
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -200,16 +133,41 @@ def _resume(argv: list[str]) -> int:
     output_dir = str(changes.pop("output_dir", "outputs"))
     files = [str(file) for file in changes.pop("plugins", [])]
 
+    _load_plugins(files)
     with resting_collector():
-        from ptrun import catalog, plugins
         from ptrun.commands import resume
 
-    assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
-    plugins.load(files)
     command = ["ptrun", "resume", *argv]
     run = runs[0] if runs else None
     resume.run(resume.Request(run, changes, options.allow_change, command, folders, files, output_dir, options.quiet))
     return 0
+
+
+def _verify(argv: list[str]) -> int:
+    options = _parse(argv)
+    paths = [word for word in options.overrides if "=" not in word or Path(word).exists()]
+    if options.help or not paths:
+        print(VERIFY_HELP, end="")
+        return 0
+    from ptrun import composition, request
+
+    values = composition.parse_values([word for word in options.overrides if word not in paths])
+    files = [str(file) for file in values.pop("plugins", [])]
+    if values:
+        raise ConfigError(f"verify: {next(iter(values))} can't be set here; only plugins=[FILE.py].")
+    _load_plugins(files)
+    from ptrun.commands import verify
+
+    return verify.run(paths, files, request.conf_folders(options.config_dir))
+
+
+def _load_plugins(files: Sequence[str]) -> None:
+    """Import the components, and with them torch, and then the user's own files."""
+    with resting_collector():
+        from ptrun import catalog, plugins
+
+    assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
+    plugins.load(files)
 
 
 def _show(argv: list[str]) -> int:
@@ -238,12 +196,10 @@ def _eval(argv: list[str]) -> int:
     settings = check_section({key: value for key, value in values.items() if key in own}, own)
     changes = {key: value for key, value in values.items() if key not in own}
 
+    _load_plugins(settings["plugins"])
     with resting_collector():
-        from ptrun import catalog, plugins
         from ptrun.commands import evaluate
 
-    assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
-    plugins.load(settings["plugins"])
     evaluate.run(
         evaluate.Request(
             **settings, changes=changes, command=["ptrun", "eval", *argv], folders=folders, quiet=options.quiet
@@ -350,6 +306,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "eval": _eval,
     "resume": _resume,
+    "verify": _verify,
     "list": _list,
     "show": _show,
     "doctor": _doctor,
