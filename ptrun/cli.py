@@ -11,12 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptrun import __version__, console
 from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, nearest
 from ptrun.startup import resting_collector
-from ptrun.usage import EVAL_HELP, HELP, RESUME_HELP, TRAIN_HELP, VERIFY_HELP
+from ptrun.usage import EVAL_HELP, HELP, REPRODUCE_HELP, RESUME_HELP, TRAIN_HELP, VERIFY_HELP
 
 if TYPE_CHECKING:
     from ptrun.settings import RunConfig
@@ -123,16 +123,10 @@ def _resume(argv: list[str]) -> int:
     if options.help:
         print(RESUME_HELP, end="")
         return 0
-    from ptrun import composition, request
+    from ptrun import request
 
     folders = request.conf_folders(options.config_dir)
-    runs = [word for word in options.overrides if "=" not in word]
-    if len(runs) > 1:
-        raise ConfigError(f"resume: expected one run, got {len(runs)}: {' '.join(runs)}.")
-    changes = composition.parse_values([word for word in options.overrides if "=" in word])
-    output_dir = str(changes.pop("output_dir", "outputs"))
-    files = [str(file) for file in changes.pop("plugins", [])]
-
+    runs, changes, output_dir, files = _run_and_changes("resume", options.overrides)
     _load_plugins(files)
     with resting_collector():
         from ptrun.commands import resume
@@ -159,6 +153,37 @@ def _verify(argv: list[str]) -> int:
     from ptrun.commands import verify
 
     return verify.run(paths, files, request.conf_folders(options.config_dir))
+
+
+def _reproduce(argv: list[str]) -> int:
+    options = _parse(argv)
+    if options.help or not options.overrides:
+        print(REPRODUCE_HELP, end="")
+        return 0
+    from ptrun import request
+
+    runs, changes, output_dir, files = _run_and_changes("reproduce", options.overrides)
+    folders = request.conf_folders(options.config_dir)
+    _load_plugins(files)
+    with resting_collector():
+        from ptrun.commands import reproduce
+
+    command = ["ptrun", "reproduce", *argv]
+    return reproduce.run(
+        reproduce.Request(runs[0] if runs else "", changes, command, folders, files, output_dir, options.quiet)
+    )
+
+
+def _run_and_changes(verb: str, words: Sequence[str]) -> tuple[list[str], dict[str, Any], str, list[str]]:
+    """At most one run, the changed settings, output_dir, and the plugins' files. Raises ConfigError."""
+    from ptrun import composition
+
+    runs = [word for word in words if "=" not in word]
+    if len(runs) > 1:
+        raise ConfigError(f"{verb}: expected one run, got {len(runs)}: {' '.join(runs)}.")
+    changes = composition.parse_values([word for word in words if "=" in word])
+    output_dir = str(changes.pop("output_dir", "outputs"))
+    return runs, changes, output_dir, [str(file) for file in changes.pop("plugins", [])]
 
 
 def _load_plugins(files: Sequence[str]) -> None:
@@ -307,6 +332,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "eval": _eval,
     "resume": _resume,
     "verify": _verify,
+    "reproduce": _reproduce,
     "list": _list,
     "show": _show,
     "doctor": _doctor,

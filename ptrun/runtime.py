@@ -113,6 +113,10 @@ class Runtime:
             return f"cpu ({threads} thread{'s' if threads != 1 else ''})"
         return str(self.device)
 
+    def kind(self) -> str:
+        """What computes: `cpu`, or the name of the GPU; two of a kind give the same bits."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+
     def peak_memory_bytes(self) -> int:
         """Largest memory taken so far: of the process on a CPU, of torch's allocator on a GPU."""
         if self.device.type == "cuda":

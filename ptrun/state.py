@@ -26,6 +26,7 @@ def capture(x: Experiment, progress: Progress) -> dict[str, Any]:
         "scaler": x.runtime.scaler.state_dict() if x.runtime.scaler is not None else None,
         "progress": progress.to_dict(),
         "random": random_state(),
+        "device": x.runtime.kind(),
         "threads": torch.get_num_threads(),
         "versions": {"ptrun": __version__, "torch": str(torch.__version__)},
     }

@@ -87,9 +87,10 @@ def _proceed(
     folder: Path, found: Found | None, stored: Mapping[str, Any], config: RunConfig, request: Request
 ) -> TrainResult:
     """Train on from what was found; from the beginning, in the same folder, when the run never saved anything."""
-    changed = refuse_changes(stored, config, request.allowed)
-    notes = (*(found.notes if found else ()), *changed)
-    continuation = Continuation(found.path if found else None, found.saved if found else None, notes)
+    changes = tuple(refuse_changes(stored, config, request.allowed))
+    continuation = (
+        Continuation(found.path, found.saved, found.notes, changes) if found else Continuation(None, None, (), changes)
+    )
     return train.run(
         train.Request(
             config, config.to_dict(), (), request.command, request.folders, folder, request.quiet, continuation

@@ -41,11 +41,12 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a run goes on from: a checkpoint file and its state (None: it never saved one), and what to say about it."""
+    """What a run goes on from: a checkpoint file and its state (None: it never saved one), what was passed over, what changes."""
 
     path: Path | None
     saved: Mapping[str, Any] | None
-    notes: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ def _receipt(request: Request, run_dir: RunDir) -> dict[str, Any]:
         return receipt
     first = run_dir.read_json("receipt.json")
     again = {key: receipt[key] for key in ("command", "started", "ptrun", "python", "packages", "hardware", "git")}
+    again["changes"] = list(request.continuation.changes)
     return {**first, "continued": [*first.get("continued", []), again]}
 
 
@@ -139,7 +141,7 @@ def _continue(
 ) -> None:
     """Put the saved state back, and say everything that touches the promise of equal bits."""
     checkpoint.clean(run_dir.checkpoints)
-    for note in continuation.notes:
+    for note in (*continuation.passed_over, *continuation.changes):
         console.note(note)
     saved = continuation.saved
     if saved is None:
