@@ -116,6 +116,9 @@ class Progress:
     best_loss: float = math.inf  # validation loss of the best epoch: it decides between equal values
     best_epoch: int = 0
     validations_without_best: int = 0
+    ranking: list[list[Any]] = field(
+        default_factory=list
+    )  # [value, validation loss, step] of the best checkpoints kept
     stopped: str = ""  # why training ended before its last epoch
     seconds: float = 0.0  # spent in finished epochs
 
@@ -147,3 +150,5 @@ class Watch:
 
     on_step: Callable[[int, int], None]  # batches done, batches in the epoch
     should_stop: Callable[[], bool]
+    is_save_due: Callable[[int], bool] = lambda step: False  # asked after each step within an epoch
+    save: Callable[[], object] = lambda: None

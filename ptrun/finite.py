@@ -6,10 +6,17 @@ Invariant: the answer is exact: a norm that overflows is only a reason to look c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+_RUNNING = ("running_mean", "running_var")
+
+
+def learned(model: nn.Module) -> dict[str, Tensor]:
+    """What training changes in a model, by name: parameters and running statistics. Other buffers may hold infinities, as masks do."""
+    running = {name: each for name, each in model.named_buffers() if name.endswith(_RUNNING)}
+    return {**dict(model.named_parameters()), **running}
 
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:
@@ -23,9 +30,9 @@ def all_finite(tensors: Sequence[Tensor]) -> bool:
         return all(bool(torch.isfinite(each).all()) for each in tensors)
 
 
-def first_nonfinite(values: Mapping[str, Any]) -> str:
-    """The name of the first tensor that holds NaN or infinity, "" when there is none; what is no such tensor is passed over."""
-    named = {name: each for name, each in values.items() if isinstance(each, Tensor) and each.is_floating_point()}
+def first_nonfinite(values: Mapping[str, Tensor]) -> str:
+    """The name of the first tensor that holds NaN or infinity, "" when there is none."""
+    named = {name: each for name, each in values.items() if each.is_floating_point()}
     if all_finite(list(named.values())):
         return ""
     return next(name for name, each in named.items() if not all_finite([each]))

@@ -61,7 +61,7 @@ def train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> 
 def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> dict[str, Any]:
     take_step = x.runtime.stepper(x.optimizer, x.clip)
     losses = LossSum(x.runtime, progress.loss_sum, progress.samples)
-    first, num_batches = progress.batch, len(x.train.plan)
+    first, num_batches, first_samples, saving = progress.batch, len(x.train.plan), progress.samples, x.times.checkpoint
     done, waited, rate, begun = first, 0.0, 0.0, time.perf_counter()
     window: list[Batch] = []
     for batch, wait in _timed(x.train.epoch(epoch, first)):
@@ -85,9 +85,11 @@ def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) ->
             break
         if _reached_max_steps(x, progress) or watch.should_stop():
             break
+        if done < num_batches and watch.is_save_due(progress.step):
+            save_within(x, losses, progress, watch, done, epoch)
     require_finite(x, losses, epoch)
-    elapsed = time.perf_counter() - begun
-    speed = (losses.samples - progress.samples) / elapsed
+    elapsed = time.perf_counter() - begun - (x.times.checkpoint - saving)
+    speed = (losses.samples - first_samples) / elapsed
     x.times.data += waited
     x.times.step += elapsed - waited
     stopped_within = done < num_batches and not _reached_max_steps(x, progress)
@@ -101,6 +103,14 @@ def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) ->
         "samples_per_second": speed,
         "data_wait_percent": 100 * waited / elapsed,
     }
+
+
+def save_within(x: Experiment, losses: LossSum, progress: Progress, watch: Watch, done: int, epoch: int) -> None:
+    """Save in the middle of an epoch, with the place in it. Raises DivergedError."""
+    require_finite(x, losses, epoch)
+    progress.batch, progress.samples, progress.loss_sum = done, losses.samples, losses.sum
+    with x.times.spent_on("checkpoint"):
+        watch.save()
 
 
 def start_epoch(model: nn.Module, epoch: int) -> None:

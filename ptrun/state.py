@@ -32,6 +32,21 @@ def capture(x: Experiment, progress: Progress) -> dict[str, Any]:
     }
 
 
+def copy_to_cpu(value: Any, copies: dict[tuple[Any, ...], torch.Tensor] | None = None) -> Any:
+    """A copy of nested containers whose tensors are on the CPU and no one else's; tied weights stay one."""
+    copies = {} if copies is None else copies
+    if isinstance(value, torch.Tensor):
+        key = (value.data_ptr(), value.dtype, value.shape, value.stride())
+        if key not in copies:
+            copies[key] = value.detach().to("cpu", copy=True)
+        return copies[key]
+    if isinstance(value, Mapping):
+        return {key: copy_to_cpu(each, copies) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(copy_to_cpu(each, copies) for each in value)
+    return value
+
+
 def restore(x: Experiment, progress: Progress, state: Mapping[str, Any]) -> None:
     """Put a captured state back into freshly built parts."""
     x.model.load_state_dict(state["model"])
@@ -42,7 +57,8 @@ def restore(x: Experiment, progress: Progress, state: Mapping[str, Any]) -> None
     if x.runtime.scaler is not None and state["scaler"] is not None:
         x.runtime.scaler.load_state_dict(state["scaler"])
     for each in fields(progress):
-        setattr(progress, each.name, state["progress"][each.name])
+        if each.name in state["progress"]:  # an older checkpoint lacks what was not counted then
+            setattr(progress, each.name, state["progress"][each.name])
     restore_random_state(state["random"])
 
 

@@ -87,6 +87,15 @@ def test_stopped_and_resumed_equals_the_whole(folder: Path, process: Call, whole
     assert len(json.loads((run_dir / "receipt.json").read_text())["continued"]) == 1
 
 
+@pytest.mark.parametrize("cadence", ["checkpoint.every_steps=7", "checkpoint.every_minutes=1e-6"])
+def test_killed_after_a_checkpoint_within_an_epoch(folder: Path, process: Call, whole: Path, cadence: str):
+    stop_after(start(folder, "train", *RUN, cadence), 2, signal.SIGKILL)
+    run_dir = newest_run(folder)
+    ended = process("resume", OMP_NUM_THREADS="1")
+    assert ended.code == 0, ended.err
+    assert_equal_runs(run_dir, whole)
+
+
 def test_stopped_three_times(folder: Path, process: Call, whole: Path):
     stop_after(start(folder, "train", *RUN), 1, signal.SIGTERM)
     for epoch in (2, 4):

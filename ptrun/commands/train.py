@@ -178,7 +178,7 @@ def _fit(
         console.epoch(report.record)
         warn_once()
         with x.times.spent_on("checkpoint"):
-            saver.after_epoch(progress, report.is_best)
+            saver.after_epoch(progress, report)
 
     for logger in loggers:
         logger.start(run_dir.path, config.to_dict())
@@ -186,10 +186,15 @@ def _fit(
     primary = [f"val/{name}" for name in ("accuracy", "rmse") if f"val/{name}" not in metric and _is_shown(parts, name)]
     console.epoch_table_start(x.epochs, ["train/loss", "val/loss", *metric, *primary], progress.epoch)
     try:
-        with stop_signals() as stopped, x.times.spent_on("whole"):
-            fit(x, progress, Watch(screen.bar(console), lambda: bool(stopped)), on_epoch_end)
+        with stop_signals() as stopped, x.times.spent_on("whole"), saver:
+            watch = Watch(
+                screen.bar(console), lambda: bool(stopped) or saver.failed, saver.is_due, lambda: saver.save(progress)
+            )
+            fit(x, progress, watch, on_epoch_end)
+            saver.wait()
             if stopped and (progress.batch or progress.epoch < x.epochs):
-                path = saver.save(progress, best=False)
+                path = saver.save(progress)
+                saver.wait()
                 where = f" Its state is in {path}. Continue it with: ptrun resume {run_dir.path}" if path else ""
                 raise Interrupted(f"Stopped by {stopped[0]} at step {progress.step}.{where}")
     finally:

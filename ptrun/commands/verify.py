@@ -15,14 +15,14 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
+from torch import nn
 
 from ptrun import checkpoint, loggers, rundir, state
 from ptrun import config as configuration
 from ptrun.build import build_model
 from ptrun.changes import require_plugins
 from ptrun.errors import CheckpointError, ConfigError
-from ptrun.finite import first_nonfinite
+from ptrun.finite import first_nonfinite, learned
 from ptrun.plugins import REGISTRIES
 from ptrun.rundir import RunDir
 from ptrun.settings import RunConfig
@@ -115,18 +115,14 @@ def check_checkpoint(path: Path, plugins: Sequence[str] = (), folders: tuple[Pat
         saved = checkpoint.load(path)
     except CheckpointError as error:
         raise Damage(str(error).removeprefix(f"{path}: ")) from error
-    for part in ("model", "ema"):
-        wrong = first_nonfinite(saved.get(part) or {})
-        if wrong:
-            raise Damage(f"'{wrong}' of its {part} holds values that are no finite numbers.")
-    sizes = _compare_sizes(saved, plugins, folders)
+    sizes = _compare_model(saved, plugins, folders)
     progress = saved["progress"]
     size = path.stat().st_size / 2**20
     return f"epoch {progress.get('epoch')}, step {progress.get('step')}, {size:.1f} MiB, {sizes}."
 
 
-def _compare_sizes(saved: Mapping[str, Any], plugins: Sequence[str], folders: tuple[Path, ...]) -> str:
-    """Hold the weights against the model that the configuration declares. Raises Damage."""
+def _compare_model(saved: Mapping[str, Any], plugins: Sequence[str], folders: tuple[Path, ...]) -> str:
+    """Hold the names, shapes and values of the weights against the model that the configuration declares. Raises Damage."""
     values = {**copy.deepcopy(saved["config"]), "plugins": list(plugins)}
     try:
         require_plugins(values, REGISTRIES, folders)
@@ -135,24 +131,29 @@ def _compare_sizes(saved: Mapping[str, Any], plugins: Sequence[str], folders: tu
         return f"sizes not compared with its model ({error.problems[0]})"
     except (KeyError, TypeError) as error:
         raise Damage(f"its configuration is not whole ({error!r} is missing).") from error
-    expected = _shapes(config, DataSpec.from_dict(saved["spec"]))
-    found = {name: list(value.shape) for name, value in state.evaluated_weights(saved).items()}
+    model = _declared(config, DataSpec.from_dict(saved["spec"]))
+    weights = state.evaluated_weights(saved)
+    expected, found = (
+        {name: list(each.shape) for name, each in named.items()} for named in (model.state_dict(), weights)
+    )
     for name in [*expected, *found]:
         if expected.get(name) != found.get(name):
             raise Damage(
                 f"its weights don't fit the model '{config.model.name}' that it declares: '{name}' is {found.get(name, 'absent')}, expected {expected.get(name, 'none')}."
             )
+    wrong = first_nonfinite({name: weights[name] for name in learned(model) if name in weights})
+    if wrong:
+        raise Damage(f"its weights '{wrong}' are no finite numbers.")
     return f"{len(found)} tensors fit model '{config.model.name}'"
 
 
-def _shapes(config: RunConfig, spec: DataSpec) -> dict[str, list[int]]:
-    """Shapes of the weights of a model: made without memory where the model allows that."""
+def _declared(config: RunConfig, spec: DataSpec) -> nn.Module:
+    """The model that a checkpoint says it is of: made without memory where the model allows that."""
     try:
         with torch.device("meta"):
-            weights: Mapping[str, Tensor] = build_model(config, spec, restoring=True).state_dict()
+            return build_model(config, spec, restoring=True)
     except (NotImplementedError, ConfigError):  # a model that computes with its first values
-        weights = build_model(config, spec, restoring=True).state_dict()
-    return {name: list(value.shape) for name, value in weights.items()}
+        return build_model(config, spec, restoring=True)
 
 
 def _status(run_dir: RunDir) -> str:
