@@ -6,71 +6,32 @@ Invariant: the global random state is seeded just before the model is made and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ptrun import catalog, choices, losses, metrics, optimizers, registry, schedulers, transforms
+from ptrun import catalog, choices, losses, metrics, optimizers, registry, schedulers
 from ptrun.batches.plan import Batches, Plan
 from ptrun.batches.source import make_batches
 from ptrun.choices import Decision
-from ptrun.errors import ConfigError, DataError
+from ptrun.errors import ConfigError
 from ptrun.experiment import Experiment
 from ptrun.fused import use_fused
+from ptrun.guard import Guard
 from ptrun.loggers import Logger
 from ptrun.measures import measurer
+from ptrun.prepared import Prepared, prepare
 from ptrun.recorded import record_step
 from ptrun.runtime import Runtime, clipper, make_runtime, seed_everything
-from ptrun.samples import Data, FileSplit, Split
+from ptrun.samples import FileSplit, Split
 from ptrun.settings import Component, RunConfig
-from ptrun.spec import DataSpec, Layout, Task
+from ptrun.spec import DataSpec, Task
 from ptrun.workload import settle
 
 assert catalog.MODULES  # importing it filled the registries
-
-
-@dataclass(frozen=True)
-class Pipelines:
-    """How images are prepared for training and for evaluation; None for data that are no images."""
-
-    train: transforms.Pipeline | None
-    eval: transforms.Pipeline | None
-
-    @property
-    def fitted(self) -> dict[str, Any]:
-        """What was learned from the training images."""
-        return {**self.eval.fitted, **self.train.fitted} if self.train is not None and self.eval is not None else {}
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Data and the way they reach the model."""
-
-    data: Data
-    pipelines: Pipelines
-    spec: DataSpec  # with the shape that the model receives
-    facts: tuple[str, ...]
-    stored_counts: list[int] | None = None  # of the training that a checkpoint comes from
-
-    def fitted(self) -> dict[str, Any]:
-        """Everything learned from the training split, for the checkpoint."""
-        return {
-            "dataset": dict(self.data.fitted),
-            "transform": self.pipelines.fitted,
-            "class_counts": self.class_counts,
-        }
-
-    @property
-    def class_counts(self) -> list[int] | None:
-        """Training samples of each class; None for numbers."""
-        if self.spec.task is not Task.CLASSIFICATION or self.stored_counts is not None:
-            return self.stored_counts
-        counts: list[int] = torch.bincount(self.data.train.targets, minlength=self.spec.num_outputs).tolist()
-        return counts
 
 
 @dataclass(frozen=True)
@@ -141,15 +102,15 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
         min_delta=t.min_delta,
         patience_epochs=t.patience_epochs,
         recorded=recorded,
+        guard=_guard(config, runtime, model, needs_closure),
     )
-    facts = (*prepared.facts, *getattr(model, "facts", ()), *schedule.facts)
     return Run(
         config,
         prepared,
         experiment,
         test,
         (*runtime.decisions, *chosen, *decisions, *skipped, *recording),
-        facts,
+        (*prepared.facts, *getattr(model, "facts", ()), *schedule.facts),
         undefined,
     )
 
@@ -157,25 +118,6 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
 def build_runtime(config: RunConfig) -> Runtime:
     """Device, number format, threads."""
     return make_runtime(name=config.device.name, deterministic=config.train.deterministic, **config.device.settings)
-
-
-def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
-    """Read the data and make the image pipelines. `fitted` is what a checkpoint holds from training."""
-    restoring, fitted = fitted is not None, fitted or {}
-    data: Data = registry.datasets.build(config.dataset.name, config.dataset.settings, fitted=fitted.get("dataset"))
-    _check_targets(data, may_be_empty=restoring)
-    if data.spec.layout is not Layout.IMAGE:
-        return Prepared(data, Pipelines(None, None), data.spec, data.facts, fitted.get("class_counts"))
-    steps = config.transform.settings
-    train = transforms.build_pipeline(
-        steps["train"], data.spec, fitted=fitted.get("transform"), sample_images=lambda: _images(data.train)
-    )
-    evaluation = transforms.build_pipeline(
-        steps["eval"], data.spec, fitted=train.fitted, sample_images=lambda: _images(data.train)
-    )
-    shape = _final_shape(data, train, evaluation)
-    spec, facts = replace(data.spec, input_shape=shape), (*data.facts, *train.facts)
-    return Prepared(data, Pipelines(train, evaluation), spec, facts, fitted.get("class_counts"))
 
 
 def decide(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
@@ -294,6 +236,20 @@ def _check_fp16(config: RunConfig, runtime: Runtime, needs_closure: bool) -> Non
         )
 
 
+def _guard(config: RunConfig, runtime: Runtime, model: nn.Module, needs_closure: bool) -> Guard | None:
+    """What looks at every step for numbers that are not finite, when that is asked for. Raises ConfigError."""
+    mode = config.train.on_nonfinite
+    if mode == "stop":
+        return None
+    if needs_closure:
+        raise ConfigError(
+            f"train.on_nonfinite: '{mode}' can't be used with optimizer '{config.optimizer.name}', whose step can't be undone. Use stop."
+        )
+    if mode == "rollback" and config.checkpoint.name == "none":
+        raise ConfigError("train.on_nonfinite: 'rollback' returns to a checkpoint, but checkpoint=none saves none.")
+    return Guard(model, rolls_back=mode == "rollback", scaled=runtime.scaler is not None)
+
+
 def build_schedule(
     config: RunConfig, optimizer: torch.optim.Optimizer, num_batches: int
 ) -> tuple[schedulers.Schedule, int]:
@@ -322,38 +278,3 @@ def _has_batch_norm(model: nn.Module) -> bool:
     from torch.nn.modules.batchnorm import _BatchNorm
 
     return any(isinstance(module, _BatchNorm) for module in model.modules())
-
-
-def _images(split: Split) -> Iterator[Tensor]:
-    return (split.read(index) for index in transforms.evenly_spaced(len(split)))
-
-
-def _final_shape(data: Data, train: transforms.Pipeline, evaluation: transforms.Pipeline) -> tuple[int, ...]:
-    """The shape [C, H, W] in which images reach the model, found by sending the first one through. Raises ConfigError when train and eval differ."""
-    sample = next(split for split in (data.train, data.test, data.val) if len(split)).read(0)
-    varied = train.vary(train.fixed(sample), (0, 0, 0)) if train.is_random else train.fixed(sample)
-    shapes = tuple(varied.shape), tuple(evaluation.fixed(sample).shape)
-    if shapes[0] != shapes[1]:
-        raise ConfigError(
-            f"transform: training images become {list(shapes[0])}, evaluation images {list(shapes[1])} [channels, height, width]. Make the steps of both end in one size."
-        )
-    return shapes[0]
-
-
-def _check_targets(data: Data, *, may_be_empty: bool) -> None:
-    """Raise DataError for an empty split, a class out of range, or a target that is no finite number."""
-    for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
-        targets = split.targets
-        if len(split) == 0 and not may_be_empty:
-            raise DataError(f"dataset: the {name} split is empty. Give it more data or another fraction.")
-        if data.spec.task is Task.CLASSIFICATION:
-            wrong = ((targets < 0) | (targets >= data.spec.num_outputs)).nonzero()
-            allowed = f"a whole number from 0 to {data.spec.num_outputs - 1}"
-        else:
-            wrong = (~torch.isfinite(targets)).nonzero()
-            allowed = "a finite number"
-        if len(wrong):
-            index = int(wrong[0, 0])
-            raise DataError(
-                f"dataset: {split.name(index)} of the {name} split has the target {targets[index].tolist()}; expected {allowed}."
-            )

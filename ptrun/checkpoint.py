@@ -90,6 +90,26 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
+def load_newest(folder: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+    """The newest whole checkpoint of a folder, its state, and why newer ones were passed over.
+
+    Raises FileNotFoundError when there is none at all, CheckpointError when all are damaged.
+    """
+    passed_over: list[str] = []
+    for path in [*reversed(steps(folder)), *(each for each in (folder / "best.pt",) if each.is_file())]:
+        try:
+            return path, load(path), tuple(passed_over)
+        except CheckpointError as error:
+            passed_over.append(f"Passed over: {error}")
+    if passed_over:
+        raise CheckpointError(
+            "\n".join(
+                [f"{folder.parent}: every checkpoint of this run is damaged; it can't be continued.", *passed_over]
+            )
+        )
+    raise FileNotFoundError(folder)
+
+
 def verify(path: Path) -> None:
     """Raise CheckpointError when the file is absent, cut off, damaged, or compressed."""
     if not path.is_file():

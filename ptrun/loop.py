@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ptrun.batches.plan import Batch, Batches
 from ptrun.errors import DivergedError
 from ptrun.experiment import EpochReport, Experiment, Loss, Outputs, Progress, Watch
+from ptrun.guard import guarded_step
 from ptrun.losssum import LossSum
 from ptrun.runtime import Runtime
 
@@ -51,6 +52,8 @@ def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[
 def train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> dict[str, Any]:
     """The training batches of an epoch, from where `progress` stands. Returns the epoch's record."""
     x.model.train()
+    if x.guard is not None:
+        x.guard.remember()
     if x.recorded is None:
         return _train_epoch(x, epoch, progress, watch)
     x.recorded.start_epoch()
@@ -78,10 +81,12 @@ def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) ->
         if x.needs_closure:
             closure_step(x, window, done, losses, progress.step)
             window = []
-        else:
+        elif x.guard is None:
             take_step()
+        elif guarded_step(x, x.guard, take_step, losses, progress, watch):
+            take_step = x.runtime.stepper(x.optimizer, x.clip)
         after_step(x, progress)
-        if losses.is_due and losses.peek() is not None:
+        if losses.is_due and (losses.peek() is not None or x.runtime.gave_up):
             break
         if _reached_max_steps(x, progress) or watch.should_stop():
             break
@@ -123,6 +128,11 @@ def start_epoch(model: nn.Module, epoch: int) -> None:
 def require_finite(x: Experiment, losses: LossSum, epoch: int) -> None:
     """Raise DivergedError naming the first step of the epoch whose loss was no finite number, if there is one."""
     found = losses.read()
+    if x.runtime.gave_up:
+        raise DivergedError(
+            f"In epoch {epoch + 1} the gradients overflowed fp16 in about 100 steps in a row, whatever their scale: none of these steps was taken. "
+            "Nothing after the last checkpoint is saved. Try device.precision=bf16, or a smaller optimizer.lr."
+        )
     if found is None:
         return
     names = [x.train.split.name(index) for index in found.indices[:3].tolist()]
@@ -130,7 +140,7 @@ def require_finite(x: Experiment, losses: LossSum, epoch: int) -> None:
     raise DivergedError(
         f"The training loss became {found.value} at step {found.step + 1}, in epoch {epoch + 1} (learning rate {_learning_rate(x.optimizer):g}, "
         f"samples {', '.join(names)}{more}). Nothing after the last checkpoint is saved. Try a smaller optimizer.lr, "
-        "train.clip_norm=1, a warm-up (scheduler.warmup_epochs=1), or look at these samples."
+        "train.clip_norm=1, a warm-up (scheduler.warmup_epochs=1), train.on_nonfinite=skip, or look at these samples."
     )
 
 

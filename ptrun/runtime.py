@@ -22,6 +22,7 @@ from ptrun.errors import ConfigError
 from ptrun.fused import lean_step
 
 _REPLACED_THREADS: list[int] = []  # torch's own number, while a run's number is in force
+_LEAST_SCALE = 2.0**-84  # a hundred overflows from the scale that GradScaler begins with, 2**16
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -70,6 +71,11 @@ class Runtime:
             return partial(_scaled_step, self.scaler, optimizer, clip)
         step = lean_step(optimizer)
         return step if clip is None else partial(_clipped_step, clip, step)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether fp16 gradients overflowed so often, each time halving their scale, that no scale will do; waits for the device."""
+        return self.scaler is not None and self.scaler.get_scale() < _LEAST_SCALE
 
     @property
     def reads_late(self) -> bool:

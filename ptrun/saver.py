@@ -20,9 +20,13 @@ from ptrun.experiment import EpochReport, Experiment, Progress
 from ptrun.finite import first_nonfinite, learned
 from ptrun.writer import Writer
 
+_SMALL_BYTES = 2**24  # of weights: so little may wait in memory to be written
+
 
 class Saver:
     """Publishes the state of a run into a folder; a context that waits for the last checkpoint to be on disk.
+
+    When the epochs of a small model are shorter than a write, the newest state takes the place of one that still waits.
 
     settings: those of the group `checkpoint`; None when the run saves nothing.
     constant: what every checkpoint of the run holds beside its state (configuration, spec, fitted, data).
@@ -38,6 +42,8 @@ class Saver:
         self._every_steps: int | None = settings["every_steps"] if settings else None
         self._every_seconds = math.inf if minutes is None else 60 * minutes
         self._begun = time.monotonic()
+        chosen = settings is not None and (self._every_steps or minutes or settings["keep_best"] > 1)
+        self._each_is_wanted = bool(chosen) or sum(p.nbytes for p in x.model.parameters()) > _SMALL_BYTES
 
     def __enter__(self) -> Self:
         return self
@@ -81,16 +87,23 @@ class Saver:
         if progress.step == self._saved_step and not best:
             return path
         self._require_finite(progress)
+        if self._each_is_wanted:
+            self._writer.wait()
         now = state.copy_to_cpu({**state.capture(self.x, progress), **self.constant})
         kept = [step for _, _, step in progress.ranking]
         publish = partial(checkpoint.publish, self.folder, now, step=progress.step, best=best)
-        self._writer.start(partial(publish, keep=self.settings["keep"], keep_steps=kept))
+        self._writer.start(partial(publish, keep=self.settings["keep"], keep_steps=kept), essential=best)
         self._saved_step, self._begun = progress.step, time.monotonic()
         return path
 
     def wait(self) -> None:
         """Wait until everything is on disk. Raises ResourceError when it could not be written."""
         self._writer.wait()
+
+    def roll_back(self) -> None:
+        """Put the weights of the newest good checkpoint back. Raises CheckpointError, ResourceError."""
+        self._writer.wait()
+        state.restore_weights(self.x, checkpoint.load_newest(self.folder)[1])
 
     def _rank(self, progress: Progress, report: EpochReport) -> bool:
         """Note the epoch in `progress.ranking` when it is among the best `keep_best`, and say whether it is."""

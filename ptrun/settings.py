@@ -40,6 +40,7 @@ class TrainSettings:
     patience_epochs: int | None
     min_delta: float
     val_every_epochs: int
+    on_nonfinite: str
     deterministic: bool
 
 

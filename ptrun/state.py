@@ -49,17 +49,22 @@ def copy_to_cpu(value: Any, copies: dict[tuple[Any, ...], torch.Tensor] | None =
 
 def restore(x: Experiment, progress: Progress, state: Mapping[str, Any]) -> None:
     """Put a captured state back into freshly built parts."""
-    x.model.load_state_dict(state["model"])
-    if x.ema is not None and state["ema"] is not None:
-        x.ema.load_state_dict(state["ema"])
-    x.optimizer.load_state_dict(state["optimizer"])
+    restore_weights(x, state)
     x.schedule.load_state_dict(state["schedule"])
-    if x.runtime.scaler is not None and state["scaler"] is not None:
-        x.runtime.scaler.load_state_dict(state["scaler"])
     for each in fields(progress):
         if each.name in state["progress"]:  # an older checkpoint lacks what was not counted then
             setattr(progress, each.name, state["progress"][each.name])
     restore_random_state(state["random"])
+
+
+def restore_weights(x: Experiment, state: Mapping[str, Any]) -> None:
+    """Put back the weights and what the optimizer knows of them, but not the place in the training."""
+    x.model.load_state_dict(state["model"])
+    if x.ema is not None and state["ema"] is not None:
+        x.ema.load_state_dict(state["ema"])
+    x.optimizer.load_state_dict(state["optimizer"])
+    if x.runtime.scaler is not None and state["scaler"] is not None:
+        x.runtime.scaler.load_state_dict(state["scaler"])
 
 
 def doubts(state: Mapping[str, Any], data: Mapping[str, str]) -> list[str]:

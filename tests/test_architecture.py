@@ -16,9 +16,9 @@ FLOORS: dict[str, int] = {
     "fieldtypes": 0, "finite": 2, "fused": 2, "formats": 1, "registry": 1, "samples": 1, "schema": 1, "seeds": 1, "settings": 1, "weights": 1,
     "models": 2, "data": 2, "steps": 2, "transforms": 2, "losses": 2, "optimizers": 2, "schedulers": 2, "predictions": 2, "metrics": 2, "loggers": 2,
     "batches": 3, "catalog": 3, "changes": 3, "checkpoint": 3, "choices": 3, "console": 3, "plugins": 3, "rundir": 3, "runtime": 3, "signals": 3, "startup": 3, "writer": 3,
-    "experiment": 4, "workload": 4, "recorded": 3, "replay": 2, "losssum": 4, "loop": 4, "config": 4,
+    "experiment": 4, "workload": 4, "recorded": 3, "replay": 2, "guard": 4, "losssum": 4, "loop": 4, "config": 4,
     "composition": 5, "state": 5,
-    "build": 6, "evaluation": 6, "measures": 5, "plots": 6, "request": 6, "saver": 6, "sweeps": 6, "usage": 6,
+    "build": 6, "evaluation": 6, "measures": 5, "prepared": 5, "plots": 6, "request": 6, "saver": 6, "sweeps": 6, "usage": 6,
     "commands": 7,
     "cli": 8, "__main__": 9,
 }  # fmt: skip
@@ -29,6 +29,9 @@ SAME_FLOOR = {
     ("transforms", "steps"),
     ("loop", "experiment"),
     ("loop", "losssum"),
+    ("loop", "guard"),
+    ("guard", "experiment"),
+    ("guard", "losssum"),
     ("recorded", "runtime"),
 }
 

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +127,19 @@ def test_a_failure_of_the_writer_is_raised_by_the_next_call():
     writer.wait()  # told once
     writer.start(fail)
     with pytest.raises(ResourceError, match="full"):
-        writer.start(lambda: None)
+        writer.wait()
+
+
+def test_the_newest_replaces_what_waits_unless_that_is_essential():
+    begun, go, done = threading.Event(), threading.Event(), []
+    writer = Writer()
+    writer.start(lambda: (begun.set(), go.wait(), done.append("first")))
+    begun.wait()
+    for name, essential in (("a", False), ("b", True), ("c", True), ("d", False), ("e", False)):
+        writer.start(partial(done.append, name), essential=essential)
+    go.set()
+    writer.wait()
+    assert done == ["first", "c", "e"]
 
 
 def test_a_full_disk_ends_the_run_with_its_code(folder: Path):

@@ -14,12 +14,10 @@ from typing import Any
 from ptrun import checkpoint, evaluation, rundir, schema, state
 from ptrun import config as configuration
 from ptrun.build import (
-    Prepared,
     build_loss,
     build_model,
     build_runtime,
     eval_batches,
-    prepare,
 )
 from ptrun.changes import apply_changes, require_plugins
 from ptrun.choices import choose
@@ -29,6 +27,7 @@ from ptrun.loop import evaluate
 from ptrun.measures import metric_settings, predictions
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plugins import REGISTRIES
+from ptrun.prepared import Prepared, prepare
 from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec
 from ptrun.workload import settle

@@ -38,6 +38,8 @@ HARMLESS = (
     "train.eval_batch_size",
     "train.max_steps",
     "train.num_workers",
+    "train.on_nonfinite",
+    "train.on_oom",
     "train.patience_epochs",
     "train.val_every_epochs",
 )
@@ -134,22 +136,10 @@ def unfinished(output_dir: str) -> Iterator[Path]:
 
 def newest_good(folder: Path) -> Found | None:
     """The newest checkpoint that is whole; None when the run never saved one. Raises CheckpointError when all are damaged."""
-    places = RunDir(folder).checkpoints
-    notes: list[str] = []
-    candidates = [
-        *reversed(checkpoint.steps(places)),
-        *([places / "best.pt"] if (places / "best.pt").is_file() else []),
-    ]
-    for path in candidates:
-        try:
-            return Found(path, checkpoint.load(path), tuple(notes))
-        except CheckpointError as error:
-            notes.append(f"Passed over: {error}")
-    if notes:
-        raise CheckpointError(
-            "\n".join([f"{folder}: every checkpoint of this run is damaged; it can't be continued.", *notes])
-        )
-    return None
+    try:
+        return Found(*checkpoint.load_newest(RunDir(folder).checkpoints))
+    except FileNotFoundError:
+        return None
 
 
 def stored_config(folder: Path, found: Found | None) -> dict[str, Any]:

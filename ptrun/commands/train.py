@@ -188,8 +188,14 @@ def _fit(
     try:
         with stop_signals() as stopped, x.times.spent_on("whole"), saver:
             watch = Watch(
-                screen.bar(console), lambda: bool(stopped) or saver.failed, saver.is_due, lambda: saver.save(progress)
+                screen.bar(console),
+                lambda: bool(stopped) or saver.failed,
+                saver.is_due,
+                lambda: saver.save(progress),
+                saver.roll_back,
             )
+            if config.train.on_nonfinite == "rollback" and progress.step == 0:
+                saver.save(progress)
             fit(x, progress, watch, on_epoch_end)
             saver.wait()
             if stopped and (progress.batch or progress.epoch < x.epochs):
@@ -241,6 +247,8 @@ def _summary(parts: Run, progress: Progress, document: Mapping[str, Any]) -> dic
         "epochs": progress.epoch,
         "steps": progress.step,
         "stopped": progress.stopped,
+        "skipped_steps": progress.skipped,
+        "rollbacks": progress.rollbacks,
         "best_epoch": progress.best_epoch,
         "monitor": x.monitor,
         "best_value": progress.best_value,
