@@ -117,7 +117,9 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
 
 def build_runtime(config: RunConfig) -> Runtime:
     """Device, number format, threads."""
-    return make_runtime(name=config.device.name, deterministic=config.train.deterministic, **config.device.settings)
+    return make_runtime(
+        name=config.device.name, deterministic=bool(config.train.deterministic), **config.device.settings
+    )
 
 
 def decide(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:

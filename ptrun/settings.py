@@ -41,7 +41,7 @@ class TrainSettings:
     min_delta: float
     val_every_epochs: int
     on_nonfinite: str
-    deterministic: bool
+    deterministic: bool | str
 
 
 @dataclass(frozen=True)

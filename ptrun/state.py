@@ -49,11 +49,17 @@ def copy_to_cpu(value: Any, copies: dict[tuple[Any, ...], torch.Tensor] | None =
 
 def restore(x: Experiment, progress: Progress, state: Mapping[str, Any]) -> None:
     """Put a captured state back into freshly built parts."""
+    hyperparameters = [
+        {key: group[key] for key in group.keys() - {"params", "lr"}} for group in x.optimizer.param_groups
+    ]
     restore_weights(x, state)
+    for group, own in zip(x.optimizer.param_groups, hyperparameters, strict=True):
+        group.update(own)  # a changed setting of the optimizer counts, not the one in the checkpoint
     x.schedule.load_state_dict(state["schedule"])
     for each in fields(progress):
         if each.name in state["progress"]:  # an older checkpoint lacks what was not counted then
             setattr(progress, each.name, state["progress"][each.name])
+    x.schedule.step(progress.step)  # of this run's length, which may be another one
     restore_random_state(state["random"])
 
 
@@ -67,7 +73,7 @@ def restore_weights(x: Experiment, state: Mapping[str, Any]) -> None:
         x.runtime.scaler.load_state_dict(state["scaler"])
 
 
-def doubts(state: Mapping[str, Any], data: Mapping[str, str]) -> list[str]:
+def doubts(state: Mapping[str, Any], data: Mapping[str, str], device: str) -> list[str]:
     """What is different here from where the state was saved, and what that means for the promise of equal bits."""
     found = []
     changed = [name for name, digest in data.items() if state["data"].get(name) != digest]
@@ -80,6 +86,10 @@ def doubts(state: Mapping[str, Any], data: Mapping[str, str]) -> list[str]:
         found.append(
             f"The run began with {threads} CPU thread{'s' if threads != 1 else ''}, now there {'are' if now != 1 else 'is'} {now}: "
             f"results may differ in the last bits. device.threads={threads} keeps them equal."
+        )
+    if state.get("device", device) != device:
+        found.append(
+            f"The run began on the device {state['device']}, this is {device}: results may differ in the last bits."
         )
     before, version = state["versions"]["torch"], str(torch.__version__)
     if before != version:

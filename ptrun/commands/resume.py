@@ -160,7 +160,9 @@ def refuse_changes(stored: Mapping[str, Any], config: RunConfig, allowed: Sequen
     ]
     if refused:
         raise ConfigError(refused)
-    return [f"{key}: {before!r} until now, {now!r} from here on.{_consequence(key)}" for key, before, now in changes]
+    return [
+        f"{key}: {before!r} until now, {now!r} from here on.{_consequence(key, config)}" for key, before, now in changes
+    ]
 
 
 def differences(stored: Any, now: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -174,7 +176,10 @@ def differences(stored: Any, now: Any, where: str = "") -> Iterator[tuple[str, A
         yield where, stored, now
 
 
-def _consequence(key: str) -> str:
-    if key in ("train.epochs", "train.max_steps"):
+def _consequence(key: str, config: RunConfig) -> str:
+    if key not in ("train.epochs", "train.max_steps"):
+        return ""
+    name = config.scheduler.name
+    if "total_epochs" in REGISTRIES["scheduler"].keywords(name):
         return " The learning-rate schedule is stretched to the new length from here on."
-    return ""
+    return f" The schedule '{name}' does not depend on the length."

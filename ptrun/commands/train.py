@@ -17,7 +17,7 @@ from ptrun.build import Run, build, build_loggers
 from ptrun.choices import Decision, choose
 from ptrun.commands import screen
 from ptrun.console import Console, error_lines
-from ptrun.errors import Interrupted
+from ptrun.errors import ConfigError, Interrupted
 from ptrun.experiment import EpochReport, Progress, Watch
 from ptrun.loop import evaluate, fit
 from ptrun.measures import metric_settings, predictions
@@ -147,9 +147,20 @@ def _continue(
     if saved is None:
         console.warn("This run never saved a checkpoint: it starts again from the beginning, in its own folder.")
         return
-    for warning in state.doubts(saved, data):
+    x = parts.experiment
+    doubts = state.doubts(saved, data, x.runtime.kind())
+    if doubts and parts.config.train.deterministic == "strict":
+        told = "train.deterministic=strict goes on only where the bits are the same. Insist with train.deterministic=true --allow-change train.deterministic."
+        raise ConfigError([*doubts, told])
+    for warning in doubts:
         console.warn(warning)
-    state.restore(parts.experiment, progress, saved)
+    state.restore(x, progress, saved)
+    before, now = (
+        max(group["lr"] for group in groups)
+        for groups in (saved["optimizer"]["param_groups"], x.optimizer.param_groups)
+    )
+    if before != now:
+        console.note(f"The learning rate is {now:g} from here on; as the run was started it would be {before:g}.")
     if progress.best_epoch == progress.epoch and progress.batch == 0 and continuation.path is not None:
         checkpoint.mark_best(continuation.path)
     console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
