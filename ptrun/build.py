@@ -74,8 +74,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
         use_fused(optimizer, model)
     schedule, epochs = build_schedule(config, optimizer, len(train.plan))
     runtime.compile_model(model)
-    t = config.train
-    undefined: dict[str, str] = {}
+    t, undefined = config.train, dict[str, str]()
     needs_closure = optimizers.needs_closure(optimizer)
     _check_fp16(config, runtime, needs_closure)
     recorded, recording = record_step(
@@ -103,6 +102,7 @@ def build(config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[De
         patience_epochs=t.patience_epochs,
         recorded=recorded,
         guard=_guard(config, runtime, model, needs_closure),
+        splits_batches=t.on_oom == "halve",
     )
     return Run(
         config,
@@ -241,6 +241,10 @@ def _check_fp16(config: RunConfig, runtime: Runtime, needs_closure: bool) -> Non
 def _guard(config: RunConfig, runtime: Runtime, model: nn.Module, needs_closure: bool) -> Guard | None:
     """What looks at every step for numbers that are not finite, when that is asked for. Raises ConfigError."""
     mode = config.train.on_nonfinite
+    if needs_closure and config.train.on_oom == "halve":
+        raise ConfigError(
+            f"train.on_oom: 'halve' can't be used with optimizer '{config.optimizer.name}', which computes the gradient itself. Use stop."
+        )
     if mode == "stop":
         return None
     if needs_closure:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptrun import __version__, console
-from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, nearest
+from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, is_out_of_memory, nearest
 from ptrun.startup import resting_collector
 from ptrun.usage import EVAL_HELP, HELP, REPRODUCE_HELP, RESUME_HELP, TRAIN_HELP, VERIFY_HELP
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (MemoryError, RuntimeError) as error:
-        if debug or not _is_out_of_memory(error):
+        if debug or not is_out_of_memory(error):
             raise
         console.error(
             "Out of memory. Try a smaller train.batch_size (with train.grad_accumulation the optimizer still sees the large batch), or a smaller model."
@@ -317,14 +317,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("-sc", "--shell-completion")
     parser.add_argument("--allow-change", action="append", default=[])
     return parser.parse_intermixed_args(list(argv))
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "not enough memory" in str(error)
-    )
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

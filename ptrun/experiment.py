@@ -99,6 +99,7 @@ class Experiment:
     patience_epochs: int | None
     recorded: RecordedStep | None = None
     guard: Guard | None = None
+    splits_batches: bool = False  # whether a batch that memory can't take at once is computed in parts
     times: Times = field(default_factory=Times)
 
     @property
@@ -126,6 +127,7 @@ class Progress:
     skipped: int = 0  # steps left out because of numbers that are not finite
     skipped_in_a_row: int = 0
     rollbacks: int = 0  # returns to the last checkpoint for that reason
+    batch_parts: int = 1  # in which each batch is computed, because memory can't take it at once
     stopped: str = ""  # why training ended before its last epoch
     seconds: float = 0.0  # spent in finished epochs
 
@@ -160,3 +162,4 @@ class Watch:
     is_save_due: Callable[[int], bool] = lambda step: False  # asked after each step within an epoch
     save: Callable[[], object] = lambda: None
     roll_back: Callable[[], None] = lambda: None  # put the last checkpoint's weights and optimizer back
+    on_split: Callable[[int], None] = lambda parts: None  # batches are computed in so many parts from now on

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ptrun.batches.plan import Batch, Batches
-from ptrun.errors import DivergedError
+from ptrun.errors import DivergedError, is_out_of_memory
 from ptrun.experiment import EpochReport, Experiment, Loss, Outputs, Progress, Watch
 from ptrun.guard import guarded_step
 from ptrun.losssum import LossSum
+from ptrun.memory import SavePoint, out_of_memory_told
 from ptrun.runtime import Runtime
 
 
@@ -30,7 +31,8 @@ def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[
     for epoch in range(progress.epoch, x.epochs):
         begun = time.perf_counter()
         start_epoch(x.model, epoch)
-        record = train_epoch(x, epoch, progress, watch)
+        with out_of_memory_told(f"training, epoch {epoch + 1}", "training", x.train.plan.batch_size, x.runtime):
+            record = train_epoch(x, epoch, progress, watch)
         if progress.batch > 0:  # stopped within the epoch; the position is in `progress`
             return progress
         progress.epoch = epoch + 1
@@ -67,8 +69,9 @@ def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) ->
     first, num_batches, first_samples, saving = progress.batch, len(x.train.plan), progress.samples, x.times.checkpoint
     done, waited, rate, begun = first, 0.0, 0.0, time.perf_counter()
     window: list[Batch] = []
+    waits = x.needs_closure or x.splits_batches  # for all batches of a step
     for batch, wait in _timed(x.train.epoch(epoch, first)):
-        if x.needs_closure:
+        if waits:
             window.append(batch)
         else:
             losses.add(backward(x, batch, _share_of_step(x, done)), batch, progress.step)
@@ -78,17 +81,17 @@ def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) ->
         if done % x.grad_accumulation != 0 and done != num_batches:
             continue
         rate = _learning_rate(x.optimizer)
+        if x.splits_batches:
+            backward_in_parts(x, window, done, losses, progress, watch)
         if x.needs_closure:
             closure_step(x, window, done, losses, progress.step)
-            window = []
         elif x.guard is None:
             take_step()
         elif guarded_step(x, x.guard, take_step, losses, progress, watch):
             take_step = x.runtime.stepper(x.optimizer, x.clip)
         after_step(x, progress)
-        if losses.is_due and (losses.peek() is not None or x.runtime.gave_up):
-            break
-        if _reached_max_steps(x, progress) or watch.should_stop():
+        diverged = losses.is_due and (losses.peek() is not None or x.runtime.gave_up)
+        if diverged or _reached_max_steps(x, progress) or watch.should_stop():
             break
         if done < num_batches and watch.is_save_due(progress.step):
             save_within(x, losses, progress, watch, done, epoch)
@@ -159,7 +162,7 @@ def backward(x: Experiment, batch: Batch, share: float) -> Tensor:
     return loss
 
 
-def closure_step(x: Experiment, window: Sequence[Batch], done: int, losses: LossSum, step: int) -> None:
+def closure_step(x: Experiment, window: list[Batch], done: int, losses: LossSum, step: int) -> None:
     """One step of an optimizer that evaluates the loss itself, perhaps several times, on all batches of the step."""
     shares = [_share_of_step(x, position) for position in range(done - len(window), done)]
     first: list[Tensor] = []
@@ -175,6 +178,43 @@ def closure_step(x: Experiment, window: Sequence[Batch], done: int, losses: Loss
     x.runtime.closure_step(x.optimizer, closure)
     for loss, batch in zip(first, window, strict=True):
         losses.add(loss, batch, step)
+    window.clear()
+
+
+def backward_in_parts(
+    x: Experiment, window: list[Batch], done: int, losses: LossSum, progress: Progress, watch: Watch
+) -> None:
+    """The gradient of an optimizer step; when memory runs out, again from its beginning with each batch in twice as many parts."""
+    shares = [_share_of_step(x, position) for position in range(done - len(window), done)]
+    before = SavePoint(x.model)
+    found: list[Tensor] | None = None
+    while found is None:
+        try:
+            found = [_in_parts(x, *each, progress.batch_parts) for each in zip(window, shares, strict=True)]
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or progress.batch_parts >= max(len(batch.targets) for batch in window):
+                raise
+        if found is None:  # here, where the exception no longer holds the tensors of the failed attempt
+            before.restore()
+            progress.batch_parts *= 2
+            watch.on_split(progress.batch_parts)
+    for loss, batch in zip(found, window, strict=True):
+        losses.add(loss, batch, progress.step)
+    window.clear()
+
+
+def _in_parts(x: Experiment, batch: Batch, share: float, parts: int) -> Tensor:
+    """As `backward`, on parts of the batch one after the other, weighted by their sizes."""
+    if parts == 1:
+        return backward(x, batch, share).detach()
+    count = len(batch.targets)
+    pieces = [torch.split(each, -(-count // parts)) for each in batch]
+    weights = [len(targets) / count for targets in pieces[1]]
+    found = [
+        backward(x, Batch(*piece), share * weight).detach() * weight
+        for weight, *piece in zip(weights, *pieces, strict=True)
+    ]
+    return torch.stack(found).sum()
 
 
 def after_step(x: Experiment, progress: Progress) -> None:
@@ -190,7 +230,8 @@ def evaluate(model: nn.Module, loss: Loss, batches: Batches, runtime: Runtime) -
     model.eval()
     outputs, targets = [], []
     total_loss, samples = torch.zeros((), device=runtime.device), 0
-    with torch.inference_mode(), runtime.autocast():
+    told = out_of_memory_told("evaluation", "evaluation", batches.plan.batch_size, runtime)
+    with told, torch.inference_mode(), runtime.autocast():
         for batch in batches.epoch(0):
             output = model(runtime.arrange(batch.inputs))
             total_loss += loss(output, batch.targets) * len(batch.targets)

@@ -41,6 +41,7 @@ class TrainSettings:
     min_delta: float
     val_every_epochs: int
     on_nonfinite: str
+    on_oom: str
     deterministic: bool | str
 
 

@@ -204,6 +204,7 @@ def _fit(
                 saver.is_due,
                 lambda: saver.save(progress),
                 saver.roll_back,
+                lambda parts: _tell_split(parts, x.train.plan.batch_size, run_dir, console),
             )
             if config.train.on_nonfinite == "rollback" and progress.step == 0:
                 saver.save(progress)
@@ -218,6 +219,15 @@ def _fit(
         console.clear()
         for logger in loggers:
             logger.close()
+
+
+def _tell_split(parts: int, batch_size: int, run_dir: RunDir, console: Console) -> None:
+    """Say and record that batches are computed in parts from here on."""
+    used = f"computed in {parts} parts of {-(-batch_size // parts)}, because memory ran out; the optimizer sees the whole batch"
+    console.warn(f"train.batch_size={batch_size}: {used}.")
+    receipt = run_dir.read_json("receipt.json")
+    decision = {"setting": "train.batch_size", "requested": str(batch_size), "used": used}
+    run_dir.write_json("receipt.json", {**receipt, "decisions": [*receipt.get("decisions", []), decision]})
 
 
 def _saver(parts: Run, run_dir: RunDir, data: Mapping[str, str]) -> Saver:
@@ -260,6 +270,7 @@ def _summary(parts: Run, progress: Progress, document: Mapping[str, Any]) -> dic
         "stopped": progress.stopped,
         "skipped_steps": progress.skipped,
         "rollbacks": progress.rollbacks,
+        "batch_parts": progress.batch_parts,
         "best_epoch": progress.best_epoch,
         "monitor": x.monitor,
         "best_value": progress.best_value,
