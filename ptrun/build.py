@@ -22,6 +22,7 @@ from ptrun.choices import Decision
 from ptrun.errors import ConfigError
 from ptrun.experiment import Experiment
 from ptrun.fused import use_fused
+from ptrun.guard import Guard
 from ptrun.loggers import Logger
 from ptrun.measures import measurer
 from ptrun.prepared import Prepared, prepare
@@ -80,9 +81,9 @@ def build(
         use_fused(optimizer, model)
     schedule, epochs = build_schedule(config, optimizer, len(train.plan))
     runtime.compile_model(model)
-    t = config.train
-    undefined: dict[str, str] = {}
-    _check_fp16(config, runtime, optimizer)
+    t, undefined = config.train, dict[str, str]()
+    needs_closure = optimizers.needs_closure(optimizer)
+    _check_fp16(config, runtime, needs_closure)
     recorded, recording = record_step(
         runtime, model, loss, train.split.targets[: train.plan.size(0)], prepared.spec.input_shape
     )
@@ -99,7 +100,7 @@ def build(
         grad_accumulation=t.grad_accumulation,
         clip=clipper(model.parameters(), t.clip_norm, t.clip_value),
         ema=ema,
-        needs_closure=optimizers.needs_closure(optimizer),
+        needs_closure=needs_closure,
         val_every_epochs=t.val_every_epochs,
         measure=measurer(config, prepared.spec, undefined),
         monitor=t.monitor,
@@ -107,6 +108,8 @@ def build(
         min_delta=t.min_delta,
         patience_epochs=t.patience_epochs,
         recorded=recorded,
+        guard=_guard(config, runtime, model, needs_closure),
+        splits_batches=t.on_oom == "halve",
     )
     facts = (*prepared.facts, *getattr(model, "facts", ()), *schedule.facts)
     decided = (*runtime.decisions, *chosen, *decisions, *skipped, *recording)
@@ -115,7 +118,9 @@ def build(
 
 def build_runtime(config: RunConfig) -> Runtime:
     """Device, number format, threads."""
-    return make_runtime(name=config.device.name, deterministic=config.train.deterministic, **config.device.settings)
+    return make_runtime(
+        name=config.device.name, deterministic=bool(config.train.deterministic), **config.device.settings
+    )
 
 
 def decide(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
@@ -226,10 +231,10 @@ def _ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.Average
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
 
-def _check_fp16(config: RunConfig, runtime: Runtime, optimizer: torch.optim.Optimizer) -> None:
+def _check_fp16(config: RunConfig, runtime: Runtime, needs_closure: bool) -> None:
     if runtime.scaler is None:
         return
-    if optimizers.needs_closure(optimizer):
+    if needs_closure:
         raise ConfigError(
             f"device.precision: fp16 scales gradients, which optimizer '{config.optimizer.name}' can't be used with. Use fp32 or bf16."
         )
@@ -237,6 +242,24 @@ def _check_fp16(config: RunConfig, runtime: Runtime, optimizer: torch.optim.Opti
         raise ConfigError(
             "device.compile: 'step' can't be used with device.precision=fp16, which scales gradients. Use fp32 or bf16."
         )
+
+
+def _guard(config: RunConfig, runtime: Runtime, model: nn.Module, needs_closure: bool) -> Guard | None:
+    """What looks at every step for numbers that are not finite, when that is asked for. Raises ConfigError."""
+    mode = config.train.on_nonfinite
+    if needs_closure and config.train.on_oom == "halve":
+        raise ConfigError(
+            f"train.on_oom: 'halve' can't be used with optimizer '{config.optimizer.name}', which computes the gradient itself. Use stop."
+        )
+    if mode == "stop":
+        return None
+    if needs_closure:
+        raise ConfigError(
+            f"train.on_nonfinite: '{mode}' can't be used with optimizer '{config.optimizer.name}', whose step can't be undone. Use stop."
+        )
+    if mode == "rollback" and config.checkpoint.name == "none":
+        raise ConfigError("train.on_nonfinite: 'rollback' returns to a checkpoint, but checkpoint=none saves none.")
+    return Guard(model, rolls_back=mode == "rollback", scaled=runtime.scaler is not None)
 
 
 def build_schedule(

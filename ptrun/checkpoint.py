@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,21 @@ FORMAT = 1
 _STEP_FILE = re.compile(r"^step-(\d{8,})\.pt$")
 _PARTS = ("model", "config", "spec", "fitted", "progress", "data")
 _TEMPORARY = ".tmp-"
+_MARGIN_BYTES = 2**20  # beside the tensors
+POINTERS = ("best.pt", "last.pt")
 
 
-def publish(folder: Path, state: Mapping[str, Any], *, step: int, best: bool, keep: int) -> Path:
-    """Write `step-<step>.pt`, point `last.pt` (and `best.pt`) at it, and remove the oldest beyond `keep`.
+def publish(
+    folder: Path, state: Mapping[str, Any], *, step: int, best: bool, keep: int, keep_steps: Collection[int] = ()
+) -> Path:
+    """Write `step-<step>.pt`, point `last.pt` (and `best.pt`) at it, and remove the others but the newest `keep` and `keep_steps`.
 
     Raises ResourceError when the disk is full or the folder can't be written.
     """
-    path = folder / f"step-{step:08d}.pt"
+    path = step_file(folder, step)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _require_space(path, state)
         _write(path, {"format": FORMAT, **state})
         if best:  # first: when a kill falls between, no checkpoint names a best one that is not there
             _point(folder / "best.pt", path)
@@ -43,8 +48,13 @@ def publish(folder: Path, state: Mapping[str, Any], *, step: int, best: bool, ke
         _sync_folder(folder)
     except OSError as error:
         raise _disk_error(error, path) from error
-    _prune(folder, keep)
+    _prune(folder, step, keep, keep_steps)
     return path
+
+
+def step_file(folder: Path, step: int) -> Path:
+    """Where the checkpoint after so many steps stands."""
+    return folder / f"step-{step:08d}.pt"
 
 
 def mark_best(path: Path) -> None:
@@ -78,6 +88,26 @@ def load(path: Path) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"{path}: lacks its {', '.join(missing)}; this is not a whole checkpoint of ptrun.")
     return state
+
+
+def load_newest(folder: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+    """The newest whole checkpoint of a folder, its state, and why newer ones were passed over.
+
+    Raises FileNotFoundError when there is none at all, CheckpointError when all are damaged.
+    """
+    passed_over: list[str] = []
+    for path in [*reversed(steps(folder)), *(each for each in (folder / "best.pt",) if each.is_file())]:
+        try:
+            return path, load(path), tuple(passed_over)
+        except CheckpointError as error:
+            passed_over.append(f"Passed over: {error}")
+    if passed_over:
+        raise CheckpointError(
+            "\n".join(
+                [f"{folder.parent}: every checkpoint of this run is damaged; it can't be continued.", *passed_over]
+            )
+        )
+    raise FileNotFoundError(folder)
 
 
 def verify(path: Path) -> None:
@@ -160,9 +190,27 @@ def _point(pointer: Path, target: Path) -> None:
     temporary.replace(pointer)
 
 
-def _prune(folder: Path, keep: int) -> None:
-    for path in steps(folder)[:-keep]:
-        path.unlink(missing_ok=True)
+def _prune(folder: Path, step: int, keep: int, keep_steps: Collection[int]) -> None:
+    """Later steps go too: the run went back behind them, because they were damaged."""
+    numbered = {int(path.stem[5:]): path for path in steps(folder)}
+    newest = sorted(number for number in numbered if number <= step)[-keep:]
+    for number in numbered.keys() - {*newest, *keep_steps}:
+        numbered[number].unlink(missing_ok=True)
+
+
+def _require_space(path: Path, state: Mapping[str, Any]) -> None:
+    """Raise ResourceError when the disk is too full, before anything is written."""
+    sizes = {each.data_ptr(): each.numel() * each.element_size() for each in _tensors(state)}
+    needed, free = sum(sizes.values()) + _MARGIN_BYTES, shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise ResourceError(
+            f"{path}: the disk is too full for a checkpoint: it needs {_size(needed)}, {_size(free)} are free. Earlier checkpoints are intact. "
+            "Free some space, keep fewer (checkpoint.keep, checkpoint.keep_best), or choose another output_dir."
+        )
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
 
 
 def _sync_folder(folder: Path) -> None:
@@ -177,9 +225,9 @@ def _sync_folder(folder: Path) -> None:
 def _disk_error(error: OSError, path: Path) -> ResourceError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         with contextlib.suppress(OSError):
-            free = shutil.disk_usage(path.parent).free / 2**20
+            free = _size(shutil.disk_usage(path.parent).free)
             return ResourceError(
-                f"{path}: the disk is full while saving a checkpoint ({free:.0f} MiB are free). Earlier checkpoints are intact. Free some space or choose another output_dir."
+                f"{path}: the disk is full while saving a checkpoint ({free} are free). Earlier checkpoints are intact. Free some space or choose another output_dir."
             )
     return ResourceError(
         f"{path}: the checkpoint can't be written ({error.strerror or error}). Earlier checkpoints are intact. Check the folder's permissions or choose another output_dir."

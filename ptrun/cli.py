@@ -11,82 +11,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptrun import __version__, console
-from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, nearest
+from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, is_out_of_memory, nearest
 from ptrun.startup import resting_collector
+from ptrun.usage import EVAL_HELP, HELP, REPRODUCE_HELP, RESUME_HELP, TRAIN_HELP, VERIFY_HELP
 
 if TYPE_CHECKING:
     from ptrun.settings import RunConfig
-
-HELP = """\
-ptrun {version}: train any PyTorch model on any data from YAML.
-
-  ptrun train                                          a small network on handwritten digits, in seconds
-  ptrun train model=simplenet train.epochs=5           choose a component, change a setting
-  ptrun train experiment=digits_convnet                a recommended recipe (ptrun list experiments)
-  ptrun train dataset=image_folder dataset.root=DIR model=transfer      your own images
-  ptrun train dataset=table dataset.path=FILE.csv dataset.target=COLUMN your own table
-  ptrun train -m model=convnet,simplenet optimizer.lr=0.1,0.01          a sweep: four runs, one table
-  ptrun eval checkpoint=outputs/latest                 metrics, predictions and plots of a run
-  ptrun resume                                         continue the newest run that was stopped
-  ptrun list                                           everything there is to choose from
-  ptrun list models convnet                            its keywords, defaults and meanings
-  ptrun show model=convnet                             the composed, checked configuration, without running it
-  ptrun doctor                                         what this machine has, and whether it works
-
-Every command takes --help. Tab completion: eval "$(ptrun -sc install=bash)" (or zsh, fish).
-Exit codes: 0 done, 2 configuration, 3 data, 4 checkpoint, 5 diverged, 6 memory or disk, 75 interrupted.
-"""
-
-TRAIN_HELP = """\
-ptrun train [KEY=VALUE ...] [flags]
-
-  model=convnet                 choose a component: {groups}
-  model.dropout=0.2             change one of its settings (ptrun list models convnet)
-  train.epochs=5 seed=1         change the training (below)
-  experiment=NAME               a recipe: {experiments}
-  resume=auto                   continue the unfinished run of this configuration, if there is one (ptrun resume --help)
-
-Flags
-  -m, --multirun                one run per combination of comma-separated values
-  -q, --quiet                   print nothing but warnings and errors
-  --debug                       show the traceback of an error
-  --config-dir DIR              your own YAML files, which win over the shipped ones (./conf is found by itself)
-  --config-name NAME            another root file than train.yaml
-  --cfg job|hydra|all           print the composed configuration (with --package PKG, --resolve)
-  --info KIND                   Hydra's own report: all, config, defaults, defaults-tree, plugins, searchpath
-  -sc, --shell-completion       install=bash|zsh|fish
-
-Settings
-"""
-
-EVAL_HELP = """\
-ptrun eval checkpoint=PATH [split=test] [KEY=VALUE ...] [flags]
-
-  checkpoint=PATH               a checkpoint file, or a run folder (its best checkpoint)
-  split=train|val|test          which part of the data
-  output_dir=DIR                where the folder of this evaluation is made
-  dataset.path=new.csv          any setting of dataset, transform, device, metrics or train: changes the stored configuration
-  dataset=image_folder dataset.root=DIR        other data of the same kind
-
-Flags: -q, --quiet; --debug; --config-dir DIR
-"""
-
-RESUME_HELP = """\
-ptrun resume [RUN] [KEY=VALUE ...] [flags]
-
-  ptrun resume                                 continue the newest unfinished run below outputs
-  ptrun resume outputs/latest                  a certain run (its folder, or a checkpoint in it)
-  ptrun resume outputs/latest train.epochs=40  extend a run, finished or not
-  ptrun train ... resume=auto                  continue the unfinished run of this very configuration, or start one
-
-The run goes on in its own folder, from its newest good checkpoint, and ends with the same bits as one that was never
-stopped (same machine, same number of threads). Settings that would change the numbers are refused by name.
-
-Flags: --allow-change KEY (insist on such a change); -q, --quiet; --debug; --config-dir DIR
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (MemoryError, RuntimeError) as error:
-        if debug or not _is_out_of_memory(error):
+        if debug or not is_out_of_memory(error):
             raise
         console.error(
             "Out of memory. Try a smaller train.batch_size (with train.grad_accumulation the optimizer still sees the large batch), or a smaller model."
@@ -190,26 +123,76 @@ def _resume(argv: list[str]) -> int:
     if options.help:
         print(RESUME_HELP, end="")
         return 0
-    from ptrun import composition, request
+    from ptrun import request
 
     folders = request.conf_folders(options.config_dir)
-    runs = [word for word in options.overrides if "=" not in word]
-    if len(runs) > 1:
-        raise ConfigError(f"resume: expected one run, got {len(runs)}: {' '.join(runs)}.")
-    changes = composition.parse_values([word for word in options.overrides if "=" in word])
-    output_dir = str(changes.pop("output_dir", "outputs"))
-    files = [str(file) for file in changes.pop("plugins", [])]
-
+    runs, changes, output_dir, files = _run_and_changes("resume", options.overrides)
+    _load_plugins(files)
     with resting_collector():
-        from ptrun import catalog, plugins
         from ptrun.commands import resume
 
-    assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
-    plugins.load(files)
     command = ["ptrun", "resume", *argv]
     run = runs[0] if runs else None
     resume.run(resume.Request(run, changes, options.allow_change, command, folders, files, output_dir, options.quiet))
     return 0
+
+
+def _verify(argv: list[str]) -> int:
+    options = _parse(argv)
+    paths = [word for word in options.overrides if "=" not in word or Path(word).exists()]
+    if options.help or not paths:
+        print(VERIFY_HELP, end="")
+        return 0
+    from ptrun import composition, request
+
+    values = composition.parse_values([word for word in options.overrides if word not in paths])
+    files = [str(file) for file in values.pop("plugins", [])]
+    if values:
+        raise ConfigError(f"verify: {next(iter(values))} can't be set here; only plugins=[FILE.py].")
+    _load_plugins(files)
+    from ptrun.commands import verify
+
+    return verify.run(paths, files, request.conf_folders(options.config_dir))
+
+
+def _reproduce(argv: list[str]) -> int:
+    options = _parse(argv)
+    if options.help or not options.overrides:
+        print(REPRODUCE_HELP, end="")
+        return 0
+    from ptrun import request
+
+    runs, changes, output_dir, files = _run_and_changes("reproduce", options.overrides)
+    folders = request.conf_folders(options.config_dir)
+    _load_plugins(files)
+    with resting_collector():
+        from ptrun.commands import reproduce
+
+    command = ["ptrun", "reproduce", *argv]
+    return reproduce.run(
+        reproduce.Request(runs[0] if runs else "", changes, command, folders, files, output_dir, options.quiet)
+    )
+
+
+def _run_and_changes(verb: str, words: Sequence[str]) -> tuple[list[str], dict[str, Any], str, list[str]]:
+    """At most one run, the changed settings, output_dir, and the plugins' files. Raises ConfigError."""
+    from ptrun import composition
+
+    runs = [word for word in words if "=" not in word]
+    if len(runs) > 1:
+        raise ConfigError(f"{verb}: expected one run, got {len(runs)}: {' '.join(runs)}.")
+    changes = composition.parse_values([word for word in words if "=" in word])
+    output_dir = str(changes.pop("output_dir", "outputs"))
+    return runs, changes, output_dir, [str(file) for file in changes.pop("plugins", [])]
+
+
+def _load_plugins(files: Sequence[str]) -> None:
+    """Import the components, and with them torch, and then the user's own files."""
+    with resting_collector():
+        from ptrun import catalog, plugins
+
+    assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
+    plugins.load(files)
 
 
 def _show(argv: list[str]) -> int:
@@ -238,12 +221,10 @@ def _eval(argv: list[str]) -> int:
     settings = check_section({key: value for key, value in values.items() if key in own}, own)
     changes = {key: value for key, value in values.items() if key not in own}
 
+    _load_plugins(settings["plugins"])
     with resting_collector():
-        from ptrun import catalog, plugins
         from ptrun.commands import evaluate
 
-    assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
-    plugins.load(settings["plugins"])
     evaluate.run(
         evaluate.Request(
             **settings, changes=changes, command=["ptrun", "eval", *argv], folders=folders, quiet=options.quiet
@@ -338,18 +319,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(list(argv))
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "not enough memory" in str(error)
-    )
-
-
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "eval": _eval,
     "resume": _resume,
+    "verify": _verify,
+    "reproduce": _reproduce,
     "list": _list,
     "show": _show,
     "doctor": _doctor,

@@ -63,6 +63,16 @@ class Interrupted(PtrunError):
     exit_code = 75
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of a device or of the machine ran out: torch says so with several types and words."""
+    words = ("not enough memory", "can't allocate memory", "out of memory")
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and any(each in str(error) for each in words))
+    )
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest allowed word, or "" when none is close."""
     matches = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from ptrun.batches.plan import Batches
 from ptrun.recorded import RecordedStep
 from ptrun.runtime import Runtime
+
+if TYPE_CHECKING:
+    from ptrun.guard import Guard
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -95,6 +98,8 @@ class Experiment:
     min_delta: float
     patience_epochs: int | None
     recorded: RecordedStep | None = None
+    guard: Guard | None = None
+    splits_batches: bool = False  # whether a batch that memory can't take at once is computed in parts
     times: Times = field(default_factory=Times)
 
     @property
@@ -116,6 +121,13 @@ class Progress:
     best_loss: float = math.inf  # validation loss of the best epoch: it decides between equal values
     best_epoch: int = 0
     validations_without_best: int = 0
+    ranking: list[list[Any]] = field(
+        default_factory=list
+    )  # [value, validation loss, step] of the best checkpoints kept
+    skipped: int = 0  # steps left out because of numbers that are not finite
+    skipped_in_a_row: int = 0
+    rollbacks: int = 0  # returns to the last checkpoint for that reason
+    batch_parts: int = 1  # in which each batch is computed, because memory can't take it at once
     stopped: str = ""  # why training ended before its last epoch
     seconds: float = 0.0  # spent in finished epochs
 
@@ -147,3 +159,7 @@ class Watch:
 
     on_step: Callable[[int, int], None]  # batches done, batches in the epoch
     should_stop: Callable[[], bool]
+    is_save_due: Callable[[int], bool] = lambda step: False  # asked after each step within an epoch
+    save: Callable[[], object] = lambda: None
+    roll_back: Callable[[], None] = lambda: None  # put the last checkpoint's weights and optimizer back
+    on_split: Callable[[int], None] = lambda parts: None  # batches are computed in so many parts from now on

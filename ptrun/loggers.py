@@ -166,6 +166,11 @@ def _union(records: Iterable[Record]) -> list[str]:
     return list(dict.fromkeys(name for record in records for name in record))
 
 
+def as_csv(records: Sequence[Record]) -> str:
+    """The text of `metrics.csv` for the records of `metrics.jsonl`."""
+    return _csv_text(_union(records), records, header=True)
+
+
 def _csv_text(columns: Sequence[str], records: Iterable[Record], *, header: bool) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

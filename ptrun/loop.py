@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ptrun.batches.plan import Batch, Batches
-from ptrun.errors import DivergedError
+from ptrun.errors import DivergedError, is_out_of_memory
 from ptrun.experiment import EpochReport, Experiment, Loss, Outputs, Progress, Watch
+from ptrun.guard import guarded_step
 from ptrun.losssum import LossSum
+from ptrun.memory import SavePoint, out_of_memory_told
 from ptrun.runtime import Runtime
 
 
@@ -29,7 +31,8 @@ def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[
     for epoch in range(progress.epoch, x.epochs):
         begun = time.perf_counter()
         start_epoch(x.model, epoch)
-        record = train_epoch(x, epoch, progress, watch)
+        with out_of_memory_told(f"training, epoch {epoch + 1}", "training", x.train.plan.batch_size, x.runtime):
+            record = train_epoch(x, epoch, progress, watch)
         if progress.batch > 0:  # stopped within the epoch; the position is in `progress`
             return progress
         progress.epoch = epoch + 1
@@ -51,6 +54,8 @@ def fit(x: Experiment, progress: Progress, watch: Watch, on_epoch_end: Callable[
 def train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> dict[str, Any]:
     """The training batches of an epoch, from where `progress` stands. Returns the epoch's record."""
     x.model.train()
+    if x.guard is not None:
+        x.guard.remember()
     if x.recorded is None:
         return _train_epoch(x, epoch, progress, watch)
     x.recorded.start_epoch()
@@ -61,11 +66,12 @@ def train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> 
 def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) -> dict[str, Any]:
     take_step = x.runtime.stepper(x.optimizer, x.clip)
     losses = LossSum(x.runtime, progress.loss_sum, progress.samples)
-    first, num_batches = progress.batch, len(x.train.plan)
+    first, num_batches, first_samples, saving = progress.batch, len(x.train.plan), progress.samples, x.times.checkpoint
     done, waited, rate, begun = first, 0.0, 0.0, time.perf_counter()
     window: list[Batch] = []
+    waits = x.needs_closure or x.splits_batches  # for all batches of a step
     for batch, wait in _timed(x.train.epoch(epoch, first)):
-        if x.needs_closure:
+        if waits:
             window.append(batch)
         else:
             losses.add(backward(x, batch, _share_of_step(x, done)), batch, progress.step)
@@ -75,19 +81,23 @@ def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) ->
         if done % x.grad_accumulation != 0 and done != num_batches:
             continue
         rate = _learning_rate(x.optimizer)
+        if x.splits_batches:
+            backward_in_parts(x, window, done, losses, progress, watch)
         if x.needs_closure:
             closure_step(x, window, done, losses, progress.step)
-            window = []
-        else:
+        elif x.guard is None:
             take_step()
+        elif guarded_step(x, x.guard, take_step, losses, progress, watch):
+            take_step = x.runtime.stepper(x.optimizer, x.clip)
         after_step(x, progress)
-        if losses.is_due and losses.peek() is not None:
+        diverged = losses.is_due and (losses.peek() is not None or x.runtime.gave_up)
+        if diverged or _reached_max_steps(x, progress) or watch.should_stop():
             break
-        if _reached_max_steps(x, progress) or watch.should_stop():
-            break
+        if done < num_batches and watch.is_save_due(progress.step):
+            save_within(x, losses, progress, watch, done, epoch)
     require_finite(x, losses, epoch)
-    elapsed = time.perf_counter() - begun
-    speed = (losses.samples - progress.samples) / elapsed
+    elapsed = time.perf_counter() - begun - (x.times.checkpoint - saving)
+    speed = (losses.samples - first_samples) / elapsed
     x.times.data += waited
     x.times.step += elapsed - waited
     stopped_within = done < num_batches and not _reached_max_steps(x, progress)
@@ -103,6 +113,14 @@ def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) ->
     }
 
 
+def save_within(x: Experiment, losses: LossSum, progress: Progress, watch: Watch, done: int, epoch: int) -> None:
+    """Save in the middle of an epoch, with the place in it. Raises DivergedError."""
+    require_finite(x, losses, epoch)
+    progress.batch, progress.samples, progress.loss_sum = done, losses.samples, losses.sum
+    with x.times.spent_on("checkpoint"):
+        watch.save()
+
+
 def start_epoch(model: nn.Module, epoch: int) -> None:
     """Tell the model that an epoch begins, if it wants to know (a frozen backbone does)."""
     begin = getattr(model, "start_epoch", None)
@@ -113,6 +131,11 @@ def start_epoch(model: nn.Module, epoch: int) -> None:
 def require_finite(x: Experiment, losses: LossSum, epoch: int) -> None:
     """Raise DivergedError naming the first step of the epoch whose loss was no finite number, if there is one."""
     found = losses.read()
+    if x.runtime.gave_up:
+        raise DivergedError(
+            f"In epoch {epoch + 1} the gradients overflowed fp16 in about 100 steps in a row, whatever their scale: none of these steps was taken. "
+            "Nothing after the last checkpoint is saved. Try device.precision=bf16, or a smaller optimizer.lr."
+        )
     if found is None:
         return
     names = [x.train.split.name(index) for index in found.indices[:3].tolist()]
@@ -120,7 +143,7 @@ def require_finite(x: Experiment, losses: LossSum, epoch: int) -> None:
     raise DivergedError(
         f"The training loss became {found.value} at step {found.step + 1}, in epoch {epoch + 1} (learning rate {_learning_rate(x.optimizer):g}, "
         f"samples {', '.join(names)}{more}). Nothing after the last checkpoint is saved. Try a smaller optimizer.lr, "
-        "train.clip_norm=1, a warm-up (scheduler.warmup_epochs=1), or look at these samples."
+        "train.clip_norm=1, a warm-up (scheduler.warmup_epochs=1), train.on_nonfinite=skip, or look at these samples."
     )
 
 
@@ -139,7 +162,7 @@ def backward(x: Experiment, batch: Batch, share: float) -> Tensor:
     return loss
 
 
-def closure_step(x: Experiment, window: Sequence[Batch], done: int, losses: LossSum, step: int) -> None:
+def closure_step(x: Experiment, window: list[Batch], done: int, losses: LossSum, step: int) -> None:
     """One step of an optimizer that evaluates the loss itself, perhaps several times, on all batches of the step."""
     shares = [_share_of_step(x, position) for position in range(done - len(window), done)]
     first: list[Tensor] = []
@@ -155,6 +178,43 @@ def closure_step(x: Experiment, window: Sequence[Batch], done: int, losses: Loss
     x.runtime.closure_step(x.optimizer, closure)
     for loss, batch in zip(first, window, strict=True):
         losses.add(loss, batch, step)
+    window.clear()
+
+
+def backward_in_parts(
+    x: Experiment, window: list[Batch], done: int, losses: LossSum, progress: Progress, watch: Watch
+) -> None:
+    """The gradient of an optimizer step; when memory runs out, again from its beginning with each batch in twice as many parts."""
+    shares = [_share_of_step(x, position) for position in range(done - len(window), done)]
+    before = SavePoint(x.model)
+    found: list[Tensor] | None = None
+    while found is None:
+        try:
+            found = [_in_parts(x, *each, progress.batch_parts) for each in zip(window, shares, strict=True)]
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or progress.batch_parts >= max(len(batch.targets) for batch in window):
+                raise
+        if found is None:  # here, where the exception no longer holds the tensors of the failed attempt
+            before.restore()
+            progress.batch_parts *= 2
+            watch.on_split(progress.batch_parts)
+    for loss, batch in zip(found, window, strict=True):
+        losses.add(loss, batch, progress.step)
+    window.clear()
+
+
+def _in_parts(x: Experiment, batch: Batch, share: float, parts: int) -> Tensor:
+    """As `backward`, on parts of the batch one after the other, weighted by their sizes."""
+    if parts == 1:
+        return backward(x, batch, share).detach()
+    count = len(batch.targets)
+    pieces = [torch.split(each, -(-count // parts)) for each in batch]
+    weights = [len(targets) / count for targets in pieces[1]]
+    found = [
+        backward(x, Batch(*piece), share * weight).detach() * weight
+        for weight, *piece in zip(weights, *pieces, strict=True)
+    ]
+    return torch.stack(found).sum()
 
 
 def after_step(x: Experiment, progress: Progress) -> None:
@@ -170,7 +230,8 @@ def evaluate(model: nn.Module, loss: Loss, batches: Batches, runtime: Runtime) -
     model.eval()
     outputs, targets = [], []
     total_loss, samples = torch.zeros((), device=runtime.device), 0
-    with torch.inference_mode(), runtime.autocast():
+    told = out_of_memory_told("evaluation", "evaluation", batches.plan.batch_size, runtime)
+    with told, torch.inference_mode(), runtime.autocast():
         for batch in batches.epoch(0):
             output = model(runtime.arrange(batch.inputs))
             total_loss += loss(output, batch.targets) * len(batch.targets)

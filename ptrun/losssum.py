@@ -49,8 +49,8 @@ class LossSum:
 
     @property
     def mean(self) -> float:
-        """Over all samples that were read."""
-        return self.sum / self.samples
+        """Over all samples that were read; NaN when every step was left out."""
+        return self.sum / self.samples if self.samples else math.nan
 
     @property
     def is_due(self) -> bool:
@@ -62,6 +62,15 @@ class LossSum:
         size = len(batch.targets)
         self._unread.append(_Unread(loss.detach() if loss.requires_grad else loss, size, step, batch.indices))
         self.samples += size
+
+    def of_step(self, step: int) -> list[Tensor]:
+        """The losses of an optimizer step, before any of them is read."""
+        return [each.loss for each in self._unread if each.step == step]
+
+    def drop(self, step: int) -> None:
+        """Leave out what was added for a step."""
+        self.samples -= sum(each.size for each in self._unread if each.step == step)
+        self._unread = [each for each in self._unread if each.step != step]
 
     def peek(self) -> NonFinite | None:
         """Read what was ready at the last call, and ask for the rest; return the first loss that is no finite number."""

@@ -22,6 +22,7 @@ from ptrun.errors import ConfigError
 from ptrun.fused import lean_step
 
 _REPLACED_THREADS: list[int] = []  # torch's own number, while a run's number is in force
+_LEAST_SCALE = 2.0**-84  # a hundred overflows from the scale that GradScaler begins with, 2**16
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -72,6 +73,11 @@ class Runtime:
         return step if clip is None else partial(_clipped_step, clip, step)
 
     @property
+    def gave_up(self) -> bool:
+        """Whether fp16 gradients overflowed so often, each time halving their scale, that no scale will do; waits for the device."""
+        return self.scaler is not None and self.scaler.get_scale() < _LEAST_SCALE
+
+    @property
     def reads_late(self) -> bool:
         """Whether the device works on while the program does, so that a value is best read some time after it was asked for."""
         return self.device.type == "cuda"
@@ -112,6 +118,10 @@ class Runtime:
             threads = torch.get_num_threads()
             return f"cpu ({threads} thread{'s' if threads != 1 else ''})"
         return str(self.device)
+
+    def kind(self) -> str:
+        """What computes: `cpu`, or the name of the GPU; two of a kind give the same bits."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
 
     def peak_memory_bytes(self) -> int:
         """Largest memory taken so far: of the process on a CPU, of torch's allocator on a GPU."""

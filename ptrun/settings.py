@@ -40,7 +40,9 @@ class TrainSettings:
     patience_epochs: int | None
     min_delta: float
     val_every_epochs: int
-    deterministic: bool
+    on_nonfinite: str
+    on_oom: str
+    deterministic: bool | str
 
 
 @dataclass(frozen=True)

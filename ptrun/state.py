@@ -26,26 +26,54 @@ def capture(x: Experiment, progress: Progress) -> dict[str, Any]:
         "scaler": x.runtime.scaler.state_dict() if x.runtime.scaler is not None else None,
         "progress": progress.to_dict(),
         "random": random_state(),
+        "device": x.runtime.kind(),
         "threads": torch.get_num_threads(),
         "versions": {"ptrun": __version__, "torch": str(torch.__version__)},
     }
 
 
+def copy_to_cpu(value: Any, copies: dict[tuple[Any, ...], torch.Tensor] | None = None) -> Any:
+    """A copy of nested containers whose tensors are on the CPU and no one else's; tied weights stay one."""
+    copies = {} if copies is None else copies
+    if isinstance(value, torch.Tensor):
+        key = (value.data_ptr(), value.dtype, value.shape, value.stride())
+        if key not in copies:
+            copies[key] = value.detach().to("cpu", copy=True)
+        return copies[key]
+    if isinstance(value, Mapping):
+        return {key: copy_to_cpu(each, copies) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(copy_to_cpu(each, copies) for each in value)
+    return value
+
+
 def restore(x: Experiment, progress: Progress, state: Mapping[str, Any]) -> None:
     """Put a captured state back into freshly built parts."""
+    hyperparameters = [
+        {key: group[key] for key in group.keys() - {"params", "lr"}} for group in x.optimizer.param_groups
+    ]
+    restore_weights(x, state)
+    for group, own in zip(x.optimizer.param_groups, hyperparameters, strict=True):
+        group.update(own)  # a changed setting of the optimizer counts, not the one in the checkpoint
+    x.schedule.load_state_dict(state["schedule"])
+    for each in fields(progress):
+        if each.name in state["progress"]:  # an older checkpoint lacks what was not counted then
+            setattr(progress, each.name, state["progress"][each.name])
+    x.schedule.step(progress.step)  # of this run's length, which may be another one
+    restore_random_state(state["random"])
+
+
+def restore_weights(x: Experiment, state: Mapping[str, Any]) -> None:
+    """Put back the weights and what the optimizer knows of them, but not the place in the training."""
     x.model.load_state_dict(state["model"])
     if x.ema is not None and state["ema"] is not None:
         x.ema.load_state_dict(state["ema"])
     x.optimizer.load_state_dict(state["optimizer"])
-    x.schedule.load_state_dict(state["schedule"])
     if x.runtime.scaler is not None and state["scaler"] is not None:
         x.runtime.scaler.load_state_dict(state["scaler"])
-    for each in fields(progress):
-        setattr(progress, each.name, state["progress"][each.name])
-    restore_random_state(state["random"])
 
 
-def doubts(state: Mapping[str, Any], data: Mapping[str, str]) -> list[str]:
+def doubts(state: Mapping[str, Any], data: Mapping[str, str], device: str) -> list[str]:
     """What is different here from where the state was saved, and what that means for the promise of equal bits."""
     found = []
     changed = [name for name, digest in data.items() if state["data"].get(name) != digest]
@@ -58,6 +86,10 @@ def doubts(state: Mapping[str, Any], data: Mapping[str, str]) -> list[str]:
         found.append(
             f"The run began with {threads} CPU thread{'s' if threads != 1 else ''}, now there {'are' if now != 1 else 'is'} {now}: "
             f"results may differ in the last bits. device.threads={threads} keeps them equal."
+        )
+    if state.get("device", device) != device:
+        found.append(
+            f"The run began on the device {state['device']}, this is {device}: results may differ in the last bits."
         )
     before, version = state["versions"]["torch"], str(torch.__version__)
     if before != version:

@@ -37,7 +37,7 @@ def test_the_first_screen_fits_and_runs(ptrun: Call):
     assert max(map(len, lines)) <= 120
     examples = [line.split("   ")[0].split() for line in lines if line.startswith("  ptrun ")]
     assert len(examples) >= 10
-    known = {"train", "eval", "resume", "list", "show", "doctor"}
+    known = {"train", "eval", "resume", "verify", "reproduce", "list", "show", "doctor"}
     assert {words[1] for words in examples} <= known
 
 

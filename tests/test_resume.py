@@ -87,6 +87,15 @@ def test_stopped_and_resumed_equals_the_whole(folder: Path, process: Call, whole
     assert len(json.loads((run_dir / "receipt.json").read_text())["continued"]) == 1
 
 
+@pytest.mark.parametrize("cadence", ["checkpoint.every_steps=7", "checkpoint.every_minutes=1e-6"])
+def test_killed_after_a_checkpoint_within_an_epoch(folder: Path, process: Call, whole: Path, cadence: str):
+    stop_after(start(folder, "train", *RUN, cadence), 2, signal.SIGKILL)
+    run_dir = newest_run(folder)
+    ended = process("resume", OMP_NUM_THREADS="1")
+    assert ended.code == 0, ended.err
+    assert_equal_runs(run_dir, whole)
+
+
 def test_stopped_three_times(folder: Path, process: Call, whole: Path):
     stop_after(start(folder, "train", *RUN), 1, signal.SIGTERM)
     for epoch in (2, 4):
@@ -142,6 +151,55 @@ def test_a_finished_run_is_extended(folder: Path, ptrun: Call):
     assert "train.epochs: 2 until now, 4 from here on. The learning-rate schedule is stretched" in ended.out
     assert [record["epoch"] for record in records(run_dir)] == [1, 2, 3, 4]
     assert json.loads((run_dir / "summary.json").read_text())["epochs"] == 4
+
+
+def test_an_extended_run_follows_the_longer_schedule(folder: Path, ptrun: Call):
+    marks = ("model=simplenet", "optimizer.lr=0.01", "device.threads=1", "-q")
+    ptrun("train", *marks, "train.epochs=2")
+    run_dir = newest_run(folder)
+    ended = ptrun("resume", str(run_dir), "train.epochs=4")
+    assert "The learning rate is 0.005 from here on; as the run was started it would be 0." in ended.out
+    ptrun("train", *marks, "train.epochs=4")
+    extended, whole = ([record["lr"] for record in records(path)] for path in (run_dir, newest_run(folder)))
+    assert extended[2:] == whole[2:]
+    ptrun("train", *marks, "train.epochs=1", "scheduler=step")
+    assert (
+        "The schedule 'step' does not depend on the length" in ptrun("resume", "outputs/latest", "train.epochs=2").out
+    )
+
+
+def test_a_change_that_was_insisted_on_counts(folder: Path, ptrun: Call):
+    ptrun("train", "model=simplenet", "optimizer.lr=0.01", "scheduler=none", "train.epochs=1", "-q")
+    run_dir = newest_run(folder)
+    marks = ("optimizer.lr=0.5", "train.epochs=2", "--allow-change", "optimizer.lr", "-q")
+    assert ptrun("resume", str(run_dir), *marks).code == 0
+    assert [record["lr"] for record in records(run_dir)] == [0.01, 0.5]
+
+
+def test_strict_goes_on_only_where_the_bits_are_the_same(folder: Path, process: Call):
+    marks = ("model=simplenet", "train.epochs=1", "device.threads=1", "train.deterministic=strict", "-q")
+    assert process("train", *marks).code == 0
+    run_dir = newest_run(folder)
+    ended = process("resume", str(run_dir), "train.epochs=2", "device.threads=2")
+    assert ended.code == 2
+    assert "The run began with 1 CPU thread, now there are 2" in ended.err
+    assert "train.deterministic=strict goes on only where the bits are the same" in ended.err
+    path = run_dir / "checkpoints" / "step-00000040.pt"
+    saved = checkpoint.load(path)
+    for change, said in (
+        ({"device": "NVIDIA X"}, "began on the device NVIDIA X, this is cpu"),
+        ({"versions": {"torch": "1.0"}}, "began with torch 1.0"),
+        ({"data": {**saved["data"], "train": "other"}}, r"The data are not those the run began with (train changed)"),
+    ):
+        path.unlink()
+        torch.save({**saved, **change}, path)
+        ended = process("resume", str(run_dir), "train.epochs=2")
+        assert ended.code == 2, change
+        assert said in ended.err
+    insisted = ("train.deterministic=true", "--allow-change", "train.deterministic")
+    ended = process("resume", str(run_dir), "train.epochs=2", *insisted)
+    assert ended.code == 0, ended.err
+    assert "The data are not those" in ended.out
 
 
 def test_a_change_of_the_numbers_is_refused_by_name(folder: Path, ptrun: Call):

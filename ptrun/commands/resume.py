@@ -39,6 +39,8 @@ HARMLESS = (
     "train.eval_batch_size",
     "train.max_steps",
     "train.num_workers",
+    "train.on_nonfinite",
+    "train.on_oom",
     "train.patience_epochs",
     "train.val_every_epochs",
 )
@@ -88,9 +90,10 @@ def _proceed(
     folder: Path, found: Found | None, stored: Mapping[str, Any], config: RunConfig, request: Request
 ) -> TrainResult:
     """Train on from what was found; from the beginning, in the same folder, when the run never saved anything."""
-    changed = refuse_changes(stored, config, request.allowed)
-    notes = (*(found.notes if found else ()), *changed)
-    continuation = Continuation(found.path if found else None, found.saved if found else None, notes)
+    changes = tuple(refuse_changes(stored, config, request.allowed))
+    continuation = (
+        Continuation(found.path, found.saved, found.notes, changes) if found else Continuation(None, None, (), changes)
+    )
     return train.run(
         train.Request(
             config, config.to_dict(), (), request.command, request.folders, folder, request.quiet, continuation
@@ -134,22 +137,10 @@ def unfinished(output_dir: str) -> Iterator[Path]:
 
 def newest_good(folder: Path) -> Found | None:
     """The newest checkpoint that is whole; None when the run never saved one. Raises CheckpointError when all are damaged."""
-    places = RunDir(folder).checkpoints
-    notes: list[str] = []
-    candidates = [
-        *reversed(checkpoint.steps(places)),
-        *([places / "best.pt"] if (places / "best.pt").is_file() else []),
-    ]
-    for path in candidates:
-        try:
-            return Found(path, checkpoint.load(path), tuple(notes))
-        except CheckpointError as error:
-            notes.append(f"Passed over: {error}")
-    if notes:
-        raise CheckpointError(
-            "\n".join([f"{folder}: every checkpoint of this run is damaged; it can't be continued.", *notes])
-        )
-    return None
+    try:
+        return Found(*checkpoint.load_newest(RunDir(folder).checkpoints))
+    except FileNotFoundError:
+        return None
 
 
 def stored_config(folder: Path, found: Found | None) -> dict[str, Any]:
@@ -170,7 +161,9 @@ def refuse_changes(stored: Mapping[str, Any], config: RunConfig, allowed: Sequen
     ]
     if refused:
         raise ConfigError(refused)
-    return [f"{key}: {before!r} until now, {now!r} from here on.{_consequence(key)}" for key, before, now in changes]
+    return [
+        f"{key}: {before!r} until now, {now!r} from here on.{_consequence(key, config)}" for key, before, now in changes
+    ]
 
 
 def differences(stored: Any, now: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -184,7 +177,10 @@ def differences(stored: Any, now: Any, where: str = "") -> Iterator[tuple[str, A
         yield where, stored, now
 
 
-def _consequence(key: str) -> str:
-    if key in ("train.epochs", "train.max_steps"):
+def _consequence(key: str, config: RunConfig) -> str:
+    if key not in ("train.epochs", "train.max_steps"):
+        return ""
+    name = config.scheduler.name
+    if "total_epochs" in REGISTRIES["scheduler"].keywords(name):
         return " The learning-rate schedule is stretched to the new length from here on."
-    return ""
+    return f" The schedule '{name}' does not depend on the length."

@@ -80,6 +80,15 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
     rows = [("best", evaluated), ("time", f"{progress.seconds:.1f} s of training, {progress.step:,} steps: {shares}")]
     if progress.stopped:
         rows.append(("stopped", progress.stopped))
+    if progress.skipped:
+        rows.append(("skipped", f"{progress.skipped:,} steps whose loss or gradient was no finite number"))
+    if progress.rollbacks:
+        rows.append(
+            (
+                "rolled back",
+                f"{progress.rollbacks} times to the last checkpoint, because of numbers that were not finite",
+            )
+        )
     rows += [("plots", str(run_dir.plots)), ("test", str(run_dir.path / "test" / "predictions.csv"))]
     last = run_dir.checkpoints / "last.pt"
     if not last.is_file():

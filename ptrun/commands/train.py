@@ -17,13 +17,14 @@ from ptrun.build import Run, build, build_loggers
 from ptrun.choices import Decision, choose
 from ptrun.commands import screen
 from ptrun.console import Console, error_lines
-from ptrun.errors import Interrupted
+from ptrun.errors import ConfigError, Interrupted
 from ptrun.experiment import EpochReport, Progress, Watch
 from ptrun.loop import evaluate, fit
 from ptrun.measures import metric_settings, predictions
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plots import training as training_plots
 from ptrun.rundir import RunDir
+from ptrun.saver import Saver
 from ptrun.settings import RunConfig
 from ptrun.signals import stop_signals
 from ptrun.startup import keep_freed_memory, without_compiler
@@ -40,11 +41,12 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a run goes on from: a checkpoint file and its state (None: it never saved one), and what to say about it."""
+    """What a run goes on from: a checkpoint file and its state (None: it never saved one), what was passed over, what changes."""
 
     path: Path | None
     saved: Mapping[str, Any] | None
-    notes: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def _receipt(request: Request, run_dir: RunDir) -> dict[str, Any]:
         return receipt
     first = run_dir.read_json("receipt.json")
     again = {key: receipt[key] for key in ("command", "started", "ptrun", "python", "packages", "hardware", "git")}
+    again["changes"] = list(request.continuation.changes)
     return {**first, "continued": [*first.get("continued", []), again]}
 
 
@@ -139,15 +142,26 @@ def _continue(
 ) -> None:
     """Put the saved state back, and say everything that touches the promise of equal bits."""
     checkpoint.clean(run_dir.checkpoints)
-    for note in continuation.notes:
+    for note in (*continuation.passed_over, *continuation.changes):
         console.note(note)
     saved = continuation.saved
     if saved is None:
         console.warn("This run never saved a checkpoint: it starts again from the beginning, in its own folder.")
         return
-    for warning in state.doubts(saved, data):
+    x = parts.experiment
+    doubts = state.doubts(saved, data, x.runtime.kind())
+    if doubts and parts.config.train.deterministic == "strict":
+        told = "train.deterministic=strict goes on only where the bits are the same. Insist with train.deterministic=true --allow-change train.deterministic."
+        raise ConfigError([*doubts, told])
+    for warning in doubts:
         console.warn(warning)
-    state.restore(parts.experiment, progress, saved)
+    state.restore(x, progress, saved)
+    before, now = (
+        max(group["lr"] for group in groups)
+        for groups in (saved["optimizer"]["param_groups"], x.optimizer.param_groups)
+    )
+    if before != now:
+        console.note(f"The learning rate is {now:g} from here on; as the run was started it would be {before:g}.")
     if progress.best_epoch == progress.epoch and progress.batch == 0 and continuation.path is not None:
         checkpoint.mark_best(continuation.path)
     console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
@@ -160,7 +174,7 @@ def _fit(
     """Run the loop with loggers, checkpoints and the live display around it."""
     x, config = parts.experiment, parts.config
     loggers = build_loggers(config, run_dir.path, progress.step if resumed else None)
-    saver = _Saver(parts, run_dir, data)
+    saver = _saver(parts, run_dir, data)
 
     def warn_once() -> None:
         name = x.monitor.removeprefix("val/")
@@ -176,7 +190,7 @@ def _fit(
         console.epoch(report.record)
         warn_once()
         with x.times.spent_on("checkpoint"):
-            saver.after_epoch(progress, report.is_best)
+            saver.after_epoch(progress, report)
 
     for logger in loggers:
         logger.start(run_dir.path, config.to_dict())
@@ -184,10 +198,22 @@ def _fit(
     primary = [f"val/{name}" for name in ("accuracy", "rmse") if f"val/{name}" not in metric and _is_shown(parts, name)]
     console.epoch_table_start(x.epochs, ["train/loss", "val/loss", *metric, *primary], progress.epoch)
     try:
-        with stop_signals() as stopped, x.times.spent_on("whole"):
-            fit(x, progress, Watch(screen.bar(console), lambda: bool(stopped)), on_epoch_end)
+        with stop_signals() as stopped, x.times.spent_on("whole"), saver:
+            watch = Watch(
+                screen.bar(console),
+                lambda: bool(stopped) or saver.failed,
+                saver.is_due,
+                lambda: saver.save(progress),
+                saver.roll_back,
+                lambda parts: _tell_split(parts, x.train.plan.batch_size, run_dir, console),
+            )
+            if config.train.on_nonfinite == "rollback" and progress.step == 0:
+                saver.save(progress)
+            fit(x, progress, watch, on_epoch_end)
+            saver.wait()
             if stopped and (progress.batch or progress.epoch < x.epochs):
-                path = saver.save(progress, best=False)
+                path = saver.save(progress)
+                saver.wait()
                 where = f" Its state is in {path}. Continue it with: ptrun resume {run_dir.path}" if path else ""
                 raise Interrupted(f"Stopped by {stopped[0]} at step {progress.step}.{where}")
     finally:
@@ -196,38 +222,29 @@ def _fit(
             logger.close()
 
 
+def _tell_split(parts: int, batch_size: int, run_dir: RunDir, console: Console) -> None:
+    """Say and record that batches are computed in parts from here on."""
+    used = f"computed in {parts} parts of {-(-batch_size // parts)}, because memory ran out; the optimizer sees the whole batch"
+    console.warn(f"train.batch_size={batch_size}: {used}.")
+    receipt = run_dir.read_json("receipt.json")
+    decision = {"setting": "train.batch_size", "requested": str(batch_size), "used": used}
+    run_dir.write_json("receipt.json", {**receipt, "decisions": [*receipt.get("decisions", []), decision]})
+
+
+def _saver(parts: Run, run_dir: RunDir, data: Mapping[str, str]) -> Saver:
+    config, prepared = parts.config, parts.prepared
+    settings = None if config.checkpoint.name == "none" else config.checkpoint.settings
+    constant = {
+        "config": config.to_dict(),
+        "spec": prepared.spec.to_dict(),
+        "fitted": prepared.fitted(),
+        "data": dict(data),
+    }
+    return Saver(parts.experiment, run_dir.checkpoints, settings, constant)
+
+
 def _is_shown(parts: Run, name: str) -> bool:
     return (name == "accuracy") == (parts.prepared.spec.task == "classification")
-
-
-class _Saver:
-    """Writes checkpoints when the configuration says so."""
-
-    def __init__(self, parts: Run, run_dir: RunDir, data: Mapping[str, str]) -> None:
-        self.parts, self.folder, self.data = parts, run_dir.checkpoints, dict(data)
-        self.wanted = parts.config.checkpoint.name != "none"
-
-    def after_epoch(self, progress: Progress, is_best: bool) -> None:
-        if not self.wanted:
-            return
-        due = progress.epoch % self.parts.config.checkpoint.settings["every_epochs"] == 0
-        last = progress.epoch == self.parts.experiment.epochs or bool(progress.stopped)
-        if due or last or is_best:
-            self.save(progress, best=is_best)
-
-    def save(self, progress: Progress, *, best: bool) -> Path | None:
-        """Publish a checkpoint; None when the configuration wants none."""
-        if not self.wanted:
-            return None
-        now = {
-            **state.capture(self.parts.experiment, progress),
-            "config": self.parts.config.to_dict(),
-            "spec": self.parts.prepared.spec.to_dict(),
-            "fitted": self.parts.prepared.fitted(),
-            "data": self.data,
-        }
-        keep = self.parts.config.checkpoint.settings["keep"]
-        return checkpoint.publish(self.folder, now, step=progress.step, best=best, keep=keep)
 
 
 def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str, Any]:
@@ -252,6 +269,9 @@ def _summary(parts: Run, progress: Progress, document: Mapping[str, Any]) -> dic
         "epochs": progress.epoch,
         "steps": progress.step,
         "stopped": progress.stopped,
+        "skipped_steps": progress.skipped,
+        "rollbacks": progress.rollbacks,
+        "batch_parts": progress.batch_parts,
         "best_epoch": progress.best_epoch,
         "monitor": x.monitor,
         "best_value": progress.best_value,
