@@ -159,8 +159,9 @@ class Report:
         """Print whether the time of a case over another's stays within a limit; nothing where one was left out."""
         if case not in times or baseline not in times:
             return
-        ratio = statistics.median(ratios(times, case, baseline))
-        self.check(f"time of {case} / {baseline}", ratio, limit, aim=f", aim {aim:g}" if aim else "")
+        found = ratios(times, case, baseline)
+        told = f"{f', aim {aim:g}' if aim else ''} (range {min(found):.2f} - {max(found):.2f})"
+        self.check(f"time of {case} / {baseline}", statistics.median(found), limit, aim=told)
 
     def check(self, what: str, value: float, limit: float, *, at_least: bool = False, aim: str = "") -> None:
         """Print whether a number stays within its limit."""
