@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ptrun import metrics
 from ptrun.batches.plan import Batches
@@ -138,13 +139,15 @@ def _number_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predict
     decimals = [
         6 - math.floor(math.log10(std)) if std > 0 else 6 for std in spec.target_std or [1.0] * spec.num_outputs
     ]
-    for name, target, value in zip(sample_names, predicted.targets, predicted.values, strict=True):
-        rows.append([name, *map(_rounded, target, decimals), *map(_rounded, value, decimals)])
+    numbers = np.concatenate([_rounded(predicted.targets, decimals), _rounded(predicted.values, decimals)], axis=1)
+    form = ",".join(["%.10g"] * numbers.shape[1])  # one call a row: a forecast has millions of cells
+    rows += [[name, *(form % tuple(row)).split(",")] for name, row in zip(sample_names, numbers.tolist(), strict=True)]
     return rows
 
 
-def _rounded(value: float, decimals: int) -> str:
-    return f"{round(float(value), decimals) + 0.0:.10g}"  # adding 0.0 turns -0 into 0
+def _rounded(values: NDArray[Any], decimals: Sequence[int]) -> NDArray[np.float64]:
+    columns = [np.round(values[:, i].astype(np.float64), places) for i, places in enumerate(decimals)]
+    return np.stack(columns, axis=1).astype(np.float64) + 0.0  # adding 0.0 turns -0 into 0
 
 
 def _write_samples(path: Path, predicted: Predictions, batches: Batches) -> None:

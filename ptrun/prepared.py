@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ptrun import catalog, registry, transforms
 from ptrun.errors import ConfigError
-from ptrun.samples import Data, Split, check_targets
+from ptrun.samples import Data, Split, check_targets, first_readable, readable
 from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec, Layout, Task
 
@@ -63,7 +63,7 @@ class Prepared:
     def sample_inputs(self, count: int) -> Tensor:
         """At most `count` training inputs, evenly spaced, as the model receives them in evaluation, on the CPU."""
         split, pipeline = self.data.train, self.pipelines.eval
-        inputs = [split.read(index) for index in transforms.evenly_spaced(len(split), count)]
+        inputs = list(readable(split, transforms.evenly_spaced(len(split), count)))
         if pipeline is None:
             return torch.stack(inputs)
         return pipeline.finish(torch.stack([pipeline.fixed(image) for image in inputs]))
@@ -91,12 +91,12 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
 
 
 def _images(split: Split) -> Iterator[Tensor]:
-    return (split.read(index) for index in transforms.evenly_spaced(len(split)))
+    return readable(split, transforms.evenly_spaced(len(split)))
 
 
 def _final_shape(data: Data, train: transforms.Pipeline, evaluation: transforms.Pipeline) -> tuple[int, ...]:
     """The shape [C, H, W] in which images reach the model, found by sending the first one through. Raises ConfigError when train and eval differ."""
-    sample = next(split for split in (data.train, data.test, data.val) if len(split)).read(0)
+    sample = first_readable((data.train, data.test, data.val))
     shapes = train.shape_of(sample), evaluation.shape_of(sample)
     if shapes[0] != shapes[1]:
         raise ConfigError(

@@ -97,8 +97,8 @@ class RunDir:
         )
 
 
-def create(output_dir: str, words: Sequence[str]) -> RunDir:
-    """Make a new folder `<output_dir>/<date>/<time>-<words>-<id>` and point `<output_dir>/latest` at it.
+def create(output_dir: str, words: Sequence[str], *, latest: bool = True) -> RunDir:
+    """Make a new folder `<output_dir>/<date>/<time>-<words>-<id>` and point `<output_dir>/latest` at it, unless it is no run to go on with.
 
     Raises ResourceError when it can't be made.
     """
@@ -110,7 +110,8 @@ def create(output_dir: str, words: Sequence[str]) -> RunDir:
         with contextlib.suppress(FileExistsError):
             _make(path)
             break
-    _point_latest(base, path)
+    if latest:
+        _point_latest(base, path)
     return RunDir(path)
 
 

@@ -8,7 +8,7 @@ already standardised. Targets are int64 [N] for classes and float32 [N, num_outp
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -144,6 +144,7 @@ class FileSplit:
 
     `rows` are the rows of the list `source` that name the paths, or are empty. `cache` says where images are kept
     once they are decoded and went through the fixed steps, and `cache_dir` the folder for `disk` (None: the user's).
+    `on_bad_sample` says whether training leaves out what can't be read; evaluation never does.
     """
 
     paths: Sequence[str]
@@ -154,6 +155,7 @@ class FileSplit:
     rows: Sequence[int] = field(default=())
     cache: Literal["none", "ram", "disk"] = "none"
     cache_dir: str | None = None
+    on_bad_sample: Literal["stop", "skip"] = "stop"
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -174,6 +176,30 @@ class FileSplit:
         for path, size in zip(self.paths, self.sizes or [0] * len(self.paths), strict=True):
             digest.update(f"{path}\0{size}\0".encode())
         return _digest(self.targets, digest=digest)
+
+
+def readable(split: Split, indices: Iterable[int]) -> Iterator[Tensor]:
+    """The inputs of samples one by one; those that can't be read are passed over where training passes over them."""
+    for index in indices:
+        try:
+            yield split.read(index)
+        except DataError:
+            if not skips_bad_samples(split):
+                raise
+
+
+def first_readable(splits: Iterable[Split]) -> Tensor:
+    """The first input of several splits that can be read."""
+    for split in splits:
+        for sample in readable(split, range(len(split))):
+            return sample
+    raise DataError("dataset: no sample can be read. Check the files.")
+
+
+def skips_bad_samples(split: Split) -> bool:
+    """Whether training leaves out the samples of a split that can't be read."""
+    files = split.source if isinstance(split, PreparedSplit) else split
+    return isinstance(files, FileSplit) and files.on_bad_sample == "skip"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +155,46 @@ def test_own_steps_are_kept_when_the_rest_is_chosen_by_the_data():
         "normalize",
     ]
     assert len(chosen.settings["eval"]) == 1
+
+
+def skipping(photos: Path, num_workers: int, batch_size: int = 4) -> Batches:
+    config = request.read(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
+                                       "dataset.on_bad_sample=skip", "transform=basic"]).config  # fmt: skip
+    return build.build(choices.choose(config)[0]).experiment.train
+
+
+def test_bad_samples_are_left_out_and_listed(photos: Path):
+    for number in range(6):
+        (photos / "cat" / f"{number}.png").write_bytes(b"<html>not found</html>")
+    alone, two, larger = (skipping(photos, *how) for how in ((0,), (2,), (0, 9)))
+    expected = samples(alone, 0)
+    bad = {i for i in range(len(alone.split)) if Path(alone.split.name(i)).read_bytes()[:6] == b"<html>"}
+    assert set(alone.bad_samples) == bad
+    assert len(bad) > 1
+    assert set(expected) == set(range(len(alone.split))) - bad
+    assert all("is a web page" in reason for reason in alone.bad_samples.values())
+    for other in (two, larger):
+        found = samples(other, 0)
+        assert other.bad_samples == alone.bad_samples
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[i], expected[i]) for i in expected)
+
+
+def test_a_batch_of_bad_samples_only_ends_the_run(photos: Path):
+    source = skipping(photos, 0, 2)
+    for path in photos.rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="is empty"):
+        list(source.epoch(0))
+
+
+def test_workers_end_with_the_process_whatever_holds_them(tmp_path: Path):
+    program = (
+        "import torch; from ptrun.batches.plan import Plan; from ptrun.batches.streamed import StreamedBatches\n"
+        "from ptrun.samples import TensorSplit\n"
+        "split = TensorSplit(torch.zeros(8, 2), torch.zeros(8), torch.arange(8))\n"
+        "kept = StreamedBatches(split, Plan(8, 2, shuffle=True, seed=0), None, torch.device('cpu'), 1)\n"
+        "kept.self = kept; half = kept.epoch(0); next(half); list(kept.epoch(1)); print('done')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from support import ROOT, Ended, newest_run
 
 import ptrun as package
@@ -237,3 +240,26 @@ def test_ones_own_conf_folder_wins_and_is_told(folder: Path, ptrun: Call):
     ended = ptrun("train", "experiment=lost")
     assert ended.code == 2
     assert "lacks the line `# @package _global_`" in ended.err
+
+
+def test_bad_images_are_left_out_when_asked_and_listed(folder: Path, ptrun: Call):
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (folder / "photos" / "train" / label).mkdir(parents=True)
+        for number in range(10):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "photos" / "train" / label / f"{number}.png")
+    shutil.copytree(folder / "photos" / "train", folder / "photos" / "test")
+    bad = folder / "photos" / "train" / "cat" / "0.png"
+    bad.write_bytes(b"<html>")
+    call = ("train", "dataset=image_folder", "dataset.root=photos", "model=simplenet", "transform=normalize", "train.epochs=1", "train.num_workers=0", "dataset.split_seed=1")  # fmt: skip
+    stopped = ptrun(*call)
+    assert stopped.code == 3
+    assert "cat/0.png is a web page" in stopped.err
+    ended = ptrun(*call, "dataset.on_bad_sample=skip")
+    assert ended.code == 0, ended.err
+    assert "1 of 18 training samples could not be read and were left out" in " ".join(ended.out.split())
+    listed = json.loads((newest_run(folder) / "bad_samples.json").read_text())
+    assert [Path(name).parts[-2:] for name in listed] == [("cat", "0.png")]
+    assert json.loads((newest_run(folder) / "summary.json").read_text())["bad_samples"] == 1
+    assert ptrun(*call, "dataset.on_bad_sample=skip", "dataset.cache=ram").code == 2

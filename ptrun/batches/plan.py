@@ -104,6 +104,7 @@ class Batches(Protocol):
     """Batches of one split."""
 
     plan: Plan
+    bad_samples: dict[int, str]  # those that could not be read and were left out so far, with the reason
 
     @property
     def split(self) -> Split:

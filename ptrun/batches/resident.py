@@ -20,9 +20,11 @@ GATHERED_BYTES = 2**19  # small batches are gathered several at once, of this si
 class ResidentBatches:
     """The split's tensors live on the device; a batch is a part of one indexed gather."""
 
+    bad_samples: dict[int, str]
+
     def __init__(self, split: ResidentSplit, plan: Plan, pipeline: Pipeline | None, device: torch.device) -> None:
         self.plan, self.pipeline, self.device = plan, pipeline, device
-        self.split = split.to(device)
+        self.split, self.bad_samples = split.to(device), {}
         self._targets = split.targets.to(device)
         sample_bytes = 4 * math.prod(split.read(0).shape) + self._targets[:1].nbytes  # as float32
         self._batches_at_once = max(1, GATHERED_BYTES // (sample_bytes * plan.batch_size))

@@ -5,7 +5,9 @@ Invariant: the bits of a sample do not depend on the number of workers, the batc
 
 from __future__ import annotations
 
+import atexit
 import signal
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +18,7 @@ from torch import Tensor
 from ptrun.batches.plan import Batch, Pipeline, Plan, mixed
 from ptrun.draws import Draws
 from ptrun.errors import DataError, PtrunError, ResourceError
-from ptrun.samples import Split
+from ptrun.samples import Split, skips_bad_samples
 
 READ_AT_ONCE = 8  # samples that a worker reads for one answer when all are read in order
 
@@ -30,9 +32,12 @@ class StreamedBatches:
         self.plan, self.split, self.pipeline, self.device = plan, split, pipeline, device
         self.num_workers = min(num_workers, len(plan))
         self._targets = split.targets
+        self.bad_samples: dict[int, str] = {}
         self._addresses = _Addresses(plan)
+        self._running: Any = None
+        _OPEN.add(self)
         self._loader: Any = torch.utils.data.DataLoader(
-            _Reader(split, pipeline, plan.seed),  # type: ignore[arg-type]
+            _Reader(split, pipeline, plan.seed, plan.shuffle and skips_bad_samples(split)),  # type: ignore[arg-type]
             sampler=self._addresses,
             batch_size=None,
             num_workers=self.num_workers,
@@ -45,9 +50,11 @@ class StreamedBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from position `start` on. Raises DataError for a sample that can't be read."""
         self._addresses.epoch, self._addresses.start = epoch, start
-        for indices, inputs in _guarded(self._loader):
+        self._running = iter(self._loader)
+        for indices, inputs, bad in _guarded(self._running):
             if isinstance(inputs, PtrunError):
                 raise inputs
+            self.bad_samples |= bad
             yield self._finished(indices, inputs.to(self.device, non_blocking=True), epoch)
 
     def _finished(self, indices: Tensor, inputs: Tensor, epoch: int) -> Batch:
@@ -59,6 +66,13 @@ class StreamedBatches:
             inputs = self.pipeline.vary_stacked(inputs, draws)
         return mixed(Batch(self.pipeline.finish(inputs), targets, indices), self.pipeline, draws)
 
+    def close(self) -> None:
+        """End the workers; they are started again when they are needed."""
+        running, self._running = self._running, None
+        end = getattr(running, "_shutdown_workers", None)  # torch's own way; it has no public one
+        if end is not None:
+            end()
+
     def describe(self) -> str:
         """How the batches are made, in a few words."""
         return (
@@ -66,6 +80,16 @@ class StreamedBatches:
             if self.num_workers
             else "read from files"
         )
+
+
+# Python ends daemon processes by SIGTERM when it exits, which workers let pass once; so they are ended before.
+_OPEN: weakref.WeakSet[StreamedBatches] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for batches in list(_OPEN):
+        batches.close()
 
 
 class _Addresses:
@@ -129,21 +153,31 @@ def _guarded(loader: Iterable[Any]) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Runs in a worker: address of a batch in, indices and stacked inputs (or the error to raise) out."""
+    """Runs in a worker: address of a batch in; indices, stacked inputs (or the error to raise) and samples left out, with reasons, out."""
 
     split: Split
     pipeline: Pipeline | None
     seed: int
+    skips: bool
 
-    def __getitem__(self, address: tuple[int, Tensor]) -> tuple[Tensor, Tensor | PtrunError]:
+    def __getitem__(self, address: tuple[int, Tensor]) -> tuple[Tensor, Tensor | PtrunError, dict[int, str]]:
         epoch, indices = address
+        samples: dict[int, Tensor] = {}
+        bad: dict[int, str] = {}
         try:
-            return indices, self._stack(epoch, indices.tolist())
+            for index in indices.tolist():
+                try:
+                    samples[index] = self._sample(epoch, index)
+                except DataError as error:
+                    if not self.skips or len(bad) == len(indices) - 1:
+                        raise
+                    bad[index] = str(error)
+            kept = torch.tensor(list(samples)) if bad else indices
+            return kept, self._stack(list(samples), list(samples.values())), bad
         except PtrunError as error:
-            return indices, error
+            return indices, error, bad
 
-    def _stack(self, epoch: int, indices: Sequence[int]) -> Tensor:
-        samples = [self._sample(epoch, index) for index in indices]
+    def _stack(self, indices: Sequence[int], samples: list[Tensor]) -> Tensor:
         for index, sample in zip(indices, samples, strict=True):
             if sample.shape != samples[0].shape:
                 raise DataError(

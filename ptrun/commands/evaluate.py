@@ -65,7 +65,7 @@ def run(request: Request) -> dict[str, Any]:
     batches = eval_batches(config, prepared, runtime, split)
     outputs = evaluate(model, build_loss(config, prepared, runtime), batches, runtime)
     predicted = predictions(config, spec, outputs)
-    folder = rundir.create(request.output_dir, ("eval", config.model.name, config.dataset.name))
+    folder = rundir.create(request.output_dir, ("eval", config.model.name, config.dataset.name), latest=False)
     document = evaluation.write(
         folder.path, request.split, metric_settings(config), predicted, outputs.loss, prepared.data, batches
     )

@@ -220,6 +220,19 @@ def _fit(
         console.clear()
         for logger in loggers:
             logger.close()
+        _list_bad_samples(parts, run_dir, console)
+
+
+def _list_bad_samples(parts: Run, run_dir: RunDir, console: Console) -> None:
+    """Say which training samples could not be read and were left out, and list them in the run folder."""
+    train = parts.experiment.train
+    if not train.bad_samples:
+        return
+    run_dir.write_json("bad_samples.json", {train.split.name(i): why for i, why in sorted(train.bad_samples.items())})
+    console.warn(
+        f"{len(train.bad_samples):,} of {len(train.split):,} training samples could not be read and were left out; "
+        f"{run_dir.path / 'bad_samples.json'} lists them."
+    )
 
 
 def _tell_split(parts: int, batch_size: int, run_dir: RunDir, console: Console) -> None:
@@ -272,6 +285,7 @@ def _summary(parts: Run, progress: Progress, document: Mapping[str, Any]) -> dic
         "skipped_steps": progress.skipped,
         "rollbacks": progress.rollbacks,
         "batch_parts": progress.batch_parts,
+        "bad_samples": len(x.train.bad_samples),
         "best_epoch": progress.best_epoch,
         "monitor": x.monitor,
         "best_value": progress.best_value,

@@ -21,14 +21,15 @@ from ptrun.data.images import MAX_PIXELS, SUFFIXES, ImageReader
 from ptrun.data.labels import class_names, encode
 from ptrun.data.paths import existing_file, existing_folder
 from ptrun.data.splits import record, stratified
-from ptrun.errors import DataError, listing
+from ptrun.errors import ConfigError, DataError, listing
 from ptrun.registry import datasets
-from ptrun.samples import Data, FileSplit
+from ptrun.samples import Data, FileSplit, first_readable
 from ptrun.spec import DataSpec, Layout, Task
 
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 Cache = Literal["none", "ram", "disk"]
+OnBadSample = Literal["stop", "skip"]
 
 
 @dataclass
@@ -49,6 +50,14 @@ class _Reading:
     reader: ImageReader
     cache: Cache
     cache_dir: str | None
+    on_bad_sample: OnBadSample
+
+    def __post_init__(self) -> None:
+        if self.cache != "none" and self.on_bad_sample == "skip":
+            raise ConfigError(
+                f"dataset.on_bad_sample: 'skip' can't be used with dataset.cache={self.cache}, which keeps every image. "
+                "Remove the bad files, or use dataset.cache=none."
+            )
 
 
 @datasets.register
@@ -60,6 +69,7 @@ def image_folder(
     max_pixels: int = MAX_PIXELS,
     cache: Cache = "none",
     cache_dir: str | None = None,
+    on_bad_sample: OnBadSample = "stop",
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -74,7 +84,7 @@ def image_folder(
     found = {part: _classes(path) for part, path in (ready or {"train": folder}).items()}
     return _data(
         found,
-        _Reading(ImageReader(channels, max_pixels), cache, cache_dir),
+        _Reading(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample),
         {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed},
         fitted,
         str(folder),
@@ -93,6 +103,7 @@ def image_list(
     max_pixels: int = MAX_PIXELS,
     cache: Cache = "none",
     cache_dir: str | None = None,
+    on_bad_sample: OnBadSample = "stop",
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -118,6 +129,7 @@ def image_list(
         max_pixels=max_pixels,
         cache=cache,
         cache_dir=cache_dir,
+        on_bad_sample=on_bad_sample,
         val_fraction=val_fraction,
         test_fraction=test_fraction,
         split_seed=split_seed,
@@ -135,6 +147,7 @@ def image_list_from(
     max_pixels: int = MAX_PIXELS,
     cache: Cache = "none",
     cache_dir: str | None = None,
+    on_bad_sample: OnBadSample = "stop",
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -150,7 +163,13 @@ def image_list_from(
         raise DataError(f"{source} has {len(paths)} paths but {len(labels)} labels; each path needs one label.")
     found = _Found(list(map(str, paths)), list(map(str, labels)), list(rows) or list(range(len(paths))))
     cut = {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed}
-    return _data({"train": found}, _Reading(ImageReader(channels, max_pixels), cache, cache_dir), cut, fitted, source)
+    return _data(
+        {"train": found},
+        _Reading(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample),
+        cut,
+        fitted,
+        source,
+    )
 
 
 def _classes(folder: Path) -> _Found:
@@ -204,7 +223,7 @@ def _data(
         part: _split(found.get(part, whole), codes.get(part, codes["train"]), rows[part], reading, source)
         for part in ("train", "val", "test")
     }
-    size = next(split for split in splits.values() if len(split)).read(0).shape
+    size = first_readable(splits.values()).shape
     told = [(part, rows[part], split.targets.numpy()) for part, split in splits.items()]
     ready = [part for part in ("val", "test") if part in found]
     return Data(
@@ -258,7 +277,9 @@ def _split(
     places = [found.rows[i] for i in rows] if found.rows else []
     sizes = _sizes(paths, places, source)
     targets = torch.from_numpy(codes[rows])
-    return FileSplit(paths, targets, reading.reader, sizes, source, places, reading.cache, reading.cache_dir)
+    return FileSplit(
+        paths, targets, reading.reader, sizes, source, places, reading.cache, reading.cache_dir, reading.on_bad_sample
+    )
 
 
 def _sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[int]:

@@ -43,15 +43,23 @@ class Predictions:
 def read_predictions(path: Path) -> Predictions:
     """Read the columns `target_NAME` and `predicted_NAME`; an empty or unreadable cell is NaN."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    columns = list(rows[0]) if rows else []
+        columns, *rows = list(csv.reader(file)) or [[]]
     names = [c.removeprefix("target_") for c in columns if c.startswith("target_")]
     names = [name for name in names if f"predicted_{name}" in columns]
 
     def values(prefix: str) -> NDArray[Any]:
-        return np.asarray([[_number(row[prefix + name]) for name in names] for row in rows], dtype=float)
+        at = [columns.index(prefix + name) for name in names]
+        return np.array([_numbers([row[i] if i < len(row) else "" for i in at]) for row in rows], dtype=float)
 
-    return Predictions([str(row.get("sample", "")) for row in rows], names, values("target_"), values("predicted_"))
+    samples = [row[columns.index("sample")] if "sample" in columns else "" for row in rows]
+    return Predictions(samples, names, values("target_"), values("predicted_"))
+
+
+def _numbers(cells: list[str]) -> list[float]:
+    try:
+        return list(map(float, cells))
+    except ValueError:
+        return [_number(cell) for cell in cells]
 
 
 def _number(text: str | None) -> float:
