@@ -40,7 +40,7 @@ class Saver:
         self._saved_step = -1
         minutes = settings["every_minutes"] if settings else None
         self._every_steps: int | None = settings["every_steps"] if settings else None
-        self._every_seconds = math.inf if minutes is None else 60 * minutes
+        self._every_seconds = None if minutes is None else 60 * minutes
         self._begun = time.monotonic()
         chosen = settings is not None and (self._every_steps or minutes or settings["keep_best"] > 1)
         self._each_is_wanted = bool(chosen) or sum(p.nbytes for p in x.model.parameters()) > _SMALL_BYTES
@@ -55,16 +55,13 @@ class Saver:
             if error is None:  # else the first mishap is the one to tell
                 raise
 
-    @property
-    def failed(self) -> bool:
-        """Whether a checkpoint could not be written; the reason is raised by whatever is called next."""
-        return self._writer.failed
-
     def is_due(self, step: int) -> bool:
-        """Whether a checkpoint is due after this many steps, be it within an epoch."""
+        """Whether to save after this many steps, be it within an epoch; also when an earlier save failed, so that the next one says it."""
+        if self._writer.error is not None:
+            return True
         if self._every_steps is not None and step % self._every_steps == 0:
             return True
-        return time.monotonic() - self._begun >= self._every_seconds
+        return self._every_seconds is not None and time.monotonic() - self._begun >= self._every_seconds
 
     def after_epoch(self, progress: Progress, report: EpochReport) -> None:
         """Save when the epoch is due, is the last one, or is among the best so far."""

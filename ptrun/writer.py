@@ -22,19 +22,14 @@ class Writer:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._waiting: list[_Work] = []
-        self._error: BaseException | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the next call will raise."""
-        return self._error is not None
+        self.error: BaseException | None = None  # raised by the next call
 
     def start(self, do: Callable[[], object], *, essential: bool = False) -> None:
         """Have it done after what is under way, in place of what still waits, unless only that is essential.
 
         Raises what earlier work raised.
         """
-        if self.failed:
+        if self.error is not None:
             self.wait()
         with self._lock:
             self._waiting = [each for each in self._waiting if each.essential and not essential]
@@ -48,18 +43,18 @@ class Writer:
         thread = self._thread
         if thread is not None:
             thread.join()
-        error, self._error = self._error, None
+        error, self.error = self.error, None
         if error is not None:
             raise error
 
     def _run(self) -> None:
         while True:
             with self._lock:
-                if not self._waiting or self.failed:
+                if not self._waiting or self.error is not None:
                     self._waiting, self._thread = [], None
                     return
                 work = self._waiting.pop(0)
             try:
                 work.do()
             except BaseException as error:  # noqa: BLE001 (raised by the next call)
-                self._error = error
+                self.error = error

@@ -21,7 +21,7 @@ Call = Callable[..., Ended]
 HEAVY = {"torch", "torchvision", "sklearn", "matplotlib", "numpy", "PIL", "rich"}
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("train", "--help"), ("eval", "--help"), ("eval",), ("list",), ("list", "models"), ("list", "models", "convnet"), ("list", "metric", "top_k"), ("--version",)])  # fmt: skip
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("train", "--help"), ("eval", "--help"), ("eval",), ("verify",), ("reproduce", "--help"), ("list",), ("list", "models"), ("list", "models", "convnet"), ("list", "metric", "top_k"), ("--version",)])  # fmt: skip
 def test_help_and_lists_are_light(process: Call, arguments: tuple[str, ...]):
     ended = process(*arguments, PYTHONPROFILEIMPORTTIME="1")
     assert ended.code == 0

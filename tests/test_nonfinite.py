@@ -115,6 +115,13 @@ def test_skips_are_told(spiky: tuple[str, ...], ptrun: Call):
     assert "2 steps whose loss or gradient was no finite number" in ended.out
 
 
+def test_a_run_that_stopped_goes_on_with_another_answer(spiky: tuple[str, ...], ptrun: Call, folder: Path):
+    assert ptrun("train", *spiky, "-q").code == 5
+    ended = ptrun("resume", "outputs/latest", spiky[0], "train.on_nonfinite=skip")
+    assert ended.code == 0, ended.err
+    assert json.loads((newest_run(folder) / "summary.json").read_text())["skipped_steps"] == 2
+
+
 def test_rollback_returns_to_the_last_weights(spiky: tuple[str, ...], ptrun: Call, folder: Path):
     marks = ("train.on_nonfinite=rollback", "model.first=25", "model.last=26", "checkpoint.every_steps=10")
     ended = ptrun("train", *spiky, *marks, "checkpoint.keep=9", "optimizer=sgd", "optimizer.momentum=0.9")

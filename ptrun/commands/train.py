@@ -201,7 +201,7 @@ def _fit(
         with stop_signals() as stopped, x.times.spent_on("whole"), saver:
             watch = Watch(
                 screen.bar(console),
-                lambda: bool(stopped) or saver.failed,
+                lambda: bool(stopped),
                 saver.is_due,
                 lambda: saver.save(progress),
                 saver.roll_back,
