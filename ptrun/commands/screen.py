@@ -77,7 +77,12 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
         else "none"
     )
     shares = ", ".join(f"{name} {share:.0f} %" for name, share in x.times.shares().items())
-    rows = [("best", evaluated), ("time", f"{progress.seconds:.1f} s of training, {progress.step:,} steps: {shares}")]
+    peak = x.runtime.peak_memory_bytes() / 1e9
+    rows = [
+        ("best", evaluated),
+        ("time", f"{progress.seconds:.1f} s of training, {progress.step:,} steps: {shares}"),
+        ("memory", f"{peak:.2f} GB at most"),
+    ]
     if progress.stopped:
         rows.append(("stopped", progress.stopped))
     if progress.skipped:
