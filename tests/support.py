@@ -25,6 +25,11 @@ def newest_run(folder: Path) -> Path:
     return (folder / "outputs" / "latest").resolve()
 
 
+def newest_evaluation(folder: Path) -> Path:
+    """The folder that the newest `ptrun eval` wrote."""
+    return max((folder / "outputs").glob("*/*-eval-*"), key=lambda path: path.stat().st_mtime_ns)
+
+
 def forecast_spec(**changes: Any) -> DataSpec:
     """Two columns to forecast, in another order than they are read, three steps ahead; a calendar column beside them."""
     facts: dict[str, Any] = {

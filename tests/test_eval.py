@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import Ended, newest_run
+from support import Ended, newest_evaluation, newest_run
 
 Call = Callable[..., Ended]
 
@@ -25,7 +25,7 @@ def test_the_file_alone_is_enough(folder: Path, ptrun: Call):
     ended = ptrun("eval", f"checkpoint={alone}")
     assert ended.code == 0, ended.err
     assert "accuracy" in ended.out
-    out = newest_run(folder)
+    out = newest_evaluation(folder)
     assert json.loads((out / "metrics.json").read_text()) == want
     assert {p.name for p in out.iterdir()} >= {
         "metrics.json",
@@ -41,7 +41,8 @@ def test_the_file_alone_is_enough(folder: Path, ptrun: Call):
 def test_any_split(ptrun: Call, folder: Path, split: str, count: int):
     ptrun("train", "train.epochs=1", "-q")
     assert ptrun("eval", "checkpoint=outputs/latest", f"split={split}").code == 0
-    assert json.loads((newest_run(folder) / "metrics.json").read_text())["num_samples"] == count
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == count
+    assert ptrun("eval", "checkpoint=outputs/latest").code == 0, "the first evaluation took the place of the run"
 
 
 def test_other_data_are_scaled_and_coded_as_in_training(ptrun: Call, folder: Path):
@@ -68,10 +69,10 @@ def test_other_data_are_scaled_and_coded_as_in_training(ptrun: Call, folder: Pat
     ended = ptrun("eval", f"checkpoint={run_dir}", "dataset.path=b.csv")
     assert ended.code == 0, ended.err
     assert "All of the new data are evaluated" in ended.out
-    assert json.loads((newest_run(folder) / "metrics.json").read_text())["num_samples"] == 60
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 60
     import csv
 
-    with (newest_run(folder) / "predictions.csv").open() as file:
+    with (newest_evaluation(folder) / "predictions.csv").open() as file:
         predicted = {row["target_y"]: float(row["predicted_y"]) for row in csv.DictReader(file)}
     # x and 3 more for red: were b scaled by its own mean and spread, x = 0..2 would look like 1.2 .. 4.8
     for x in (0, 1, 2):
@@ -88,11 +89,11 @@ def test_rows_that_were_given_count_for_other_data_too(ptrun: Call, folder: Path
     run_dir = newest_run(folder)
     ended = ptrun("eval", f"checkpoint={run_dir}", "dataset.path=b.csv")
     assert "Rows 130 to 160 of the new data are evaluated, as dataset.test_rows says." in ended.out
-    assert json.loads((newest_run(folder) / "metrics.json").read_text())["num_samples"] == 30
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 30
     none = [f"dataset.{part}_rows=null" for part in ("train", "val", "test")]
     ended = ptrun("eval", f"checkpoint={run_dir}", "dataset.path=b.csv", *none)
     assert "All of the new data are evaluated" in ended.out
-    assert json.loads((newest_run(folder) / "metrics.json").read_text())["num_samples"] == 190
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 190
 
 
 def test_data_of_another_kind_are_refused(ptrun: Call, folder: Path):
@@ -115,4 +116,7 @@ def test_metrics_can_be_chosen(ptrun: Call, folder: Path):
     ptrun("train", "train.epochs=1", "-q")
     ended = ptrun("eval", "checkpoint=outputs/latest", "metrics=[top_k,f1_weighted]")
     assert ended.code == 0
-    assert set(json.loads((newest_run(folder) / "metrics.json").read_text())["metrics"]) == {"top_k", "f1_weighted"}
+    assert set(json.loads((newest_evaluation(folder) / "metrics.json").read_text())["metrics"]) == {
+        "top_k",
+        "f1_weighted",
+    }

@@ -86,10 +86,12 @@ class StreamedBatches:
 _OPEN: weakref.WeakSet[StreamedBatches] = weakref.WeakSet()
 
 
-@atexit.register
 def _close_all() -> None:
     for batches in list(_OPEN):
         batches.close()
+
+
+atexit.register(_close_all)
 
 
 class _Addresses:

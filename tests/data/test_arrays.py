@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support import Ended, newest_run
+from support import Ended, newest_evaluation, newest_run
 
 from ptrun.data.arrays import arrays
 from ptrun.errors import ConfigError, DataError
@@ -137,4 +137,4 @@ def test_new_data_are_evaluated_whole(ptrun: Callable[..., Ended], folder: Path)
     assert ptrun("train", "dataset=arrays", "dataset.path=old.npz", "model=simplenet", "train.epochs=1", "-q").code == 0
     ended = ptrun("eval", f"checkpoint={newest_run(folder)}", "dataset.path=new.npz")
     assert ended.code == 0, ended.err
-    assert json.loads((newest_run(folder) / "metrics.json").read_text())["num_samples"] == 10
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 10
