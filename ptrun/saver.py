@@ -21,12 +21,14 @@ from ptrun.finite import first_nonfinite, learned
 from ptrun.writer import Writer
 
 _SMALL_BYTES = 2**24  # of weights: so little may wait in memory to be written
+_PAUSE_SECONDS = 1.0  # between the writes of a small state: an epoch may take milliseconds, a write takes twenty
 
 
 class Saver:
     """Publishes the state of a run into a folder; a context that waits for the last checkpoint to be on disk.
 
-    When the epochs of a small model are shorter than a write, the newest state takes the place of one that still waits.
+    A small state is written once a second at most: the newest takes the place of one that still waits, and while one
+    waits only a best epoch is copied. So a run that is killed loses an epoch or a second, whichever is longer.
 
     settings: those of the group `checkpoint`; None when the run saves nothing.
     constant: what every checkpoint of the run holds beside its state (configuration, spec, fitted, data).
@@ -36,7 +38,6 @@ class Saver:
         self, x: Experiment, folder: Path, settings: Mapping[str, Any] | None, constant: Mapping[str, Any]
     ) -> None:
         self.x, self.folder, self.settings, self.constant = x, folder, settings, constant
-        self._writer = Writer()
         self._saved_step = -1
         minutes = settings["every_minutes"] if settings else None
         self._every_steps: int | None = settings["every_steps"] if settings else None
@@ -44,6 +45,7 @@ class Saver:
         self._begun = time.monotonic()
         chosen = settings is not None and (self._every_steps or minutes or settings["keep_best"] > 1)
         self._each_is_wanted = bool(chosen) or sum(p.nbytes for p in x.model.parameters()) > _SMALL_BYTES
+        self._writer = Writer(0.0 if self._each_is_wanted else _PAUSE_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +72,7 @@ class Saver:
         due = progress.epoch % self.settings["every_epochs"] == 0 or self.is_due(progress.step)
         last = progress.epoch == self.x.epochs or bool(progress.stopped)
         ranked = self._rank(progress, report)
-        if due or last or report.is_best or ranked:
+        if last or report.is_best or ranked or (due and (self._each_is_wanted or self._writer.is_ready())):
             self.save(progress, best=report.is_best)
 
     def save(self, progress: Progress, *, best: bool = False) -> Path | None:
