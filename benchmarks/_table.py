@@ -126,7 +126,7 @@ class Report:
             median, best = unit.of(statistics.median(seconds)), unit.of(min(seconds))
             ratio, low, high = statistics.median(found), min(found), max(found)
             lines.append((case, _number(median), _number(best), f"{ratio:.2f}", f"{low:.2f} - {high:.2f}"))
-            self._add(
+            self.add(
                 name, case, unit.label, median, best=best, ratio=ratio, low=low, high=high, rounds=len(seconds), baseline=baseline
             )  # fmt: skip
         print(f"\n{name}")
@@ -144,16 +144,16 @@ class Report:
                 ratio, low, high = statistics.median(many), min(many), max(many)
                 shown = (_number(medians[baseline]), shown[1], f"{ratio:.2f}", f"{low:.2f} - {high:.2f}")
                 more |= {"baseline": f"{item}, {baseline}", "ratio": ratio, "low": low, "high": high}
-                self._add(name, f"{item}, {baseline}", unit.label, medians[baseline])
+                self.add(name, f"{item}, {baseline}", unit.label, medians[baseline])
             lines.append((item, *shown))
-            self._add(name, f"{item}, {case}", unit.label, medians[case], best=unit.of(min(times[case])), **more)
+            self.add(name, f"{item}, {case}", unit.label, medians[case], best=unit.of(min(times[case])), **more)
         print(f"\n{name}")
         print_table(lines)
 
     def number(self, name: str, case: str, unit: Unit, value: float) -> None:
         """Print a number that is compared with nothing."""
         print(f"{name}: {case}: {unit.of(value):.4g} {unit.label}")
-        self._add(name, case, unit.label, unit.of(value))
+        self.add(name, case, unit.label, unit.of(value))
 
     def accept(self, times: Times, case: str, baseline: str, limit: float, *, aim: float | None = None) -> None:
         """Print whether the time of a case over another's stays within a limit; nothing where one was left out."""
@@ -169,9 +169,10 @@ class Report:
         sign = ">=" if at_least else "<="
         verdict = "not judged (quick)" if self.quick else "met" if met else "NOT MET"
         print(f"acceptance: {what} = {value:.3f}, wanted {sign} {limit:g}{aim}: {verdict}")
-        self._add("acceptance", what, "number", value, limit=f"{sign} {limit:g}", met=verdict)
+        self.add("acceptance", what, "number", value, limit=f"{sign} {limit:g}", met=verdict)
 
-    def _add(self, table: str, case: str, unit: str, value: float, **more: object) -> None:
+    def add(self, table: str, case: str, unit: str, value: float, **more: object) -> None:
+        """Keep a row for the CSV file that the caller prints in its own way."""
         self.rows.append({"table": table, "case": case, "unit": unit, "value": value, **more})
 
     def write(self, path: Path | None) -> None:

@@ -188,6 +188,7 @@ def _point(pointer: Path, target: Path) -> None:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
     temporary.replace(pointer)
+    temporary.unlink(missing_ok=True)  # POSIX: renaming one name of a file onto another name of it does nothing
 
 
 def _prune(folder: Path, step: int, keep: int, keep_steps: Collection[int]) -> None:

@@ -7,6 +7,7 @@ unless `--debug` asks for one.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ from ptrun.usage import EVAL_HELP, HELP, REPRODUCE_HELP, RESUME_HELP, TRAIN_HELP
 
 if TYPE_CHECKING:
     from ptrun.settings import RunConfig
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         console.error(
             "Out of memory. Try a smaller train.batch_size (with train.grad_accumulation the optimizer still sees the large batch), or a smaller model."
+        )
+        return ResourceError.exit_code
+    except OSError as error:
+        if debug or error.errno not in _OF_THE_DISK:
+            raise
+        where = error.filename or "A file of the run"
+        console.error(
+            f"{where}: can't be written or read ({error.strerror}). Free some space, check the permissions, or choose another output_dir."
         )
         return ResourceError.exit_code
 

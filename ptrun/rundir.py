@@ -1,6 +1,6 @@
 """The run folder: a unique, locked place with a receipt of what was asked, on what, and how it ended.
 
-Invariant: names of files in a run folder stand only here; every JSON file is replaced atomically.
+Invariant: names of files in a run folder stand only here; every JSON and YAML file is replaced atomically.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from typing import Any
 import yaml
 
 from ptrun import __version__
-from ptrun.errors import ConfigError, ResourceError
+from ptrun.errors import CheckpointError, ConfigError, ResourceError
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pillow", "hydra-core", "omegaconf")
+_TEMPORARY = ".tmp-"
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
 
@@ -55,33 +56,47 @@ class RunDir:
 
     def write_config(self, asked: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
         """`config.yaml` as asked (interpolations unresolved), `resolved.yaml` with every decision taken."""
-        (self.path / "config.yaml").write_text(
-            yaml.safe_dump(dict(asked), sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
-        (self.path / "resolved.yaml").write_text(
-            yaml.safe_dump(redact(_unresolved_environment(asked, resolved)), sort_keys=False, allow_unicode=True),
-            encoding="utf-8",
-        )
+        for name, values in (
+            ("config.yaml", asked),
+            ("resolved.yaml", redact(_unresolved_environment(asked, resolved))),
+        ):
+            _replace(self.path / name, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
-        """The configuration as it was decided at the start."""
-        values: dict[str, Any] = yaml.safe_load((self.path / "resolved.yaml").read_text(encoding="utf-8"))
+        """The configuration as it was decided at the start. Raises CheckpointError when the file is damaged."""
+        path = self.path / "resolved.yaml"
+        values: Any = None
+        with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise CheckpointError(
+                f"{path}: holds no configuration, so that this run can't be continued. Start a new one."
+            )
         return values
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """One JSON file; empty when there is none."""
+        """One JSON file; empty when there is none. Raises CheckpointError when it is damaged."""
         path = self.path / name
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        try:
+            values: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except ValueError as error:
+            raise CheckpointError(f"{path}: is damaged: it is no JSON ({error}). Remove it or put it back.") from error
+        if not isinstance(values, dict):
+            raise CheckpointError(f"{path}: is damaged: it holds no JSON object. Remove it or put it back.")
         return values
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> Path:
         """Write one JSON file atomically; a number that is not finite becomes null."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-        temporary.write_text(json.dumps(_finite(values), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        _replace(path, json.dumps(_finite(values), indent=2, ensure_ascii=False) + "\n")
         return path
+
+    def clean(self) -> None:
+        """Remove what a killed process left half-written."""
+        for pattern in (f"{_TEMPORARY}*", ".*.partial"):
+            for path in self.path.rglob(pattern):
+                path.unlink(missing_ok=True)
 
     def write_status(self, state: str, **details: Any) -> None:
         """`status.json`: running, done, failed or interrupted, with process, host, time and reason."""
@@ -220,6 +235,13 @@ def _point_latest(base: Path, path: Path) -> None:
         temporary.replace(base / "latest")
     with contextlib.suppress(OSError):
         temporary.unlink()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file under another name first, so that a kill leaves the old one or the new one."""
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def _lock_file(descriptor: int) -> None:

@@ -249,9 +249,10 @@ class Data:
 
 
 def check_targets(data: Data, *, may_be_empty: bool) -> None:
-    """Raise DataError for an empty split, a class out of range, or a target that is no finite number."""
+    """Raise DataError for an empty split, targets of another kind, a class out of range, or a target that is no finite number."""
     for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
         targets = split.targets
+        _check_kind(name, targets, data.spec)
         if len(split) == 0 and not may_be_empty:
             raise DataError(f"dataset: the {name} split is empty. Give it more data or another fraction.")
         if data.spec.task is Task.CLASSIFICATION:
@@ -265,6 +266,20 @@ def check_targets(data: Data, *, may_be_empty: bool) -> None:
             raise DataError(
                 f"dataset: {split.name(index)} of the {name} split has the target {targets[index].tolist()}; expected {allowed}."
             )
+
+
+def _check_kind(name: str, targets: Tensor, spec: DataSpec) -> None:
+    """Raise DataError for targets of another type or shape: class numbers are int64 [N], others floats [N, num_outputs]."""
+    if spec.task is Task.CLASSIFICATION:
+        fits, wanted = targets.dtype == torch.int64 and targets.dim() == 1, "int64 [N], a class number for each sample"
+    else:
+        fits = targets.is_floating_point() and targets.shape[1:] == (spec.num_outputs,)
+        wanted = f"float32 [N, {spec.num_outputs}], the numbers to predict for each sample"
+    if not fits:
+        kind = str(targets.dtype).removeprefix("torch.")
+        raise DataError(
+            f"dataset: the targets of the {name} split are {kind} {list(targets.shape)}; expected {wanted}."
+        )
 
 
 def _digest(*tensors: Tensor, digest: Any = None) -> str:

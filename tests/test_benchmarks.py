@@ -17,6 +17,7 @@ SCRIPTS = {  # with what its tables have to name
     "convnet": ["tutorial", "best by hand", "ptrun bf16", "ptrun streamed, 2 workers"],
     "gpu": ["parity with the tutorial loop", "ptrun compile=step, steps alone", "resnet18", "cifar10_fast"],
     "images": ["decode only, Pillow", "tutorial, 2 workers", "ptrun, 2 workers", "one training epoch"],
+    "kill": ["one after each step", "steps lost", "damaged files"],
     "memory": ["tutorial script", "ptrun train", "ptrun eval"],
     "small_step": ["tuned by hand", "ptrun compile=step", "time of ptrun / tutorial"],
     "startup": ["ptrun train, to the first step", "ptrun --help", "ptrun train, a mistake"],

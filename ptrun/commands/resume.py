@@ -7,7 +7,6 @@ good the command ends with an error; a changed setting that would change the num
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +75,12 @@ def run(request: Request) -> TrainResult:
 def automatic(config: RunConfig, request: Request) -> TrainResult | None:
     """Continue the newest unfinished run of this configuration; None when there is none."""
     for folder in unfinished(config.output_dir):
-        found = newest_good(folder)
+        try:
+            found = newest_good(folder)
+        except CheckpointError:
+            if _was_another(folder, config, request.allowed):
+                continue
+            raise
         stored = stored_config(folder, found)
         try:
             refuse_changes(stored, config, request.allowed)
@@ -84,6 +88,15 @@ def automatic(config: RunConfig, request: Request) -> TrainResult | None:
             continue
         return _proceed(folder, found, stored, config, request)
     return None
+
+
+def _was_another(folder: Path, config: RunConfig, allowed: Sequence[str]) -> bool:
+    """Whether a run whose checkpoints are all damaged was one of another configuration, by the file in its folder."""
+    try:
+        refuse_changes(RunDir(folder).read_config(), config, allowed)
+    except ConfigError:
+        return True
+    return False
 
 
 def _proceed(
@@ -130,9 +143,16 @@ def unfinished(output_dir: str) -> Iterator[Path]:
     """Folders of training runs that are neither done nor still running, newest first."""
     folders = {path.parent.resolve() for path in Path(output_dir).expanduser().glob("*/*/status.json")}
     for folder in sorted(folders, key=lambda path: (path / "status.json").stat().st_mtime, reverse=True):
-        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-        if (folder / "resolved.yaml").is_file() and status["state"] != "done" and not rundir.is_locked(RunDir(folder)):
+        if (folder / "resolved.yaml").is_file() and not _is_done(folder) and not rundir.is_locked(RunDir(folder)):
             yield folder
+
+
+def _is_done(folder: Path) -> bool:
+    """A run whose status can't be read is taken for unfinished: continuing one that is done does it no harm."""
+    try:
+        return bool(RunDir(folder).read_json("status.json").get("state") == "done")
+    except CheckpointError:
+        return False
 
 
 def newest_good(folder: Path) -> Found | None:

@@ -7,7 +7,7 @@ ended, whatever happens.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,11 @@ def run(request: Request) -> TrainResult:
             result = _train(request, config, chosen, run_dir, console)
         except BaseException as error:
             console.clear()
-            print("\n".join(error_lines(str(error) or type(error).__name__)), file=log)
             ended = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
-            run_dir.write_status(
-                ended, reason=str(error) or type(error).__name__, exit_code=getattr(error, "exit_code", 1)
-            )
+            reason = str(error) or type(error).__name__
+            with suppress(OSError):  # on a full disk; what is told is the first mishap
+                run_dir.write_status(ended, reason=reason, exit_code=getattr(error, "exit_code", 1))
+                print("\n".join(error_lines(reason)), file=log, flush=True)
             raise
         run_dir.write_status("done", exit_code=0)
         return result
@@ -141,7 +141,7 @@ def _continue(
     data: Mapping[str, str],
 ) -> None:
     """Put the saved state back, and say everything that touches the promise of equal bits."""
-    checkpoint.clean(run_dir.checkpoints)
+    run_dir.clean()
     for note in (*continuation.passed_over, *continuation.changes):
         console.note(note)
     saved = continuation.saved

@@ -78,7 +78,7 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name, "", "it is missing.")
     except (KeyError, TypeError, AttributeError) as error:
         return Finding(name, "", f"it is not whole ({error!r}).")
-    except (Damage, ValueError, yaml.YAMLError) as error:
+    except (Damage, CheckpointError, ValueError, yaml.YAMLError) as error:
         return Finding(name, "", " ".join(str(error).split()))
 
 

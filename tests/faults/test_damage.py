@@ -1,0 +1,134 @@
+"""Damaged checkpoints are named and passed over; when none is good the command ends with 4, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from faulty import INSTANTS, KILLED, assert_equal_runs, checkpoints, done, latest, ptrun, python, refused, runs
+
+pytestmark = pytest.mark.faults
+RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1")
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return done(tmp_path_factory.mktemp("undamaged"), "train", *RUN, "-q")
+
+
+@pytest.fixture(scope="session")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that died in its third epoch."""
+    folder = tmp_path_factory.mktemp("killed")
+    assert ptrun(folder, "train", *RUN, INSTANTS, DIE_AT="1 remove step").code == KILLED
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, killed: Path) -> Path:
+    """A copy of that folder."""
+    shutil.copytree(killed / "outputs", tmp_path / "outputs", symlinks=True)
+    return tmp_path
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Not through the name, which another checkpoint may share."""
+    path.unlink()
+    path.write_bytes(content)
+
+
+def flip(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def within_weights(content: bytes) -> int:
+    """A position in the largest tensor, which is far from the few other records."""
+    return content.index(b"data/0") + 2000
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "a flipped bit": lambda c: flip(c, within_weights(c)),
+    "a flipped bit in the list of records": lambda c: flip(c, c.rindex(b"PK\x01\x02") + 20),
+    "a zeroed page": lambda c: c[: within_weights(c)] + bytes(4096) + c[within_weights(c) + 4096 :],
+    "nothing but zeros": lambda c: bytes(len(c)),
+    "nothing left": lambda c: b"",
+    "10 % left": lambda c: c[: len(c) // 10],
+    "50 % left": lambda c: c[: len(c) // 2],
+    "99.9 % left": lambda c: c[: len(c) * 999 // 1000],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_newest_is_damaged(folder: Path, whole: Path, damage: str):
+    newest = checkpoints(latest(folder))[-1]
+    replace(newest, DAMAGES[damage](newest.read_bytes()))
+    assert newest.name in refused(folder, 4, "eval", f"checkpoint={newest}")
+    ended = ptrun(folder, "resume")
+    assert ended.code == 0, ended.err
+    assert "Passed over" in ended.out
+    assert newest.name in ended.out
+    assert_equal_runs(latest(folder), whole)
+    assert len(runs(folder)) == 1
+
+
+def test_all_numbered_ones_are_damaged_and_the_best_is_not(folder: Path, whole: Path):
+    for path in checkpoints(latest(folder)):
+        replace(path, path.read_bytes()[:-1000])
+    ended = ptrun(folder, "resume")
+    assert ended.code == 0, ended.err
+    assert ended.out.count("Passed over") == 3
+    assert_equal_runs(latest(folder), whole)
+
+
+@pytest.mark.parametrize("command", [("resume",), ("train", *RUN, "resume=auto")])
+def test_all_are_damaged(folder: Path, command: tuple[str, ...]):
+    run_dir = latest(folder)
+    for path in (run_dir / "checkpoints").iterdir():
+        replace(path, flip(path.read_bytes(), within_weights(path.read_bytes())))
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    said = refused(folder, 4, *command)
+    assert "every checkpoint of this run is damaged; it can't be continued" in said
+    assert "step-00000030.pt" in said
+    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
+    assert len(runs(folder)) == 1
+
+
+def test_a_damaged_run_of_another_configuration_is_none_of_ours(folder: Path, whole: Path):
+    damaged = latest(folder)
+    for path in (damaged / "checkpoints").iterdir():
+        replace(path, b"")
+    run_dir = done(folder, "train", *RUN, "seed=1", "resume=auto")
+    assert run_dir != damaged
+
+
+# Flips a bit at many places of a checkpoint; each has to be found, or to change nothing that is loaded (zip files hold padding).
+FLIPS = """
+import random, sys
+from pathlib import Path
+import torch
+from ptrun import checkpoint
+from ptrun.errors import CheckpointError
+path, changed, draw = Path(sys.argv[1]), Path("changed.pt"), random.Random(0)
+content, good = path.read_bytes(), repr(checkpoint.load(path))
+torch.set_printoptions(profile="full", precision=17)
+good = repr(checkpoint.load(path))
+found = 0
+for _ in range(int(sys.argv[2])):
+    at = draw.randrange(len(content))
+    changed.write_bytes(content[:at] + bytes([content[at] ^ 1 << draw.randrange(8)]) + content[at + 1:])
+    try:
+        state = checkpoint.load(changed)
+    except CheckpointError:
+        found += 1
+    else:
+        assert repr(state) == good, at
+print(found)
+"""
+
+
+def test_a_bit_flipped_anywhere_is_found_or_harmless(folder: Path):
+    ended = python(folder, FLIPS, str(checkpoints(latest(folder))[-1]), "300")
+    assert ended.code == 0, ended.err
+    assert int(ended.out) > 200

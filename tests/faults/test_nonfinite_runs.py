@@ -1,0 +1,64 @@
+"""Losses that are no finite numbers: the run stops with 5, leaves the steps out, or returns; they never reach a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from faulty import KILLED, assert_equal_runs, done, latest, load, ptrun, refused
+from faulty import PLUGIN as INSTANTS_FILE
+
+pytestmark = pytest.mark.faults
+# NaN is decided by the samples of a batch alone, so that a run which was killed meets the same ones again.
+PLUGIN = """
+import torch
+import torch.nn.functional as F
+from ptrun.registry import losses
+
+
+@losses.register
+def bad_batches(outputs, targets, *, modulus: int = 7):
+    loss = F.cross_entropy(outputs, targets)
+    bad = outputs.requires_grad and int(targets.sum()) % modulus == 0
+    return loss * torch.nan if bad else loss
+"""
+RUN = ("model=regularized", "loss=bad_batches", "train.epochs=2", "train.batch_size=64", "device.threads=1", "checkpoint.every_steps=3")  # fmt: skip
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> str:
+    path = tmp_path / "bad.py"
+    path.write_text(PLUGIN)
+    return str(path)
+
+
+def assert_finite(run_dir: Path) -> None:
+    for path in (run_dir / "checkpoints").iterdir():
+        weights = load(path)["model"]
+        assert all(bool(torch.isfinite(each).all()) for each in weights.values()), path
+
+
+def test_stop(tmp_path: Path, plugin: str):
+    said = refused(tmp_path, 5, "train", *RUN, f"plugins=[{plugin}]")
+    assert "The training loss became nan at step" in said
+    assert "learning rate" in said
+    run_dir = latest(tmp_path)
+    assert json.loads((run_dir / "status.json").read_text())["exit_code"] == 5
+    assert_finite(run_dir)
+    assert "The training loss became nan" in refused(tmp_path, 5, "resume", f"plugins=[{plugin}]")
+    insisted = ("loss.modulus=1000003", "--allow-change", "loss.modulus", f"plugins=[{plugin}]")
+    assert_finite(done(tmp_path, "resume", *insisted))
+
+
+@pytest.mark.parametrize(("mode", "modulus", "counted"), [("skip", 7, "skipped_steps"), ("rollback", 37, "rollbacks")])
+def test_go_on_also_after_a_kill(tmp_path: Path, plugin: str, mode: str, modulus: int, counted: str):
+    marks = (*RUN, f"loss.modulus={modulus}", f"train.on_nonfinite={mode}")
+    (tmp_path / "whole").mkdir()
+    whole = done(tmp_path / "whole", "train", *marks, f"plugins=[{plugin}]")
+    assert json.loads((whole / "summary.json").read_text())[counted] > 0
+    assert_finite(whole)
+    both = f"plugins=[{plugin},{INSTANTS_FILE}]"
+    assert ptrun(tmp_path, "train", *marks, both, DIE_AT="9 rename last.pt").code == KILLED
+    assert_equal_runs(done(tmp_path, "resume", f"plugins=[{plugin}]"), whole)
