@@ -6,6 +6,7 @@ Invariant: needs neither torch nor data; facts about components are read from th
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,10 @@ def choose(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig
         decisions.append(("model", "auto", config.model.name))
     if config.transform.name == "auto":
         chosen = "imagenet" if "files" in gives else "normalize" if "image" in gives else "none"
-        found, given = default_component("transform", chosen, folders), config.transform.settings
+        found, given = (
+            _with_step_defaults(default_component("transform", chosen, folders), folders),
+            config.transform.settings,
+        )
         kept = {part: steps for part, steps in given.items() if steps != "auto"}
         config = replace(config, transform=replace(found, settings={**found.settings, **kept}))
         decisions.append(("transform", "auto", chosen))
@@ -73,6 +77,22 @@ def default_component(group: str, name: str, folders: tuple[Path, ...] = ()) -> 
     given = schema.choice(group, name, folders)
     keys = schema.require(group, given.pop("name"), folders).keys
     return Component(name, {key: given[key] if key in given else copy.deepcopy(keys[key].default) for key in keys})
+
+
+def _with_step_defaults(transform: Component, folders: tuple[Path, ...]) -> Component:
+    """The steps with all their settings, as a transform that is chosen by name has them."""
+    return replace(
+        transform,
+        settings={
+            part: [_with_defaults(step, folders) for step in steps] for part, steps in transform.settings.items()
+        },
+    )
+
+
+def _with_defaults(step: str | Mapping[str, Any], folders: tuple[Path, ...]) -> dict[str, Any]:
+    name, given = (step, {}) if isinstance(step, str) else next(iter(step.items()))
+    keys = schema.require("step", name, folders).keys
+    return {name: {key: (given or {}).get(key, copy.deepcopy(declared.default)) for key, declared in keys.items()}}
 
 
 def pair_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> str | None:

@@ -87,7 +87,7 @@ class _Checker:
         allowed = [key for key in root.keys if "." not in key] + [*GROUPS, "train"]
         for key in composed:
             if key not in allowed:
-                self.unknown(str(key), allowed, "the top level has")
+                self.unknown(str(key), allowed, "the top level has", self.elsewhere(str(key), composed))
         parts: dict[str, Any] = {group: self.component(group, composed.get(group)) for group in GROUPS}
         self.transform_steps(parts["transform"])
         plain = {name: key for name, key in root.keys.items() if "." not in name}
@@ -106,10 +106,19 @@ class _Checker:
             raise ConfigError(self.problems)
         return RunConfig(train=TrainSettings(**train), **top, **parts)
 
-    def unknown(self, path: str, allowed: list[str], owner: str) -> None:
+    def elsewhere(self, name: str, composed: Mapping[str, Any]) -> str:
+        """Where a setting of this name is, if a person left out its group."""
+        found = [
+            f"'{group}.{name}'"
+            for group in ("train", *GROUPS)
+            if isinstance(composed.get(group), Mapping) and name in composed[group] and name != "name"
+        ]
+        return f" Did you mean {' or '.join(found)}?" if found else ""
+
+    def unknown(self, path: str, allowed: list[str], owner: str, meant: str = "") -> None:
         """Report a key that does not exist, with the nearest one that does."""
         prefix, _, last = path.rpartition(".")
-        guess = nearest(last, allowed)
+        guess = meant or nearest(last, allowed)
         if guess and prefix:
             guess = guess.replace("'", f"'{prefix}.", 1)
         has = (

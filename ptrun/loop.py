@@ -192,7 +192,7 @@ def backward_in_parts(
         try:
             found = [_in_parts(x, *each, progress.batch_parts) for each in zip(window, shares, strict=True)]
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error) or progress.batch_parts >= max(len(batch.targets) for batch in window):
+            if not is_out_of_memory(error) or 2 * progress.batch_parts > max(len(batch.targets) for batch in window):
                 raise
         if found is None:  # here, where the exception no longer holds the tensors of the failed attempt
             before.restore()
@@ -208,7 +208,8 @@ def _in_parts(x: Experiment, batch: Batch, share: float, parts: int) -> Tensor:
     if parts == 1:
         return backward(x, batch, share).detach()
     count = len(batch.targets)
-    pieces = [torch.split(each, -(-count // parts)) for each in batch]
+    parts = max(1, min(parts, count // 2))  # never a part of one sample, on which batch norm can't train
+    pieces = [torch.tensor_split(each, parts) for each in batch]
     weights = [len(targets) / count for targets in pieces[1]]
     found = [
         backward(x, Batch(*piece), share * weight).detach() * weight

@@ -5,8 +5,10 @@ Invariant: a name is registered once; `build` never passes a keyword that the fu
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ptrun.errors import ConfigError, listing, nearest
@@ -46,6 +48,11 @@ class Registry(Generic[F]):
         if name not in self._functions:
             raise ConfigError(f"There is no {self.kind} '{name}'.{nearest(name, self)} Available: {listing(self)}.")
         return self._functions[name]
+
+    def source_digest(self, name: str) -> str:
+        """Hash of the file that a function comes from, so that what was made with it is not taken for another version's."""
+        file = inspect.getsourcefile(self.get(name))
+        return hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest() if file else ""
 
     def keywords(self, name: str) -> dict[str, inspect.Parameter]:
         """The keyword-only parameters of a function: what YAML may set, and what the program passes."""

@@ -77,6 +77,8 @@ def _load_plugins(composed: Composed, folders: tuple[Path, ...]) -> Mapping[str,
     files = composed.get("plugins") or []
     if not files:
         return {}
+    if isinstance(files, str):
+        raise ConfigError(f"plugins: expected a list of files, got '{files}'. Write plugins=[{files}].")
     from ptrun import catalog, plugins
 
     assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told

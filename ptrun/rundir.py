@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -30,6 +31,7 @@ from ptrun.errors import CheckpointError, ConfigError, ResourceError
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pillow", "hydra-core", "omegaconf")
 _TEMPORARY = ".tmp-"
+_LOCKED: set[TextIO] = set()  # lock files that this process holds
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
 
@@ -142,6 +144,7 @@ def create_at(path: Path) -> RunDir:
 def lock(run: RunDir, *, note: bool = True) -> Iterator[None]:
     """Hold the folder for this process; the lock goes with the process, however it ends. Raises ConfigError when it is held."""
     file = (run.path / ".lock").open("a+")
+    _LOCKED.add(file)
     try:
         _lock_file(file.fileno())
     except OSError:
@@ -158,7 +161,19 @@ def lock(run: RunDir, *, note: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
+        _LOCKED.discard(file)
         file.close()
+
+
+def _let_go() -> None:
+    """A worker process that outlives a killed run must not hold its lock."""
+    for file in _LOCKED:
+        file.close()
+    _LOCKED.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def is_locked(run: RunDir) -> bool:
@@ -187,7 +202,16 @@ def receipt(command: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
             "cores": os.cpu_count(),
         },
         "git": _git(),
+        "code": _code_digest(),
     }
+
+
+def _code_digest() -> str:
+    """Hash of the package's own files, which say more than its version where it is being worked on."""
+    digest, package = hashlib.blake2b(digest_size=8), Path(__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def working_diff() -> str | None:

@@ -22,6 +22,7 @@ from ptrun.errors import ConfigError
 from ptrun.fused import lean_step
 
 _REPLACED_THREADS: list[int] = []  # torch's own number, while a run's number is in force
+_THREADS_PER_CORE = 4  # at most; a slip of the finger would start thousands
 _LEAST_SCALE = 2.0**-84  # a hundred overflows from the scale that GradScaler begins with, 2**16
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -57,9 +58,10 @@ class Runtime:
 
     def arrange(self, inputs: Tensor) -> Tensor:
         """Put a batch of images in the memory format of the model."""
-        return (
-            inputs.contiguous(memory_format=torch.channels_last) if self.channels_last and inputs.dim() == 4 else inputs
-        )
+        if inputs.dim() != 4:
+            return inputs
+        # One format whatever the images come in: convolutions round differently in each.
+        return inputs.contiguous(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate gradients, scaled when the format needs it."""
@@ -160,6 +162,11 @@ def make_runtime(
     """Choose the device and set threads and determinism. Raises ConfigError for a device that is not there."""
     device, decisions = _choose_device(name, index)
     wanted_threads = None if isinstance(threads, str) else threads
+    most = _THREADS_PER_CORE * (os.cpu_count() or 1)
+    if wanted_threads is not None and wanted_threads > most:
+        raise ConfigError(
+            f"device.threads: {wanted_threads} is more than {_THREADS_PER_CORE} for each core of this machine. Use at most {most}, or auto."
+        )
     set_threads(wanted_threads)
     if deterministic:
         # cuBLAS reads this once, when CUDA starts (docs.pytorch.org/docs/stable/notes/randomness.html).

@@ -39,8 +39,9 @@ def keep_freed_memory() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        for setting in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
-            mallopt(setting, 2**30)
+        # Older ones take no more than 32 MiB for the first; setting the second alone would make things worse.
+        if mallopt(_MMAP_THRESHOLD, 2**30) or mallopt(_MMAP_THRESHOLD, 2**25):
+            mallopt(_TRIM_THRESHOLD, 2**30)
 
 
 @contextlib.contextmanager

@@ -202,7 +202,7 @@ def build_pipeline(
     if problems:
         raise ConfigError(problems)
     pipeline = Pipeline(images, mixing, spec.num_outputs)
-    pipeline.fixed_steps = repr(list(given)[: pipeline.num_fixed])
+    pipeline.fixed_steps = repr([(item, steps.source_digest(_named(item)[0])) for item in given[: pipeline.num_fixed]])
     if built and isinstance(built[-1][1], Normalize):
         _fit(pipeline, built[-1][1], spec, fitted or {}, sample_images)
     return pipeline
@@ -227,7 +227,7 @@ def _named(item: Any) -> tuple[str, Mapping[str, Any]]:
 def _build_step(name: str, settings: Mapping[str, Any]) -> AnyStep:
     try:
         step: AnyStep = steps.build(name, settings)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, IndexError) as error:
         raise ConfigError(f"{name} refuses its settings: {error}.") from None
     return step
 
@@ -239,7 +239,7 @@ def _is_random(step: Step | BatchStep) -> bool:
 def _tried(name: str, change: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     try:
         return change(images)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
         shape = list(images.shape[-3:])
         raise DataError(f"transform: step '{name}' can't treat an image of shape {shape}: {error}.") from None
 

@@ -180,12 +180,17 @@ def test_bad_samples_are_left_out_and_listed(photos: Path):
         assert all(torch.equal(found[i], expected[i]) for i in expected)
 
 
-def test_a_batch_of_bad_samples_only_ends_the_run(photos: Path):
-    source = skipping(photos, 0, 2)
+def test_for_a_batch_of_bad_samples_the_next_readable_one_stands_in(photos: Path):
+    source = skipping(photos, 0, 1)
+    bad = source.split.name(5)
+    Path(bad).write_bytes(b"")
+    found = [int(batch.indices) for batch in source.epoch(0)]
+    assert [source.split.name(i) for i in source.bad_samples] == [bad]
+    assert sorted(found) == sorted([*(i for i in range(len(source.split)) if i != 5), 6])
     for path in photos.rglob("*.png"):
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="is empty"):
-        list(source.epoch(0))
+    with pytest.raises(DataError, match="no training sample can be read"):
+        list(source.epoch(1))
 
 
 def test_workers_end_with_the_process_whatever_holds_them(tmp_path: Path):

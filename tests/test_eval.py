@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import Ended, newest_evaluation, newest_run
 
@@ -120,3 +121,35 @@ def test_metrics_can_be_chosen(ptrun: Call, folder: Path):
         "top_k",
         "f1_weighted",
     }
+
+
+def test_a_test_file_of_training_is_not_taken_for_new_data(ptrun: Call, folder: Path):
+    rng = np.random.default_rng(0)
+    for name, count in (("train", 60), ("test", 20), ("new", 33)):
+        rows = [f"{a:.3f},{b:.3f},{'yes' if a > b else 'no'}" for a, b in rng.normal(size=(count, 2))]
+        (folder / f"{name}.csv").write_text("a,b,label\n" + "\n".join(rows) + "\n")
+    settings = ["dataset=table", "dataset.path=train.csv", "dataset.test_path=test.csv", "dataset.target=label"]
+    assert ptrun("train", *settings, "train.epochs=1", "-q").code == 0
+    run_dir = newest_run(folder)
+    ended = ptrun("eval", f"checkpoint={run_dir}", "dataset.path=new.csv")
+    assert ended.code == 0, ended.err
+    assert "All of the new data are evaluated" in ended.out
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 33
+
+
+def test_a_test_part_that_new_data_come_with_is_named(ptrun: Call, folder: Path):
+    rng = np.random.default_rng(0)
+    for name, counts in (("a", (40, 10)), ("b", (30, 7))):
+        arrays = {
+            f"{kind}_{part}": rng.integers(0, 255, (count, 6, 6), dtype=np.uint8)
+            if kind == "x"
+            else np.arange(count) % 2
+            for part, count in zip(("train", "test"), counts, strict=True)
+            for kind in ("x", "y")
+        }
+        np.savez(folder / f"{name}.npz", **arrays)
+    assert ptrun("train", "dataset=arrays", "dataset.path=a.npz", "model=simplenet", "train.epochs=1", "-q").code == 0
+    ended = ptrun("eval", f"checkpoint={newest_run(folder)}", "dataset.path=b.npz")
+    assert ended.code == 0, ended.err
+    assert "The test part that the new data come with is evaluated." in ended.out
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 7

@@ -263,3 +263,38 @@ def test_bad_images_are_left_out_when_asked_and_listed(folder: Path, ptrun: Call
     assert [Path(name).parts[-2:] for name in listed] == [("cat", "0.png")]
     assert json.loads((newest_run(folder) / "summary.json").read_text())["bad_samples"] == 1
     assert ptrun(*call, "dataset.on_bad_sample=skip", "dataset.cache=ram").code == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are not forked here")
+def test_a_worker_that_outlives_its_run_does_not_hold_the_folder(folder: Path):
+    run_dir = rundir.create("outputs", ("a",))
+    program = (
+        "import os, sys, time; from ptrun.rundir import RunDir, lock; from pathlib import Path\n"
+        "with lock(RunDir(Path(sys.argv[1]))):\n"
+        "    read, write = os.pipe()\n"
+        "    worker = os.fork()\n"
+        "    if worker: print(worker, flush=True); os._exit(9)\n"
+        "    os.close(1); os.close(2); os.read(read, 1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(run_dir.path)], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False
+    )  # fmt: skip
+    assert done.returncode == 9, done.stderr
+    try:
+        assert not rundir.is_locked(run_dir)
+    finally:
+        os.kill(int(done.stdout), signal.SIGKILL)
+
+
+def test_a_run_whose_transform_was_chosen_can_be_continued(folder: Path, ptrun: Call):
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (folder / "photos" / label).mkdir(parents=True)
+        for number in range(10):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "photos" / label / f"{number}.png")
+    call = ("dataset=image_folder", "dataset.root=photos", "model=simplenet", "train.num_workers=0")
+    assert ptrun("train", *call, "train.epochs=1", "-q").code == 0
+    again = ptrun("resume", "outputs/latest", "train.epochs=2")
+    assert again.code == 0, again.err
+    assert "Continues from" in again.out

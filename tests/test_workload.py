@@ -51,3 +51,11 @@ def test_a_small_model_runs_on_one_thread_and_a_large_one_on_all():
         assert torch.get_num_threads() == 2, "the next run starts from torch's own number"
     finally:
         torch.set_num_threads(1)
+
+
+def test_a_batch_has_one_memory_format_whatever_it_came_in():
+    by_pixel = torch.rand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+    for channels_last, wanted in ((True, torch.channels_last), (False, torch.contiguous_format)):
+        runtime = make_runtime(name="cpu", deterministic=False, **{**AUTO, "channels_last": channels_last})
+        for images in (by_pixel, by_pixel.contiguous()):
+            assert runtime.arrange(images).is_contiguous(memory_format=wanted)

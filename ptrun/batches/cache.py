@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,15 +36,10 @@ Tell = Callable[[str, int, int], None]  # what is done, images done, images in a
 
 @dataclass(frozen=True)
 class KeptSplit:
-    """Images of several sizes after the fixed steps, one after the other in memory or in a mapped file."""
+    """Images of several sizes after the fixed steps, each uint8 [height, width, channels], in memory or in a mapped file."""
 
     source: Split
-    pixels: Tensor  # uint8 [bytes]
-    shapes: Tensor  # int64 [N, 3]: height, width, channels
-    starts: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "starts", self.shapes.prod(1).cumsum(0) - self.shapes.prod(1))
+    images: Sequence[Tensor]
 
     @property
     def targets(self) -> Tensor:
@@ -53,8 +49,7 @@ class KeptSplit:
         return len(self.source)
 
     def read(self, index: int) -> Tensor:
-        start, shape = int(self.starts[index]), self.shapes[index].tolist()
-        return self.pixels[start : start + shape[0] * shape[1] * shape[2]].view(shape).permute(2, 0, 1)
+        return self.images[index].permute(2, 0, 1)
 
     def name(self, index: int) -> str:
         return self.source.name(index)
@@ -128,14 +123,18 @@ def _keep_in_memory(split: PreparedSplit, num_workers: int, tell: Tell, one_size
         for index, sample in enumerate(samples, start=1):
             pixels[index] = sample
         return KeptImages(split, pixels)
-    kept = list(samples)
-    return KeptSplit(split, torch.cat([sample.flatten() for sample in kept]), _shapes(kept))
+    return KeptSplit(split, list(samples))
 
 
 def _keep_on_disk(split: PreparedSplit, root: Path, key: str, num_workers: int, tell: Tell, one_size: bool) -> Split:
     folder = root / key
     if not folder.is_dir():
-        root.mkdir(parents=True, exist_ok=True)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(
+                f"dataset.cache_dir: {root} can't be made: {error.strerror or error}. Choose another folder."
+            ) from error
         with _only_one(root / f"{key}.lock"):
             for left in root.glob(f"{key}.partial*"):  # of a build that was interrupted
                 shutil.rmtree(left, ignore_errors=True)
@@ -148,7 +147,9 @@ def _keep_on_disk(split: PreparedSplit, root: Path, key: str, num_workers: int, 
     pixels = torch.from_file(str(file), shared=False, size=size, dtype=torch.uint8)
     if one_size or bool((shapes == shapes[0]).all()):
         return KeptImages(split, pixels.view(len(shapes), *shapes[0].tolist()))
-    return KeptSplit(split, pixels, shapes)
+    ends = shapes.prod(1).cumsum(0).tolist()
+    cuts = zip([0, *ends[:-1]], ends, shapes.tolist(), strict=True)
+    return KeptSplit(split, [pixels[start:end].view(shape) for start, end, shape in cuts])
 
 
 def _build(split: PreparedSplit, root: Path, folder: Path, num_workers: int, tell: Tell, one_size: bool) -> None:
@@ -192,10 +193,6 @@ def _told(samples: Iterator[Tensor], doing: str, total: int, tell: Tell) -> Iter
         tell(doing, done, total)
 
 
-def _shapes(samples: list[Tensor]) -> Tensor:
-    return torch.tensor([sample.shape for sample in samples], dtype=torch.int64)
-
-
 def _estimate(split: PreparedSplit, one_size: bool) -> int:
     """Bytes that all images take, exact when they are of one size."""
     count = 1 if one_size else min(SAMPLED, len(split))
@@ -231,12 +228,22 @@ def _only_one(path: Path) -> Iterator[None]:
         yield
 
 
-def _available_memory_bytes() -> int:
+def _available_memory_bytes() -> float:
     """Memory that can be used without swapping; of Linux, elsewhere all that the machine has."""
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
+        available = 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
+        return min(available, _left_to_the_group())
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _left_to_the_group() -> float:
+    """Memory that a container or a batch system leaves to this process (docs.kernel.org, cgroup v2); infinite without a limit."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
+    except (OSError, ValueError):  # none, or "max"
+        return math.inf
 
 
 def _shown(size: float) -> str:

@@ -24,6 +24,7 @@ class ResidentBatches:
 
     def __init__(self, split: ResidentSplit, plan: Plan, pipeline: Pipeline | None, device: torch.device) -> None:
         self.plan, self.pipeline, self.device = plan, pipeline, device
+        self._on_gpu = device.type == "cuda"
         self.split, self.bad_samples = split.to(device), {}
         self._targets = split.targets.to(device)
         sample_bytes = 4 * math.prod(split.read(0).shape) + self._targets[:1].nbytes  # as float32
@@ -35,7 +36,7 @@ class ResidentBatches:
         end = min(len(self.plan) * size, self.plan.num_samples)
         order = self.plan.order(epoch)[start * size : end]
         for chosen in torch.split(order, size * self._batches_at_once):
-            indices = chosen.to(self.device)
+            indices = chosen.pin_memory().to(self.device, non_blocking=True) if self._on_gpu else chosen.to(self.device)
             parts = self._inputs(indices, chosen, epoch), self._targets.index_select(0, indices), indices
             batches = map(Batch, *(torch.split(part, size) for part in parts))
             yield from batches if not self._mixes else self._mixed(batches, torch.split(chosen, size), epoch)

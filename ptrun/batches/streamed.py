@@ -6,6 +6,7 @@ Invariant: the bits of a sample do not depend on the number of workers, the batc
 from __future__ import annotations
 
 import atexit
+import contextlib
 import signal
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -171,13 +172,23 @@ class _Reader:
                 try:
                     samples[index] = self._sample(epoch, index)
                 except DataError as error:
-                    if not self.skips or len(bad) == len(indices) - 1:
+                    if not self.skips:
                         raise
                     bad[index] = str(error)
+            if not samples:
+                samples = self._next_readable(epoch, int(indices[-1]))
             kept = torch.tensor(list(samples)) if bad else indices
             return kept, self._stack(list(samples), list(samples.values())), bad
         except PtrunError as error:
             return indices, error, bad
+
+    def _next_readable(self, epoch: int, index: int) -> dict[int, Tensor]:
+        """The next sample that can be read, which stands in for a batch of which nothing is left."""
+        for step in range(1, len(self.split)):
+            candidate = (index + step) % len(self.split)
+            with contextlib.suppress(DataError):
+                return {candidate: self._sample(epoch, candidate)}
+        raise DataError("dataset: no training sample can be read. Check the files.")
 
     def _stack(self, indices: Sequence[int], samples: list[Tensor]) -> Tensor:
         for index, sample in zip(indices, samples, strict=True):

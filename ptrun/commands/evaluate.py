@@ -54,6 +54,8 @@ def run(request: Request) -> dict[str, Any]:
     runtime = build_runtime(config)
     config, _ = choose(config, request.folders)
     prepared = prepare(config, fitted=saved["fitted"])
+    if request.changes.get("dataset.test_fraction") == 1.0 and len(prepared.data.train) + len(prepared.data.val):
+        note = ("The test part that the new data come with is evaluated.",)
     spec = _same_kind(DataSpec.from_dict(saved["spec"]), prepared, path)
     model = build_model(config, spec, restoring=True)
     runtime = settle(runtime, model, spec.input_shape, config.train.batch_size)
@@ -95,10 +97,13 @@ def _all_of_new_data(request: Request, saved: Mapping[str, Any]) -> tuple[Reques
     rows = request.changes.get("dataset.test_rows", saved["config"]["dataset"].get("test_rows"))
     if rows:
         return request, (f"Rows {rows[0]} to {rows[1]} of the new data are evaluated, as dataset.test_rows says.",)
+    forgotten = {}
+    if saved["config"]["dataset"].get("test_path") and "dataset.test_path" not in request.changes:
+        forgotten = {"dataset.test_path": None}
     said = (
         f"All of the new data are evaluated, because {elsewhere[0]} is given; dataset.test_fraction=0.2 takes a part."
     )
-    return replace(request, changes={**request.changes, "dataset.test_fraction": 1.0}), (said,)
+    return replace(request, changes={**request.changes, **forgotten, "dataset.test_fraction": 1.0}), (said,)
 
 
 def restored_config(saved: Mapping[str, Any], path: Path, request: Request) -> RunConfig:

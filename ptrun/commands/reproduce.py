@@ -54,6 +54,8 @@ def run(request: Request) -> int:
         )
     values = copy.deepcopy(stored_config(first.path, newest_good(first.path)))
     values.update(plugins=list(request.plugins), output_dir=request.output_dir)
+    if "cache" in values["dataset"]:  # where to keep decoded images is for the user to say, not for the run
+        values["dataset"].update(cache="none", cache_dir=None)
     apply_changes(values, request.changes, CHANGEABLE, request.folders)
     require_plugins(values, REGISTRIES, request.folders)
     config = configuration.check(values, request.folders, REGISTRIES)
@@ -151,7 +153,7 @@ def _surroundings(run_dir: RunDir) -> dict[str, Any]:
     found |= {"machine": hardware.get("machine"), "cpu": hardware.get("cpu"), "cores": hardware.get("cores")}
     found |= {f"data ({name})": digest for name, digest in receipt.get("data", {}).items()}
     changes = hashlib.blake2b(diff.read_bytes(), digest_size=4).hexdigest() if diff.is_file() else "none"
-    found |= {"git commit": git.get("commit"), "uncommitted changes": changes}
+    found |= {"code of ptrun": receipt.get("code"), "git commit": git.get("commit"), "uncommitted changes": changes}
     last = run_dir.checkpoints / "last.pt"
     if last.is_file():
         saved = checkpoint.load(last)

@@ -110,7 +110,7 @@ def _train(
         _continue(request.continuation, parts, progress, run_dir, console, data)
     _fit(parts, progress, run_dir, console, data, resumed=request.continuation is not None)
     document = _evaluate_best(parts, progress, run_dir)
-    summary = _summary(parts, progress, document)
+    summary = _summary(parts, progress, document, len(run_dir.read_json("bad_samples.json")))
     run_dir.write_json("summary.json", summary)
     training_plots.draw_training(run_dir.path)
     evaluation_plots.draw_evaluation(run_dir.path / "test", run_dir.plots)
@@ -162,7 +162,7 @@ def _continue(
     )
     if before != now:
         console.note(f"The learning rate is {now:g} from here on; as the run was started it would be {before:g}.")
-    if progress.best_epoch == progress.epoch and progress.batch == 0 and continuation.path is not None:
+    if 0 < progress.best_epoch == progress.epoch and progress.batch == 0 and continuation.path is not None:
         checkpoint.mark_best(continuation.path)
     console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
     progress.stopped = ""
@@ -226,11 +226,13 @@ def _fit(
 def _list_bad_samples(parts: Run, run_dir: RunDir, console: Console) -> None:
     """Say which training samples could not be read and were left out, and list them in the run folder."""
     train = parts.experiment.train
-    if not train.bad_samples:
+    found = {train.split.name(i): why for i, why in sorted(train.bad_samples.items())}
+    found = {**run_dir.read_json("bad_samples.json"), **found}  # of the parts of a continued run
+    if not found:
         return
-    run_dir.write_json("bad_samples.json", {train.split.name(i): why for i, why in sorted(train.bad_samples.items())})
+    run_dir.write_json("bad_samples.json", found)
     console.warn(
-        f"{len(train.bad_samples):,} of {len(train.split):,} training samples could not be read and were left out; "
+        f"{len(found):,} of {len(train.split):,} training samples could not be read and were left out; "
         f"{run_dir.path / 'bad_samples.json'} lists them."
     )
 
@@ -273,7 +275,7 @@ def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str,
     )
 
 
-def _summary(parts: Run, progress: Progress, document: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(parts: Run, progress: Progress, document: Mapping[str, Any], num_bad_samples: int) -> dict[str, Any]:
     x = parts.experiment
     return {
         "model": parts.config.model.name,
@@ -285,7 +287,7 @@ def _summary(parts: Run, progress: Progress, document: Mapping[str, Any]) -> dic
         "skipped_steps": progress.skipped,
         "rollbacks": progress.rollbacks,
         "batch_parts": progress.batch_parts,
-        "bad_samples": len(x.train.bad_samples),
+        "bad_samples": num_bad_samples,
         "best_epoch": progress.best_epoch,
         "monitor": x.monitor,
         "best_value": progress.best_value,

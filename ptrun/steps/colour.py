@@ -52,6 +52,8 @@ def luma(images: Tensor) -> Tensor:
     """Grey levels of images [N, 1 or 3, H, W] as int32 [N, 1, H, W]."""
     if images.shape[1] == 1:
         return images.int()
+    if images.shape[1] != 3:
+        raise ValueError(f"colours need images of 1 or 3 channels, not {images.shape[1]}")
     red, green, blue = images.int().unbind(1)
     return ((red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16).unsqueeze(1)
 

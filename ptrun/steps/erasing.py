@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ptrun.draws import Draws, Integers
 from ptrun.registry import steps
-from ptrun.steps.geometry import rectangles
-from ptrun.steps.step import BatchStep
+from ptrun.steps.geometry import rectangles, require_ranges
+from ptrun.steps.step import BatchStep, beside
 
 
 @steps.register
@@ -22,8 +22,7 @@ def random_erasing(
     *, p: float = 0.5, scale: Sequence[float] = (0.02, 0.33), ratio: Sequence[float] = (0.3, 3.3), fill: int = 0
 ) -> BatchStep:
     """Paint a random rectangle over with the grey level `fill` (Zhong et al., Random Erasing, 2020)."""
-    if not 0 < scale[0] <= scale[1] or not 0 < ratio[0] <= ratio[1]:
-        raise ValueError("scale and ratio each need two positive numbers, the smaller first")
+    require_ranges(scale, ratio)
     return BatchStep(partial(_random_erasing, p, tuple(scale), tuple(ratio), fill))
 
 
@@ -54,7 +53,7 @@ def _cutout(size: int, fill: int, p: float, images: Tensor, draws: Draws) -> Ten
 
 def inside(images: Tensor, top: Integers, bottom: Integers, left: Integers, right: Integers) -> Tensor:
     """Whether each pixel is in the box of its image, [N, 1, H, W]; `bottom` and `right` are just outside."""
-    edges = [torch.from_numpy(each).to(images.device).view(-1, 1, 1) for each in (top, bottom, left, right)]
+    edges = [beside(each, images).view(-1, 1, 1) for each in (top, bottom, left, right)]
     rows = torch.arange(images.shape[-2], device=images.device).view(-1, 1)
     columns = torch.arange(images.shape[-1], device=images.device)
     in_rows, in_columns = (rows >= edges[0]) & (rows < edges[1]), (columns >= edges[2]) & (columns < edges[3])

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ptrun.draws import Draws, Floats, Integers
 from ptrun.registry import steps
-from ptrun.steps.step import BatchStep, Step, as_uint8, column
+from ptrun.steps.step import BatchStep, Step, as_uint8, beside, column
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 TRIES = 10  # rectangles that are drawn for an image; the first that fits is taken, as torchvision does one by one
@@ -86,7 +86,7 @@ def _cut(images: Tensor, tops: Integers, lefts: Integers, height: int, width: in
     if images.device.type == "cpu":
         views = np.lib.stride_tricks.sliding_window_view(images.numpy(), (height, width), axis=(2, 3))
         return torch.from_numpy(views[np.arange(len(images)), :, tops, lefts])
-    at = [torch.from_numpy(values).to(images.device) for values in (tops, lefts)]
+    at = [beside(values, images) for values in (tops, lefts)]
     windows = images.unfold(2, height, 1).unfold(3, width, 1)
     return windows[torch.arange(len(images), device=images.device), :, at[0], at[1]]
 
@@ -100,8 +100,7 @@ def random_resized_crop(
     interpolation: Interpolation = "bilinear",
 ) -> BatchStep:
     """Cut out a random share of the area at a random aspect and scale it to `size` (Szegedy et al., 2015)."""
-    if not 0 < scale[0] <= scale[1] or not 0 < ratio[0] <= ratio[1]:
-        raise ValueError("scale and ratio each need two positive numbers, the smaller first")
+    require_ranges(scale, ratio)
     square = [size, size] if isinstance(size, int) else list(size)
     return BatchStep(
         partial(_random_resized_crop, square, tuple(scale), tuple(ratio), _mode(interpolation)), sizes=True
@@ -132,6 +131,12 @@ def _middle(height: int, width: int, ratio: Sequence[float]) -> list[int]:
     aspect = min(max(width / height, ratio[0]), ratio[1])
     box_height, box_width = min(height, round(width / aspect)), min(width, round(height * aspect))
     return [(height - box_height) // 2, (width - box_width) // 2, box_height, box_width]
+
+
+def require_ranges(*ranges: Sequence[float]) -> None:
+    """Raise ValueError for what is no pair of positive numbers, the smaller first."""
+    if any(len(each) != 2 or not 0 < each[0] <= each[1] for each in ranges):
+        raise ValueError("scale and ratio each need two positive numbers, the smaller first")
 
 
 def rectangles(draws: Draws, height: int, width: int, scale: Sequence[float], ratio: Sequence[float]) -> Integers:
@@ -174,7 +179,7 @@ def _flip(dimension: int, p: float, images: Tensor, draws: Draws) -> Tensor:
         pixels = flipped.numpy()
         pixels[chosen] = np.flip(pixels[chosen], dimension)
         return flipped
-    rows = torch.from_numpy(chosen).to(images.device)
+    rows = beside(chosen, images)
     flipped[rows] = images[rows].flip(dimension)
     return flipped
 

@@ -17,7 +17,7 @@ from ptrun.draws import Draws, Floats
 from ptrun.registry import steps
 from ptrun.steps.colour import brighter, coloured, contrasted
 from ptrun.steps.geometry import turned, warp
-from ptrun.steps.step import BatchStep, as_uint8, column
+from ptrun.steps.step import BatchStep, as_uint8, beside, column
 
 GREATEST = 30  # magnitude, of 31 strengths from 0
 Change = Callable[[Tensor, Floats], Tensor]  # images and one signed strength in [-1, 1] each
@@ -39,7 +39,7 @@ def _rand_augment(num_ops: int, strength: float, images: Tensor, draws: Draws) -
         signs = np.where(draws.chance(0.5), -strength, strength)
         for position in np.unique(chosen):
             rows = np.flatnonzero(chosen == position)
-            at = torch.from_numpy(rows).to(images.device)
+            at = beside(rows, images)
             images[at] = CHANGES[names[position]](images[at], signs[rows])
     return images
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ptrun.draws import Draws, Floats
@@ -85,7 +88,15 @@ def _seeded(step: Step, image: Tensor, seed: int) -> Tensor:
 
 def column(values: Floats, images: Tensor) -> Tensor:
     """One number an image, as float32 [N, 1, 1, 1] on the device of the images."""
-    return torch.from_numpy(values).float().to(images.device).view(-1, 1, 1, 1)
+    return beside(values.astype(np.float32), images).view(-1, 1, 1, 1)
+
+
+def beside(values: NDArray[Any], images: Tensor) -> Tensor:
+    """Numbers on the device of the images, sent without waiting for what the device is doing."""
+    numbers = torch.from_numpy(np.ascontiguousarray(values))
+    if images.device.type != "cuda":
+        return numbers.to(images.device)
+    return numbers.pin_memory().to(images.device, non_blocking=True)
 
 
 def as_uint8(pixels: Tensor) -> Tensor:
