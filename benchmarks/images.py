@@ -24,6 +24,8 @@ from torch.utils.data import DataLoader
 from torchvision import io, transforms
 from torchvision.datasets import ImageFolder
 
+from ptrun.startup import keep_freed_memory
+
 BATCH = 32  # a smoke run has fewer images, which make one batch
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 WORKERS = (0, 1, 2)
@@ -181,6 +183,7 @@ def main() -> None:
     asked = read(options)
     if asked.threads:
         torch.set_num_threads(asked.threads)
+    keep_freed_memory()  # as `ptrun train` does; the tutorial's batches gain from it too
     report = Report("photos from a folder, to 224x224", machine_line(asked.threads), asked.quick)
     with tempfile.TemporaryDirectory(prefix="photos-bench-") as scratch:
         root = asked.root or Path(scratch) / "photos"

@@ -9,7 +9,7 @@ import atexit
 import contextlib
 import signal
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,10 +198,12 @@ class _Reader:
                     f"{list(sample.shape)} [channels, height, width]. Add a step that makes them equal, for example transform=imagenet, "
                     "or `resize` and `center_crop` in your own transform."
                 )
+        # torch's own function stacks straight into the memory that a worker shares with the process that it works for.
+        stack: Callable[[list[Tensor]], Tensor] = torch.utils.data.default_collate
         if samples[0].dim() != 3:
-            return torch.stack(samples)
+            return stack(samples)
         # Images come ordered by pixel; stacked as such they are copied row by row.
-        return torch.stack([sample.permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
+        return stack([sample.permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
 
     def _sample(self, epoch: int, index: int) -> Tensor:
         sample = self.split.read(index)
