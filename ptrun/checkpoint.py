@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ptrun.errors import CheckpointError, ResourceError
+from ptrun.weights import why_refused
 
 FORMAT = 1
 _STEP_FILE = re.compile(r"^step-(\d{8,})\.pt$")
@@ -73,8 +74,9 @@ def load(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: can't be loaded as data only, so it is refused ({reason}).") from error
+        raise CheckpointError(
+            f"{path}: can't be loaded as data only, so it is refused ({why_refused(error)})."
+        ) from error
     if not isinstance(state, dict) or "format" not in state or "model" not in state:
         raise CheckpointError(
             f"{path}: this is a torch file, but not a checkpoint of ptrun. For weights of a backbone use model.weights=FILE."

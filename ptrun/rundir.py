@@ -28,6 +28,7 @@ import yaml
 
 from ptrun import __version__
 from ptrun.errors import CheckpointError, ConfigError, ResourceError
+from ptrun.settings import GROUPS
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pillow", "hydra-core", "omegaconf")
 _TEMPORARY = ".tmp-"
@@ -70,7 +71,7 @@ class RunDir:
         values: Any = None
         with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
+        if not isinstance(values, dict) or not all(isinstance(values.get(group), dict) for group in GROUPS):
             raise CheckpointError(
                 f"{path}: holds no configuration, so that this run can't be continued. Start a new one."
             )

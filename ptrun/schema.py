@@ -117,6 +117,20 @@ class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignor
         return super().construct_mapping(node, deep)
 
 
+def _plain_number(loader: Any, node: Any) -> Any:
+    """Refuse 010 and 12:30, which YAML 1.1 reads as 8 and 750."""
+    text = node.value
+    if ":" in text or re.match(r"[-+]?0[0-9_]+$", text):
+        told = f"{text} would be read as a number of base {60 if ':' in text else 8}; write it in base 10, or as text in quotes"
+        raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
+    return loader.yaml_constructors_before[node.tag](loader, node)
+
+
+_UniqueKeys.yaml_constructors_before = dict(_UniqueKeys.yaml_constructors)
+for _tag in ("int", "float"):
+    _UniqueKeys.add_constructor(f"tag:yaml.org,2002:{_tag}", _plain_number)
+
+
 def load_yaml(text: str, path: Path) -> dict[str, Any]:
     """Parse YAML that must be a mapping. Raises ConfigError naming file and line."""
     try:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ptrun import __version__
+from ptrun.errors import CheckpointError
 from ptrun.experiment import Experiment, Progress
 from ptrun.runtime import random_state, restore_random_state
 
@@ -64,13 +65,24 @@ def restore(x: Experiment, progress: Progress, state: Mapping[str, Any]) -> None
 
 
 def restore_weights(x: Experiment, state: Mapping[str, Any]) -> None:
-    """Put back the weights and what the optimizer knows of them, but not the place in the training."""
-    x.model.load_state_dict(state["model"])
+    """Put back the weights and what the optimizer knows of them, but not the place in the training. Raises CheckpointError."""
+    load_weights(x.model, state["model"], "The checkpoint")
     if x.ema is not None and state["ema"] is not None:
         x.ema.load_state_dict(state["ema"])
     x.optimizer.load_state_dict(state["optimizer"])
     if x.runtime.scaler is not None and state["scaler"] is not None:
         x.runtime.scaler.load_state_dict(state["scaler"])
+
+
+def load_weights(model: torch.nn.Module, weights: Mapping[str, Any], source: str) -> None:
+    """Put weights into a model. Raises CheckpointError naming the first that do not fit, and `source`."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        detail = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+        raise CheckpointError(
+            f"{source}: its weights do not fit the model that its configuration describes: {detail}."
+        ) from error
 
 
 def doubts(state: Mapping[str, Any], data: Mapping[str, str], device: str) -> list[str]:

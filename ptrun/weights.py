@@ -6,8 +6,10 @@ does not fit and no change at all; nothing in a file is run.
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -53,14 +55,28 @@ def load_weights_file(path: str | Path) -> dict[str, Tensor]:
     path = Path(path).expanduser()
     _verify(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is refused anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(
-            f"{path}: can't be read as a file of weights ({reason}). It may be damaged, or hold code, which is never run. "
+            f"{path}: can't be read as a file of weights ({why_refused(error)}). It may be damaged, or hold code, which is never run. "
             f"Save the weights anew with torch.save(model.state_dict(), FILE)."
         ) from error
     return {_unwrap(name): tensor for name, tensor in _state_dict(content, path).items()}
+
+
+def why_refused(error: Exception) -> str:
+    """Why torch.load refused a file, without torch's advice to run the code in it."""
+    text = str(error) or type(error).__name__
+    if not text.startswith("Weights only load failed"):
+        return text.splitlines()[0]
+    found = re.search(r"GLOBAL (\S+)", text)
+    return (
+        f"it names {found[1]}, which is neither a tensor nor plain data"
+        if found
+        else "it holds more than tensors and plain data"
+    )
 
 
 def match_weights(

@@ -60,7 +60,7 @@ def run(request: Request) -> dict[str, Any]:
     model = build_model(config, spec, restoring=True)
     runtime = settle(runtime, model, spec.input_shape, config.train.batch_size)
     model = runtime.place(model)
-    _load_weights(model, saved, path)
+    state.load_weights(model, state.evaluated_weights(saved), str(path))
     split = getattr(prepared.data, request.split)
     if len(split) == 0:
         raise DataError(f"The {request.split} split of these data is empty. Choose another split, or other fractions.")
@@ -130,16 +130,6 @@ def _same_kind(trained: DataSpec, prepared: Prepared, path: Path) -> DataSpec:
                 f"The model in {path} was trained for {what} {of_model}, but these data give {of_data}. Choose data of the same kind."
             )
     return trained
-
-
-def _load_weights(model: Any, saved: Mapping[str, Any], path: Path) -> None:
-    try:
-        model.load_state_dict(state.evaluated_weights(saved))
-    except RuntimeError as error:
-        detail = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
-        raise CheckpointError(
-            f"{path}: its weights do not fit the model that its configuration describes: {detail}."
-        ) from error
 
 
 def _show(

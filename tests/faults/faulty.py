@@ -27,12 +27,11 @@ VOLATILE = ("seconds", "samples_per_second", "data_wait_percent")
 
 @dataclass(frozen=True)
 class Ended:
-    """A finished process: exit code (negative: the signal it died of), what it printed, and its peak memory."""
+    """A finished process: exit code (negative: the signal it died of), and what it printed."""
 
     code: int
     out: str
     err: str
-    peak_bytes: int = 0
 
 
 class Process:
@@ -54,11 +53,10 @@ class Process:
 
     def wait(self) -> Ended:
         """How it ended; a traceback is never an answer."""
-        _, status, usage = os.wait4(self.popen.pid, 0)
-        self.popen.returncode = os.waitstatus_to_exitcode(status)
+        self.popen.wait()
         err, out = (file.read_text() for file in self.files)
         assert "Traceback" not in err, err
-        return Ended(self.popen.returncode, out, err, usage.ru_maxrss * 1024)
+        return Ended(self.popen.returncode, out, err)
 
 
 def start(folder: Path, *arguments: str, limits: str = "", **environment: str) -> Process:

@@ -57,7 +57,7 @@ def _act() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_limit, _limit))
     if _kind == "DIE_AT_BYTES":  # Python ignores this signal, so that the write fails instead
-        libc.signal(signal.SIGXFSZ, 0)
+        libc.signal(int(signal.SIGXFSZ), ctypes.c_void_p(None))
 
 
 def _file_event(event: str, arguments: tuple[Any, ...]) -> None:

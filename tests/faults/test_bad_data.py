@@ -84,8 +84,7 @@ BROKEN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("how", BROKEN)
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("how", "workers"), [*((how, 0) for how in BROKEN), ("cut", 2)])
 def test_one_broken_image(tmp_path: Path, photos: Path, how: str, workers: int):
     change, sentence = BROKEN[how]
     path = photos / "dog" / "5.png"
@@ -94,7 +93,6 @@ def test_one_broken_image(tmp_path: Path, photos: Path, how: str, workers: int):
     ended = ptrun(tmp_path, *RUN, *marks)
     assert ended.code == 3, (ended.code, ended.err)
     assert f"dog/5.png {sentence}" in ended.err
-    assert ended.peak_bytes < 2**30
     assert json.loads((latest(tmp_path) / "status.json").read_text())["exit_code"] == 3
 
 
