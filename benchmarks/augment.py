@@ -16,13 +16,15 @@ from _table import Case, Report, Times, alternate, machine_line, parser, per_sec
 from torch import Tensor
 from torchvision.transforms import v2
 
-from ptrun import schema
+from ptrun import catalog, schema
 from ptrun.batches.plan import Plan
 from ptrun.batches.source import make_batches
 from ptrun.errors import PtrunError
 from ptrun.samples import TensorSplit
 from ptrun.spec import DataSpec, Layout, Task
 from ptrun.transforms import build_pipeline
+
+assert catalog.MODULES  # importing it filled the registries
 
 FIXED = {"center_crop", "grayscale", "normalize", "pad", "resize"}  # steps that do the same to every image
 NORMALIZE = {"normalize": {"mean": "half", "std": "half"}}
