@@ -58,9 +58,11 @@ def step_file(folder: Path, step: int) -> Path:
     return folder / f"step-{step:08d}.pt"
 
 
-def mark_best(path: Path) -> None:
-    """Point `best.pt` at a published checkpoint: a kill can fall between publishing and pointing."""
-    _point(path.with_name("best.pt"), path)
+def mark(path: Path, *, best: bool) -> None:
+    """Point `last.pt` (and `best.pt`) at a published checkpoint: a kill can fall between publishing and pointing."""
+    for name in ("best.pt", "last.pt") if best else ("last.pt",):
+        if path.name != name:
+            _point(path.with_name(name), path)
     _sync_folder(path.parent)
 
 

@@ -162,8 +162,8 @@ def _continue(
     )
     if before != now:
         console.note(f"The learning rate is {now:g} from here on; as the run was started it would be {before:g}.")
-    if 0 < progress.best_epoch == progress.epoch and progress.batch == 0 and continuation.path is not None:
-        checkpoint.mark_best(continuation.path)
+    if continuation.path is not None:
+        checkpoint.mark(continuation.path, best=0 < progress.best_epoch == progress.epoch and progress.batch == 0)
     console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
     progress.stopped = ""
 

@@ -79,8 +79,14 @@ BROKEN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut": (lambda content: content[: len(content) // 2], "is damaged"),
     "empty": (lambda content: b"", "is empty (0 bytes)"),
     "a web page": (lambda content: b"<!DOCTYPE html><html>404</html>", "is a web page, not an image"),
-    "400 megapixels": (lambda content: bomb(20_000, 20_000), "has 400,000,000 pixels; more than 89,478,485"),
-    "144 megapixels": (lambda content: bomb(12_000, 12_000), "has 144,000,000 pixels; more than 89,478,485"),
+    "400 megapixels": (
+        lambda content: bomb(20_000, 20_000),
+        "has 20000 x 20000 = 400,000,000 pixels; more than 89,478,485",
+    ),
+    "144 megapixels": (
+        lambda content: bomb(12_000, 12_000),
+        "has 12000 x 12000 = 144,000,000 pixels; more than 89,478,485",
+    ),
 }
 
 

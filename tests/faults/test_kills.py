@@ -102,6 +102,7 @@ def test_killed_before_the_run_knew_its_configuration(tmp_path: Path, whole: dic
         "2 rename best.pt",
         "25 link new last.pt",
         "25 rename last.pt",
+        "40 rename last.pt",
         "25 remove step",
         "60 eval",
     ],
