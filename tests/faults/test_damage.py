@@ -10,7 +10,7 @@ import pytest
 from faulty import INSTANTS, KILLED, assert_equal_runs, checkpoints, done, latest, ptrun, python, refused, runs
 
 pytestmark = pytest.mark.faults
-RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1")
+RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1", "checkpoint.keep_best=2")
 
 
 @pytest.fixture(scope="session")

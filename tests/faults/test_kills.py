@@ -23,6 +23,7 @@ RUN = (
     "train.epochs=4",
     "train.batch_size=128",
     "train.ema_decay=0.9",
+    "checkpoint.keep_best=2",  # else a small state is written once a second at most
     "device.threads=1",
 )  # 10 steps an epoch; batch norm, dropout, augmentation, averaged weights
 EVERY_STEP = "checkpoint.every_steps=1"
