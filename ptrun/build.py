@@ -20,13 +20,13 @@ from ptrun.batches.plan import Batches, Plan
 from ptrun.batches.source import make_batches
 from ptrun.choices import Decision
 from ptrun.errors import ConfigError
-from ptrun.experiment import Experiment
+from ptrun.experiment import Experiment, Loss
 from ptrun.fused import use_fused
 from ptrun.guard import Guard
 from ptrun.loggers import Logger
 from ptrun.measures import measurer
 from ptrun.prepared import Prepared, prepare
-from ptrun.recorded import record_step
+from ptrun.recorded import RecordedStep, record_step
 from ptrun.runtime import Runtime, clipper, make_runtime, seed_everything
 from ptrun.samples import FileSplit, Split
 from ptrun.settings import Component, RunConfig
@@ -84,9 +84,7 @@ def build(
     t, undefined = config.train, dict[str, str]()
     needs_closure = optimizers.needs_closure(optimizer)
     _check_fp16(config, runtime, needs_closure)
-    recorded, recording = record_step(
-        runtime, model, loss, train.split.targets[: train.plan.size(0)], prepared.spec.input_shape
-    )
+    recorded, recording = _record(config, runtime, model, loss, train, prepared.spec)
     experiment = Experiment(
         model=model,
         loss=loss,
@@ -221,6 +219,14 @@ def build_loggers(config: RunConfig, run_dir: Path, resume_step: int | None) -> 
         registry.loggers.build(each.name, each.settings, run_dir=run_dir, resume_step=resume_step)
         for each in chosen.values()
     ]
+
+
+def _record(
+    config: RunConfig, runtime: Runtime, model: nn.Module, loss: Loss, train: Batches, spec: DataSpec
+) -> tuple[RecordedStep | None, list[Decision]]:
+    plan, asked = train.plan, config.device.settings["compile"]
+    sizes = {plan.size(0), plan.size(len(plan) - 1)}
+    return record_step(runtime, model, loss, train.split.targets[: plan.size(0)], spec.input_shape, sizes, asked=asked)
 
 
 def _ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.AveragedModel | None:

@@ -45,6 +45,18 @@ class Schedule(Protocol):
         ...
 
 
+class Measure(Protocol):
+    """The metrics of one validation (ptrun/measures.py)."""
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Take in a batch: raw outputs [n, num_outputs] and targets, on the device."""
+        ...
+
+    def values(self) -> dict[str, float]:
+        """Of all batches, by name without "val/"."""
+        ...
+
+
 @dataclass
 class Times:
     """Seconds that a run spent on each kind of work, in this process."""
@@ -92,7 +104,7 @@ class Experiment:
     ema: torch.optim.swa_utils.AveragedModel | None
     needs_closure: bool
     val_every_epochs: int
-    measure: Callable[[Outputs], dict[str, float]]  # metrics of a validation, by name without "val/"
+    measure: Callable[[], Measure]  # begins the metrics of a validation
     monitor: str  # "val/loss" or "val/METRIC"
     higher_is_better: bool
     min_delta: float

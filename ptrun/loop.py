@@ -1,4 +1,4 @@
-"""The training loop: `fit`, `train_epoch`, `evaluate`. All of it, in one place, without config or concrete parts.
+"""The training loop: `fit`, `train_epoch`, `evaluate`, `predict`. All of it, in one place, without config or concrete parts.
 
 fit:          for each epoch: start_epoch → train_epoch → evaluate → schedule → report
 train_epoch:  for each batch: forward → loss → backward; every `grad_accumulation` batches: clip → step → schedule
@@ -226,34 +226,44 @@ def after_step(x: Experiment, progress: Progress) -> None:
     x.schedule.step(progress.step)
 
 
-def evaluate(model: nn.Module, loss: Loss, batches: Batches, runtime: Runtime) -> Outputs:
-    """Outputs of a model for every sample of a split, in order, and their mean loss."""
+def evaluate(
+    model: nn.Module, loss: Loss, batches: Batches, runtime: Runtime, take: Callable[[Tensor, Tensor], None]
+) -> float:
+    """Give the outputs and targets of each batch of a split, in order, to `take`; return the mean loss of its samples."""
     model.eval()
-    outputs, targets = [], []
     total_loss, samples = torch.zeros((), device=runtime.device), 0
     told = out_of_memory_told("evaluation", "evaluation", batches.plan.batch_size, runtime)
     with told, torch.inference_mode(), runtime.autocast():
         for batch in batches.epoch(0):
-            output = model(runtime.arrange(batch.inputs))
-            total_loss += loss(output, batch.targets) * len(batch.targets)
+            outputs = model(runtime.arrange(batch.inputs))
+            total_loss += loss(outputs, batch.targets) * len(batch.targets)
             samples += len(batch.targets)
-            outputs.append(output.float())
-            targets.append(batch.targets)
-    return Outputs(torch.cat(outputs).cpu(), torch.cat(targets).cpu(), float(total_loss) / samples)
+            take(outputs, batch.targets)
+    return float(total_loss) / samples
+
+
+def predict(model: nn.Module, loss: Loss, batches: Batches, runtime: Runtime) -> Outputs:
+    """Outputs of a model for every sample of a split, in order, and their mean loss."""
+    kept: list[tuple[Tensor, Tensor]] = []
+    mean_loss = evaluate(
+        model, loss, batches, runtime, lambda outputs, targets: kept.append((outputs.float().cpu(), targets.cpu()))
+    )
+    outputs, targets = (torch.cat(each) for each in zip(*kept, strict=True))
+    return Outputs(outputs, targets, mean_loss)
 
 
 def validate(x: Experiment, progress: Progress, record: dict[str, Any]) -> bool:
     """Evaluate on the validation split, add the results to the record, and say whether it is the best so far."""
-    outputs = evaluate(x.evaluated_model, x.loss, x.val, x.runtime)
-    record["val/loss"] = outputs.loss
-    record |= {f"val/{name}": value for name, value in x.measure(outputs).items()}
+    measure = x.measure()
+    loss = record["val/loss"] = evaluate(x.evaluated_model, x.loss, x.val, x.runtime, measure.add)
+    record |= {f"val/{name}": value for name, value in measure.values().items()}
     value = record.get(x.monitor, math.nan)
     x.schedule.observe(value, progress.epoch)
     x.schedule.step(progress.step)
-    if not _is_better(x, progress, value, outputs.loss):
+    if not _is_better(x, progress, value, loss):
         progress.validations_without_best += 1
         return False
-    progress.best_value, progress.best_loss = value, outputs.loss
+    progress.best_value, progress.best_loss = value, loss
     progress.best_epoch, progress.validations_without_best = progress.epoch, 0
     return True
 

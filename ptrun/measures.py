@@ -1,6 +1,7 @@
 """From a configuration and raw outputs to predictions and the metrics of a validation.
 
-Invariant: only what decides or is shown is computed while training; the rest waits for the final evaluation.
+Invariant: only what decides or is shown is computed while training, from sums where they do; the rest waits for the
+final evaluation.
 """
 
 from __future__ import annotations
@@ -8,28 +9,59 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ptrun import metrics
-from ptrun.experiment import Outputs
+from ptrun.experiment import Measure, Outputs
 from ptrun.predictions import Predictions
 from ptrun.predictions import predictions as predict
 from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec
+from ptrun.sums import NAMES, Sums
 
 
-def measurer(config: RunConfig, spec: DataSpec, undefined: dict[str, str]) -> Callable[[Outputs], dict[str, float]]:
-    """The metrics of each validation: the task's first one, and the one that decides which epoch is best.
+def measurer(config: RunConfig, spec: DataSpec, undefined: dict[str, str]) -> Callable[[], Measure]:
+    """Return a function that begins the metrics of a validation: the task's first one, and the one that decides which epoch is best.
 
     undefined: takes the reasons of those that have no value.
     """
     monitored = config.train.monitor.removeprefix("val/")
-    names = list(dict.fromkeys([metrics.primary_metric(spec.task), *([monitored] if monitored != "loss" else [])]))
+    names = dict.fromkeys([metrics.primary_metric(spec.task), *([monitored] if monitored != "loss" else [])])
+    summed, gathered = [name for name in names if name in NAMES], [name for name in names if name not in NAMES]
 
-    def measure(outputs: Outputs) -> dict[str, float]:
-        values, reasons = metrics.compute(names, predictions(config, spec, outputs), metric_settings(config))
-        undefined.update(reasons)
+    def begin() -> Measure:
+        return _Measure(config, spec, summed, gathered, undefined)
+
+    return begin
+
+
+class _Measure:
+    """The metrics of one validation; outputs are kept only when a metric needs all of them at once."""
+
+    def __init__(
+        self, config: RunConfig, spec: DataSpec, summed: list[str], gathered: list[str], undefined: dict[str, str]
+    ) -> None:
+        self._config, self._spec, self._gathered, self._undefined = config, spec, gathered, undefined
+        self._sums = Sums(tuple(summed), spec)
+        self._kept: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Take in a batch."""
+        self._sums.add(outputs, targets)
+        if self._gathered:
+            self._kept.append((outputs.float(), targets))
+
+    def values(self) -> dict[str, float]:
+        """Of all batches, by name."""
+        values, reasons = self._sums.values()
+        if self._gathered:
+            outputs, targets = (torch.cat(each).cpu() for each in zip(*self._kept, strict=True))
+            predicted = predictions(self._config, self._spec, Outputs(outputs, targets, 0.0))
+            found, missing = metrics.compute(self._gathered, predicted, metric_settings(self._config))
+            values, reasons = values | found, reasons | missing
+        self._undefined.update(reasons)
         return values
-
-    return measure
 
 
 def metric_settings(config: RunConfig) -> dict[str, dict[str, Any]]:

@@ -7,16 +7,17 @@ a batch; it holds the very operations that autograd ran, so nothing is compiled 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from ptrun.replay import compile_graph
+from ptrun.replay import Recorder, written
 from ptrun.runtime import Runtime, random_state, restore_random_state
 
 Program = Callable[..., list[Tensor]]
+_KNOWN = ("ptrun", "torch", "torchvision")
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -33,8 +34,8 @@ class RecordedStep:
 
     def __init__(self, model: nn.Module, loss: Loss, runtime: Runtime) -> None:
         self._model, self._loss, self._runtime = model, loss, runtime
-        self._recordings: dict[tuple[Any, ...], Callable[..., Program]] = {}
-        self._programs: dict[tuple[Any, ...], Program] = {}
+        self._recordings: dict[tuple[torch.Size, torch.Size], Callable[..., Program]] = {}
+        self._programs: dict[tuple[torch.Size, torch.Size], Program] = {}
         self._shares: dict[float, Tensor] = {}
         self.refused = ""  # why a step could not be recorded, if one could not
         self.start_epoch()
@@ -49,6 +50,11 @@ class RecordedStep:
         self._trained = trained
         self._state = [*self._model.parameters(), *self._model.buffers()]
         self._programs = {key: bind(*self._state) for key, bind in self._recordings.items()}
+
+    @property
+    def shapes(self) -> list[tuple[torch.Size, torch.Size]]:
+        """Of the batches recorded so far: inputs, targets."""
+        return list(self._programs)
 
     def __call__(self, inputs: Tensor, targets: Tensor, share: float) -> Tensor:
         """Return the mean loss of a batch, and add the gradient of `share` times it; to be called under `no_grad`."""
@@ -86,29 +92,22 @@ class RecordedStep:
         with self._undone():
             expected = self._by_autograd(*batch)
             expected += [b.clone() for b in self._model.buffers()]
+        recorder = Recorder([*self._state, *batch])
         try:
-            with self._undone():
-                graph = _trace(self._flat, [*self._state, *batch])
+            with self._undone(), recorder:
+                results = self._by_autograd(*batch)
         except Exception as error:
             raise _NotRecordable(str(error).strip().splitlines()[0] if str(error) else type(error).__name__) from error
+        if _share_memory(results, [*self._state, *batch]):
+            raise _NotRecordable("its gradients share memory")  # what changes one in place would change another
+        names = [recorder.name(each) for each in results]
         for fast in (True, False):
-            recording = compile_graph(graph, len(self._state), fast=fast)
+            recording = written(recorder, names, len(self._state), fast=fast)
             with self._undone(), contextlib.suppress(TypeError, RuntimeError), torch.no_grad():
                 found = [*recording(*self._state)(*batch), *self._model.buffers()]
                 if _equal(found, expected):
                     return recording
         raise _NotRecordable("the recorded operations gave another result than the model itself")
-
-    def _flat(self, *values: Tensor) -> list[Tensor]:
-        """The step as a function of all that it reads: parameters, buffers, inputs, targets, share."""
-        names = [name for name, _ in (*self._model.named_parameters(), *self._model.named_buffers())]
-        given = dict(zip(names, values, strict=False))
-        inputs, targets, share = values[len(names) :]
-        with torch.enable_grad(), self._runtime.autocast():
-            outputs = torch.func.functional_call(self._model, given, (inputs,))
-            loss = self._loss(outputs, targets)
-        trained = [given[name] for name, p in self._model.named_parameters() if p.requires_grad]
-        return [loss.detach(), *torch.autograd.grad(loss, trained, share)]
 
     def _by_autograd(self, inputs: Tensor, targets: Tensor, share: Tensor) -> list[Tensor]:
         with torch.enable_grad(), self._runtime.autocast():
@@ -130,43 +129,61 @@ class RecordedStep:
 
 
 def record_step(
-    runtime: Runtime, model: nn.Module, loss: Loss, targets: Tensor, input_shape: Sequence[int]
+    runtime: Runtime,
+    model: nn.Module,
+    loss: Loss,
+    targets: Tensor,
+    input_shape: Sequence[int],
+    sizes: Collection[int],
+    *,
+    asked: str,
 ) -> tuple[RecordedStep | None, list[tuple[str, str, str]]]:
-    """The recorded step of device.compile=step, tried out on a batch of random inputs, and what to say when that failed."""
+    """The recorded step, tried out on random inputs for each size of batch, and what to say when that failed.
+
+    asked: the setting of device.compile that led here; `auto` records only parts whose code is known not to count its calls.
+    """
     if runtime.compile != "step":
         return None, []
-    model.train()
-    recorded = RecordedStep(model, loss, runtime)
-    inputs = torch.randn(len(targets), *input_shape, generator=torch.Generator().manual_seed(0))
-    recorded.try_out(runtime.arrange(inputs.to(runtime.device)), targets.to(runtime.device))
-    if not recorded.refused:
-        return recorded, []
-    return None, [("device.compile", "step", f"none, because the step can't be recorded: {recorded.refused}")]
+    why = _hooked(model) or (_foreign(model, loss) if asked == "auto" else "")
+    if not why:
+        model.train()
+        recorded = RecordedStep(model, loss, runtime)
+        generator = torch.Generator().manual_seed(0)
+        for size in sorted(set(sizes), reverse=True):
+            inputs = torch.randn(size, *input_shape, generator=generator).to(runtime.device)
+            recorded.try_out(runtime.arrange(inputs), targets[:size].to(runtime.device))
+        why = recorded.refused
+    if not why:
+        return recorded, [("device.compile", "auto", "step")] if asked == "auto" else []
+    return None, [("device.compile", asked, f"none, because the step can't be recorded: {why}")]
+
+
+def _hooked(model: nn.Module) -> str:
+    """Why a recording would leave out what somebody asked torch to call; "" when nobody did."""
+    everywhere = getattr(torch.nn.modules.module, "_has_any_global_hook", lambda: False)
+    own = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    hooked = any(getattr(module, name, None) for module in model.modules() for name in own)
+    return "it would not call the hooks of the modules" if everywhere() or hooked else ""
+
+
+def _foreign(model: nn.Module, loss: Loss) -> str:
+    """Which part is neither shipped here nor with torch, whose Python code could do something else at each call; "" for none."""
+    while isinstance(loss, partial):
+        loss = loss.args[0] if loss.args else loss.func
+    parts = [type(each) for each in model.modules()]
+    parts.append(type(loss) if isinstance(loss, nn.Module) else loss)  # type: ignore[arg-type]
+    for part in parts:
+        if part.__module__.partition(".")[0] not in _KNOWN:
+            return f"'{part.__qualname__}' may do something else at each call (device.compile=step records it all the same)"
+    return ""
+
+
+def _share_memory(results: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    own, foreign = ([each.untyped_storage()._cdata for each in tensors] for tensors in (results, others))
+    return len(set(own)) < len(own) or not set(own).isdisjoint(foreign)
 
 
 def _equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
     return len(found) == len(expected) and all(
         a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(found, expected, strict=True)
     )
-
-
-def _trace(function: Callable[..., list[Tensor]], values: Sequence[Tensor]) -> Any:
-    """The operations that a function runs, as a torch.fx graph (docs.pytorch.org/docs/stable/fx.html)."""
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    module = make_fx(function)(*values)
-    aten = torch.ops.aten
-    for node in list(module.graph.nodes):
-        if node.target in (aten.alias.default, aten.detach.default):
-            node.replace_all_uses_with(node.args[0])
-    for node in list(module.graph.nodes):
-        if _is_transposition(node) and _is_transposition(node.args[0]):
-            node.replace_all_uses_with(node.args[0].args[0])
-    for node in reversed(list(module.graph.nodes)):
-        if not node.users and (_is_transposition(node) or node.target in (aten.alias.default, aten.detach.default)):
-            module.graph.erase_node(node)
-    return module
-
-
-def _is_transposition(node: Any) -> bool:
-    return bool(node.target is torch.ops.aten.t.default)

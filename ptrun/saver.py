@@ -88,7 +88,7 @@ class Saver:
         self._require_finite(progress)
         if self._each_is_wanted:
             self._writer.wait()
-        now = state.copy_to_cpu({**state.capture(self.x, progress), **self.constant})
+        now = {**state.snapshot(self.x, progress), **self.constant}
         kept = [step for _, _, step in progress.ranking]
         publish = partial(checkpoint.publish, self.folder, now, step=progress.step, best=best)
         self._writer.start(partial(publish, keep=self.settings["keep"], keep_steps=kept), essential=best)

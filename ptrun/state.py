@@ -33,6 +33,13 @@ def capture(x: Experiment, progress: Progress) -> dict[str, Any]:
     }
 
 
+def snapshot(x: Experiment, progress: Progress) -> dict[str, Any]:
+    """What `capture` gives, as copies that no later step changes, on the CPU."""
+    captured = capture(x, progress)
+    random = captured.pop("random")  # is a copy already, of more than a thousand numbers
+    return {**copy_to_cpu(captured), "random": random}
+
+
 def copy_to_cpu(value: Any, copies: dict[tuple[Any, ...], torch.Tensor] | None = None) -> Any:
     """A copy of nested containers whose tensors are on the CPU and no one else's; tied weights stay one."""
     copies = {} if copies is None else copies

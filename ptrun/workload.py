@@ -1,4 +1,4 @@
-"""How much arithmetic a step is, and what follows from it: the number of threads and the memory format.
+"""How much arithmetic a step is, and what follows from it: the number of threads, the memory format, whether to record.
 
 Invariant: a function of the model's shape, the batch size and the device alone, never of a clock, so
 that two runs of one configuration decide alike.
@@ -20,6 +20,10 @@ from ptrun.runtime import Runtime, random_state, restore_random_state, set_threa
 # beside a busy neighbour they wait for it (measured: 5.6 times slower with two threads than with one).
 OPERATIONS_PER_THREAD = 30_000_000
 
+# Of a larger step autograd's bookkeeping, which recording saves, is less than a tenth (measured: half of a step of a
+# million operations, a sixth at a hundred million).
+RECORDED_OPERATIONS = 500_000_000
+
 
 def settle(runtime: Runtime, model: nn.Module, input_shape: Sequence[int], batch_size: int) -> Runtime:
     """Decide what the device's settings leave open, now that the model is known; `decisions` says what was decided."""
@@ -29,12 +33,18 @@ def settle(runtime: Runtime, model: nn.Module, input_shape: Sequence[int], batch
         runtime = replace(runtime, channels_last=chosen)
         if chosen:
             decisions.append(("device.channels_last", "auto", "true"))
-    if runtime.threads is None and runtime.device.type == "cpu":
-        most = set_threads(None)
-        if most > 1:
-            work = step_operations(model, input_shape, batch_size)
-            set_threads(max(1, min(most, work // OPERATIONS_PER_THREAD)))
+    on_cpu = runtime.device.type == "cpu"
+    most = set_threads(None) if runtime.threads is None and on_cpu else 1
+    asks = most > 1 or (runtime.compile == "auto" and on_cpu)
+    work = step_operations(model, input_shape, batch_size) if asks else 0
+    if runtime.threads is None and on_cpu:
+        set_threads(max(1, min(most, work // OPERATIONS_PER_THREAD)))
         decisions.append(("device.threads", "auto", str(torch.get_num_threads())))
+    if runtime.compile == "auto":
+        records = on_cpu and work <= RECORDED_OPERATIONS and runtime.scaler is None
+        runtime = replace(runtime, compile="step" if records else "none")
+        if not records:
+            decisions.append(("device.compile", "auto", "none"))
     return replace(runtime, decisions=tuple(decisions))
 
 

@@ -28,7 +28,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._waiting: list[_Work] = []
         self._hurried = False
-        self._ended = -pause_seconds
+        self._ended = time.monotonic()  # or has begun
         self.error: BaseException | None = None  # raised by the next call
 
     def is_ready(self) -> bool:

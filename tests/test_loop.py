@@ -131,7 +131,7 @@ def test_the_forward_pass_runs_in_the_precision_asked_for(folder: Path, precisio
     seen: list[torch.dtype] = []
     x.model.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     loop.forward(x, next(iter(x.train.epoch(0))))
-    loop.evaluate(x.model, x.loss, x.val, x.runtime)
+    loop.predict(x.model, x.loss, x.val, x.runtime)
     assert set(seen) == {dtype}
 
 

@@ -19,6 +19,7 @@ import ptrun
 from ptrun import build, checkpoint, choices, experiment, request, state
 from ptrun.composition import Composer
 from ptrun.errors import DivergedError, ResourceError
+from ptrun.loop import fit
 from ptrun.saver import Saver
 from ptrun.writer import Writer
 
@@ -142,11 +143,41 @@ def test_the_newest_replaces_what_waits_unless_that_is_essential():
     assert done == ["first", "c", "e"]
 
 
+def test_a_writer_that_pauses_writes_nothing_in_its_first_moments_unless_somebody_waits():
+    done: list[str] = []
+    writer = Writer(pause_seconds=3600.0)
+    assert not writer.is_ready()
+    writer.start(partial(done.append, "best"), essential=True)
+    assert done == []
+    writer.wait()
+    assert done == ["best"]
+
+
+def test_a_snapshot_is_nobody_elses(folder: Path):
+    x = parts_of(*SMALL, "train.ema_decay=0.9").experiment
+    before = state.snapshot(x, experiment.Progress())
+    kept = [each.clone() for each in tensors(before)]
+    fit(x, experiment.Progress(), experiment.Watch(lambda done, total: None, lambda: True), lambda report: None)
+    torch.randn(3)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(before), kept, strict=True))
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(tensors(before), tensors(state.capture(x, experiment.Progress())), strict=False)
+    )
+
+
+def tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [each for part in inner for each in tensors(part)]
+
+
 def test_a_full_disk_ends_the_run_with_its_code(folder: Path):
     script = (
         "import resource, signal, sys\nfrom ptrun import cli\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
-        "sys.exit(cli.main(['train', 'model=simplenet', 'model.hidden_features=[2000]', 'train.epochs=50', '-q']))\n"
+        "sys.exit(cli.main(['train', 'model=simplenet', 'model.hidden_features=[2000]', 'train.epochs=50', 'checkpoint.keep_best=2', '-q']))\n"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

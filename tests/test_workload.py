@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ptrun.runtime import make_runtime
+from ptrun.runtime import make_runtime, set_threads
 from ptrun.workload import settle, step_operations
 
 AUTO = {"index": 0, "precision": "fp32", "compile": "none", "channels_last": "auto", "fused": True, "threads": "auto"}
@@ -36,6 +36,7 @@ def test_looking_leaves_no_trace():
 
 
 def test_a_small_model_runs_on_one_thread_and_a_large_one_on_all():
+    set_threads(None)  # what an earlier run in this process asked for
     torch.set_num_threads(2)
     try:
         for model, shape, batch_size, threads in (

@@ -19,7 +19,7 @@ from ptrun.commands import screen
 from ptrun.console import Console, error_lines
 from ptrun.errors import ConfigError, Interrupted
 from ptrun.experiment import EpochReport, Progress, Watch
-from ptrun.loop import evaluate, fit
+from ptrun.loop import fit, predict
 from ptrun.measures import metric_settings, predictions
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plots import training as training_plots
@@ -69,7 +69,7 @@ def run(request: Request) -> TrainResult:
     config, chosen = choose(request.config, request.folders)
     words = (config.label or "", config.model.name, config.dataset.name)
     run_dir = _folder(request, config, words)
-    compiler = nullcontext() if config.device.settings["compile"] != "none" else without_compiler()
+    compiler = nullcontext() if config.device.settings["compile"] == "model" else without_compiler()
     with rundir.lock(run_dir), run_dir.log.open("a", encoding="utf-8") as log, compiler:
         console = Console(request.quiet, log)
         run_dir.write_status("running")
@@ -268,7 +268,7 @@ def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str,
     model, best = x.evaluated_model, run_dir.checkpoints / "best.pt"
     if best.is_file():
         model.load_state_dict(state.evaluated_weights(checkpoint.load(best)))
-    outputs = evaluate(model, x.loss, parts.test, x.runtime)
+    outputs = predict(model, x.loss, parts.test, x.runtime)
     predicted = predictions(config, parts.prepared.spec, outputs)
     return evaluation.write(
         run_dir.path / "test", "test", metric_settings(config), predicted, outputs.loss, parts.prepared.data, parts.test
