@@ -32,7 +32,7 @@ def main() -> None:
         cases: dict[str, Case] = {
             "tutorial script": partial(peak, (TUTORIAL, str(epochs)), Path(name)),
             "ptrun train": partial(peak, train, Path(name)),
-            "ptrun train, device.compile=step": partial(peak, (*train, "device.compile=step"), Path(name)),
+            "ptrun train, device.compile=none": partial(peak, (*train, "device.compile=none"), Path(name)),
             "ptrun eval": partial(peak, evaluate, Path(name)),
             "python -c 'import torch'": partial(peak, ("-c", "import torch"), Path(name)),
         }

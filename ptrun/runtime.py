@@ -75,6 +75,16 @@ class Runtime:
         return step if clip is None else partial(_clipped_step, clip, step)
 
     @property
+    def has_fast_bf16(self) -> bool:
+        """Whether the device has instructions for products in bf16, and does not only imitate them."""
+        if self.device.type == "cuda":
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        if self.device.type != "cpu":
+            return False
+        found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        return any(found.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+    @property
     def gave_up(self) -> bool:
         """Whether fp16 gradients overflowed so often, each time halving their scale, that no scale will do; waits for the device."""
         return self.scaler is not None and self.scaler.get_scale() < _LEAST_SCALE

@@ -1,4 +1,4 @@
-"""How much arithmetic a step is, and what follows from it: the number of threads, the memory format, whether to record.
+"""How much arithmetic a step is, and what follows from it: threads, formats, whether to record.
 
 Invariant: a function of the model's shape, the batch size and the device alone, never of a clock, so
 that two runs of one configuration decide alike.
@@ -21,31 +21,35 @@ from ptrun.runtime import Runtime, random_state, restore_random_state, set_threa
 OPERATIONS_PER_THREAD = 30_000_000
 
 # Of a larger step autograd's bookkeeping, which recording saves, is less than a tenth (measured: half of a step of a
-# million operations, a sixth at a hundred million).
-RECORDED_OPERATIONS = 500_000_000
+# million operations, a sixth at a hundred million); of a smaller one arithmetic is no large part, whatever its format.
+SMALL_OPERATIONS = 500_000_000
 
 
 def settle(runtime: Runtime, model: nn.Module, input_shape: Sequence[int], batch_size: int) -> Runtime:
     """Decide what the device's settings leave open, now that the model is known; `decisions` says what was decided."""
-    decisions = list(runtime.decisions)
-    if runtime.channels_last is None:
-        chosen = _wants_channels_last(runtime, model)
-        runtime = replace(runtime, channels_last=chosen)
-        if chosen:
-            decisions.append(("device.channels_last", "auto", "true"))
+    decided: list[tuple[str, str]] = []
     on_cpu = runtime.device.type == "cpu"
     most = set_threads(None) if runtime.threads is None and on_cpu else 1
-    asks = most > 1 or (runtime.compile == "auto" and on_cpu)
+    asks = most > 1 or (runtime.compile == "auto" and on_cpu) or runtime.precision == "auto"
     work = step_operations(model, input_shape, batch_size) if asks else 0
+    if runtime.precision == "auto":
+        gains = work > SMALL_OPERATIONS and runtime.has_fast_bf16
+        runtime = replace(runtime, precision="bf16" if gains else "fp32")
+        decided.append(("device.precision", runtime.precision))
+    if runtime.channels_last is None:
+        runtime = replace(runtime, channels_last=_wants_channels_last(runtime, model))
+        if runtime.channels_last:
+            decided.append(("device.channels_last", "true"))
     if runtime.threads is None and on_cpu:
         set_threads(max(1, min(most, work // OPERATIONS_PER_THREAD)))
-        decisions.append(("device.threads", "auto", str(torch.get_num_threads())))
+        decided.append(("device.threads", str(torch.get_num_threads())))
     if runtime.compile == "auto":
-        records = on_cpu and work <= RECORDED_OPERATIONS and runtime.scaler is None
+        records = on_cpu and work <= SMALL_OPERATIONS and runtime.scaler is None
         runtime = replace(runtime, compile="step" if records else "none")
         if not records:
-            decisions.append(("device.compile", "auto", "none"))
-    return replace(runtime, decisions=tuple(decisions))
+            decided.append(("device.compile", "none"))
+    more = tuple((setting, "auto", used) for setting, used in decided)
+    return replace(runtime, decisions=(*runtime.decisions, *more))
 
 
 def _wants_channels_last(runtime: Runtime, model: nn.Module) -> bool:

@@ -19,7 +19,7 @@ SCRIPTS = {  # with what its tables have to name
     "images": ["decode only, Pillow", "tutorial, 2 workers", "ptrun, 2 workers", "one training epoch"],
     "kill": ["one after each step", "steps lost", "damaged files"],
     "memory": ["tutorial script", "ptrun train", "ptrun eval"],
-    "small_step": ["tuned by hand", "ptrun compile=step", "time of ptrun / tutorial"],
+    "small_step": ["tuned by hand", "ptrun compile=none", "time of ptrun / tutorial"],
     "startup": ["ptrun train, to the first step", "ptrun --help", "ptrun train, a mistake"],
     "tables_series": ["rows/s", "windows/s", "ptrun dataset=series"],
 }

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
+from support import Ended, newest_run
 from torch import nn
 
 from ptrun.runtime import make_runtime, set_threads
@@ -60,3 +65,22 @@ def test_a_batch_has_one_memory_format_whatever_it_came_in():
         runtime = make_runtime(name="cpu", deterministic=False, **{**AUTO, "channels_last": channels_last})
         for images in (by_pixel, by_pixel.contiguous()):
             assert runtime.arrange(images).is_contiguous(memory_format=wanted)
+
+
+def test_bf16_is_chosen_where_it_is_fast_and_the_work_is_not_small(monkeypatch: pytest.MonkeyPatch):
+    runtime = make_runtime(name="cpu", deterministic=False, **{**AUTO, "precision": "auto"})
+    large, small = nn.Conv2d(3, 64, 3), nn.Conv2d(3, 4, 3)
+    for capabilities, precision in (({"avx512_bf16": True}, "bf16"), ({"avx512_bf16": False, "avx2": True}, "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found, raising=False)
+        settled = settle(runtime, large, (3, 32, 32), 128)
+        assert settled.precision == precision
+        assert ("device.precision", "auto", precision) in settled.decisions
+        assert settle(runtime, small, (3, 32, 32), 16).precision == "fp32"
+
+
+def test_a_run_says_which_format_it_chose(folder: Path, ptrun: Callable[..., Ended]):
+    ended = ptrun("train", "model=simplenet", "device.precision=auto", "train.max_steps=2")
+    assert ended.code == 0, ended.err
+    assert "fp32" in next(line for line in ended.out.splitlines() if line.split()[:1] == ["device"])
+    receipt = json.loads((newest_run(folder) / "receipt.json").read_text())
+    assert {"setting": "device.precision", "requested": "auto", "used": "fp32"} in receipt["decisions"]
