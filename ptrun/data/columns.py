@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.csvfile import MISSING, CsvFile, numbers, numbers_or_none
+from ptrun.data.csvfile import MISSING, CsvFile, is_number, numbers, numbers_or_none
 from ptrun.data.splits import Indices
 from ptrun.errors import DataError, listing
 
@@ -94,7 +94,7 @@ def _fit(
 def _refuse_stray_text(file: CsvFile, name: str) -> None:
     """Raise DataError for a text in a column that is otherwise of numbers: a mistake in the file, most likely."""
     cells = [(cell, row) for cell, row in zip(file.columns[name], file.rows, strict=True) if cell not in MISSING]
-    texts = [(cell, row) for cell, row in cells if numbers_or_none([cell]) is None]
+    texts = [(cell, row) for cell, row in cells if not is_number(cell)]
     if len(cells) < 20 or len(texts) > STRAY_SHARE * len(cells):
         return
     cell, row = texts[0]

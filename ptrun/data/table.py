@@ -65,8 +65,10 @@ def table(
         raise DataError(f"{file.source} has no column to predict '{target}' from. {' '.join(facts)}")
     if dropped + test_dropped:
         facts.append(f"Rows without a target, left out: {dropped + test_dropped}.")
-    train, val = (_split(file.take(rows.tolist()), encodings, goal) for rows in (parts.train, parts.val))
-    test = _split(test_file or file.take(parts.test.tolist()), encodings, goal)
+    whole = _split(file, encodings, goal)  # encoded once, then cut
+    train, val, test = (_rows_of(whole, rows) for rows in (parts.train, parts.val, parts.test))
+    if test_file:
+        test = _split(test_file, encodings, goal)
     return Data(
         spec=goal.spec(encodings),
         train=train,
@@ -186,3 +188,8 @@ def _split(file: CsvFile, encodings: Sequence[Mapping[str, Any]], goal: _Goal) -
     return TensorSplit(
         torch.from_numpy(features), torch.from_numpy(goal.targets(file)), torch.tensor(file.rows, dtype=torch.int64)
     )
+
+
+def _rows_of(split: TensorSplit, rows: NDArray[np.int64]) -> TensorSplit:
+    chosen = torch.from_numpy(np.asarray(rows, np.int64))
+    return TensorSplit(*(each.index_select(0, chosen) for each in (split.inputs, split.targets, split.rows)))
