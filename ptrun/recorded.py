@@ -112,7 +112,7 @@ class RecordedStep:
     def _by_autograd(self, inputs: Tensor, targets: Tensor, share: Tensor) -> list[Tensor]:
         with torch.enable_grad(), self._runtime.autocast():
             loss = self._loss(self._model(inputs), targets)
-        return [loss.detach(), *torch.autograd.grad(loss, self._trained, share)]
+        return [loss.detach(), *_gradients(loss, self._trained, share)]
 
     @contextlib.contextmanager
     def _undone(self) -> Iterator[None]:
@@ -176,6 +176,17 @@ def _foreign(model: nn.Module, loss: Loss) -> str:
         if part.__module__.partition(".")[0] not in _KNOWN:
             return f"'{part.__qualname__}' may do something else at each call (device.compile=step records it all the same)"
     return ""
+
+
+def _gradients(loss: Tensor, parameters: Sequence[Tensor], share: Tensor) -> Sequence[Tensor]:
+    """`torch.autograd.grad`, which in older versions imports sympy, a second, to compare the shapes of loss and share."""
+    engine = getattr(torch.autograd.Variable, "_execution_engine", None)
+    if engine is None:
+        return torch.autograd.grad(loss, parameters, share)
+    found: tuple[Tensor, ...] = engine.run_backward(
+        (loss,), (share,), False, False, tuple(parameters), allow_unreachable=False, accumulate_grad=False
+    )
+    return found
 
 
 def _share_memory(results: Sequence[Tensor], others: Sequence[Tensor]) -> bool:

@@ -60,6 +60,11 @@ class Recorder(TorchDispatchMode):
         self._alive: list[Tensor] = []  # memory that was given back could be mistaken for another value
         self.inputs = [self._name(each, "input") for each in inputs]
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Asked by some versions of torch, which import the compiler, two seconds, to tell it that this is not for it."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and take it down."""
         if any(tag in func.tags for tag in _READS_VALUES):
