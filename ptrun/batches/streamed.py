@@ -9,7 +9,7 @@ import atexit
 import contextlib
 import signal
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,12 +51,16 @@ class StreamedBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from position `start` on. Raises DataError for a sample that can't be read."""
         self._addresses.epoch, self._addresses.start = epoch, start
-        self._running = iter(self._loader)
-        for indices, inputs, bad in _guarded(self._running):
+        for indices, inputs, bad in _guarded(self._begin):
             if isinstance(inputs, PtrunError):
                 raise inputs
             self.bad_samples |= bad
             yield self._finished(indices, inputs.to(self.device, non_blocking=True), epoch)
+
+    def _begin(self) -> Iterator[Any]:
+        self._running = iter(self._loader)
+        running: Iterator[Any] = self._running
+        return running
 
     def _finished(self, indices: Tensor, inputs: Tensor, epoch: int) -> Batch:
         targets = self._targets[indices].to(self.device, non_blocking=True)
@@ -120,7 +124,7 @@ def read_in_order(split: Split, num_workers: int) -> Iterator[Tensor]:
         worker_init_fn=_calm_worker if num_workers else None,
         generator=torch.Generator(),
     )
-    for samples in _guarded(loader):
+    for samples in _guarded(lambda: iter(loader)):
         if isinstance(samples, PtrunError):
             raise samples
         yield from samples
@@ -139,14 +143,39 @@ class _InOrder:
             return error
 
 
-def _guarded(loader: Iterable[Any]) -> Iterator[Any]:
-    """What the loader gives; a worker that died is told in a sentence."""
+_DEATHS: list[str] = []  # what torch says of workers that died
+
+
+def _note_deaths() -> None:
+    """Keep torch's words on a worker that died: it raises them from a signal handler, wherever this process happens to be.
+
+    The loader finds the death too, within five seconds, but not its cause.
+    """
+    told = getattr(signal, "SIGCHLD", None)
+    raising = None if told is None else signal.getsignal(told)
+    if not callable(raising) or getattr(raising, "__module__", "") == __name__:
+        return
+
+    def note(number: int, frame: Any) -> None:
+        try:
+            raising(number, frame)
+        except RuntimeError as error:
+            _DEATHS.append(str(error))
+
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(told, note)
+
+
+def _guarded(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """What the loader gives; a worker that died is told in a sentence, when a batch of its own is asked for."""
     try:
-        yield from loader
+        batches = begin()
+        _note_deaths()
+        yield from batches
     except RuntimeError as error:
-        text = str(error)
-        if "DataLoader worker" not in text:
+        if "DataLoader worker" not in str(error):
             raise
+        text = _DEATHS.pop() if _DEATHS else str(error)
         if "bus error" in text.lower() or "shared memory" in text.lower():
             reason = "shared memory (/dev/shm) is full. Make it larger (docker run --shm-size=8g), or use fewer train.num_workers or a smaller train.batch_size"
         else:

@@ -130,7 +130,7 @@ HALF = np.arange(40) % 2
         ({"x_train": X, "y_train": HALF, "x_test": X[:4], "y_test": np.array([0, 1, 2, 0])}, "'2', first in row 2"),
         ({"x_train": X, "y_train": HALF, "x_test": X[:4], "y_test": np.array([0, 1, -1, 0])}, "'-1', first in row 2"),
         ({"x_train": np.where(X > 2, np.nan, X), "y_train": HALF}, "x_train"),
-        ({"x_train": X.astype(object), "y_train": HALF}, "objects"),
+        ({"x_train": X.astype(object), "y_train": HALF}, "it holds Python objects, which are refused"),
     ],
 )
 def test_arrays_that_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str):
@@ -147,7 +147,12 @@ def test_minus_one_is_the_name_of_a_class(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"), [("", "is empty"), ("a,y\n", "no data rows"), ("a,y\n1,0\n2,1\n", "split")]
+    ("text", "sentence"),
+    [
+        ("", "is empty"),
+        ("a,y\n", "no data rows"),
+        ("a,y\n1,0\n2,1\n", "at least 3 are needed, one for each of train, val and test"),
+    ],
 )
 def test_tables_without_rows(tmp_path: Path, text: str, sentence: str):
     (tmp_path / "t.csv").write_text(text)
