@@ -22,6 +22,7 @@ SITE = os.environ.get("PTRUN_TEST_SITE", str(ROOT))
 PLUGIN = Path(__file__).with_name("instants.py")
 INSTANTS = f"plugins=[{PLUGIN}]"
 KILLED = -9
+LEAN = "metrics=[accuracy]"  # the other metrics of a classification import scikit-learn: a fifth of a short process
 VOLATILE = ("seconds", "samples_per_second", "data_wait_percent")
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faulty import INSTANTS, KILLED, assert_equal_runs, checkpoints, done, latest, ptrun, python, refused, runs
+from faulty import INSTANTS, KILLED, LEAN, assert_equal_runs, checkpoints, done, latest, ptrun, python, refused, runs
 
 pytestmark = pytest.mark.faults
-RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1", "checkpoint.keep_best=2")
+RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1", "checkpoint.keep_best=2", LEAN)
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +64,24 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 def test_the_newest_is_damaged(folder: Path, whole: Path, damage: str):
     newest = checkpoints(latest(folder))[-1]
     replace(newest, DAMAGES[damage](newest.read_bytes()))
-    assert newest.name in refused(folder, 4, "eval", f"checkpoint={newest}")
     ended = ptrun(folder, "resume")
     assert ended.code == 0, ended.err
     assert "Passed over" in ended.out
     assert newest.name in ended.out
     assert_equal_runs(latest(folder), whole)
     assert len(runs(folder)) == 1
+
+
+def test_damage_is_found_by_those_who_ask(tmp_path: Path, folder: Path):
+    good = checkpoints(latest(folder))[-1]
+    files = {name: tmp_path / f"{name}.pt" for name in DAMAGES}
+    for name, path in files.items():
+        path.write_bytes(DAMAGES[name](good.read_bytes()))
+    said = ptrun(tmp_path, "verify", str(good), *map(str, files.values()))
+    assert said.code == 4, said.err
+    for path in files.values():
+        assert path.name in said.out + said.err
+    assert "50 % left.pt" in refused(tmp_path, 4, "eval", f"checkpoint={files['50 % left']}")
 
 
 def test_all_numbered_ones_are_damaged_and_the_best_is_not(folder: Path, whole: Path):

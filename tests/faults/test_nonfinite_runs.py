@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from faulty import KILLED, assert_equal_runs, done, latest, load, ptrun, refused
+from faulty import KILLED, LEAN, assert_equal_runs, done, latest, load, ptrun, refused
 from faulty import PLUGIN as INSTANTS_FILE
 
 pytestmark = pytest.mark.faults
@@ -24,7 +24,7 @@ def bad_batches(outputs, targets, *, modulus: int = 7):
     bad = outputs.requires_grad and int(targets.sum()) % modulus == 0
     return loss * torch.nan if bad else loss
 """
-RUN = ("model=regularized", "loss=bad_batches", "train.epochs=2", "train.batch_size=64", "device.threads=1", "checkpoint.every_steps=3")  # fmt: skip
+RUN = ("model=regularized", "loss=bad_batches", "train.epochs=2", "train.batch_size=64", "device.threads=1", "checkpoint.every_steps=3", LEAN)  # fmt: skip
 
 
 @pytest.fixture

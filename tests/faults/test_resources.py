@@ -13,6 +13,7 @@ import pytest
 from faulty import (
     INSTANTS,
     KILLED,
+    LEAN,
     assert_equal_runs,
     checkpoints,
     done,
@@ -25,7 +26,7 @@ from faulty import (
 )
 
 pytestmark = pytest.mark.faults
-RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1")
+RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1", LEAN)
 
 
 @pytest.fixture(scope="session")

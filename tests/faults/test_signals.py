@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty import INSTANTS, assert_equal_runs, checkpoints, children, done, latest, load, ptrun, runs, start
+from faulty import INSTANTS, LEAN, assert_equal_runs, checkpoints, children, done, latest, load, ptrun, runs, start
 from PIL import Image
 
 pytestmark = pytest.mark.faults
 SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
-RUN = ("model=regularized", "train.epochs=2", "device.threads=1", "train.ema_decay=0.9", "transform=basic")
+RUN = ("model=regularized", "train.epochs=2", "device.threads=1", "train.ema_decay=0.9", "transform=basic", LEAN)
 DIGITS = (*RUN, "train.batch_size=128")  # ten steps an epoch
 GROUP = [False, True]
 Send = Callable[[int, int], None]

@@ -9,7 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty import INSTANTS, KILLED, assert_equal_runs, checkpoints, children, done, latest, ptrun, refused, runs, start
+from faulty import (
+    INSTANTS,
+    KILLED,
+    LEAN,
+    assert_equal_runs,
+    checkpoints,
+    children,
+    done,
+    latest,
+    ptrun,
+    refused,
+    runs,
+    start,
+)
 from PIL import Image
 
 pytestmark = pytest.mark.faults
@@ -23,6 +36,7 @@ RUN = (
     "train.batch_size=2",
     "device.threads=1",
     "checkpoint.every_steps=3",
+    LEAN,
 )
 
 
