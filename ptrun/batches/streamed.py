@@ -151,8 +151,9 @@ def _note_deaths() -> None:
 
     The loader finds the death too, within five seconds, but not its cause.
     """
-    told = getattr(signal, "SIGCHLD", None)
-    raising = None if told is None else signal.getsignal(told)
+    if not hasattr(signal, "SIGCHLD"):
+        return
+    raising: Any = signal.getsignal(signal.SIGCHLD)
     if not callable(raising) or getattr(raising, "__module__", "") == __name__:
         return
 
@@ -163,7 +164,7 @@ def _note_deaths() -> None:
             _DEATHS.append(str(error))
 
     with contextlib.suppress(ValueError):  # not the main thread
-        signal.signal(told, note)
+        signal.signal(signal.SIGCHLD, note)
 
 
 def _guarded(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:

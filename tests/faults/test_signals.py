@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -10,7 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty import INSTANTS, LEAN, assert_equal_runs, checkpoints, children, done, latest, load, ptrun, runs, start
+from faulty import (
+    INSTANTS,
+    LEAN,
+    SITE,
+    assert_equal_runs,
+    assert_whole,
+    checkpoints,
+    children,
+    done,
+    latest,
+    load,
+    ptrun,
+    runs,
+    start,
+)
 from PIL import Image
 
 pytestmark = pytest.mark.faults
@@ -93,6 +108,49 @@ def test_a_second_signal_ends_at_once(
     assert load(newest)["progress"]["step"] in ((10, 12) if "train" in instant else (8,))
     assert ptrun(tmp_path, "verify", str(newest)).code == 0
     assert_equal_runs(done(tmp_path, "resume"), wholes[group])
+
+
+# Python runs this file first; an audit hook sees every import.
+STOPS_AT_AN_IMPORT = """
+import os, signal, sys
+wanted = os.environ.get("STOP_AT_IMPORT", "")
+
+
+def stop(event, arguments):
+    global wanted
+    if wanted and event == "import" and arguments[0] == wanted:
+        wanted = ""
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+sys.addaudithook(stop)
+"""
+
+
+@pytest.mark.parametrize("module", ["ptrun.cli", "hydra", "torch", "torch._C", "numpy", "ptrun.commands.train"])
+def test_interrupted_while_it_starts(tmp_path: Path, module: str):
+    (tmp_path / "sitecustomize.py").write_text(STOPS_AT_AN_IMPORT)
+    path = f"{tmp_path}{os.pathsep}{SITE}"
+    process = start(tmp_path, "train", "train.epochs=1", STOP_AT_IMPORT=module, PYTHONPATH=path)
+    process.wait_until_stopped()
+    os.kill(process.popen.pid, signal.SIGINT)
+    os.kill(process.popen.pid, signal.SIGCONT)
+    ended = process.wait()
+    assert (ended.code, ended.err) == (130, "error: Stopped by the keyboard.\n")
+    assert runs(tmp_path) == []
+
+
+def test_interrupted_after_training(tmp_path: Path):
+    """While pictures are drawn: the folder says so, and the run can be finished."""
+    process = start(tmp_path, "train", *DIGITS, INSTANTS, STOP_AT="1 open .loss.png")
+    process.wait_until_stopped()
+    os.kill(process.popen.pid, signal.SIGINT)
+    os.kill(process.popen.pid, signal.SIGCONT)
+    ended = process.wait()
+    assert (ended.code, ended.err) == (130, "error: Stopped by the keyboard.\n")
+    status = json.loads((latest(tmp_path) / "status.json").read_text())
+    assert (status["state"], status["exit_code"]) == ("interrupted", 130)
+    assert_whole(done(tmp_path, "resume"))
 
 
 def assert_gone(workers: list[int]) -> None:
