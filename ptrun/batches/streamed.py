@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import signal
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -143,6 +144,7 @@ class _InOrder:
             return error
 
 
+_SHM_FULL = "shared memory (/dev/shm) is full. Make it larger (docker run --shm-size=8g), or use fewer train.num_workers or a smaller train.batch_size"
 _DEATHS: list[str] = []  # what torch says of workers that died
 
 
@@ -173,12 +175,16 @@ def _guarded(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
         batches = begin()
         _note_deaths()
         yield from batches
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise ResourceError(f"The data workers can't be started: {_SHM_FULL}.") from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         text = _DEATHS.pop() if _DEATHS else str(error)
         if "bus error" in text.lower() or "shared memory" in text.lower():
-            reason = "shared memory (/dev/shm) is full. Make it larger (docker run --shm-size=8g), or use fewer train.num_workers or a smaller train.batch_size"
+            reason = _SHM_FULL
         else:
             reason = "it was killed, most likely by the system because memory ran out. Use fewer train.num_workers or a smaller train.batch_size (train.num_workers=0 shows whether it is the data)"
         raise ResourceError(f"A data worker died: {reason}.") from error

@@ -38,13 +38,20 @@ class Ended:
 class Process:
     """A process whose output goes to files, which children that outlive it can't hold open."""
 
-    def __init__(self, folder: Path, command: Sequence[str], environment: dict[str, str], limits: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: Sequence[str],
+        environment: dict[str, str],
+        limits: str = "",
+        wrapper: Sequence[str] = (),
+    ) -> None:
         env = {**os.environ, "PYTHONPATH": SITE, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **environment}
         self.files = [folder / f".{name}-{len(list(folder.glob('.out-*')))}" for name in ("err", "out")]
         with self.files[1].open("wb") as out, self.files[0].open("wb") as err:
             before = ["sh", "-c", f'{limits}; exec "$@"', "sh"] if limits else []
             self.popen = subprocess.Popen(
-                [*before, sys.executable, *command],
+                [*wrapper, *before, sys.executable, *command],
                 stdout=out,
                 stderr=err,
                 cwd=folder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import struct
 import zlib
 from collections.abc import Callable
@@ -138,6 +139,12 @@ def test_arrays_that_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], 
     said = refused(tmp_path, 3, *RUN, "dataset=arrays", "dataset.path=a.npz")
     assert "a.npz" in said
     assert sentence in said
+
+
+def test_a_pickle_in_place_of_arrays(tmp_path: Path):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"x_train": X, "y_train": HALF}))
+    said = refused(tmp_path, 3, *RUN, "dataset=arrays", "dataset.path=a.pkl")
+    assert "a.pkl can't be read as a .npz file of plain arrays: it holds Python objects, which are refused" in said
 
 
 def test_minus_one_is_the_name_of_a_class(tmp_path: Path):

@@ -106,6 +106,18 @@ def test_ended_in_mid_window_and_continued(
         optimizer=component("optimizer", optimizer, wanted),
         scheduler=component("scheduler", scheduler, SCHEDULERS.get(scheduler, {})),
     )
+    assert_continued(config, tmp_path)
+
+
+def test_scaled_gradients(tmp_path: Path, configs: dict[str, RunConfig]):
+    """Under fp16: the scale, and the steps since it last changed."""
+    config = configs["simplenet"]
+    device = replace(config.device, settings={**config.device.settings, "precision": "fp16"})
+    assert_continued(replace(config, device=device), tmp_path)
+
+
+def assert_continued(config: RunConfig, tmp_path: Path) -> None:
+    """Train whole, and again until the middle of a window, and on from the last checkpoint."""
     whole = train(config, tmp_path / "whole")
     with pytest.raises(Killed):
         train(config, tmp_path / "killed", die_at=MID_WINDOW)

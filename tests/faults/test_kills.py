@@ -133,13 +133,23 @@ def test_killed_between_two_epochs(tmp_path: Path, whole: dict[str, Reference], 
 
 @pytest.mark.parametrize("percent", [10, 90])
 def test_killed_within_a_write(tmp_path: Path, whole: dict[str, Reference], percent: int):
-    """The system ends the process when the file being written reaches a size that only a checkpoint does: a part of it stays behind."""
+    """The system ends the process when the file being written reaches a size that only a checkpoint does: a part of it stays behind.
+
+    It is cleaned away, and files of others are not; the files have the mode that the user's umask asks for.
+    """
     size = checkpoints(whole["step"].run_dir)[0].stat().st_size * percent // 100
-    ended = ptrun(tmp_path, "train", *RUN, EVERY_STEP, INSTANTS, DIE_AT_BYTES=f"15 rename last.pt {size}")
+    dies = f"15 rename last.pt {size}"
+    ended = ptrun(tmp_path, "train", *RUN, EVERY_STEP, INSTANTS, limits="umask 027", DIE_AT_BYTES=dies)
     assert ended.code == -signal.SIGXFSZ, ended.err
-    [part] = (latest(tmp_path) / "checkpoints").glob(".tmp-*")
+    folder = latest(tmp_path) / "checkpoints"
+    [part] = folder.glob(".tmp-*")
     assert part.stat().st_size == size
+    assert {path.stat().st_mode & 0o777 for path in checkpoints(folder.parent)} == {0o640}
+    foreign = [folder / "notes.txt", folder / "mine.pt", folder.parent / "plan.md"]
+    for path in foreign:
+        path.write_text("not ours")
     assert_equal_runs(done(tmp_path, "resume"), whole["epoch"].run_dir)
+    assert [path.read_text() for path in foreign] == ["not ours"] * 3
 
 
 def test_killed_three_times_within_one_epoch(tmp_path: Path, whole: dict[str, Reference]):

@@ -107,3 +107,31 @@ def test_a_photo_that_breaks_while_the_run_is_stopped(tmp_path: Path, data: str,
     assert "cat/0.png is damaged" in refused(tmp_path, 3, "resume", *marks)
     (root / "cat" / "0.png").write_bytes(whole_photo)
     assert ptrun(tmp_path, "resume", *marks).code == 0
+
+
+def test_the_photos_are_gone(tmp_path: Path, data: str, whole: Path):
+    """As when a network disk is lost: a sentence, and the run goes on when they are back."""
+    root = Path(data.partition("=")[2])
+    marks = (*RUN, "dataset=image_folder", data, "train.num_workers=0", INSTANTS)
+    process = start(tmp_path, "train", *marks, STOP_AT="12 train Regularized")
+    process.wait_until_stopped()
+    away = root.rename(tmp_path / "away")
+    try:
+        os.kill(process.popen.pid, signal.SIGCONT)
+        ended = process.wait()
+    finally:
+        away.rename(root)
+    assert ended.code == 3, ended.err
+    assert str(root) in ended.err
+    assert checkpoints(latest(tmp_path))[-1].name == "step-00000012.pt"
+    assert_equal_runs(done(tmp_path, "resume"), whole)
+
+
+def test_a_photo_more_is_told(tmp_path: Path, data: str, killed: dict[int, Path]):
+    shutil.copytree(killed[0] / "outputs", tmp_path / "outputs", symlinks=True)
+    root = Path(shutil.copytree(data.partition("=")[2], tmp_path / "photos"))
+    shutil.copy(root / "cat" / "0.png", root / "cat" / "more.png")
+    marks = (f"dataset.root={root}", "--allow-change", "dataset.root")
+    ended = ptrun(tmp_path, "resume", *marks)
+    assert ended.code == 0, ended.err
+    assert "The data are not those the run began with" in ended.out
