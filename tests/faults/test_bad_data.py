@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty import assert_whole, done, latest, ptrun, refused
+from faulty import LEAN, assert_whole, done, latest, ptrun, refused
 from PIL import Image
 
 pytestmark = pytest.mark.faults
-RUN = ("train", "train.epochs=1", "device.threads=1", "model=simplenet")
+RUN = ("train", "train.epochs=1", "device.threads=1", "model=simplenet", LEAN)
 PLUGIN = """
 import torch
 from torch import nn

@@ -106,17 +106,17 @@ def test_a_second_signal_ends_at_once(
     process = start(tmp_path, "train", *marks, STOP_AT=instant)
     process.wait_until_stopped()
     workers = children(process.popen.pid)
-    for name in ("SIGINT", "SIGTERM"):  # in the order of their numbers, in which a process takes those that wait
+    for name in ("SIGINT", "SIGTERM"):  # both wait while it is stopped; either may be taken first
         sender(group)(process.popen.pid, getattr(signal, name))
     os.kill(process.popen.pid, signal.SIGCONT)
     ended = process.wait()
-    assert ended.code == 128 + signal.SIGTERM, (ended.code, ended.err)
+    assert ended.code in (128 + signal.SIGINT, 128 + signal.SIGTERM), (ended.code, ended.err)
     assert ended.err == ""
     assert_gone(workers)
     run_dir = latest(tmp_path)
     newest = checkpoints(run_dir)[-1]
-    # The third is that of the end of the epoch; in the step after next the one of step 12 may still be being written.
-    assert load(newest)["progress"]["step"] in ((10, 12) if "train" in instant else (8,))
+    # After steps 4, 8, 10 (the end of the epoch) and 12; the last of them may still be in the hands of the writing thread.
+    assert load(newest)["progress"]["step"] in ((10, 12) if "train" in instant else (8, 10))
     assert ptrun(tmp_path, "verify", str(newest)).code == 0
     assert_equal_runs(done(tmp_path, "resume"), wholes[group])
 
