@@ -175,6 +175,8 @@ def _guarded(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
         batches = begin()
         _note_deaths()
         yield from batches
+    except (ConnectionError, EOFError) as error:  # a finished batch is fetched from the worker that holds it
+        raise _death(str(error)) from error
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -182,12 +184,17 @@ def _guarded(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        text = _DEATHS.pop() if _DEATHS else str(error)
-        if "bus error" in text.lower() or "shared memory" in text.lower():
-            reason = _SHM_FULL
-        else:
-            reason = "it was killed, most likely by the system because memory ran out. Use fewer train.num_workers or a smaller train.batch_size (train.num_workers=0 shows whether it is the data)"
-        raise ResourceError(f"A data worker died: {reason}.") from error
+        raise _death(str(error)) from error
+
+
+def _death(text: str) -> ResourceError:
+    """A worker that died, as a sentence with the likely cause; `text` is what showed it, torch's own words count more."""
+    text = _DEATHS.pop() if _DEATHS else text
+    if "bus error" in text.lower() or "shared memory" in text.lower():
+        reason = _SHM_FULL
+    else:
+        reason = "it was killed, most likely by the system because memory ran out. Use fewer train.num_workers or a smaller train.batch_size (train.num_workers=0 shows whether it is the data)"
+    return ResourceError(f"A data worker died: {reason}.")
 
 
 @dataclass(frozen=True)
