@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ptrun.errors import CheckpointError, ResourceError
-from ptrun.weights import why_refused
+from ptrun.weights import ZIP_DAMAGES, damaged_record, why_refused
 
 FORMAT = 1
 _STEP_FILE = re.compile(r"^step-(\d{8,})\.pt$")
@@ -124,8 +124,8 @@ def verify(path: Path) -> None:
                 raise CheckpointError(
                     f"{path}: holds compressed records, which torch.save never writes; it is refused."
                 )
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+            damaged = damaged_record(archive)
+    except ZIP_DAMAGES as error:
         raise CheckpointError(
             f"{path}: is cut off, damaged, or no checkpoint ({error}). Older ones may stand in the same folder."
         ) from error

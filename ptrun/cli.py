@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptrun import __version__, console
 from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, is_out_of_memory, nearest
+from ptrun.signals import STOPPED_BY_KEYBOARD, interrupt_raised
 from ptrun.startup import resting_collector
 from ptrun.usage import EVAL_HELP, HELP, REPRODUCE_HELP, RESUME_HELP, TRAIN_HELP, VERIFY_HELP
 
@@ -37,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         console.error(error.problems if isinstance(error, ConfigError) else str(error))
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         console.error("Stopped by the keyboard.")
-        return Interrupted.exit_code
+        return Interrupted.exit_code if isinstance(error.__cause__, Interrupted) else STOPPED_BY_KEYBOARD
     except BrokenPipeError:  # `ptrun list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -100,7 +101,8 @@ def _train(argv: list[str]) -> int:
     if options.multirun:
         from ptrun.commands import sweep
 
-        return sweep.run(composer, options.overrides, command, options.quiet)
+        with interrupt_raised():
+            return sweep.run(composer, options.overrides, command, options.quiet)
     word = next((text for text in options.overrides if text.startswith("resume=")), None)
     if word is not None and word != "resume=auto":
         return _resume([word.partition("=")[2], *(each for each in argv if each != word)])
@@ -236,11 +238,11 @@ def _eval(argv: list[str]) -> int:
     with resting_collector():
         from ptrun.commands import evaluate
 
-    evaluate.run(
-        evaluate.Request(
-            **settings, changes=changes, command=["ptrun", "eval", *argv], folders=folders, quiet=options.quiet
+    command = ["ptrun", "eval", *argv]
+    with interrupt_raised():
+        evaluate.run(
+            evaluate.Request(**settings, changes=changes, command=command, folders=folders, quiet=options.quiet)
         )
-    )
     return 0
 
 

@@ -138,7 +138,7 @@ class Progress:
     )  # [value, validation loss, step] of the best checkpoints kept
     skipped: int = 0  # steps left out because of numbers that are not finite
     skipped_in_a_row: int = 0
-    rollbacks: int = 0  # returns to the last checkpoint for that reason
+    rollbacks: int = 0  # returns to earlier weights for that reason
     batch_parts: int = 1  # in which each batch is computed, because memory can't take it at once
     stopped: str = ""  # why training ended before its last epoch
     seconds: float = 0.0  # spent in finished epochs
@@ -173,5 +173,7 @@ class Watch:
     should_stop: Callable[[], bool]
     is_save_due: Callable[[int], bool] = lambda step: False  # asked after each step within an epoch
     save: Callable[[], object] = lambda: None
-    roll_back: Callable[[], None] = lambda: None  # put the last checkpoint's weights and optimizer back
+    roll_back: Callable[[], None] = lambda: (
+        None
+    )  # put the weights of the last return point back, and the optimizer's state
     on_split: Callable[[int], None] = lambda parts: None  # batches are computed in so many parts from now on

@@ -1,4 +1,4 @@
-"""Steps whose loss, gradient or weights are no finite numbers: left out, or undone by going back to the last checkpoint.
+"""Steps whose loss, gradient or weights are no finite numbers: left out, or undone by going back to earlier weights.
 
 Invariant: what is decided depends on numbers alone, never on a clock, so that a resumed run decides alike. Looking at
 every step waits for the device, which is why this is not done unasked.
@@ -6,7 +6,8 @@ every step waits for the device, which is why this is not done unasked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +25,15 @@ class Guard:
     """Looks at the steps of a model.
 
     rolls_back: look at the weights after a step, else at the gradients before it (`scaled` ones are the scaler's to judge).
+    return_to: what a bad step is answered with then, and the step it is of; see ptrun/state.py.
     """
 
     def __init__(self, model: nn.Module, *, rolls_back: bool, scaled: bool) -> None:
         self.rolls_back, self._scaled = rolls_back, scaled
         self._model, self._parameters = model, list(model.parameters())
         self._buffers: list[tuple[Tensor, Tensor]] = []
+        self.return_to: Mapping[str, Any] = {}
+        self.return_step = -1
 
     def remember(self) -> None:
         """Note the buffers as they are: a forward pass with bad numbers spoils running statistics too."""
@@ -62,7 +66,7 @@ class Guard:
 def guarded_step(
     x: Experiment, guard: Guard, take_step: Callable[[], None], losses: LossSum, progress: Progress, watch: Watch
 ) -> bool:
-    """Take a step unless it is a bad one; say whether the run went back to its last checkpoint instead. Raises DivergedError."""
+    """Take a step unless it is a bad one; say whether the run went back to earlier weights instead. Raises DivergedError."""
     of_step = losses.of_step(progress.step)
     if guard.rolls_back:
         take_step()
@@ -97,6 +101,6 @@ def _count_rollback(progress: Progress) -> None:
     progress.rollbacks += 1
     if progress.rollbacks > MOST_ROLLBACKS:
         raise DivergedError(
-            f"The loss or the weights became no finite numbers again at step {progress.step + 1}, in epoch {progress.epoch + 1}, after {MOST_ROLLBACKS} returns to the last checkpoint. "
+            f"The loss or the weights became no finite numbers again at step {progress.step + 1}, in epoch {progress.epoch + 1}, after {MOST_ROLLBACKS} returns to earlier weights. "
             "Nothing after it is saved. Try a smaller optimizer.lr, train.clip_norm=1, or a warm-up (scheduler.warmup_epochs=1)."
         )

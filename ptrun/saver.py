@@ -99,11 +99,6 @@ class Saver:
         """Wait until everything is on disk. Raises ResourceError when it could not be written."""
         self._writer.wait()
 
-    def roll_back(self) -> None:
-        """Put the weights of the newest good checkpoint back. Raises CheckpointError, ResourceError."""
-        self._writer.wait()
-        state.restore_weights(self.x, checkpoint.load_newest(self.folder)[1])
-
     def _rank(self, progress: Progress, report: EpochReport) -> bool:
         """Note the epoch in `progress.ranking` when it is among the best `keep_best`, and say whether it is."""
         assert self.settings is not None

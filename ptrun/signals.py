@@ -1,6 +1,6 @@
-"""Stop signals → a list of names that the loop looks at between steps.
+"""Stop signals → a list of names that the loop looks at between steps; Ctrl-C before and after → a sentence.
 
-Invariant: a handler only appends a name; nothing is saved or closed inside of one.
+Invariant: a handler that training runs under only appends a name; nothing is saved or closed inside of one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+STOPPED_BY_KEYBOARD = 128 + signal.SIGINT  # the exit code; what a shell says of a process that a signal ended
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
@@ -35,3 +36,31 @@ def stop_signals() -> Iterator[list[str]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def leave_on_interrupt() -> None:
+    """Let Ctrl-C end the process with a sentence, until a command says that it has something to lose.
+
+    While modules are imported KeyboardInterrupt is no way: some turn it into an error of their own, and the rest of
+    the traceback says nothing to a user.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+@contextlib.contextmanager
+def interrupt_raised() -> Iterator[None]:
+    """Inside, Ctrl-C raises KeyboardInterrupt, so that what was begun is closed and said to be interrupted."""
+    if signal.getsignal(signal.SIGINT) is not _leave:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def _leave(number: int, frame: Any) -> None:
+    os.write(2, b"error: Stopped by the keyboard.\n")
+    os._exit(STOPPED_BY_KEYBOARD)

@@ -20,11 +20,9 @@ from ptrun.runtime import random_state, restore_random_state
 def capture(x: Experiment, progress: Progress) -> dict[str, Any]:
     """State of every part that changes in training."""
     return {
-        "model": x.model.state_dict(),
-        "ema": x.ema.state_dict() if x.ema is not None else None,
-        "optimizer": x.optimizer.state_dict(),
+        **_weights(x),
         "schedule": x.schedule.state_dict(),
-        "scaler": x.runtime.scaler.state_dict() if x.runtime.scaler is not None else None,
+        "return_to": _other_return_point(x, progress),
         "progress": progress.to_dict(),
         "random": random_state(),
         "device": x.runtime.kind(),
@@ -38,6 +36,43 @@ def snapshot(x: Experiment, progress: Progress) -> dict[str, Any]:
     captured = capture(x, progress)
     random = captured.pop("random")  # is a copy already, of more than a thousand numbers
     return {**copy_to_cpu(captured), "random": random}
+
+
+def _weights(x: Experiment) -> dict[str, Any]:
+    """The weights and what the optimizer knows of them: what going back puts back."""
+    return {
+        "model": x.model.state_dict(),
+        "ema": x.ema.state_dict() if x.ema is not None else None,
+        "optimizer": x.optimizer.state_dict(),
+        "scaler": x.runtime.scaler.state_dict() if x.runtime.scaler is not None else None,
+    }
+
+
+def note_return_point(x: Experiment, progress: Progress) -> None:
+    """A bad step later on is answered with the weights of now. To be called at steps that no clock and no signal decides on."""
+    assert x.guard is not None
+    x.guard.return_to, x.guard.return_step = copy_to_cpu(_weights(x)), progress.step
+
+
+def go_back(x: Experiment) -> None:
+    """Put the weights of the last return point back."""
+    assert x.guard is not None
+    restore_weights(x, copy_to_cpu(x.guard.return_to))  # a copy: an optimizer goes on with the tensors it is given
+
+
+def _other_return_point(x: Experiment, progress: Progress) -> dict[str, Any] | None:
+    """What is returned to after a bad step, if that is not the state of this very step."""
+    if x.guard is None or not x.guard.rolls_back or x.guard.return_step == progress.step:
+        return None
+    return {**x.guard.return_to, "step": x.guard.return_step}
+
+
+def _restore_return_point(x: Experiment, state: Mapping[str, Any]) -> None:
+    if x.guard is None or not x.guard.rolls_back:
+        return
+    found = state.get("return_to") or {**state, "step": state["progress"]["step"]}  # an older checkpoint has none
+    x.guard.return_to = copy_to_cpu({key: found[key] for key in ("model", "ema", "optimizer", "scaler")})
+    x.guard.return_step = found["step"]
 
 
 def copy_to_cpu(value: Any, copies: dict[tuple[Any, ...], torch.Tensor] | None = None) -> Any:
@@ -57,12 +92,8 @@ def copy_to_cpu(value: Any, copies: dict[tuple[Any, ...], torch.Tensor] | None =
 
 def restore(x: Experiment, progress: Progress, state: Mapping[str, Any]) -> None:
     """Put a captured state back into freshly built parts."""
-    hyperparameters = [
-        {key: group[key] for key in group.keys() - {"params", "lr"}} for group in x.optimizer.param_groups
-    ]
     restore_weights(x, state)
-    for group, own in zip(x.optimizer.param_groups, hyperparameters, strict=True):
-        group.update(own)  # a changed setting of the optimizer counts, not the one in the checkpoint
+    _restore_return_point(x, state)
     x.schedule.load_state_dict(state["schedule"])
     for each in fields(progress):
         if each.name in state["progress"]:  # an older checkpoint lacks what was not counted then
@@ -73,10 +104,15 @@ def restore(x: Experiment, progress: Progress, state: Mapping[str, Any]) -> None
 
 def restore_weights(x: Experiment, state: Mapping[str, Any]) -> None:
     """Put back the weights and what the optimizer knows of them, but not the place in the training. Raises CheckpointError."""
+    hyperparameters = [
+        {key: group[key] for key in group.keys() - {"params", "lr"}} for group in x.optimizer.param_groups
+    ]
     load_weights(x.model, state["model"], "The checkpoint")
     if x.ema is not None and state["ema"] is not None:
         x.ema.load_state_dict(state["ema"])
     x.optimizer.load_state_dict(state["optimizer"])
+    for group, own in zip(x.optimizer.param_groups, hyperparameters, strict=True):
+        group.update(own)  # a changed setting of the optimizer counts, not the one in the checkpoint
     if x.runtime.scaler is not None and state["scaler"] is not None:
         x.runtime.scaler.load_state_dict(state["scaler"])
 

@@ -23,6 +23,10 @@ from ptrun.errors import CheckpointError, DataError, listing
 CONNECT_SECONDS = 15
 WRAPPERS = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put before names
 
+# What zipfile raises for damage: beside its own error, one for names, offsets and flags that can't be (encrypted, a later version).
+ZIP_DAMAGES = (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError)
+_FOLDER = 0x10  # of the attributes of MS-DOS, in a record of a zip file
+
 
 def cached_weights(url: str, option: str) -> Path:
     """Return the file of a URL in torch's cache, downloaded and checked against the hash in its name.
@@ -100,6 +104,14 @@ def match_weights(
     return _count(len(state), len(usable), source, new_head, counters, beside)
 
 
+def damaged_record(archive: zipfile.ZipFile) -> str | None:
+    """The name of a record whose checksum does not match, or None. Raises one of ZIP_DAMAGES."""
+    for record in archive.infolist():
+        if record.external_attr & _FOLDER:  # one flipped bit, with which torch gives a tensor of whatever was in memory
+            raise zipfile.BadZipFile(f"its record '{record.filename}' is marked as a folder")
+    return archive.testzip()
+
+
 def _verify(path: Path) -> None:
     if not path.is_file():
         kind = "this is a folder" if path.is_dir() else "there is no such file"
@@ -113,12 +125,12 @@ def _verify(path: Path) -> None:
             raise CheckpointError(f"{path}: is a Git LFS pointer, not weights. Fetch the file with `git lfs pull`.")
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
+                damaged = damaged_record(archive)
             if damaged is not None:
                 raise CheckpointError(
                     f"{path}: is damaged (the checksum of the record '{damaged}' does not match). Copy or download it again."
                 )
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except ZIP_DAMAGES as error:
         raise CheckpointError(f"{path}: can't be read ({error}). Copy or download it again.") from error
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import signal
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,12 +52,16 @@ class StreamedBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from position `start` on. Raises DataError for a sample that can't be read."""
         self._addresses.epoch, self._addresses.start = epoch, start
-        self._running = iter(self._loader)
-        for indices, inputs, bad in _guarded(self._running):
+        for indices, inputs, bad in _guarded(self._begin):
             if isinstance(inputs, PtrunError):
                 raise inputs
             self.bad_samples |= bad
             yield self._finished(indices, inputs.to(self.device, non_blocking=True), epoch)
+
+    def _begin(self) -> Iterator[Any]:
+        self._running = iter(self._loader)
+        running: Iterator[Any] = self._running
+        return running
 
     def _finished(self, indices: Tensor, inputs: Tensor, epoch: int) -> Batch:
         targets = self._targets[indices].to(self.device, non_blocking=True)
@@ -120,7 +125,7 @@ def read_in_order(split: Split, num_workers: int) -> Iterator[Tensor]:
         worker_init_fn=_calm_worker if num_workers else None,
         generator=torch.Generator(),
     )
-    for samples in _guarded(loader):
+    for samples in _guarded(lambda: iter(loader)):
         if isinstance(samples, PtrunError):
             raise samples
         yield from samples
@@ -139,19 +144,57 @@ class _InOrder:
             return error
 
 
-def _guarded(loader: Iterable[Any]) -> Iterator[Any]:
-    """What the loader gives; a worker that died is told in a sentence."""
+_SHM_FULL = "shared memory (/dev/shm) is full. Make it larger (docker run --shm-size=8g), or use fewer train.num_workers or a smaller train.batch_size"
+_DEATHS: list[str] = []  # what torch says of workers that died
+
+
+def _note_deaths() -> None:
+    """Keep torch's words on a worker that died: it raises them from a signal handler, wherever this process happens to be.
+
+    The loader finds the death too, within five seconds, but not its cause.
+    """
+    if not hasattr(signal, "SIGCHLD"):
+        return
+    raising: Any = signal.getsignal(signal.SIGCHLD)
+    if not callable(raising) or getattr(raising, "__module__", "") == __name__:
+        return
+
+    def note(number: int, frame: Any) -> None:
+        try:
+            raising(number, frame)
+        except RuntimeError as error:
+            _DEATHS.append(str(error))
+
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGCHLD, note)
+
+
+def _guarded(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """What the loader gives; a worker that died is told in a sentence, when a batch of its own is asked for."""
     try:
-        yield from loader
-    except RuntimeError as error:
-        text = str(error)
-        if "DataLoader worker" not in text:
+        batches = begin()
+        _note_deaths()
+        yield from batches
+    except (ConnectionError, EOFError) as error:  # a finished batch is fetched from the worker that holds it
+        raise _death(str(error)) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
             raise
-        if "bus error" in text.lower() or "shared memory" in text.lower():
-            reason = "shared memory (/dev/shm) is full. Make it larger (docker run --shm-size=8g), or use fewer train.num_workers or a smaller train.batch_size"
-        else:
-            reason = "it was killed, most likely by the system because memory ran out. Use fewer train.num_workers or a smaller train.batch_size (train.num_workers=0 shows whether it is the data)"
-        raise ResourceError(f"A data worker died: {reason}.") from error
+        raise ResourceError(f"The data workers can't be started: {_SHM_FULL}.") from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise _death(str(error)) from error
+
+
+def _death(text: str) -> ResourceError:
+    """A worker that died, as a sentence with the likely cause; `text` is what showed it, torch's own words count more."""
+    text = _DEATHS.pop() if _DEATHS else text
+    if "bus error" in text.lower() or "shared memory" in text.lower():
+        reason = _SHM_FULL
+    else:
+        reason = "it was killed, most likely by the system because memory ran out. Use fewer train.num_workers or a smaller train.batch_size (train.num_workers=0 shows whether it is the data)"
+    return ResourceError(f"A data worker died: {reason}.")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ptrun.errors import CheckpointError, DataError
 from ptrun.loop import predict
 from ptrun.measures import metric_settings, predictions
 from ptrun.plots import evaluation as evaluation_plots
-from ptrun.plugins import REGISTRIES
+from ptrun.plugins import REGISTRIES, blamed
 from ptrun.prepared import Prepared, prepare
 from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec
@@ -65,7 +65,8 @@ def run(request: Request) -> dict[str, Any]:
     if len(split) == 0:
         raise DataError(f"The {request.split} split of these data is empty. Choose another split, or other fractions.")
     batches = eval_batches(config, prepared, runtime, split)
-    outputs = predict(model, build_loss(config, prepared, runtime), batches, runtime)
+    with blamed(config.model.name):
+        outputs = predict(model, build_loss(config, prepared, runtime), batches, runtime)
     predicted = predictions(config, spec, outputs)
     folder = rundir.create(request.output_dir, ("eval", config.model.name, config.dataset.name), latest=False)
     document = evaluation.write(

@@ -91,7 +91,7 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
         rows.append(
             (
                 "rolled back",
-                f"{progress.rollbacks} times to the last checkpoint, because of numbers that were not finite",
+                f"{progress.rollbacks} times to earlier weights, because of numbers that were not finite",
             )
         )
     rows += [("plots", str(run_dir.plots)), ("test", str(run_dir.path / "test" / "predictions.csv"))]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptrun import checkpoint, evaluation, rundir, state
+from ptrun import checkpoint, evaluation, plugins, rundir, state
 from ptrun.build import Run, build, build_loggers
 from ptrun.choices import Decision, choose
 from ptrun.commands import screen
@@ -26,7 +26,7 @@ from ptrun.plots import training as training_plots
 from ptrun.rundir import RunDir
 from ptrun.saver import Saver
 from ptrun.settings import RunConfig
-from ptrun.signals import stop_signals
+from ptrun.signals import STOPPED_BY_KEYBOARD, interrupt_raised, stop_signals
 from ptrun.startup import keep_freed_memory, without_compiler
 
 
@@ -70,17 +70,19 @@ def run(request: Request) -> TrainResult:
     words = (config.label or "", config.model.name, config.dataset.name)
     run_dir = _folder(request, config, words)
     compiler = nullcontext() if config.device.settings["compile"] == "model" else without_compiler()
-    with rundir.lock(run_dir), run_dir.log.open("a", encoding="utf-8") as log, compiler:
+    with rundir.lock(run_dir), run_dir.log.open("a", encoding="utf-8") as log, compiler, interrupt_raised():
         console = Console(request.quiet, log)
         run_dir.write_status("running")
         try:
-            result = _train(request, config, chosen, run_dir, console)
+            with plugins.blamed(config.model.name):
+                result = _train(request, config, chosen, run_dir, console)
         except BaseException as error:
             console.clear()
             ended = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
             reason = str(error) or type(error).__name__
             with suppress(OSError):  # on a full disk; what is told is the first mishap
-                run_dir.write_status(ended, reason=reason, exit_code=getattr(error, "exit_code", 1))
+                code = STOPPED_BY_KEYBOARD if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+                run_dir.write_status(ended, reason=reason, exit_code=code)
                 print("\n".join(error_lines(reason)), file=log, flush=True)
             raise
         run_dir.write_status("done", exit_code=0)
@@ -189,6 +191,7 @@ def _fit(
             logger.log(report.record)
         console.epoch(report.record)
         warn_once()
+        _note_return_point(parts, progress, "every_epochs", progress.epoch)
         with x.times.spent_on("checkpoint"):
             saver.after_epoch(progress, report)
 
@@ -203,11 +206,12 @@ def _fit(
                 screen.bar(console),
                 lambda: bool(stopped),
                 saver.is_due,
-                lambda: saver.save(progress),
-                saver.roll_back,
+                lambda: _save_within_epoch(parts, progress, saver),
+                lambda: state.go_back(x),
                 lambda parts: _tell_split(parts, x.train.plan.batch_size, run_dir, console),
             )
             if config.train.on_nonfinite == "rollback" and progress.step == 0:
+                state.note_return_point(x, progress)
                 saver.save(progress)
             fit(x, progress, watch, on_epoch_end)
             saver.wait()
@@ -221,6 +225,20 @@ def _fit(
         for logger in loggers:
             logger.close()
         _list_bad_samples(parts, run_dir, console)
+
+
+def _save_within_epoch(parts: Run, progress: Progress, saver: Saver) -> None:
+    _note_return_point(parts, progress, "every_steps", progress.step)
+    saver.save(progress)
+
+
+def _note_return_point(parts: Run, progress: Progress, setting: str, done: int) -> None:
+    """Note what rollback returns to at regular checkpoints only, written or not: those that a clock or a signal asks for are at any step."""
+    if parts.config.train.on_nonfinite != "rollback":
+        return
+    every = parts.config.checkpoint.settings[setting]
+    if every is not None and done % every == 0:
+        state.note_return_point(parts.experiment, progress)
 
 
 def _list_bad_samples(parts: Run, run_dir: RunDir, console: Console) -> None:

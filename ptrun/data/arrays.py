@@ -107,8 +107,11 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).rstrip(".")
+        if "allow_pickle" in reason:  # NumPy's advice is an argument that would let the file run code
+            reason = "it holds Python objects, which are refused because they can run code"
         raise DataError(
-            f"{path} can't be read as a .npz file of plain arrays: {str(error).rstrip('.')}. Write it with numpy.savez(path, x_train=..., "
+            f"{path} can't be read as a .npz file of plain arrays: {reason}. Write it with numpy.savez(path, x_train=..., "
             "y_train=...), from arrays of numbers or texts."
         ) from error
 

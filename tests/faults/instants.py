@@ -1,11 +1,11 @@
 """A plugin that numbers the instants of a run and ends its process at one of them, as `kill -9` would.
 
-An instant is the call of a module (`train` or `eval`), or a file below `outputs` being opened for writing, renamed,
+An instant is the call of a module (`train SimpleNet` or `eval Linear`, say), or a file below `outputs` being opened for writing, renamed,
 linked or removed, named as `rename last.pt`. Python tells of these by audit events and torch by a hook, so that
 nothing of the program is replaced, and a run with this plugin computes what it computes without.
 
 DIE_AT="3 rename last.pt"  die right before the third instant whose name begins so ("30" alone: the thirtieth of all)
-STOP_AT="40 train"         stop there, as by Ctrl-Z, until SIGCONT comes
+STOP_AT="4 train SimpleNet"   stop in the fourth step, as by Ctrl-Z, until SIGCONT comes
 DIE_AT_BYTES="2 rename last.pt 50000"   from that instant on, die when a file grows beyond 50,000 bytes: within a write
 FULL_AT_BYTES="2 rename last.pt 50000"  the same, but the write fails, as on a full disk
 INSTANTS=FILE              note the names there
@@ -71,7 +71,7 @@ def _file_event(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _call(module: nn.Module, inputs: Any) -> None:
-    _instant("train" if module.training else "eval")
+    _instant(f"{'train' if module.training else 'eval'} {type(module).__name__}")
 
 
 sys.addaudithook(_file_event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import struct
 import zlib
 from collections.abc import Callable
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty import assert_whole, done, latest, ptrun, refused
+from faulty import LEAN, assert_whole, done, latest, ptrun, refused
 from PIL import Image
 
 pytestmark = pytest.mark.faults
-RUN = ("train", "train.epochs=1", "device.threads=1", "model=simplenet")
+RUN = ("train", "train.epochs=1", "device.threads=1", "model=simplenet", LEAN)
 PLUGIN = """
 import torch
 from torch import nn
@@ -130,7 +131,7 @@ HALF = np.arange(40) % 2
         ({"x_train": X, "y_train": HALF, "x_test": X[:4], "y_test": np.array([0, 1, 2, 0])}, "'2', first in row 2"),
         ({"x_train": X, "y_train": HALF, "x_test": X[:4], "y_test": np.array([0, 1, -1, 0])}, "'-1', first in row 2"),
         ({"x_train": np.where(X > 2, np.nan, X), "y_train": HALF}, "x_train"),
-        ({"x_train": X.astype(object), "y_train": HALF}, "objects"),
+        ({"x_train": X.astype(object), "y_train": HALF}, "it holds Python objects, which are refused"),
     ],
 )
 def test_arrays_that_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str):
@@ -140,6 +141,12 @@ def test_arrays_that_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], 
     assert sentence in said
 
 
+def test_a_pickle_in_place_of_arrays(tmp_path: Path):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"x_train": X, "y_train": HALF}))
+    said = refused(tmp_path, 3, *RUN, "dataset=arrays", "dataset.path=a.pkl")
+    assert "a.pkl can't be read as a .npz file of plain arrays: it holds Python objects, which are refused" in said
+
+
 def test_minus_one_is_the_name_of_a_class(tmp_path: Path):
     np.savez(tmp_path / "a.npz", x_train=X, y_train=np.arange(40) % 3 - 1)
     run_dir = done(tmp_path, *RUN, "dataset=arrays", "dataset.path=a.npz")
@@ -147,7 +154,12 @@ def test_minus_one_is_the_name_of_a_class(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"), [("", "is empty"), ("a,y\n", "no data rows"), ("a,y\n1,0\n2,1\n", "split")]
+    ("text", "sentence"),
+    [
+        ("", "is empty"),
+        ("a,y\n", "no data rows"),
+        ("a,y\n1,0\n2,1\n", "at least 3 are needed, one for each of train, val and test"),
+    ],
 )
 def test_tables_without_rows(tmp_path: Path, text: str, sentence: str):
     (tmp_path / "t.csv").write_text(text)

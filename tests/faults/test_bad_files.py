@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
-from faulty import done, latest, load, ptrun, refused, runs
+from faulty import LEAN, done, latest, load, ptrun, refused, runs
 
 pytestmark = pytest.mark.faults
-SMALL = ("train.epochs=1", "device.threads=1", "train.max_steps=2")
+SMALL = ("train.epochs=1", "device.threads=1", "train.max_steps=2", LEAN)
 CODE = "{_target_: shutil.copyfile, src: victim.txt, dst: stolen.txt}"
 ARCH = "shufflenet_v2_x0_5"
 
@@ -79,6 +79,14 @@ def test_hostile_checkpoints(folder: Path, how: str, sentence: str):
             shutil.copy(folder / "evil.pt", path)
     assert sentence in refused(folder, 4, "resume", "run", "train.epochs=2")
     assert not (folder / "stolen.txt").exists()
+
+
+def test_a_name_with_signs_in_it(folder: Path):
+    """It needs quotes, which is said."""
+    shutil.copy(folder / "run" / "checkpoints" / "last.pt", folder / "lr=0.1, epoch=3.pt")
+    quoted = "checkpoint='lr=0.1, epoch=3.pt'"
+    assert f'checkpoint="{quoted.partition("=")[2]}"' in refused(folder, 2, "eval", "checkpoint=lr=0.1, epoch=3.pt")
+    assert ptrun(folder, "eval", quoted).code == 0
 
 
 @pytest.mark.parametrize("how", ["a pickle", "code beside the weights", "a tensor of stride 0"])
@@ -213,6 +221,11 @@ def test_files_that_hold_nothing(tmp_path: Path, recipe: Path, content: bytes):
     recipe.write_bytes(content)
     assert "mine.yaml" in refused(tmp_path, 2, "train", "experiment=mine")
     assert runs(tmp_path) == []
+
+
+def test_a_name_that_hydra_does_not_read(tmp_path: Path, recipe: Path):
+    recipe.with_suffix(".yml").write_text("# @package _global_\nseed: 1\n")
+    assert "Rename it to mine.yaml" in refused(tmp_path, 2, "train", "experiment=mine")
 
 
 @pytest.mark.parametrize("nested", [False, True])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from faulty import INSTANTS, KILLED, assert_equal_runs, done, ptrun
+from faulty import INSTANTS, KILLED, LEAN, assert_equal_runs, done, ptrun
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -67,6 +67,7 @@ class Drawn(NamedTuple):
             "train.on_nonfinite=stop",
             "optimizer.lr=0.001",
             "device.threads=1",
+            LEAN,
         ]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 from pathlib import Path
 
 import pytest
 import torch
-from faulty import KILLED, assert_equal_runs, done, latest, load, ptrun, refused
+from faulty import KILLED, LEAN, assert_equal_runs, done, latest, load, ptrun, refused, start
 from faulty import PLUGIN as INSTANTS_FILE
 
 pytestmark = pytest.mark.faults
@@ -24,7 +27,7 @@ def bad_batches(outputs, targets, *, modulus: int = 7):
     bad = outputs.requires_grad and int(targets.sum()) % modulus == 0
     return loss * torch.nan if bad else loss
 """
-RUN = ("model=regularized", "loss=bad_batches", "train.epochs=2", "train.batch_size=64", "device.threads=1", "checkpoint.every_steps=3")  # fmt: skip
+RUN = ("model=regularized", "loss=bad_batches", "train.epochs=2", "train.batch_size=64", "device.threads=1", "checkpoint.every_steps=3", LEAN)  # fmt: skip
 
 
 @pytest.fixture
@@ -62,3 +65,25 @@ def test_go_on_also_after_a_kill(tmp_path: Path, plugin: str, mode: str, modulus
     both = f"plugins=[{plugin},{INSTANTS_FILE}]"
     assert ptrun(tmp_path, "train", *marks, both, DIE_AT="9 rename last.pt").code == KILLED
     assert_equal_runs(done(tmp_path, "resume", f"plugins=[{plugin}]"), whole)
+
+
+def test_a_stop_before_the_bad_step_changes_no_bit(tmp_path: Path, plugin: str):
+    """Rollback returns to the weights after the last epoch, and not to the checkpoint that the stop asked for."""
+    marks = (*RUN, "loss.modulus=37", "checkpoint.every_steps=null")
+    folders = [tmp_path / name for name in ("whole", "told", "stopped")]
+    for folder in folders:
+        folder.mkdir()
+    whole = done(folders[0], "train", *marks, "train.on_nonfinite=rollback", f"plugins=[{plugin}]")
+    told = re.search(r"at step (\d+),", refused(folders[1], 5, "train", *marks, f"plugins=[{plugin}]"))
+    assert told is not None
+    bad = int(told.group(1))
+    assert (bad - 1) % 20 > 0  # a step of the same epoch comes before it
+    both = f"plugins=[{plugin},{INSTANTS_FILE}]"
+    rolls = (*marks, "train.on_nonfinite=rollback")
+    process = start(folders[2], "train", *rolls, both, STOP_AT=f"{bad - 1} train Regularized")
+    process.wait_until_stopped()
+    os.kill(process.popen.pid, signal.SIGTERM)
+    os.kill(process.popen.pid, signal.SIGCONT)
+    assert process.wait().code == 75
+    assert load(latest(folders[2]) / "checkpoints" / "last.pt")["progress"]["step"] == bad - 1
+    assert_equal_runs(done(folders[2], "resume", f"plugins=[{plugin}]"), whole)

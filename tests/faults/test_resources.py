@@ -9,10 +9,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faulty import (
     INSTANTS,
     KILLED,
+    LEAN,
+    Process,
     assert_equal_runs,
     checkpoints,
     done,
@@ -23,9 +26,13 @@ from faulty import (
     runs,
     start,
 )
+from PIL import Image
 
 pytestmark = pytest.mark.faults
-RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1")
+RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1", LEAN)
+
+
+SMALL_SHM = "mount -t tmpfs -o size=100k tmpfs /dev/shm"
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +129,25 @@ def test_checkpoints_that_can_not_be_written(tmp_path: Path, closed_folder: Path
     said = refused(tmp_path, 6, "resume")
     assert "the checkpoint can't be written" in said
     assert "permissions" in said
+
+
+def test_shared_memory_is_full(tmp_path: Path):
+    """Data workers hand batches over in /dev/shm; here it is a small one of the process's own."""
+    alone = ["unshare", "-m"]
+    if subprocess.run([*alone, "sh", "-c", SMALL_SHM], check=False, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small file system is not allowed here")
+    pixels = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(12):
+            image = Image.fromarray(pixels.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+            image.save(tmp_path / "photos" / label / f"{number}.png")
+    marks = ("dataset=image_folder", "dataset.root=photos", "train.num_workers=2", "train.batch_size=8")
+    process = Process(tmp_path, ["-m", "ptrun", "train", *RUN, *marks], {}, SMALL_SHM, alone)
+    ended = process.wait()
+    assert ended.code == 6, (ended.code, ended.err)
+    assert "shared memory (/dev/shm) is full" in ended.err
+    assert '"failed"' in (latest(tmp_path) / "status.json").read_text()
 
 
 def test_two_processes_continue_one_run(tmp_path: Path, whole: Path):

@@ -9,7 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty import INSTANTS, KILLED, assert_equal_runs, done, latest, ptrun, refused, runs, start
+from faulty import (
+    INSTANTS,
+    KILLED,
+    LEAN,
+    assert_equal_runs,
+    checkpoints,
+    children,
+    done,
+    latest,
+    ptrun,
+    refused,
+    runs,
+    start,
+)
 from PIL import Image
 
 pytestmark = pytest.mark.faults
@@ -20,20 +33,21 @@ RUN = (
     "transform.train=[{random_resized_crop:{size:[10,10]}},{horizontal_flip:{}},{color_jitter:{brightness:0.4}},{random_erasing:{p:0.5}},{normalize:{mean:half,std:half}}]",
     "transform.eval=[{resize:{size:[10,10]}},{normalize:{mean:half,std:half}}]",
     "train.epochs=2",
-    "train.batch_size=4",
+    "train.batch_size=2",
     "device.threads=1",
     "checkpoint.every_steps=3",
+    LEAN,
 )
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Thirty photos of two classes, 21 of them to train on: five batches of four, and one left over."""
+    """Photos of two classes, 21 of them to train on: ten batches of two, and one left over."""
     root = tmp_path_factory.mktemp("data") / "photos"
     pixels = np.random.default_rng(0)
     for label in ("cat", "dog"):
         (root / label).mkdir(parents=True)
-        for number in range(15):
+        for number in range(16 if label == "cat" else 15):
             Image.fromarray(pixels.integers(0, 256, (14, 12, 3), dtype=np.uint8)).save(root / label / f"{number}.png")
     return f"dataset.root={root}"
 
@@ -51,7 +65,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, data: str) -> dict[int, Pat
     for workers in WORKERS:
         folders[workers] = folder = tmp_path_factory.mktemp(f"killed-{workers}")
         marks = (*RUN, "dataset=image_folder", data, f"train.num_workers={workers}", INSTANTS)
-        ended = ptrun(folder, "train", *marks, DIE_AT="5 rename last.pt")  # steps 3, 5, 6, 9, 10
+        ended = ptrun(folder, "train", *marks, DIE_AT="6 rename last.pt")  # steps 3, 6, 9, 10, 12, 15
         assert ended.code == KILLED, ended.err
     return folders
 
@@ -66,14 +80,11 @@ def test_workers_before_and_after(
     assert len(runs(tmp_path)) == 1
 
 
-def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
 def test_a_killed_worker_ends_the_run_which_goes_on(tmp_path: Path, data: str, whole: Path):
     marks = (*RUN, "dataset=image_folder", data, "train.num_workers=2", INSTANTS)
-    process = start(tmp_path, "train", *marks, STOP_AT="5 rename last.pt")
+    # The second batch of the second epoch is in work, and those after the sixth are not asked for yet.
+    process = start(tmp_path, "train", *marks, STOP_AT="12 train Regularized")
     process.wait_until_stopped()
     for worker in children(process.popen.pid):
         os.kill(worker, signal.SIGKILL)
@@ -81,6 +92,7 @@ def test_a_killed_worker_ends_the_run_which_goes_on(tmp_path: Path, data: str, w
     ended = process.wait()
     assert ended.code == 6, ended.err
     assert "A data worker died: it was killed" in ended.err
+    assert checkpoints(latest(tmp_path))[-1].name == "step-00000012.pt"
     assert '"failed"' in (latest(tmp_path) / "status.json").read_text()
     assert_equal_runs(done(tmp_path, "resume"), whole)
 
@@ -95,3 +107,31 @@ def test_a_photo_that_breaks_while_the_run_is_stopped(tmp_path: Path, data: str,
     assert "cat/0.png is damaged" in refused(tmp_path, 3, "resume", *marks)
     (root / "cat" / "0.png").write_bytes(whole_photo)
     assert ptrun(tmp_path, "resume", *marks).code == 0
+
+
+def test_the_photos_are_gone(tmp_path: Path, data: str, whole: Path):
+    """As when a network disk is lost: a sentence, and the run goes on when they are back."""
+    root = Path(data.partition("=")[2])
+    marks = (*RUN, "dataset=image_folder", data, "train.num_workers=0", INSTANTS)
+    process = start(tmp_path, "train", *marks, STOP_AT="12 train Regularized")
+    process.wait_until_stopped()
+    away = root.rename(tmp_path / "away")
+    try:
+        os.kill(process.popen.pid, signal.SIGCONT)
+        ended = process.wait()
+    finally:
+        away.rename(root)
+    assert ended.code == 3, ended.err
+    assert str(root) in ended.err
+    assert checkpoints(latest(tmp_path))[-1].name == "step-00000012.pt"
+    assert_equal_runs(done(tmp_path, "resume"), whole)
+
+
+def test_a_photo_more_is_told(tmp_path: Path, data: str, killed: dict[int, Path]):
+    shutil.copytree(killed[0] / "outputs", tmp_path / "outputs", symlinks=True)
+    root = Path(shutil.copytree(data.partition("=")[2], tmp_path / "photos"))
+    shutil.copy(root / "cat" / "0.png", root / "cat" / "more.png")
+    marks = (f"dataset.root={root}", "--allow-change", "dataset.root")
+    ended = ptrun(tmp_path, "resume", *marks)
+    assert ended.code == 0, ended.err
+    assert "The data are not those the run began with" in ended.out

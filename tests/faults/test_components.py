@@ -1,0 +1,157 @@
+"""Every optimizer with every schedule, averaged weights and accumulated gradients: ended in the middle of a window and
+continued from the last checkpoint, a run has the bits of one that never ended.
+
+All in this process, by the functions that `ptrun train` and `ptrun resume` call; the parts are built anew to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from faulty import VOLATILE, assert_same_bits
+
+from ptrun import build, checkpoint, choices, plugins, request, state
+from ptrun.composition import Composer
+from ptrun.experiment import EpochReport, Progress, Watch
+from ptrun.loop import fit
+from ptrun.saver import Saver
+from ptrun.settings import Component, RunConfig
+
+pytestmark = pytest.mark.faults
+assert build.registry.models  # building imports the catalog, which fills the registries
+OPTIMIZERS = sorted(plugins.REGISTRIES["optimizer"])
+# Settings with which something happens within two epochs.
+SCHEDULERS: dict[str, dict[str, Any]] = {
+    "multistep": {"milestones_epochs": [1]},
+    "plateau": {"patience_epochs": 0, "threshold": 0.5},
+    "step": {"step_epochs": 1},
+}
+RUN = (
+    "dataset=iris",
+    "train.epochs=2",
+    "train.batch_size=16",  # 105 samples: windows of 3, 3 and 1 batches in an epoch
+    "train.grad_accumulation=3",
+    "train.ema_decay=0.9",
+    "checkpoint.every_steps=1",
+    "device.threads=1",
+    "metrics=[accuracy]",
+)
+MID_WINDOW = (1, 5)  # the epoch, and the batches done in it
+# A table of which a batch touches a few rows: SparseAdam trains nothing else.
+PLUGIN = """
+import torch
+from torch import nn
+from ptrun.registry import models
+
+
+class Lookup(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.table = nn.Embedding(64, 4, sparse=True)
+        self.last = nn.Linear(spec.num_features * 4, spec.num_outputs)
+
+    def forward(self, x):
+        return self.last(self.table((x * 8 + 32).long().clamp(0, 63)).flatten(1))
+
+
+@models.register
+def lookup(spec):
+    return Lookup(spec)
+"""
+
+
+class Killed(BaseException):
+    """What no code of the run catches."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """How a run ended."""
+
+    state: dict[str, Any]
+    records: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunConfig]:
+    """By model; optimizer and schedule are put in later."""
+    plugin = tmp_path_factory.mktemp("plugin") / "lookup.py"
+    plugin.write_text(PLUGIN)
+    composer = Composer()
+    read = {
+        "simplenet": request.read(composer, ("model=simplenet", *RUN)),
+        "lookup": request.read(composer, ("model=lookup", f"plugins=[{plugin}]", *RUN)),
+    }
+    return {name: choices.choose(each.config)[0] for name, each in read.items()}
+
+
+def test_the_schedulers_are_there():
+    assert set(SCHEDULERS) <= set(plugins.REGISTRIES["scheduler"])
+
+
+@pytest.mark.parametrize("scheduler", sorted(plugins.REGISTRIES["scheduler"]))
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_ended_in_mid_window_and_continued(
+    tmp_path: Path, configs: dict[str, RunConfig], optimizer: str, scheduler: str
+):
+    config = configs["lookup" if optimizer == "sparse_adam" else "simplenet"]
+    wanted = {"lr": 0.01, "max_iter": 2} if optimizer == "lbfgs" else {"lr": 0.01}
+    config = replace(
+        config,
+        optimizer=component("optimizer", optimizer, wanted),
+        scheduler=component("scheduler", scheduler, SCHEDULERS.get(scheduler, {})),
+    )
+    assert_continued(config, tmp_path)
+
+
+def test_scaled_gradients(tmp_path: Path, configs: dict[str, RunConfig]):
+    """Under fp16: the scale, and the steps since it last changed."""
+    config = configs["simplenet"]
+    device = replace(config.device, settings={**config.device.settings, "precision": "fp16"})
+    assert_continued(replace(config, device=device), tmp_path)
+
+
+def assert_continued(config: RunConfig, tmp_path: Path) -> None:
+    """Train whole, and again until the middle of a window, and on from the last checkpoint."""
+    whole = train(config, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(config, tmp_path / "killed", die_at=MID_WINDOW)
+    assert [path.name for path in checkpoint.steps(tmp_path / "killed")][-1] == "step-00000004.pt"
+    torch.manual_seed(99)
+    rest = train(config, tmp_path / "killed")
+    assert_same_bits(rest.state, whole.state)
+    assert rest.records == whole.records[1:]
+
+
+def component(group: str, name: str, changes: dict[str, Any]) -> Component:
+    """The shipped settings of a component, some of them changed."""
+    found = choices.default_component(group, name, ())
+    return replace(found, settings={**found.settings, **changes})
+
+
+def train(config: RunConfig, folder: Path, die_at: Sequence[int] | None = None) -> Whole:
+    """Train from the newest checkpoint of a folder, if there is one, to the end, or to a batch of an epoch."""
+    parts = build.build(config)
+    x, progress, records = parts.experiment, Progress(), list[dict[str, Any]]()
+    constant: dict[str, Any] = {"config": {}, "spec": {}, "fitted": {}, "data": {}}
+
+    def on_step(done: int, total: int) -> None:
+        if die_at is not None and (progress.epoch, done) == tuple(die_at):
+            raise Killed
+
+    def on_epoch_end(report: EpochReport) -> None:
+        records.append({key: value for key, value in report.record.items() if key not in VOLATILE})
+        saver.after_epoch(progress, report)
+
+    if checkpoint.steps(folder):
+        state.restore(x, progress, checkpoint.load_newest(folder)[1])
+    with Saver(x, folder, config.checkpoint.settings, constant) as saver:
+        watch = Watch(on_step, lambda: False, saver.is_due, lambda: saver.save(progress))
+        fit(x, progress, watch, on_epoch_end)
+    progress.seconds = 0.0
+    return Whole(state.copy_to_cpu(state.capture(x, progress)), records)
