@@ -33,12 +33,14 @@ class StreamedBatches:
         self.plan, self.split, self.pipeline, self.device = plan, split, pipeline, device
         self.num_workers = min(num_workers, len(plan))
         self._targets = split.targets
+        # A GPU varies whole batches in no time; beside a CPU that trains, it is work for the workers.
+        self._vary_early = self.num_workers > 0 and device.type == "cpu"
         self.bad_samples: dict[int, str] = {}
         self._addresses = _Addresses(plan)
         self._running: Any = None
         _OPEN.add(self)
         self._loader: Any = torch.utils.data.DataLoader(
-            _Reader(split, pipeline, plan.seed, plan.shuffle and skips_bad_samples(split)),  # type: ignore[arg-type]
+            _Reader(split, pipeline, plan, plan.shuffle and skips_bad_samples(split), self._vary_early),  # type: ignore[arg-type]
             sampler=self._addresses,
             batch_size=None,
             num_workers=self.num_workers,
@@ -63,9 +65,11 @@ class StreamedBatches:
         if self.pipeline is None:
             return Batch(inputs, targets, indices)
         draws = self.plan.draws(epoch, indices)
-        if self.pipeline.is_random:
+        if self.pipeline.is_random and not self._vary_early:
             inputs = self.pipeline.vary_stacked(inputs, draws)
-        return mixed(Batch(self.pipeline.finish(inputs), targets, indices), self.pipeline, draws)
+        with _one_thread():
+            inputs = self.pipeline.finish(inputs)
+        return mixed(Batch(inputs, targets, indices), self.pipeline, draws)
 
     def close(self) -> None:
         """End the workers; they are started again when they are needed."""
@@ -156,15 +160,22 @@ def _guarded(loader: Iterable[Any]) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Runs in a worker: address of a batch in; indices, stacked inputs (or the error to raise) and samples left out, with reasons, out."""
+    """Runs in a worker: address of a batch in; indices, stacked inputs (or the error to raise) and samples left out, with reasons, out.
+
+    varies_stacked: whether the random steps of whole batches are done here too.
+    """
 
     split: Split
     pipeline: Pipeline | None
-    seed: int
+    plan: Plan
     skips: bool
+    varies_stacked: bool
 
     def __getitem__(self, address: tuple[int, Tensor]) -> tuple[Tensor, Tensor | PtrunError, dict[int, str]]:
-        epoch, indices = address
+        with _one_thread():
+            return self._batch(*address)
+
+    def _batch(self, epoch: int, indices: Tensor) -> tuple[Tensor, Tensor | PtrunError, dict[int, str]]:
         samples: dict[int, Tensor] = {}
         bad: dict[int, str] = {}
         try:
@@ -178,7 +189,10 @@ class _Reader:
             if not samples:
                 samples = self._next_readable(epoch, int(indices[-1]))
             kept = torch.tensor(list(samples)) if bad else indices
-            return kept, self._stack(list(samples), list(samples.values())), bad
+            inputs = self._stack(list(samples), list(samples.values()))
+            if self.varies_stacked and self.pipeline is not None:
+                inputs = self.pipeline.vary_stacked(inputs, self.plan.draws(epoch, kept))
+            return kept, inputs, bad
         except PtrunError as error:
             return indices, error, bad
 
@@ -209,7 +223,22 @@ class _Reader:
         sample = self.split.read(index)
         if self.pipeline is None:
             return sample
-        return self.pipeline.vary_single(sample, Draws.of(self.seed, epoch, [index]))
+        return self.pipeline.vary_single(sample, Draws.of(self.plan.seed, epoch, [index]))
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Inside, torch computes in this thread alone, as it does in workers.
+
+    One image is too little to share: the second thread waits, spinning, for work of a few microseconds, on a core that
+    the workers or the neighbours need (measured on two busy cores: 28 ms an image instead of 2).
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _calm_worker(worker: int) -> None:
