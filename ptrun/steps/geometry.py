@@ -30,7 +30,7 @@ def resize(*, size: int | Sequence[int], interpolation: Interpolation = "bilinea
 
     both = not isinstance(size, int) and len(size) == 2
     change = partial(functional.resize, size=_size(size), interpolation=_mode(interpolation), antialias=True)
-    return Step(change, sizes=both)
+    return Step(change, sizes=both, scales_to=tuple(_size(size)) if interpolation == "bilinear" else ())
 
 
 @steps.register
