@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ptrun.batches.plan import Batch, Pipeline, Plan, mixed
-from ptrun.draws import Draws
+from ptrun.draws import Draws, Integers
 from ptrun.errors import DataError, PtrunError, ResourceError
 from ptrun.samples import Split, skips_bad_samples
 
@@ -43,6 +44,7 @@ class StreamedBatches:
             _Reader(split, pipeline, plan, plan.shuffle and skips_bad_samples(split), self._vary_early),  # type: ignore[arg-type]
             sampler=self._addresses,
             batch_size=None,
+            collate_fn=_as_it_is,  # torch's own would make tensors of the indices
             num_workers=self.num_workers,
             worker_init_fn=_calm_worker if self.num_workers else None,
             persistent_workers=self.num_workers > 0 and plan.shuffle,  # kept for training; evaluation is rare
@@ -58,7 +60,7 @@ class StreamedBatches:
             if isinstance(inputs, PtrunError):
                 raise inputs
             self.bad_samples |= bad
-            yield self._finished(indices, inputs.to(self.device, non_blocking=True), epoch)
+            yield self._finished(torch.from_numpy(indices), inputs.to(self.device, non_blocking=True), epoch)
 
     def _finished(self, indices: Tensor, inputs: Tensor, epoch: int) -> Batch:
         targets = self._targets[indices].to(self.device, non_blocking=True)
@@ -100,14 +102,17 @@ atexit.register(_close_all)
 
 
 class _Addresses:
-    """Says to the workers which samples make each batch; `epoch` and `start` are set before each pass."""
+    """Says to the workers which samples make each batch; `epoch` and `start` are set before each pass.
+
+    Indices travel as NumPy arrays, which are copied; each tensor would be shared memory that is opened by a handshake.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.epoch, self.start = plan, 0, 0
 
-    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[int, Integers]]:
         for indices in torch.split(self.plan.order(self.epoch), self.plan.batch_size)[self.start : len(self.plan)]:
-            yield self.epoch, indices
+            yield self.epoch, indices.numpy()
 
     def __len__(self) -> int:
         return max(0, len(self.plan) - self.start)
@@ -171,11 +176,11 @@ class _Reader:
     skips: bool
     varies_stacked: bool
 
-    def __getitem__(self, address: tuple[int, Tensor]) -> tuple[Tensor, Tensor | PtrunError, dict[int, str]]:
+    def __getitem__(self, address: tuple[int, Integers]) -> tuple[Integers, Tensor | PtrunError, dict[int, str]]:
         with _one_thread():
             return self._batch(*address)
 
-    def _batch(self, epoch: int, indices: Tensor) -> tuple[Tensor, Tensor | PtrunError, dict[int, str]]:
+    def _batch(self, epoch: int, indices: Integers) -> tuple[Integers, Tensor | PtrunError, dict[int, str]]:
         samples: dict[int, Tensor] = {}
         bad: dict[int, str] = {}
         try:
@@ -188,10 +193,10 @@ class _Reader:
                     bad[index] = str(error)
             if not samples:
                 samples = self._next_readable(epoch, int(indices[-1]))
-            kept = torch.tensor(list(samples)) if bad else indices
+            kept = np.array(list(samples)) if bad else indices
             inputs = self._stack(list(samples), list(samples.values()))
             if self.varies_stacked and self.pipeline is not None:
-                inputs = self.pipeline.vary_stacked(inputs, self.plan.draws(epoch, kept))
+                inputs = self.pipeline.vary_stacked(inputs, self.plan.draws(epoch, torch.from_numpy(kept)))
             return kept, inputs, bad
         except PtrunError as error:
             return indices, error, bad
@@ -224,6 +229,10 @@ class _Reader:
         if self.pipeline is None:
             return sample
         return self.pipeline.vary_single(sample, Draws.of(self.plan.seed, epoch, [index]))
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
 
 
 @contextlib.contextmanager
