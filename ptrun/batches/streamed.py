@@ -183,10 +183,11 @@ class _Reader:
     def _batch(self, epoch: int, indices: Integers) -> tuple[Integers, Tensor | PtrunError, dict[int, str]]:
         samples: dict[int, Tensor] = {}
         bad: dict[int, str] = {}
+        draws = self.plan.draws(epoch, torch.from_numpy(indices))
         try:
-            for index in indices.tolist():
+            for row, index in enumerate(indices.tolist()):
                 try:
-                    samples[index] = self._sample(epoch, index)
+                    samples[index] = self._sample(index, draws[row : row + 1])
                 except DataError as error:
                     if not self.skips:
                         raise
@@ -206,7 +207,7 @@ class _Reader:
         for step in range(1, len(self.split)):
             candidate = (index + step) % len(self.split)
             with contextlib.suppress(DataError):
-                return {candidate: self._sample(epoch, candidate)}
+                return {candidate: self._sample(candidate, Draws.of(self.plan.seed, epoch, [candidate]))}
         raise DataError("dataset: no training sample can be read. Check the files.")
 
     def _stack(self, indices: Sequence[int], samples: list[Tensor]) -> Tensor:
@@ -224,11 +225,9 @@ class _Reader:
         # Images come ordered by pixel; stacked as such they are copied row by row.
         return stack([sample.permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
 
-    def _sample(self, epoch: int, index: int) -> Tensor:
+    def _sample(self, index: int, draws: Draws) -> Tensor:
         sample = self.split.read(index)
-        if self.pipeline is None:
-            return sample
-        return self.pipeline.vary_single(sample, Draws.of(self.plan.seed, epoch, [index]))
+        return sample if self.pipeline is None else self.pipeline.vary_single(sample, draws)
 
 
 def _as_it_is(answer: Any) -> Any:

@@ -37,8 +37,10 @@ def resize(*, size: int | Sequence[int], interpolation: Interpolation = "bilinea
 def center_crop(*, size: int | Sequence[int]) -> Step:
     """Cut out the middle; smaller images are padded with black."""
     from torchvision.transforms import v2
+    from torchvision.transforms.v2 import functional
 
-    return Step(v2.CenterCrop(size), sizes=True)
+    checked = v2.CenterCrop(size).size
+    return Step(partial(functional.center_crop, output_size=list(checked)), sizes=True)
 
 
 @steps.register
