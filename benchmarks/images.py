@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -32,11 +30,11 @@ WORKERS = (0, 1, 2)
 STEPS = "[{resize: {size: 256}}, {center_crop: {size: 224}}, {normalize: {mean: imagenet, std: imagenet}}]"
 
 
-def make_photos(folder: Path, count: int) -> None:
-    """Write JPEG files of 500x375 (one in four upright), smooth random pictures with some grain, in two class folders."""
+def make_photos(folder: Path, count: int, width: int = 500, height: int = 375) -> None:
+    """Write JPEG files of a size (one in four upright), smooth random pictures with some grain, in two class folders."""
     generator = torch.Generator().manual_seed(0)
     for i in range(count):
-        size = (500, 375) if i % 4 == 0 else (375, 500)  # height, width
+        size = (width, height) if i % 4 == 0 else (height, width)  # of the rows, of the columns
         coarse = torch.rand(1, 3, 12, 16, generator=generator)
         smooth = torch.nn.functional.interpolate(coarse, size, mode="bicubic")[0]
         grain = 0.04 * torch.randn(3, *size, generator=generator)
@@ -88,15 +86,6 @@ def overrides(root: Path, threads: int | None, workers: int, *more: str) -> tupl
     )
 
 
-def cache_choices() -> list[str]:
-    """Settings of the key `cache` of image_folder to measure; none in a version that lacks it."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "ptrun", "list", "datasets", "image_folder"], capture_output=True, text=True, check=True
-    )
-    has_cache = any(line.split()[:1] == ["cache"] for line in listed.stdout.splitlines())
-    return ["ram", "disk"] if has_cache else []
-
-
 class Epochs:
     """Epochs of ptrun's batches, one after the other; the warm-up round starts the workers and fills a cache."""
 
@@ -125,9 +114,34 @@ def batch_cases(root: Path, threads: int | None) -> tuple[dict[str, Case], int]:
         loader = DataLoader(data, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
         cases[f"tutorial, {workers} workers"] = partial(timed, partial(iter, loader), len(paths))
     cases |= {f"ptrun, {workers} workers": Epochs(*settings(workers)) if workers else first for workers in WORKERS}
-    for cache in cache_choices():
+    for cache in ("ram", "disk"):
         cases[f"ptrun, cache={cache}, 0 workers"] = Epochs(*settings(0, f"dataset.cache={cache}"))
     return cases, len(paths)
+
+
+def large_cases(root: Path, threads: int | None) -> tuple[dict[str, Case], int]:
+    """Photos several times as large as they are wanted, decoded whole and in the size that is wanted."""
+    settings = partial(overrides, root, threads)
+    exact = Epochs(*settings(0))
+    paths = [exact.batches.split.name(index) for index in range(len(exact.batches.split))]
+    loader = DataLoader(folder_data(root, set(paths)), BATCH, shuffle=True)
+    cases: dict[str, Case] = {
+        "tutorial, 0 workers": partial(timed, partial(iter, loader), len(paths)),
+        "ptrun, 0 workers": exact,
+        "ptrun, decode=scaled, 0 workers": Epochs(*settings(0, "dataset.decode=scaled")),
+        "ptrun, 2 workers": Epochs(*settings(2)),
+        "ptrun, decode=scaled, 2 workers": Epochs(*settings(2, "dataset.decode=scaled")),
+    }
+    return cases, len(paths)
+
+
+def difference(root: Path, threads: int | None) -> float:
+    """By how much the photos of evaluation differ when they are decoded in the size that is wanted, in grey levels."""
+    found = []
+    for decode in ("exact", "scaled"):
+        split = _run.built(*overrides(root, threads, 0, f"dataset.decode={decode}")).experiment.val.split
+        found.append(torch.stack([split.read(index) for index in range(len(split))]).int())
+    return float((found[0] - found[1]).abs().float().mean())
 
 
 def tutorial_epoch(root: Path, kept: set[str], workers: int) -> float:
@@ -166,14 +180,27 @@ def epoch_cases(root: Path, threads: int | None) -> dict[str, Case]:
 
 
 def measure(root: Path, asked: argparse.Namespace, report: Report) -> None:
-    """Both tables."""
+    """Batches and a training epoch."""
     cases, count = batch_cases(root, asked.threads)
     times = alternate(cases, asked.rounds)
     report.compare(
         f"batches of {BATCH} from {count} files, no training", times, per_second("images"), "tutorial, 0 workers"
     )
+    report.accept(times, "ptrun, 0 workers", "tutorial, 0 workers", 0.5)
+    report.accept(times, "ptrun, 2 workers", "tutorial, 0 workers", 0.333)
+    report.accept(times, "ptrun, cache=ram, 0 workers", "tutorial, 0 workers", 0.066)
+    report.accept(times, "ptrun, cache=disk, 0 workers", "tutorial, 0 workers", 0.066)
     epochs = alternate(epoch_cases(root, asked.threads), asked.rounds, warm_up=not asked.quick)
     report.compare("one training epoch, MobileNetV3 small", epochs, per_second("images"), "tutorial, 0 workers")
+
+
+def measure_large(root: Path, asked: argparse.Namespace, report: Report) -> None:
+    """Batches of large photos."""
+    cases, count = large_cases(root, asked.threads)
+    times = alternate(cases, asked.rounds)
+    report.compare(f"batches from {count} files of 1600x1200", times, per_second("images"), "tutorial, 0 workers")
+    levels = difference(root, asked.threads)
+    report.note(f"decode=scaled changes these photos by {levels:.2f} of 255 grey levels in the mean.")
 
 
 def main() -> None:
@@ -190,6 +217,9 @@ def main() -> None:
         if asked.root is None:
             make_photos(root, 24 if asked.quick else 600)
         measure(root.resolve(), asked, report)
+        large = Path(scratch) / "large"
+        make_photos(large, 24 if asked.quick else 96, 1600, 1200)
+        measure_large(large.resolve(), asked, report)
     gc.collect()  # ends the workers of the batches that were made: left to the end of the process, they would not end
     report.write(asked.csv)
 

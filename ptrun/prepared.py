@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ptrun import catalog, registry, transforms
+from ptrun.data.images import ImageReader
 from ptrun.errors import ConfigError
-from ptrun.samples import Data, Split, check_targets, first_readable, readable
+from ptrun.samples import Data, FileSplit, Split, check_targets, first_readable, readable
 from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec, Layout, Task
 
@@ -63,6 +64,8 @@ class Prepared:
     def sample_inputs(self, count: int) -> Tensor:
         """At most `count` training inputs, evenly spaced, as the model receives them in evaluation, on the CPU."""
         split, pipeline = self.data.train, self.pipelines.eval
+        if pipeline is not None:
+            split = _decoded_for(split, pipeline)
         inputs = list(readable(split, transforms.evenly_spaced(len(split), count)))
         if pipeline is None:
             return torch.stack(inputs)
@@ -86,8 +89,35 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
     if evaluation.mixes:
         raise ConfigError("transform.eval: mixup and cutmix mix images for training. Move them to transform.train.")
     shape = _final_shape(data, train, evaluation)
-    spec, facts = replace(data.spec, input_shape=shape), (*data.facts, *train.facts)
+    spec, facts = (
+        replace(data.spec, input_shape=shape),
+        (*data.facts, *train.facts, *_not_scaled(data, train, evaluation)),
+    )
+    data = replace(
+        data,
+        train=_decoded_for(data.train, train),
+        val=_decoded_for(data.val, evaluation),
+        test=_decoded_for(data.test, evaluation),
+    )
     return Prepared(data, Pipelines(train, evaluation), spec, facts, fitted.get("class_counts"))
+
+
+def _decoded_for(split: Split, pipeline: transforms.Pipeline) -> Split:
+    """The split whose large JPEGs are read in the size that the first step scales to, where `dataset.decode` asks for that."""
+    if not isinstance(split, FileSplit) or split.decode == "exact" or not isinstance(split.reader, ImageReader):
+        return split
+    return replace(split, reader=replace(split.reader, scaled_to=pipeline.scales_to))
+
+
+def _not_scaled(data: Data, train: transforms.Pipeline, evaluation: transforms.Pipeline) -> list[str]:
+    """Say where dataset.decode=scaled changes nothing."""
+    if not isinstance(data.train, FileSplit) or data.train.decode == "exact":
+        return []
+    parts = [name for name, pipeline in (("train", train), ("eval", evaluation)) if not pipeline.scales_to]
+    return [
+        f"dataset.decode=scaled: images of transform.{part} are decoded whole, because its first step is no bilinear `resize`."
+        for part in parts
+    ]
 
 
 def _images(split: Split) -> Iterator[Tensor]:

@@ -144,7 +144,8 @@ class FileSplit:
 
     `rows` are the rows of the list `source` that name the paths, or are empty. `cache` says where images are kept
     once they are decoded and went through the fixed steps, and `cache_dir` the folder for `disk` (None: the user's).
-    `on_bad_sample` says whether training leaves out what can't be read; evaluation never does.
+    `on_bad_sample` says whether training leaves out what can't be read; evaluation never does. `decode` says whether
+    the reader may be told the size that the first step scales to, to read a large JPEG in that size.
     """
 
     paths: Sequence[str]
@@ -156,6 +157,7 @@ class FileSplit:
     cache: Literal["none", "ram", "disk"] = "none"
     cache_dir: str | None = None
     on_bad_sample: Literal["stop", "skip"] = "stop"
+    decode: Literal["exact", "scaled"] = "exact"
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -175,6 +177,8 @@ class FileSplit:
         digest = hashlib.blake2b(digest_size=16)
         for path, size in zip(self.paths, self.sizes or [0] * len(self.paths), strict=True):
             digest.update(f"{path}\0{size}\0".encode())
+        if self.decode != "exact":
+            digest.update(self.decode.encode())
         return _digest(self.targets, digest=digest)
 
 

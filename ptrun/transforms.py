@@ -44,6 +44,7 @@ class Pipeline:
     fitted: what was computed from the training images, to be passed to `build_pipeline` at evaluation.
     facts: sentences about what was found and decided.
     fixed_steps: the fixed steps as they were given, to tell what was done to images that are kept.
+    scales_to: the size that the first step scales images to (see Step), or ().
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Pipeline:
         self.fitted: dict[str, Any] = {}
         self.facts: tuple[str, ...] = ()
         self.fixed_steps = ""
+        self.scales_to = named[0][1].scales_to if named and isinstance(named[0][1], Step) else ()
         self._scale_shift: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def fixed(self, images: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -220,3 +221,35 @@ def test_a_batch_of_a_dead_worker_is_told(error: Exception):
     assert next(given) == 1
     with pytest.raises(ResourceError, match="A data worker died: it was killed"):
         next(given)
+
+
+@dataclass(frozen=True)
+class CountsThreads:
+    """Samples that say with how many threads torch computes where they are read."""
+
+    targets: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def read(self, index: int) -> torch.Tensor:
+        return torch.tensor([torch.get_num_threads()])
+
+    def name(self, index: int) -> str:
+        return str(index)
+
+    def fingerprint(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_samples_are_read_by_one_thread_and_the_rest_goes_on_with_all(num_workers: int):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        source = StreamedBatches(CountsThreads(torch.zeros(4)), Plan(4, 2, shuffle=False, seed=0), None, CPU, num_workers)  # fmt: skip
+        for batch in source.epoch(0):
+            assert batch.inputs.unique().tolist() == [1]
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -14,9 +14,15 @@ from support import ROOT
 SCRIPTS = {  # with what its tables have to name
     "augment": ["random_crop", "transform=augment"],
     "checkpoints": ["one after each epoch", "seconds to verify 10 MB"],
-    "convnet": ["tutorial", "best by hand", "ptrun bf16", "ptrun streamed, 2 workers"],
+    "convnet": ["tutorial", "best by hand", "ptrun bf16", "ptrun streamed, 2 workers, second epoch"],
     "gpu": ["parity with the tutorial loop", "ptrun compile=step, steps alone", "resnet18", "cifar10_fast"],
-    "images": ["decode only, Pillow", "tutorial, 2 workers", "ptrun, 2 workers", "one training epoch"],
+    "images": [
+        "decode only, Pillow",
+        "tutorial, 2 workers",
+        "ptrun, 2 workers",
+        "one training epoch",
+        "ptrun, decode=scaled, 2 workers",
+    ],
     "kill": ["one after each step", "steps lost", "damaged files"],
     "memory": ["tutorial script", "ptrun train", "ptrun eval"],
     "small_step": ["tuned by hand", "ptrun compile=none", "time of ptrun / tutorial"],

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ptrun.batches.plan import Batch, Pipeline, Plan, mixed
-from ptrun.draws import Draws
+from ptrun.draws import Draws, Integers
 from ptrun.errors import DataError, PtrunError, ResourceError
 from ptrun.samples import Split, skips_bad_samples
 
@@ -34,14 +35,17 @@ class StreamedBatches:
         self.plan, self.split, self.pipeline, self.device = plan, split, pipeline, device
         self.num_workers = min(num_workers, len(plan))
         self._targets = split.targets
+        # A GPU varies whole batches in no time; beside a CPU that trains, it is work for the workers.
+        self._vary_early = self.num_workers > 0 and device.type == "cpu"
         self.bad_samples: dict[int, str] = {}
         self._addresses = _Addresses(plan)
         self._running: Any = None
         _OPEN.add(self)
         self._loader: Any = torch.utils.data.DataLoader(
-            _Reader(split, pipeline, plan.seed, plan.shuffle and skips_bad_samples(split)),  # type: ignore[arg-type]
+            _Reader(split, pipeline, plan, plan.shuffle and skips_bad_samples(split), self._vary_early),  # type: ignore[arg-type]
             sampler=self._addresses,
             batch_size=None,
+            collate_fn=_as_it_is,  # torch's own would make tensors of the indices
             num_workers=self.num_workers,
             worker_init_fn=_calm_worker if self.num_workers else None,
             persistent_workers=self.num_workers > 0 and plan.shuffle,  # kept for training; evaluation is rare
@@ -56,7 +60,7 @@ class StreamedBatches:
             if isinstance(inputs, PtrunError):
                 raise inputs
             self.bad_samples |= bad
-            yield self._finished(indices, inputs.to(self.device, non_blocking=True), epoch)
+            yield self._finished(torch.from_numpy(indices), inputs.to(self.device, non_blocking=True), epoch)
 
     def _begin(self) -> Iterator[Any]:
         self._running = iter(self._loader)
@@ -68,9 +72,11 @@ class StreamedBatches:
         if self.pipeline is None:
             return Batch(inputs, targets, indices)
         draws = self.plan.draws(epoch, indices)
-        if self.pipeline.is_random:
+        if self.pipeline.is_random and not self._vary_early:
             inputs = self.pipeline.vary_stacked(inputs, draws)
-        return mixed(Batch(self.pipeline.finish(inputs), targets, indices), self.pipeline, draws)
+        with _one_thread():
+            inputs = self.pipeline.finish(inputs)
+        return mixed(Batch(inputs, targets, indices), self.pipeline, draws)
 
     def close(self) -> None:
         """End the workers; they are started again when they are needed."""
@@ -101,14 +107,17 @@ atexit.register(_close_all)
 
 
 class _Addresses:
-    """Says to the workers which samples make each batch; `epoch` and `start` are set before each pass."""
+    """Says to the workers which samples make each batch; `epoch` and `start` are set before each pass.
+
+    Indices travel as NumPy arrays, which are copied; each tensor would be shared memory that is opened by a handshake.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.epoch, self.start = plan, 0, 0
 
-    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[int, Integers]]:
         for indices in torch.split(self.plan.order(self.epoch), self.plan.batch_size)[self.start : len(self.plan)]:
-            yield self.epoch, indices
+            yield self.epoch, indices.numpy()
 
     def __len__(self) -> int:
         return max(0, len(self.plan) - self.start)
@@ -199,29 +208,40 @@ def _death(text: str) -> ResourceError:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Runs in a worker: address of a batch in; indices, stacked inputs (or the error to raise) and samples left out, with reasons, out."""
+    """Runs in a worker: address of a batch in; indices, stacked inputs (or the error to raise) and samples left out, with reasons, out.
+
+    varies_stacked: whether the random steps of whole batches are done here too.
+    """
 
     split: Split
     pipeline: Pipeline | None
-    seed: int
+    plan: Plan
     skips: bool
+    varies_stacked: bool
 
-    def __getitem__(self, address: tuple[int, Tensor]) -> tuple[Tensor, Tensor | PtrunError, dict[int, str]]:
-        epoch, indices = address
+    def __getitem__(self, address: tuple[int, Integers]) -> tuple[Integers, Tensor | PtrunError, dict[int, str]]:
+        with _one_thread():
+            return self._batch(*address)
+
+    def _batch(self, epoch: int, indices: Integers) -> tuple[Integers, Tensor | PtrunError, dict[int, str]]:
         samples: dict[int, Tensor] = {}
         bad: dict[int, str] = {}
+        draws = self.plan.draws(epoch, torch.from_numpy(indices))
         try:
-            for index in indices.tolist():
+            for row, index in enumerate(indices.tolist()):
                 try:
-                    samples[index] = self._sample(epoch, index)
+                    samples[index] = self._sample(index, draws[row : row + 1])
                 except DataError as error:
                     if not self.skips:
                         raise
                     bad[index] = str(error)
             if not samples:
                 samples = self._next_readable(epoch, int(indices[-1]))
-            kept = torch.tensor(list(samples)) if bad else indices
-            return kept, self._stack(list(samples), list(samples.values())), bad
+            kept = np.array(list(samples)) if bad else indices
+            inputs = self._stack(list(samples), list(samples.values()))
+            if self.varies_stacked and self.pipeline is not None:
+                inputs = self.pipeline.vary_stacked(inputs, self.plan.draws(epoch, torch.from_numpy(kept)))
+            return kept, inputs, bad
         except PtrunError as error:
             return indices, error, bad
 
@@ -230,7 +250,7 @@ class _Reader:
         for step in range(1, len(self.split)):
             candidate = (index + step) % len(self.split)
             with contextlib.suppress(DataError):
-                return {candidate: self._sample(epoch, candidate)}
+                return {candidate: self._sample(candidate, Draws.of(self.plan.seed, epoch, [candidate]))}
         raise DataError("dataset: no training sample can be read. Check the files.")
 
     def _stack(self, indices: Sequence[int], samples: list[Tensor]) -> Tensor:
@@ -248,11 +268,28 @@ class _Reader:
         # Images come ordered by pixel; stacked as such they are copied row by row.
         return stack([sample.permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
 
-    def _sample(self, epoch: int, index: int) -> Tensor:
+    def _sample(self, index: int, draws: Draws) -> Tensor:
         sample = self.split.read(index)
-        if self.pipeline is None:
-            return sample
-        return self.pipeline.vary_single(sample, Draws.of(self.seed, epoch, [index]))
+        return sample if self.pipeline is None else self.pipeline.vary_single(sample, draws)
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Inside, torch computes in this thread alone, as it does in workers.
+
+    One image is too little to share: the second thread waits, spinning, for work of a few microseconds, on a core that
+    the workers or the neighbours need (measured on two busy cores: 28 ms an image instead of 2).
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _calm_worker(worker: int) -> None:

@@ -30,6 +30,7 @@ PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "t
 
 Cache = Literal["none", "ram", "disk"]
 OnBadSample = Literal["stop", "skip"]
+Decode = Literal["exact", "scaled"]
 
 
 @dataclass
@@ -51,6 +52,7 @@ class _Reading:
     cache: Cache
     cache_dir: str | None
     on_bad_sample: OnBadSample
+    decode: Decode
 
     def __post_init__(self) -> None:
         if self.cache != "none" and self.on_bad_sample == "skip":
@@ -70,6 +72,7 @@ def image_folder(
     cache: Cache = "none",
     cache_dir: str | None = None,
     on_bad_sample: OnBadSample = "stop",
+    decode: Decode = "exact",
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -84,7 +87,7 @@ def image_folder(
     found = {part: _classes(path) for part, path in (ready or {"train": folder}).items()}
     return _data(
         found,
-        _Reading(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample),
+        _Reading(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode),
         {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed},
         fitted,
         str(folder),
@@ -104,6 +107,7 @@ def image_list(
     cache: Cache = "none",
     cache_dir: str | None = None,
     on_bad_sample: OnBadSample = "stop",
+    decode: Decode = "exact",
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -130,6 +134,7 @@ def image_list(
         cache=cache,
         cache_dir=cache_dir,
         on_bad_sample=on_bad_sample,
+        decode=decode,
         val_fraction=val_fraction,
         test_fraction=test_fraction,
         split_seed=split_seed,
@@ -148,6 +153,7 @@ def image_list_from(
     cache: Cache = "none",
     cache_dir: str | None = None,
     on_bad_sample: OnBadSample = "stop",
+    decode: Decode = "exact",
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -165,7 +171,7 @@ def image_list_from(
     cut = {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed}
     return _data(
         {"train": found},
-        _Reading(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample),
+        _Reading(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode),
         cut,
         fitted,
         source,
@@ -275,11 +281,9 @@ def _split(
 ) -> FileSplit:
     paths = [found.paths[i] for i in rows]
     places = [found.rows[i] for i in rows] if found.rows else []
-    sizes = _sizes(paths, places, source)
-    targets = torch.from_numpy(codes[rows])
-    return FileSplit(
-        paths, targets, reading.reader, sizes, source, places, reading.cache, reading.cache_dir, reading.on_bad_sample
-    )
+    sizes, targets = _sizes(paths, places, source), torch.from_numpy(codes[rows])
+    how = (reading.cache, reading.cache_dir, reading.on_bad_sample, reading.decode)
+    return FileSplit(paths, targets, reading.reader, sizes, source, places, *how)
 
 
 def _sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[int]:

@@ -17,13 +17,19 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ptrun.errors import ConfigError, DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _ORIENTATION = 274  # the EXIF tag
+_TURNED = frozenset({5, 6, 7, 8})  # orientations that swap height and width
 MAX_PIXELS = 89_478_485  # Pillow's own limit: 256 MiB of RGB.
+LEAST_REDUCTION = 2  # JPEG decoders halve, quarter, ...
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # JPEG segments that hold the size: baseline, extended, progressive
+_KNOWN = _FRAMES | {0xC4, 0xDB, 0xDD, 0xE0, 0xFE}  # and tables, JFIF, comments: none says how to show the pixels
+_SCAN = 0xDA
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
 
 
@@ -32,10 +38,14 @@ class ImageReader:
     """Function from a path to pixels: upright by its EXIF tag, RGB (3 channels) or grey (1 channel).
 
     Transparency is dropped; 16-bit samples are scaled to 8 bits, never clipped.
+
+    scaled_to: the length of the shorter side, or height and width, to which a JPEG is reduced that is at least
+        LEAST_REDUCTION times as large: in part by its decoder, which computes fewer pixels, then bilinearly; () for never.
     """
 
     channels: int = 3
     max_pixels: int = MAX_PIXELS
+    scaled_to: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
@@ -48,28 +58,110 @@ class ImageReader:
         try:
             with open(path, "rb") as file:
                 content = file.read()
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                self._check_size(image, path)
-                fast = _decoded(content, self.channels) if self._is_plain_jpeg(image) else None
-                if fast is not None and fast.shape == (self.channels, *image.size[::-1]):
+            size = plain_jpeg_size(content, self.channels)  # spares most files Pillow's look at them
+            if size is not None and self._reduced_size(*size) is None:
+                self._check_size(*size, path)
+                fast = _decoded(content, self.channels)
+                if fast is not None and fast.shape == (self.channels, *size):
                     return fast
-                pixels = _pixels(ImageOps.exif_transpose(image), self.channels, path)
+            return self._by_pillow(content, path)
         except BROKEN as error:
             raise DataError(f"{path} {_reason(path, error)}") from error
-        return torch.from_numpy(pixels).view(pixels.shape[0], pixels.shape[1], -1).permute(2, 0, 1)
+
+    def _by_pillow(self, content: bytes, path: str) -> Tensor:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            width, height = image.size
+            self._check_size(height, width, path)
+            small = self._reduced(image, path) if self.scaled_to else None
+            if small is not None:
+                return small
+            fast = _decoded(content, self.channels) if self._is_plain_jpeg(image) else None
+            if fast is not None and fast.shape == (self.channels, height, width):
+                return fast
+            return _as_tensor(_pixels(ImageOps.exif_transpose(image), self.channels, path))
+
+    def _reduced_size(self, height: int, width: int) -> tuple[int, int] | None:
+        """Height and width that an upright image is reduced to; None where it is too small for that."""
+        if not self.scaled_to or 0 in (height, width):
+            return None
+        wanted_height, wanted_width = _resized(height, width, self.scaled_to)
+        enough = min(height // wanted_height, width // wanted_width) >= LEAST_REDUCTION
+        return (wanted_height, wanted_width) if enough else None
+
+    def _reduced(self, image: Image.Image, path: str) -> Tensor | None:
+        """A large JPEG in the size that is wanted, upright; None for one that is not large."""
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        turn = reversed if orientation in _TURNED else tuple
+        size = self._reduced_size(*turn(image.size[::-1]))
+        if size is None:
+            return None
+        height, width = turn(size)
+        drafted = image.draft(None, (width, height))
+        if drafted is None:  # no JPEG
+            return None
+        # The decoder rounds its size up, so the last row and column may hold less than a whole step of the original.
+        _, (_, _, exact_width, exact_height) = drafted
+        pixels = _pixels(image, self.channels, path)
+        # A batch made before the permutation: of other strides torch would order its result by channel.
+        batch = torch.from_numpy(pixels).view(1, *pixels.shape[:2], -1).permute(0, 3, 1, 2)
+        # torch rounds down what it makes of these factors; a hair more keeps it from losing a row to the arithmetic.
+        factors = (height + 1e-6) / exact_height, (width + 1e-6) / exact_width
+        small = interpolate(batch, scale_factor=factors, mode="bilinear", antialias=True)[0]
+        return small if orientation == 1 else _upright(small, orientation)
 
     def _is_plain_jpeg(self, image: Image.Image) -> bool:
         """Whether nothing but decoding is to be done: colours as they are asked for, and already upright."""
         wanted = ("RGB",) if self.channels == 3 else ("L",)
         return image.format == "JPEG" and image.mode in wanted and image.getexif().get(_ORIENTATION, 1) == 1
 
-    def _check_size(self, image: Image.Image, path: str) -> None:
-        width, height = image.size
+    def _check_size(self, height: int, width: int, path: str) -> None:
         if width * height > self.max_pixels:
             raise DataError(
                 f"{path} has {width} x {height} = {width * height:,} pixels; more than {self.max_pixels:,} are taken for an attack. "
                 "If the file is good, raise dataset.max_pixels."
             )
+
+
+def plain_jpeg_size(content: bytes, channels: int) -> tuple[int, int] | None:
+    """Height and width of a JPEG of 8 bits in these channels, if decoding is all that it needs; None: Pillow has to look.
+
+    Format: segments of a marker and a length (ITU-T T.81, annex B).
+    """
+    if content[:2] != b"\xff\xd8":
+        return None
+    place, size = 2, None
+    while place + 10 <= len(content):
+        mark, kind, length = struct.unpack_from(">BBH", content, place)
+        if kind == _SCAN:
+            return size
+        if mark != 0xFF or kind not in _KNOWN:
+            return None
+        if kind in _FRAMES:
+            bits, height, width, components = struct.unpack_from(">BHHB", content, place + 4)
+            if bits != 8 or components != channels:
+                return None
+            size = height, width
+        place += 2 + length
+    return None
+
+
+def _resized(height: int, width: int, size: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of an image of which the step `resize` scales the shorter side to `size`, or both."""
+    if len(size) == 2:
+        return size[0], size[1]
+    short = size[0]
+    return (short, int(short * width / height)) if height <= width else (int(short * height / width), short)
+
+
+def _upright(image: Tensor, orientation: int) -> Tensor:
+    """The image turned as its EXIF tag says."""
+    pillow = Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy())
+    pillow.getexif()[_ORIENTATION] = orientation
+    return _as_tensor(np.array(ImageOps.exif_transpose(pillow)))
+
+
+def _as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels).view(pixels.shape[0], pixels.shape[1], -1).permute(2, 0, 1)
 
 
 def _decoded(content: bytes, channels: int) -> Tensor | None:

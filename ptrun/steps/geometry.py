@@ -30,15 +30,17 @@ def resize(*, size: int | Sequence[int], interpolation: Interpolation = "bilinea
 
     both = not isinstance(size, int) and len(size) == 2
     change = partial(functional.resize, size=_size(size), interpolation=_mode(interpolation), antialias=True)
-    return Step(change, sizes=both)
+    return Step(change, sizes=both, scales_to=tuple(_size(size)) if interpolation == "bilinear" else ())
 
 
 @steps.register
 def center_crop(*, size: int | Sequence[int]) -> Step:
     """Cut out the middle; smaller images are padded with black."""
     from torchvision.transforms import v2
+    from torchvision.transforms.v2 import functional
 
-    return Step(v2.CenterCrop(size), sizes=True)
+    checked = v2.CenterCrop(size).size
+    return Step(partial(functional.center_crop, output_size=list(checked)), sizes=True)
 
 
 @steps.register

@@ -26,11 +26,13 @@ class Step:
 
     random: it draws from torch's global generator; it is then called for one image [channels, height, width] at a time.
     sizes: it gives images of one size from images of many, so that they can be stacked after it.
+    scales_to: the length of the shorter side, or height and width, that it scales images to, bilinearly and antialiased.
     """
 
     apply: Callable[[Tensor], Tensor]
     random: bool = False
     sizes: bool = False
+    scales_to: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
