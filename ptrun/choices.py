@@ -1,6 +1,6 @@
-"""Which choices go together, and what `auto` stands for, as far as the YAML files tell.
+"""Which choices go together, and what `auto` stands for, as far as the YAML files and the header of a data file tell.
 
-Invariant: needs neither torch nor data; facts about components are read from the headers of their YAML files.
+Invariant: needs neither torch nor the data themselves; facts about components are read from the headers of their YAML files.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun import schema
+from ptrun.data.npz import layout_in
 from ptrun.errors import ConfigError, listing
 from ptrun.settings import Component, RunConfig
 
@@ -28,7 +29,7 @@ _SHAPES = {
 
 def choose(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
     """Replace model=auto and transform=auto by what fits the dataset. Raises ConfigError when it does not say what it gives."""
-    gives = given_by(config.dataset.name, folders)
+    gives = given_by(config.dataset, folders)
     decisions: list[Decision] = []
     if config.model.name == "auto":
         layout = layout_of(gives)
@@ -51,10 +52,13 @@ def choose(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig
     return config, decisions
 
 
-def given_by(dataset: str, folders: tuple[Path, ...] = ()) -> tuple[str, ...]:
-    """What a dataset's declaration says about its samples; empty when there is none."""
-    found = schema.find("dataset", dataset, folders)
-    return found.facts.get("gives", ()) if found else ()
+def given_by(dataset: Component, folders: tuple[Path, ...] = ()) -> tuple[str, ...]:
+    """What a dataset's declaration says about its samples, of several layouts the one that its file holds; empty when there is none."""
+    found = schema.find("dataset", dataset.name, folders)
+    gives = found.facts.get("gives", ()) if found else ()
+    path = dataset.settings.get("path")
+    held = layout_in(path) if len(_layouts(gives)) > 1 and isinstance(path, str) else None
+    return gives if held is None else tuple(word for word in gives if word == held or word not in _MODELS)
 
 
 def layout_of(gives: tuple[str, ...]) -> str | None:
@@ -63,7 +67,7 @@ def layout_of(gives: tuple[str, ...]) -> str | None:
 
 
 def _layouts(gives: tuple[str, ...]) -> list[str]:
-    """The layouts that a dataset may give, which the data themselves decide where there are several."""
+    """The layouts that a dataset may give; where there are several, its file decides."""
     return [word for word in gives if word in _MODELS]
 
 

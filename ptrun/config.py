@@ -98,7 +98,7 @@ class _Checker:
             top["metrics"] = [self.named("metric", each, f"metrics[{i}]") for i, each in enumerate(top["metrics"])]
         self.monitor(train.get("monitor"))
         self.pairs(parts)
-        task = task_of(given_by(parts["dataset"].name, self.folders))
+        task = task_of(given_by(parts["dataset"], self.folders))
         if task:
             choices = (parts["loss"].name, top.get("metrics"), train.get("monitor"))
             self.problems.extend(task_problems(task, parts["dataset"].name, *choices, self.folders))
@@ -230,7 +230,7 @@ class _Checker:
 
     def pairs(self, parts: Mapping[str, Component]) -> None:
         """Report model, loss and transform choices that can't work with the data, as far as YAML tells."""
-        gives = given_by(parts["dataset"].name, self.folders)
+        gives = given_by(parts["dataset"], self.folders)
         problem = pair_problem(parts["model"].name, parts["dataset"].name, gives, self.folders)
         if problem:
             self.problems.append(problem)

@@ -94,9 +94,14 @@ def _naive_outputs(split: str, count: int, data: Data) -> dict[str, torch.Tensor
         return {"most frequent class": shares.log().expand(count, -1)}
     own = data.baselines() if split == "test" else {}
     return {
-        "training mean": train.double().mean(0).expand(count, -1),
+        "training mean": _mean(train).expand(count, -1),
         **{name: values.double() for name, values in own.items()},
     }
+
+
+def _mean(targets: torch.Tensor) -> torch.Tensor:
+    """Mean over samples in double precision; a part at a time, because the targets of a series are views, far larger than it."""
+    return torch.stack([part.double().sum(0) for part in torch.split(targets, 1024)]).sum(0) / len(targets)
 
 
 def _standardised_targets(predicted: Predictions) -> torch.Tensor:

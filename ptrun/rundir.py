@@ -115,11 +115,8 @@ class RunDir:
         )
 
 
-def create(output_dir: str, words: Sequence[str], *, latest: bool = True) -> RunDir:
-    """Make a new folder `<output_dir>/<date>/<time>-<words>-<id>` and point `<output_dir>/latest` at it, unless it is no run to go on with.
-
-    Raises ResourceError when it can't be made.
-    """
+def create(output_dir: str, words: Sequence[str]) -> RunDir:
+    """Make a new folder `<output_dir>/<date>/<time>-<words>-<id>`. Raises ResourceError when it can't be made."""
     now = _now()
     base = Path(output_dir).expanduser()
     label = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word) for word in words if word)
@@ -128,9 +125,23 @@ def create(output_dir: str, words: Sequence[str], *, latest: bool = True) -> Run
         with contextlib.suppress(FileExistsError):
             _make(path)
             break
-    if latest:
-        _point_latest(base, path)
     return RunDir(path)
+
+
+def point_latest(output_dir: str, run: RunDir, *, over_another: bool = True) -> None:
+    """Let `<output_dir>/latest` name the run, or the sweep that it belongs to.
+
+    over_another: also when it names another one now. It is a convenience: where the system has no symbolic links, or
+    it is a folder of the user's, or the run lies elsewhere, it is left as it is.
+    """
+    base = Path(output_dir).expanduser().resolve()
+    temporary = base / f".latest-{secrets.token_hex(4)}"
+    with contextlib.suppress(OSError, ValueError):
+        if over_another or not (base / "latest").exists():
+            temporary.symlink_to(Path(*run.path.resolve().relative_to(base).parts[:2]), target_is_directory=True)
+            temporary.replace(base / "latest")
+    with contextlib.suppress(OSError):
+        temporary.unlink()
 
 
 def create_at(path: Path) -> RunDir:
@@ -250,16 +261,6 @@ def _make(path: Path) -> None:
         raise ResourceError(
             f"{path}: the run folder can't be made ({error.strerror}). Choose another output_dir."
         ) from error
-
-
-def _point_latest(base: Path, path: Path) -> None:
-    """`latest` is a convenience: where the system has no symbolic links, or it is a folder of the user's, it is left out."""
-    temporary = base / f".latest-{secrets.token_hex(4)}"
-    with contextlib.suppress(OSError):
-        temporary.symlink_to(path.relative_to(base), target_is_directory=True)
-        temporary.replace(base / "latest")
-    with contextlib.suppress(OSError):
-        temporary.unlink()
 
 
 def _replace(path: Path, text: str) -> None:

@@ -18,6 +18,8 @@ from torch import Tensor
 from ptrun.errors import DataError
 from ptrun.spec import DataSpec, Task
 
+CHECKED_AT_ONCE = 1024  # targets; those of a series are views that would take many times its memory
+
 
 class Split(Protocol):
     """Samples of one part (train, val or test) of a data set."""
@@ -105,8 +107,13 @@ class WindowSplit:
 
     @property
     def targets(self) -> Tensor:
-        ahead = self.values[:, self.target_columns].unfold(0, self.horizon, 1)  # [T - H + 1, K, H]
-        return ahead[self.starts + self.window].transpose(1, 2).flatten(1).contiguous()
+        """A view too, into the target columns [rows of the targets, K], unless windows are left out in between."""
+        first = self.starts + self.window
+        if not len(first):
+            return self.values.new_empty(0, self.horizon * len(self.target_columns))
+        begin, end = int(first[0]), int(first[-1]) + self.horizon
+        ahead = _stretches(self.values[begin:end].index_select(1, self.target_columns), self.horizon).flatten(1)
+        return ahead if len(ahead) == len(first) else ahead.index_select(0, first - begin)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -116,8 +123,7 @@ class WindowSplit:
         return self.values[start : start + self.window]
 
     def gather(self, indices: Tensor) -> Tensor:
-        views = self.values.unfold(0, self.window, 1)  # [T - W + 1, F, W]
-        return views[self.starts.index_select(0, indices)].transpose(1, 2)
+        return _stretches(self.values, self.window).index_select(0, self.starts.index_select(0, indices))
 
     def name(self, index: int) -> str:
         first = int(self.starts[index]) + self.window
@@ -136,6 +142,11 @@ class WindowSplit:
 
     def fingerprint(self) -> str:
         return _digest(self.values, self.starts)
+
+
+def _stretches(values: Tensor, length: int) -> Tensor:
+    """All stretches of `length` rows of a series [T, F], as one view [T - length + 1, length, F]."""
+    return values.unfold(0, length, 1).transpose(1, 2)
 
 
 @dataclass(frozen=True)
@@ -254,22 +265,20 @@ class Data:
 
 def check_targets(data: Data, *, may_be_empty: bool) -> None:
     """Raise DataError for an empty split, targets of another kind, a class out of range, or a target that is no finite number."""
+    classes = data.spec.task is Task.CLASSIFICATION
+    allowed = f"a whole number from 0 to {data.spec.num_outputs - 1}" if classes else "a finite number"
     for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
-        targets = split.targets
-        _check_kind(name, targets, data.spec)
+        _check_kind(name, split.targets, data.spec)
         if len(split) == 0 and not may_be_empty:
             raise DataError(f"dataset: the {name} split is empty. Give it more data or another fraction.")
-        if data.spec.task is Task.CLASSIFICATION:
-            wrong = ((targets < 0) | (targets >= data.spec.num_outputs)).nonzero()
-            allowed = f"a whole number from 0 to {data.spec.num_outputs - 1}"
-        else:
-            wrong = (~torch.isfinite(targets)).nonzero()
-            allowed = "a finite number"
-        if len(wrong):
-            index = int(wrong[0, 0])
-            raise DataError(
-                f"dataset: {split.name(index)} of the {name} split has the target {targets[index].tolist()}; expected {allowed}."
-            )
+        for number, part in enumerate(torch.split(split.targets, CHECKED_AT_ONCE)):
+            outside = (part < 0) | (part >= data.spec.num_outputs) if classes else ~torch.isfinite(part).all(dim=1)
+            if outside.any():
+                index = int(outside.nonzero()[0, 0])
+                raise DataError(
+                    f"dataset: {split.name(number * CHECKED_AT_ONCE + index)} of the {name} split has the target "
+                    f"{part[index].tolist()}; expected {allowed}."
+                )
 
 
 def _check_kind(name: str, targets: Tensor, spec: DataSpec) -> None:

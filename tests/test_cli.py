@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import ROOT, Ended
+from support import ROOT, Ended, newest_run
 
 from ptrun import schema
 from ptrun.commands.catalogue import KINDS
@@ -151,6 +151,50 @@ def test_a_failing_job_does_not_stop_the_others(folder: Path, ptrun: Call):
     states = [json.loads((sweep / job / "status.json").read_text())["state"] for job in ("0", "1")]
     assert states == ["failed", "done"]
     assert "failed" in ended.out
+
+
+def test_latest_after_a_sweep_stands_for_its_runs(folder: Path, ptrun: Call):
+    assert ptrun("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,1e-6,0.1", "train.epochs=1", "-q").code == 1
+    sweep = newest_run(folder)
+    assert (sweep / "multirun.yaml").is_file()
+    ended = ptrun("eval", "checkpoint=outputs/latest")
+    assert ended.code == 0, ended.err
+    assert "latest/2/checkpoints/best.pt" in ended.out
+    assert "The best of the 3 runs of this sweep." in ended.out
+    best_first = ", ".join(str(sweep / job) for job in "210")
+    for verb in ("resume", "reproduce"):
+        ended = ptrun(verb, "outputs/latest")
+        assert ended.code == 4
+        assert f"this is a sweep of 3 runs. Name one of them, best first: {best_first}." in ended.err
+    ended = ptrun("verify", "outputs/latest")
+    assert ended.code == 0
+    assert "1/checkpoints/last.pt" in ended.out
+    whole = (sweep / "1" / "checkpoints" / "last.pt").read_bytes()
+    (sweep / "1" / "checkpoints" / "last.pt").unlink()
+    (sweep / "1" / "checkpoints" / "last.pt").write_bytes(whole[:-100])
+    ended = ptrun("verify", "outputs/latest")
+    assert ended.code == 4
+    assert "DAMAGED  1/checkpoints/last.pt" in ended.out
+
+
+def test_a_run_that_never_trained_leaves_latest_where_it_was(folder: Path, ptrun: Call):
+    refused = ("train", "dataset=table", "dataset.path=nowhere.csv", "dataset.target=x", "-q")
+    assert ptrun(*refused).code == 3
+    assert json.loads((newest_run(folder) / "status.json").read_text())["state"] == "failed"
+    ended = ptrun("eval", "checkpoint=outputs/latest")
+    assert ended.code == 4
+    assert "holds no checkpoint" in ended.err
+    assert "That run ended so: dataset.path: there is no file" in ended.err
+    assert ptrun("train", "model=simplenet", "train.epochs=1", "-q").code == 0
+    trained = newest_run(folder)
+    assert (trained / "summary.json").is_file()
+    assert ptrun(*refused).code == 3
+    assert ptrun(*refused, "-m").code == 1
+    assert newest_run(folder) == trained
+    assert ptrun("train", "model=simplenet", "train.epochs=1", "-q").code == 0
+    assert newest_run(folder) != trained
+    assert ptrun("resume", str(trained), "train.epochs=2", "-q").code == 0
+    assert newest_run(folder) == trained
 
 
 def test_every_job_is_checked_before_the_first_one_runs(folder: Path, ptrun: Call):

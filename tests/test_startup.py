@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import ROOT
 
@@ -41,6 +42,13 @@ def test_a_mistake_is_answered_before_torch(folder: Path):
     code, names = imported(folder, "train", "model=convnt")
     assert code == 2
     assert "torch" not in names
+
+
+def test_a_model_that_does_not_fit_the_file_is_answered_before_torch_and_numpy(folder: Path):
+    np.savez(folder / "vectors.npz", x_train=np.zeros((20, 5)), y_train=np.arange(20) % 2)
+    code, names = imported(folder, "train", "dataset=arrays", "dataset.path=vectors.npz", "model=convnet")
+    assert code == 2
+    assert not names & {"torch", "numpy"}
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])

@@ -23,8 +23,10 @@ from ptrun.measures import metric_settings, predictions
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plugins import REGISTRIES, blamed
 from ptrun.prepared import Prepared, prepare
+from ptrun.rundir import RunDir
 from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec
+from ptrun.sweeps.table import runs_of
 from ptrun.workload import settle
 
 _PLACES = ("dataset.path", "dataset.root")
@@ -47,7 +49,7 @@ class Request:
 
 def run(request: Request) -> dict[str, Any]:
     """Evaluate and write everything; returns what metrics.json holds. Raises PtrunError."""
-    path = checkpoint.find(request.checkpoint)
+    path, which = _meant(request.checkpoint)
     saved = checkpoint.load(path)
     request, note = _all_of_new_data(request, saved)
     config = restored_config(saved, path, request)
@@ -68,7 +70,7 @@ def run(request: Request) -> dict[str, Any]:
     with blamed(config.model.name):
         outputs = predict(model, build_loss(config, prepared, runtime), batches, runtime)
     predicted = predictions(config, spec, outputs)
-    folder = rundir.create(request.output_dir, ("eval", config.model.name, config.dataset.name), latest=False)
+    folder = rundir.create(request.output_dir, ("eval", config.model.name, config.dataset.name))
     document = evaluation.write(
         folder.path, request.split, metric_settings(config), predicted, outputs.loss, prepared.data, batches
     )
@@ -81,8 +83,21 @@ def run(request: Request) -> dict[str, Any]:
         },
     )
     evaluation_plots.draw_evaluation(folder.path, folder.plots)
-    _show(request, config, (*note, *prepared.facts), saved, path, folder.path, document)
+    _show(request, config, (*which, *note, *prepared.facts), saved, path, folder.path, document)
     return document
+
+
+def _meant(given: str) -> tuple[Path, tuple[str, ...]]:
+    """The checkpoint file that a user means, in a sweep's folder that of its best run, which is then said. Raises CheckpointError."""
+    folder = Path(given).expanduser()
+    runs = runs_of(folder)
+    try:
+        if runs:
+            return checkpoint.find(str(runs[0])), (f"The best of the {len(runs)} runs of this sweep.",)
+        return checkpoint.find(given), ()
+    except CheckpointError as error:
+        reason = RunDir(runs[0] if runs else folder).read_json("status.json").get("reason")
+        raise CheckpointError(f"{error} That run ended so: {reason}" if reason else str(error)) from error
 
 
 def _all_of_new_data(request: Request, saved: Mapping[str, Any]) -> tuple[Request, tuple[str, ...]]:

@@ -21,6 +21,7 @@ from ptrun.errors import CheckpointError, ConfigError
 from ptrun.plugins import REGISTRIES
 from ptrun.rundir import RunDir
 from ptrun.settings import GROUPS, RunConfig
+from ptrun.sweeps.table import refuse_sweep
 
 # What may differ between the halves of a run: none of these changes what one step computes.
 HARMLESS = (
@@ -134,6 +135,7 @@ def find(given: str | None, output_dir: str) -> Path:
         return newest
     path = Path(given).expanduser().resolve()
     folder = path.parent.parent if path.is_file() else path
+    refuse_sweep(folder)
     if not (folder / "status.json").is_file():
         raise CheckpointError(f"{path}: this is no run folder, nor a checkpoint in one.")
     return folder

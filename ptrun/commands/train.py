@@ -73,6 +73,7 @@ def run(request: Request) -> TrainResult:
     with rundir.lock(run_dir), run_dir.log.open("a", encoding="utf-8") as log, compiler, interrupt_raised():
         console = Console(request.quiet, log)
         run_dir.write_status("running")
+        rundir.point_latest(config.output_dir, run_dir, over_another=False)
         try:
             with plugins.blamed(config.model.name):
                 result = _train(request, config, chosen, run_dir, console)
@@ -110,6 +111,7 @@ def _train(
     progress = Progress()
     if request.continuation is not None:
         _continue(request.continuation, parts, progress, run_dir, console, data)
+    rundir.point_latest(config.output_dir, run_dir)
     _fit(parts, progress, run_dir, console, data, resumed=request.continuation is not None)
     document = _evaluate_best(parts, progress, run_dir)
     summary = _summary(parts, progress, document, len(run_dir.read_json("bad_samples.json")))

@@ -9,7 +9,7 @@ import copy
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ptrun.plugins import REGISTRIES
 from ptrun.rundir import RunDir
 from ptrun.settings import RunConfig
 from ptrun.spec import DataSpec
+from ptrun.sweeps.table import runs_of
 
 _STATES = ("running", "done", "failed", "interrupted")
 _RECEIPT = ("command", "started", "ptrun", "packages", "hardware", "data")
@@ -62,6 +63,11 @@ def findings(path: Path, plugins: Sequence[str], folders: tuple[Path, ...]) -> I
     """What is found in a checkpoint file or a run folder. Raises CheckpointError when it is neither."""
     if path.is_file():
         yield _finding(str(path), lambda: check_checkpoint(path, plugins, folders))
+        return
+    for run in runs_of(path):
+        for found in findings(run, plugins, folders):
+            yield replace(found, name=f"{run.name}/{found.name}")
+    if (path / "multirun.yaml").is_file():
         return
     run_dir = RunDir(path.resolve())
     if not (run_dir.path / "status.json").is_file():

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.labels import class_names, encode, fit_scaler
+from ptrun.data.npz import array_layout
 from ptrun.data.paths import existing_file
 from ptrun.data.splits import Parts, record, stratified
 from ptrun.errors import ConfigError, DataError, listing
@@ -27,7 +28,6 @@ from ptrun.spec import DataSpec, Layout, Task
 
 PARTS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 CHANNELS = (1, 3)
-LAYOUTS = {2: Layout.VECTOR, 3: Layout.SEQUENCE}
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,9 @@ class _Samples:
     """Inputs as the file has them, but images as [N, channels, height, width], and the label of each."""
 
     inputs: NDArray[Any]
+    layout: Layout
     labels: list[str]
     where: str
-
-    @property
-    def is_image(self) -> bool:
-        return self.inputs.ndim == 4
 
 
 @datasets.register
@@ -127,20 +124,8 @@ def _samples(path: Path, x: str, y: str, found: Mapping[str, NDArray[Any]], chan
         )
     if len(inputs.shape) == 0 or len(inputs) != len(labels):
         raise DataError(f"{path}: {x} has the shape {list(inputs.shape)}, but {y} has {len(labels)} labels.")
-    return _Samples(
-        _arranged(path, x, inputs, channel_axis), [str(label) for label in labels.tolist()], f"{path}, {y},"
-    )
-
-
-def _arranged(path: Path, x: str, inputs: NDArray[Any], channel_axis: str) -> NDArray[Any]:
-    """Return images as [N, channels, height, width], anything else as it is."""
-    if inputs.dtype == np.uint8 and inputs.ndim == 3:
-        return inputs[:, None]
-    if inputs.dtype == np.uint8 and inputs.ndim == 4:
-        looks_first = inputs.shape[1] in CHANNELS and inputs.shape[3] not in CHANNELS
-        first = looks_first if channel_axis == "auto" else channel_axis == "first"
-        return inputs if first else np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
-    if inputs.ndim not in LAYOUTS or inputs.dtype.kind not in "iuf":
+    layout = array_layout(inputs.dtype.str, inputs.ndim)
+    if layout is None:
         raise DataError(
             f"{path}: {x} is {inputs.dtype} {list(inputs.shape)}. Give images as uint8 [N, height, width] or [N, height, width, channels] "
             "with values from 0 to 255, vectors as numbers [N, features], or sequences as numbers [N, steps, features]."
@@ -148,12 +133,22 @@ def _arranged(path: Path, x: str, inputs: NDArray[Any], channel_axis: str) -> ND
     if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
         place = np.argwhere(~np.isfinite(inputs))[0].tolist()
         raise DataError(f"{path}: {x}{place} is no finite number. Fill it, or remove the sample.")
-    return inputs
+    arranged = _channels_first(inputs, channel_axis) if layout is Layout.IMAGE else inputs
+    return _Samples(arranged, layout, [str(label) for label in labels.tolist()], f"{path}, {y},")
+
+
+def _channels_first(images: NDArray[Any], channel_axis: str) -> NDArray[Any]:
+    """Return images as [N, channels, height, width]."""
+    if images.ndim == 3:
+        return images[:, None]
+    looks_first = images.shape[1] in CHANNELS and images.shape[3] not in CHANNELS
+    first = looks_first if channel_axis == "auto" else channel_axis == "first"
+    return images if first else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 def _fit(train: _Samples, parts: Parts, names: tuple[str, ...]) -> dict[str, Any]:
     known: dict[str, Any] = {"class_names": list(names), "shape": list(train.inputs.shape[1:])}
-    if train.is_image:
+    if train.layout is Layout.IMAGE:
         return known
     chosen = train.inputs[parts.train].astype(np.float64)
     mean, std = fit_scaler(chosen.reshape(-1, chosen.shape[-1]))
@@ -166,7 +161,7 @@ def _all(samples: _Samples) -> NDArray[np.int64]:
 
 def _spec(train: _Samples, names: tuple[str, ...]) -> DataSpec:
     return DataSpec(
-        layout=Layout.IMAGE if train.is_image else LAYOUTS[train.inputs.ndim],
+        layout=train.layout,
         task=Task.CLASSIFICATION,
         input_shape=train.inputs.shape[1:],
         num_outputs=len(names),
@@ -183,6 +178,6 @@ def _split(
             f"{samples.where} belongs to samples of shape {list(inputs.shape[1:])}, but the training samples have the shape {known['shape']}. "
             "All samples need one shape."
         )
-    if not samples.is_image:
+    if samples.layout is not Layout.IMAGE:
         inputs = ((inputs - np.array(known["mean"])) / np.array(known["std"])).astype(np.float32)
     return TensorSplit(torch.from_numpy(inputs), torch.from_numpy(codes[rows]), torch.from_numpy(rows))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.console import Console
+from ptrun.errors import CheckpointError, listing
 from ptrun.formats import format_metric, format_seconds
 
 
@@ -22,6 +23,20 @@ def gather(folder: Path) -> list[dict[str, Any]]:
     higher = bool(values) and values[0]["higher_is_better"]
     values.sort(key=lambda row: -row["value"] if higher else row["value"])
     return [*values, *(row for row in rows if row["value"] is None)]
+
+
+def runs_of(folder: Path) -> list[Path]:
+    """The run folders of a sweep's folder, best first; none when it is the folder of something else."""
+    return [folder / row["job"] for row in gather(folder)] if (folder / "multirun.yaml").is_file() else []
+
+
+def refuse_sweep(folder: Path) -> None:
+    """Raise CheckpointError naming the runs of a sweep where one run is needed."""
+    runs = runs_of(folder)
+    if runs:
+        raise CheckpointError(
+            f"{folder}: this is a sweep of {len(runs)} runs. Name one of them, best first: {listing(map(str, runs), 8)}."
+        )
 
 
 def _row(folder: Path) -> dict[str, Any]:
@@ -76,6 +91,9 @@ def report(rows: Sequence[Mapping[str, Any]], folder: Path, console: Console) ->
             )
     console.text()
     console.header([("table", str(folder / "results.csv")), ("best", str(folder / first["job"]))], "Sweep")
+    if first["value"] is not None:
+        console.text()
+        console.header([("evaluate", f"ptrun eval checkpoint={folder / first['job']}")], "Next")
 
 
 def _swept(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -93,4 +111,9 @@ def _job_number(path: Path) -> tuple[int, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """A file of a run; nothing when there is none, or when it is damaged (which `ptrun verify` tells)."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

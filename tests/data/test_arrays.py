@@ -130,6 +130,36 @@ def test_other_files_and_settings_are_told(tmp_path: Path):
         arrays(path=str(tmp_path / "a.npz"), channel_axis="middle")
 
 
+@pytest.mark.parametrize(
+    ("samples", "model"),
+    [
+        (bytes_of(20, 8, 8), "convnet"),
+        (bytes_of(20, 8, 8, 3), "convnet"),
+        (RNG.random((20, 5)), "simplenet"),
+        (bytes_of(20, 5), "simplenet"),
+        (RNG.random((20, 7, 3), np.float32), "lstm"),
+    ],
+)
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_the_file_decides_which_model_auto_takes(
+    ptrun: Callable[..., Ended], folder: Path, samples: np.ndarray, model: str, write: Callable[..., None]
+):
+    write(folder / "a.npz", x_train=samples, y_train=LABELS)
+    ended = ptrun("train", "dataset=arrays", "dataset.path=a.npz", "train.max_steps=1", "-q")
+    assert ended.code == 0, ended.err
+    decisions = json.loads((newest_run(folder) / "receipt.json").read_text())["decisions"]
+    assert {"setting": "model", "requested": "auto", "used": model} in decisions
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", None])
+def test_a_file_that_tells_nothing_is_left_to_its_reader(ptrun: Callable[..., Ended], folder: Path, content: bytes):
+    if content is not None:
+        (folder / "a.npz").write_bytes(content)
+    ended = ptrun("train", "dataset=arrays", "dataset.path=a.npz")
+    assert ended.code == 3
+    assert "a.npz" in ended.err
+
+
 def test_new_data_are_evaluated_whole(ptrun: Callable[..., Ended], folder: Path):
     x, y = RNG.normal(0, 1, (40, 3)), np.arange(40) % 2
     save(folder / "old.npz", x_train=x, y_train=y)

@@ -9,7 +9,7 @@ import torch
 
 from ptrun.data.series import series
 from ptrun.errors import ConfigError, DataError
-from ptrun.samples import Data, WindowSplit
+from ptrun.samples import Data, WindowSplit, check_targets
 
 
 def write(path: Path, values: np.ndarray, times: list[str] | None = None, names: str = "a,b") -> str:  # type: ignore[type-arg]
@@ -56,6 +56,39 @@ def test_windows_are_followed_by_their_targets(tmp_path: Path) -> None:
             assert np.allclose(
                 split.targets[i].numpy() * std[1] + mean[1], values[start + 7 : start + 10, 1], atol=1e-4
             )
+
+
+@pytest.mark.parametrize("targets", ["auto", ["b"]])
+def test_windows_and_targets_are_views_of_the_series(tmp_path: Path, targets: str | list[str]) -> None:
+    data = series(path=write(tmp_path / "a.csv", walk(2000)), window=100, horizon=50, targets=targets)
+    split = part(data, "train")
+    assert split.read(3).untyped_storage().data_ptr() == split.values.untyped_storage().data_ptr()
+    assert split.targets.nbytes > 10 * split.values.nbytes
+    assert split.targets.untyped_storage().nbytes() <= split.values.nbytes
+
+
+def test_a_batch_of_windows_is_the_samples_one_by_one_also_around_gaps(tmp_path: Path) -> None:
+    values = walk().astype(object)
+    values[50, 1] = values[139, 1] = values[199, 1] = "NA"
+    data = series(
+        path=write(tmp_path / "a.csv", values), window=7, horizon=3, targets=["b", "a"], missing="forward_fill"
+    )
+    for name in ("train", "val", "test"):
+        split = part(data, name)
+        chosen = torch.tensor([len(split) - 1, 0, 5, 5])
+        assert torch.equal(split.gather(chosen), torch.stack([split.read(int(i)) for i in chosen]))
+        for i in chosen.tolist():
+            start = int(split.starts[i]) + split.window
+            assert torch.equal(split.targets[i], split.values[start : start + 3].flip(1).flatten())
+
+
+def test_a_bad_target_far_behind_is_found_and_named(tmp_path: Path) -> None:
+    data = series(path=write(tmp_path / "a.csv", walk(3000)), window=7, horizon=3)
+    part(data, "train").values[2000, 1] = float("nan")
+    with pytest.raises(
+        DataError, match=r"rows 1998 to 2000 of the train split has the target .*nan.*; expected a finite"
+    ):
+        check_targets(data, may_be_empty=False)
 
 
 def test_parts_follow_each_other_in_time(tmp_path: Path) -> None:
