@@ -7,7 +7,7 @@ that two runs of one configuration decide alike.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,10 @@ def settle(runtime: Runtime, model: nn.Module, input_shape: Sequence[int], batch
     on_cpu = runtime.device.type == "cpu"
     most = set_threads(None) if runtime.threads is None and on_cpu else 1
     asks = most > 1 or (runtime.compile == "auto" and on_cpu) or runtime.precision == "auto"
-    work = step_operations(model, input_shape, batch_size) if asks else 0
+    work = 0
+    if asks:
+        with suppress(Exception):  # a model that can't take a sample says so in its first step, of a whole batch
+            work = step_operations(model, input_shape, batch_size)
     if runtime.precision == "auto":
         gains = work > SMALL_OPERATIONS and runtime.has_fast_bf16
         runtime = replace(runtime, precision="bf16" if gains else "fp32")

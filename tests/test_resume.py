@@ -26,6 +26,7 @@ RUN = (
     "train.epochs=6",
     "train.batch_size=64",
     "train.ema_decay=0.99",
+    "checkpoint.keep_best=2",  # else a small state is written once a second at most, and not in the first one
     "device.threads=1",
 )
 VOLATILE = ("seconds", "samples_per_second", "data_wait_percent")

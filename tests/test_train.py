@@ -93,7 +93,8 @@ def test_quiet_prints_nothing(ptrun: Call):
 
 def test_runs_that_start_together_have_folders_of_their_own(folder: Path):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", "from ptrun import rundir; print(rundir.create('outputs', ('a', 'b')).path)"]
+    script = "from ptrun import rundir; run = rundir.create('outputs', ('a', 'b')); rundir.point_latest('outputs', run); print(run.path)"
+    command = [sys.executable, "-c", script]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) for _ in range(6)]
     paths = {process.communicate()[0].strip() for process in started}
     assert len(paths) == 6
@@ -156,7 +157,7 @@ def test_a_signal_saves_and_ends_with_75(folder: Path, name: str):
 
 
 def test_after_a_kill_the_newest_checkpoint_evaluates(folder: Path, ptrun: Call):
-    process = start(folder)
+    process = start(folder, "checkpoint.keep_best=2")  # each epoch is written, also in the first second
     wait_for_epoch(process, 3)
     process.kill()
     process.communicate(timeout=60)

@@ -21,7 +21,9 @@ Call = Callable[..., Ended]
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run."""
     base = tmp_path_factory.mktemp("finished")
-    return package.train("model=simplenet", "train.epochs=4", f"output_dir={base}", quiet=True).run_dir
+    return package.train(
+        "model=simplenet", "train.epochs=4", "checkpoint.keep_best=2", f"output_dir={base}", quiet=True
+    ).run_dir
 
 
 @pytest.fixture
