@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -81,6 +82,7 @@ def test_predictions_agree_with_the_metrics(folder: Path, ptrun: Call):
 
 def test_the_console_says_what_matters(ptrun: Call):
     out = ptrun("train", "train.epochs=2").out
+    assert re.search(r"best +epoch \d of 2 \(val/accuracy \d\d\.\d\d %\)", out)
     for words in ("342,282 parameters", "1,259 train, 179 val, 359 test", "cpu", "outputs/", "epoch", "train loss", "val accuracy", "ETA", "★", "best", "accuracy", "most frequent class", "ptrun eval checkpoint=outputs/"):  # fmt: skip
         assert words in out
     assert "\x1b[" not in out
@@ -93,7 +95,8 @@ def test_quiet_prints_nothing(ptrun: Call):
 
 def test_runs_that_start_together_have_folders_of_their_own(folder: Path):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", "from ptrun import rundir; print(rundir.create('outputs', ('a', 'b')).path)"]
+    start = "from ptrun import rundir; run = rundir.create('outputs', ('a', 'b')); rundir.point_latest('outputs', run); print(run.path)"
+    command = [sys.executable, "-c", start]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) for _ in range(6)]
     paths = {process.communicate()[0].strip() for process in started}
     assert len(paths) == 6

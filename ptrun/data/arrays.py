@@ -28,6 +28,7 @@ from ptrun.spec import DataSpec, Layout, Task
 
 PARTS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 CHANNELS = (1, 3)
+_HOW_TO_WRITE = "Write it with numpy.savez(path, x_train=..., y_train=...), from arrays of numbers or texts."
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,15 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
-            f"{path} can't be read as a .npz file of plain arrays: {str(error).rstrip('.')}. Write it with numpy.savez(path, x_train=..., "
-            "y_train=...), from arrays of numbers or texts."
+            f"{path} can't be read as a .npz file of plain arrays: {_reason(path, error)}. {_HOW_TO_WRITE}"
         ) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """numpy's words, except where they tell how to load a file at one's own risk."""
+    if not zipfile.is_zipfile(path):
+        return "it is another kind of file"
+    return "an array of Python objects can run code" if "allow_pickle" in str(error) else str(error).rstrip(".")
 
 
 def _samples(path: Path, x: str, y: str, found: Mapping[str, NDArray[Any]], channel_axis: str) -> _Samples:
