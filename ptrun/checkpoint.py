@@ -151,8 +151,14 @@ def find(given: str) -> Path:
             f"{path}: this folder holds no checkpoint (looked for checkpoints/best.pt and checkpoints/last.pt)."
         )
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file.{_beside(path)}")
+        raise absent(path)
     return path
+
+
+def absent(path: Path) -> CheckpointError:
+    """The error for a path that leads nowhere."""
+    hint = " Nothing was trained here yet: `ptrun train` makes it." if path.name == "latest" else _beside(path)
+    return CheckpointError(f"{path}: there is no such file or folder.{hint}")
 
 
 def steps(folder: Path) -> list[Path]:

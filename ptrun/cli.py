@@ -306,7 +306,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing and leaving."""
-        raise ConfigError(f"{message[0].upper()}{message[1:]}. `ptrun train --help` lists the flags.")
+        raise ConfigError(
+            f"{message[0].upper()}{message[1:]}. Settings have no dashes: KEY=VALUE, as in train.epochs=5. `ptrun train --help` lists the flags."
+        )
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

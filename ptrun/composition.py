@@ -65,6 +65,12 @@ class Composer:
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Compose one configuration, `hydra` included. Raises ConfigError."""
         self.check_overrides(overrides)
+        several = [text for text in overrides if OverridesParser.create().parse_override(text).is_sweep_override()]
+        if several:
+            raise ConfigError(
+                f"{text}: several values make a sweep, which -m starts: `ptrun train -m {text}`. A list is written in brackets, as KEY=[1,2]."
+                for text in several
+            )
         return self.compose_checked(overrides)
 
     def compose_checked(self, overrides: Sequence[str]) -> DictConfig:

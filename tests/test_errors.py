@@ -50,6 +50,9 @@ def test_all_mistakes_in_one_message(ptrun: Call):
         ("train=5", "train: expected settings"),
         ("x.y.z=1", "x: there is no such key"),
         ("epochs 5", "expected KEY=VALUE"),
+        ("optimizer.lr=0.1,0.2", "several values make a sweep, which -m starts: `ptrun train -m optimizer.lr=0.1,0.2`"),
+        ("model=convnet,simplenet", "several values make a sweep"),
+        ("--epochs=3", "Settings have no dashes: KEY=VALUE, as in train.epochs=5"),
         ("seed = 5", "no spaces around '='. Write seed=5."),
         ("label=a=b", "the value can't be read"),
         ("~seed", "a setting can't be removed"),
@@ -131,6 +134,15 @@ def test_checkpoint_errors_end_with_4(ptrun: Call):
         ended = ptrun("eval", f"checkpoint={path}")
         assert ended.code == 4
         assert words in ended.err
+
+
+@pytest.mark.parametrize(
+    "command", ["eval checkpoint=outputs/latest", "verify outputs/latest", "reproduce outputs/latest", "resume"]
+)
+def test_before_anything_was_trained_the_way_to_it_is_told(ptrun: Call, command: str):
+    ended = ptrun(*command.split())
+    assert ended.code == 4
+    assert "latest: there is no such file or folder. Nothing was trained here yet: `ptrun train`" in ended.err
 
 
 def test_a_mistake_in_ones_own_yaml_names_file_and_line(ptrun: Call):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -81,6 +82,7 @@ def test_predictions_agree_with_the_metrics(folder: Path, ptrun: Call):
 
 def test_the_console_says_what_matters(ptrun: Call):
     out = ptrun("train", "train.epochs=2").out
+    assert re.search(r"best +epoch \d of 2 \(val/accuracy \d\d\.\d\d %\)", out)
     for words in ("342,282 parameters", "1,259 train, 179 val, 359 test", "cpu", "outputs/", "epoch", "train loss", "val accuracy", "ETA", "★", "best", "accuracy", "most frequent class", "ptrun eval checkpoint=outputs/"):  # fmt: skip
         assert words in out
     assert "\x1b[" not in out

@@ -128,6 +128,8 @@ def find(given: str | None, output_dir: str) -> Path:
     """The run folder that a user means: a run folder, a checkpoint in it, or the newest unfinished one. Raises CheckpointError."""
     if given is None:
         newest = next(unfinished(output_dir), None)
+        if newest is None and not Path(output_dir).exists():
+            raise checkpoint.absent(Path(output_dir) / "latest")
         if newest is None:
             raise CheckpointError(
                 f"{Path(output_dir).resolve()}: no run there is unfinished. Name a run to continue it: ptrun resume RUN train.epochs=40."
@@ -135,6 +137,8 @@ def find(given: str | None, output_dir: str) -> Path:
         return newest
     path = Path(given).expanduser().resolve()
     folder = path.parent.parent if path.is_file() else path
+    if not path.exists():
+        raise checkpoint.absent(Path(given))
     refuse_sweep(folder)
     if not (folder / "status.json").is_file():
         raise CheckpointError(f"{path}: this is no run folder, nor a checkpoint in one.")

@@ -12,6 +12,7 @@ from typing import Any
 from ptrun.build import Run
 from ptrun.console import Console
 from ptrun.experiment import Progress
+from ptrun.formats import format_metric
 from ptrun.rundir import RunDir
 
 _REDRAW_SECONDS = 0.1
@@ -72,7 +73,7 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
     """The best epoch, the metrics of the test split, the paths, and the next command."""
     x, best = parts.experiment, run_dir.checkpoints / "best.pt"
     evaluated = (
-        f"epoch {progress.best_epoch} of {progress.epoch} ({x.monitor} {progress.best_value:.4g})"
+        f"epoch {progress.best_epoch} of {progress.epoch} ({x.monitor} {format_metric(x.monitor, progress.best_value)})"
         if progress.best_value is not None
         else "none"
     )

@@ -64,6 +64,8 @@ def findings(path: Path, plugins: Sequence[str], folders: tuple[Path, ...]) -> I
     if path.is_file():
         yield _finding(str(path), lambda: check_checkpoint(path, plugins, folders))
         return
+    if not path.exists():
+        raise checkpoint.absent(path)
     for run in runs_of(path):
         for found in findings(run, plugins, folders):
             yield replace(found, name=f"{run.name}/{found.name}")
@@ -90,19 +92,20 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
 
 def _checkpoints(run_dir: RunDir, plugins: Sequence[str], folders: tuple[Path, ...]) -> Iterator[Finding]:
     """Every checkpoint of a run; two names of one file are read once."""
-    seen: dict[int, str] = {}
+    seen: dict[int, tuple[str, bool]] = {}  # name, and whether it is damaged
     for path in [*checkpoint.steps(run_dir.checkpoints), *(run_dir.checkpoints / name for name in checkpoint.POINTERS)]:
         name = str(path.relative_to(run_dir.path))
         if not path.is_file():
             continue
         inode = path.stat().st_ino
         if inode and inode in seen:
-            yield Finding(name, f"the same file as {seen[inode]}.")
+            same, damaged = seen[inode]
+            yield Finding(name, f"the same file as {same}.", f"the same file as {same}." if damaged else "")
             continue
         found = _finding(name, lambda path=path: check_checkpoint(path, plugins, folders))  # type: ignore[misc]
         if found.damage and not path.is_file():  # a run that goes on removes its older ones
             continue
-        seen[inode] = path.name
+        seen[inode] = path.name, bool(found.damage)
         yield found
     if not seen:
         yield _finding("checkpoints", lambda: _none_saved(run_dir))

@@ -28,6 +28,7 @@ from ptrun.spec import DataSpec, Layout, Task
 
 PARTS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 CHANNELS = (1, 3)
+_HOW_TO_WRITE = "Write it with numpy.savez(path, x_train=..., y_train=...), from arrays of numbers or texts."
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,20 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).rstrip(".")
-        if "allow_pickle" in reason:  # NumPy's advice is an argument that would let the file run code
-            reason = "it holds Python objects, which are refused because they can run code"
         raise DataError(
-            f"{path} can't be read as a .npz file of plain arrays: {reason}. Write it with numpy.savez(path, x_train=..., "
-            "y_train=...), from arrays of numbers or texts."
+            f"{path} can't be read as a .npz file of plain arrays: {_reason(path, error)}. {_HOW_TO_WRITE}"
         ) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """numpy's words, except where they tell how to load a file at one's own risk."""
+    if not zipfile.is_zipfile(path):
+        return "it is another kind of file"
+    return (
+        "it holds Python objects, which are refused because they can run code"
+        if "allow_pickle" in str(error)
+        else str(error).rstrip(".")
+    )
 
 
 def _samples(path: Path, x: str, y: str, found: Mapping[str, NDArray[Any]], channel_axis: str) -> _Samples:

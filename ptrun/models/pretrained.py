@@ -14,6 +14,8 @@ from ptrun.models.layouts import require_layout
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 
+_UNTRAINED = "The backbone is frozen and has random weights (model.weights=null): only the head learns. Name weights to transfer."
+
 
 class Transfer(nn.Module):
     """A backbone that returns features, and a head of linear, ReLU, dropout, linear on them.
@@ -103,7 +105,11 @@ def transfer(
     features = layer.weight.shape[1]  # of a linear layer, and of the 1x1 convolution in squeezenet
     parent, _, child = last.rpartition(".")
     setattr(backbone.get_submodule(parent), child, nn.Identity())
-    facts = () if weights is None or restoring else (load_network(backbone, arch, weights, last),)
+    facts: tuple[str, ...] = ()
+    if weights is not None and not restoring:
+        facts = (load_network(backbone, arch, weights, last),)
+    elif not restoring and unfreeze_at_epoch is None:
+        facts = (_UNTRAINED,)
     head = nn.Sequential(
         nn.Linear(features, hidden_features),
         nn.ReLU(),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NUMBERED = 20  # classes up to which every cell shows its count
+_LEVEL = 30  # letters that fit below all columns together
 _NAMED = 120  # classes up to which every row shows its name
 _WORST = 40  # classes with bars; more make the picture too tall for a screen
 _SCORES = (("precision", BLUE), ("recall", ORANGE), ("f1", GREEN))
@@ -76,7 +77,8 @@ def _name_classes(axes: Axes, document: Document, size: int) -> None:
         return  # matplotlib's own ticks: class numbers at round places
     names = _names(document, size, 22)
     font = 9.5 if size <= _NUMBERED else max(5.0, 9.5 - 0.07 * (size - _NUMBERED))
-    upright = max(len(name) for name in names) > 4 or size > _NUMBERED
+    longest = max(len(name) for name in names)
+    upright = (longest > 4 and longest * size > _LEVEL) or size > _NUMBERED
     axes.set_xticks(range(size), names, fontsize=font, rotation=90 if upright else 0, parse_math=False)
     axes.set_yticks(range(size), names, fontsize=font, parse_math=False)
 

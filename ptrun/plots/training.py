@@ -145,7 +145,8 @@ def _scale(axes: Axes, name: str, points: Sequence[float]) -> None:
     low, high = min(points), max(points)
     if is_fraction(name) and low >= 0 and high <= 1:
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
-        axes.set_ylim(max(axes.get_ylim()[0], -0.02), min(axes.get_ylim()[1], 1.0 + 0.04 * max(1.0 - low, 0.02)))
+        bottom = max(axes.get_ylim()[0], -0.02)
+        axes.set_ylim(bottom, min(axes.get_ylim()[1], 1.0 + 0.04 * (1.0 - bottom)))
     elif low > 0 and high / low > _WIDE_RANGE:
         _log_axis(axes, "%g")
     else:

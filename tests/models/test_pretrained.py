@@ -179,3 +179,11 @@ def test_images_with_other_channels_and_other_data_are_told(build):
         build(DataSpec(layout=Layout.IMAGE, input_shape=(4, 8, 8), **spec), weights=None)
     with pytest.raises(ConfigError, match=r"reads images, but the data set gives rows of features"):
         build(DataSpec(layout=Layout.VECTOR, input_shape=(4,), **spec), weights=None)
+
+
+def test_a_frozen_backbone_of_random_weights_is_told():
+    told = transfer(SPEC, arch="resnet18", weights=None).facts[0]
+    assert "frozen and has random weights (model.weights=null)" in told
+    for settings in ({"unfreeze_at_epoch": 0}, {"restoring": True}):
+        facts = transfer(SPEC, arch="resnet18", weights=None, **settings).facts
+        assert not any("random weights" in fact for fact in facts)
