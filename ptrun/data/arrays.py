@@ -112,13 +112,14 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 
 def _reason(path: Path, error: Exception) -> str:
     """numpy's words, except where they tell how to load a file at one's own risk."""
-    if not zipfile.is_zipfile(path):
-        return "it is another kind of file"
-    return (
-        "it holds Python objects, which are refused because they can run code"
-        if "allow_pickle" in str(error)
-        else str(error).rstrip(".")
-    )
+    if isinstance(error, OSError) and error.errno:
+        return error.strerror or str(error)
+    with path.open("rb") as file:
+        is_pickle = file.read(1) == b"\x80"
+    is_zip = zipfile.is_zipfile(path)
+    if "allow_pickle" in str(error) and (is_zip or is_pickle):
+        return "it holds Python objects, which are refused because they can run code"
+    return str(error).rstrip(".") if is_zip else "it is another kind of file"
 
 
 def _samples(path: Path, x: str, y: str, found: Mapping[str, NDArray[Any]], channel_axis: str) -> _Samples:

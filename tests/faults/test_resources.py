@@ -152,7 +152,7 @@ def test_shared_memory_is_full(tmp_path: Path):
 
 def test_two_processes_continue_one_run(tmp_path: Path, whole: Path):
     """One of them does; the other says who holds the folder, or that there is nothing to continue."""
-    assert ptrun(tmp_path, "train", *RUN, INSTANTS, DIE_AT="2 rename last.pt").code == KILLED
+    assert ptrun(tmp_path, "train", *RUN, INSTANTS, DIE_AT="1 rename last.pt").code == KILLED
     started = [start(tmp_path / name, "resume", str(latest(tmp_path))) for name in folders(tmp_path, 2)]
     ended = sorted((process.wait() for process in started), key=lambda each: each.code)
     assert ended[0].code == 0, ended[0].err
