@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from ptrun.runtime import Runtime, random_state, restore_random_state, set_threads
 
-# A thread must have this much to do in a step (about half a millisecond): with less, threads wait for each other, and
-# beside a busy neighbour they wait for it (measured: 5.6 times slower with two threads than with one).
-OPERATIONS_PER_THREAD = 30_000_000
+# A thread must have this much to do in a step (some milliseconds): with less, threads wait for each other after every
+# operation. On two idle cores a second thread made steps of 100 to 300 million operations 1.1 to 1.4 times as fast, but
+# beside a busy neighbour 5 times slower, so that small models run on one.
+OPERATIONS_PER_THREAD = 200_000_000
 
 # Of a larger step autograd's bookkeeping, which recording saves, is less than a tenth (measured: half of a step of a
 # million operations, a sixth at a hundred million); of a smaller one arithmetic is no large part, whatever its format.

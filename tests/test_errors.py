@@ -137,12 +137,19 @@ def test_checkpoint_errors_end_with_4(ptrun: Call):
 
 
 @pytest.mark.parametrize(
-    "command", ["eval checkpoint=outputs/latest", "verify outputs/latest", "reproduce outputs/latest", "resume"]
+    ("command", "sentence"),
+    [
+        ("eval checkpoint=outputs/latest", "latest: there is no such file or folder."),
+        ("verify outputs/latest", "latest: there is no such file or folder."),
+        ("reproduce outputs/latest", "latest: there is no such file or folder."),
+        ("resume outputs/latest", "latest: there is no such file or folder."),
+        ("resume", "no run there is unfinished."),
+    ],
 )
-def test_before_anything_was_trained_the_way_to_it_is_told(ptrun: Call, command: str):
+def test_before_anything_was_trained_the_way_to_it_is_told(ptrun: Call, command: str, sentence: str):
     ended = ptrun(*command.split())
     assert ended.code == 4
-    assert "latest: there is no such file or folder. Nothing was trained here yet: `ptrun train`" in ended.err
+    assert f"{sentence} Nothing was trained here yet: `ptrun train`" in ended.err
 
 
 def test_a_mistake_in_ones_own_yaml_names_file_and_line(ptrun: Call):

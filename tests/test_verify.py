@@ -115,6 +115,18 @@ def test_damage_is_named(run_dir: Path, ptrun: Call, damage: Callable[[Path], ob
     assert lines(ended, "ok")
 
 
+def test_every_name_of_a_damaged_file_is_called_damaged(run_dir: Path, ptrun: Call):
+    newest, last = (run_dir / "checkpoints" / name for name in ("step-00000160.pt", "last.pt"))
+    last.unlink()
+    last.hardlink_to(newest)  # as a run makes it; the copy that a test damages has lost the link
+    with last.open("r+b") as file:
+        file.seek(last.stat().st_size // 2)
+        file.write(b"X" * 64)
+    damaged = lines(ptrun("verify", str(run_dir)), "DAMAGED")
+    assert any(line.startswith(f"DAMAGED  checkpoints/{newest.name}: the record") for line in damaged)
+    assert f"DAMAGED  checkpoints/last.pt: the same file as {newest.name}." in damaged
+
+
 def test_a_killed_run_is_whole_and_said(run_dir: Path, ptrun: Call):
     (run_dir / "status.json").write_text(json.dumps({"state": "running"}))
     (run_dir / "summary.json").unlink()

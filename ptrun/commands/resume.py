@@ -128,20 +128,22 @@ def find(given: str | None, output_dir: str) -> Path:
     """The run folder that a user means: a run folder, a checkpoint in it, or the newest unfinished one. Raises CheckpointError."""
     if given is None:
         newest = next(unfinished(output_dir), None)
-        if newest is None and not Path(output_dir).exists():
-            raise checkpoint.absent(Path(output_dir) / "latest")
         if newest is None:
-            raise CheckpointError(
-                f"{Path(output_dir).resolve()}: no run there is unfinished. Name a run to continue it: ptrun resume RUN train.epochs=40."
+            hint = (
+                "Name a run to continue it: ptrun resume RUN train.epochs=40."
+                if Path(output_dir).expanduser().exists()
+                else "Nothing was trained here yet: `ptrun train` starts a run."
             )
+            raise CheckpointError(f"{Path(output_dir).resolve()}: no run there is unfinished. {hint}")
         return newest
     path = Path(given).expanduser().resolve()
     folder = path.parent.parent if path.is_file() else path
-    if not path.exists():
+    if not path.exists() and path.name == "latest":
         raise checkpoint.absent(Path(given))
     refuse_sweep(folder)
     if not (folder / "status.json").is_file():
-        raise CheckpointError(f"{path}: this is no run folder, nor a checkpoint in one.")
+        gone = "" if path.exists() else " There is no such file or folder."
+        raise CheckpointError(f"{path}: this is no run folder, nor a checkpoint in one.{gone}")
     return folder
 
 
