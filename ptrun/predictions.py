@@ -41,17 +41,22 @@ def predictions(spec: DataSpec, outputs: Tensor, targets: Tensor, one_vs_rest: b
     Raises DataError when the shapes do not fit the spec.
     """
     outputs, targets = outputs.detach().cpu().double(), targets.detach().cpu()
+    require_shapes(spec, outputs, targets)
+    if spec.task is Task.CLASSIFICATION:
+        scores = logsigmoid(outputs) if one_vs_rest and spec.num_outputs > 2 else outputs
+        return Predictions(spec, targets.long().numpy(), outputs.argmax(1).numpy(), scores.softmax(1).numpy())
+    mean, std = np.asarray(spec.target_mean or 0.0), np.asarray(spec.target_std or 1.0)
+    return Predictions(spec, targets.double().numpy() * std + mean, outputs.numpy() * std + mean)
+
+
+def require_shapes(spec: DataSpec, outputs: Tensor, targets: Tensor) -> None:
+    """Raise DataError when outputs and targets do not have the shapes that metrics of these data need."""
     wanted = (len(outputs),) if spec.task is Task.CLASSIFICATION else (len(outputs), spec.num_outputs)
     if tuple(outputs.shape) != (len(outputs), spec.num_outputs) or tuple(targets.shape) != wanted:
         raise DataError(
             f"Metrics need outputs [samples, {spec.num_outputs}] and targets {['samples', *wanted[1:]]}; "
             f"got {list(outputs.shape)} and {list(targets.shape)}."
         )
-    if spec.task is Task.CLASSIFICATION:
-        scores = logsigmoid(outputs) if one_vs_rest and spec.num_outputs > 2 else outputs
-        return Predictions(spec, targets.long().numpy(), outputs.argmax(1).numpy(), scores.softmax(1).numpy())
-    mean, std = np.asarray(spec.target_mean or 0.0), np.asarray(spec.target_std or 1.0)
-    return Predictions(spec, targets.double().numpy() * std + mean, outputs.numpy() * std + mean)
 
 
 def confusion(p: Predictions) -> Array:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from ptrun.predictions import require_shapes
 from ptrun.spec import DataSpec, Task
 
 _Totals = Mapping[str, list[float]]
@@ -34,7 +35,8 @@ class Sums:
         self._std: Tensor | None = None
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Take in a batch: raw outputs [n, num_outputs], and targets as the loss sees them."""
+        """Take in a batch: raw outputs [n, num_outputs], and targets as the loss sees them. Raises DataError on other shapes."""
+        require_shapes(self._spec, outputs, targets)
         self._count += len(targets)
         if self._spec.task is Task.CLASSIFICATION:
             found = {"hits": (outputs.argmax(1) == targets).sum()}

@@ -23,9 +23,10 @@ FLOORS: dict[str, int] = {
     "cli": 8, "__main__": 9,
 }  # fmt: skip
 
-# Within a folder, files may import each other; on floor 2 metrics builds on predictions, transforms on steps.
+# Within a folder, files may import each other; on floor 2 metrics and sums build on predictions, transforms on steps.
 SAME_FLOOR = {
     ("metrics", "predictions"),
+    ("sums", "predictions"),
     ("transforms", "steps"),
     ("loop", "experiment"),
     ("loop", "losssum"),

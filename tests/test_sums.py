@@ -11,6 +11,7 @@ import torch
 from ptrun.build import build
 from ptrun.choices import choose
 from ptrun.composition import Composer
+from ptrun.errors import DataError
 from ptrun.metrics import compute
 from ptrun.predictions import predictions
 from ptrun.request import read
@@ -70,3 +71,10 @@ def test_outputs_are_kept_only_for_a_metric_that_needs_them_all(monitor: str, ke
     gc.collect()
     assert (seen() is not None) == keeps
     assert set(measure.values().values()) == {1.0}
+
+
+def test_outputs_of_another_number_are_refused_in_the_first_validation():
+    with pytest.raises(DataError, match=r"Metrics need outputs \[samples, 3\]"):
+        Sums(("accuracy",), CLASSES).add(torch.zeros(4, 5), torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(DataError, match=r"Metrics need outputs \[samples, 2\]"):
+        Sums(("rmse",), NUMBERS).add(torch.zeros(4, 1), torch.zeros(4, 2))
