@@ -62,8 +62,8 @@ def load(files: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def blamed(model: str) -> Iterator[None]:
-    """Turn what a plugin's code raises inside into a ConfigError that names its file, line and input; `model` is the one at work."""
+def blamed(model: str | None = None) -> Iterator[None]:
+    """Turn what a plugin's code raises inside into a ConfigError that names its file, line and input; `model` is the one at work, if any."""
     try:
         yield
     except PtrunError:
@@ -76,7 +76,7 @@ def blamed(model: str) -> Iterator[None]:
         raise ConfigError(f"plugins: {where}: {what}. --debug shows the whole traceback.") from error
 
 
-def _where(error: BaseException, model: str) -> str | None:
+def _where(error: BaseException, model: str | None) -> str | None:
     """Where a plugin made this mistake, with the shapes it was given; None when no plugin had a part in it."""
     frames = list(traceback.walk_tb(error.__traceback__))
     own = [(frame, line) for frame, line in frames if frame.f_code.co_filename in _LOADED]
@@ -84,6 +84,8 @@ def _where(error: BaseException, model: str) -> str | None:
         frame, line = own[-1]
         given = next((found for frame, _ in reversed(own) if (found := _given(frame))), "")
         return f"{frame.f_code.co_filename}, line {line}, in {frame.f_code.co_name}{given}"
+    if model is None:
+        return None
     # A model put together from torch's modules fails in torch's own code: then the function that made it is to blame.
     made_by = REGISTRIES["model"].get(model)
     file = inspect.getsourcefile(made_by)

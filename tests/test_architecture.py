@@ -15,7 +15,7 @@ FLOORS: dict[str, int] = {
     "__init__": 0, "errors": 0, "spec": 0,
     "fieldtypes": 0, "finite": 2, "fused": 2, "draws": 1, "formats": 1, "registry": 1, "samples": 1, "schema": 1, "seeds": 0, "settings": 1, "weights": 1,
     "models": 2, "data": 2, "steps": 2, "transforms": 2, "losses": 2, "optimizers": 2, "schedulers": 2, "predictions": 2, "metrics": 2, "sums": 2, "loggers": 2,
-    "batches": 3, "catalog": 3, "changes": 3, "checkpoint": 3, "choices": 3, "console": 3, "plugins": 3, "rundir": 3, "runtime": 3, "signals": 3, "startup": 3, "writer": 3,
+    "batches": 3, "catalog": 3, "changes": 3, "checkpoint": 3, "choices": 3, "console": 3, "plugins": 2, "rundir": 3, "runtime": 3, "signals": 3, "startup": 3, "writer": 3,
     "experiment": 4, "workload": 4, "recorded": 3, "replay": 2, "guard": 4, "memory": 3, "losssum": 4, "loop": 4, "config": 4,
     "composition": 5, "state": 5,
     "build": 6, "evaluation": 6, "measures": 5, "prepared": 5, "plots": 6, "request": 6, "saver": 6, "sweeps": 6, "usage": 6,

@@ -16,7 +16,9 @@ PLUGIN = """
 import os
 import torch
 from torch import nn
-from ptrun.registry import losses, models
+from ptrun.registry import datasets, losses, models
+from ptrun.samples import Data
+from ptrun.spec import DataSpec, Layout, Task
 
 
 class Fragile(nn.Module):
@@ -47,6 +49,30 @@ def halved(values):
 @losses.register
 def broken(outputs, targets):
     return halved(outputs)
+
+
+class Fetched:  # sample by sample
+    targets = torch.arange(40) % 2
+
+    def __len__(self):
+        return 40
+
+    def read(self, index):
+        if "BREAKS" in os.environ and index == 7:
+            raise KeyError(f"no sample {index}")  # in the data
+        return torch.full((3,), float(index % 2))
+
+    def name(self, index):
+        return f"sample {index}"
+
+    def fingerprint(self):
+        return "fetched"
+
+
+@datasets.register
+def fetched(*, fitted=None):
+    spec = DataSpec(layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(3,), num_outputs=2, class_names=("even", "odd"))
+    return Data(spec=spec, train=Fetched(), val=Fetched(), test=Fetched())
 """
 RUN = ("train.epochs=1", "device.threads=1", "-q")
 
@@ -95,6 +121,19 @@ def test_an_evaluation(plugin: Path, ptrun: Call, monkeypatch: pytest.MonkeyPatc
     ended = ptrun("eval", "checkpoint=outputs/latest", f"plugins=[{plugin}]")
     assert ended.code == 2
     assert f"{plugin}, line {line_of('# in the model')}, in forward (given x [256, 1, 8, 8])" in ended.err
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_samples_that_raise(plugin: Path, ptrun: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, workers: int):
+    """Also in a worker process, whose traceback stays there."""
+    run = ("train", *RUN, f"plugins=[{plugin}]", "dataset=fetched", "model=simplenet", f"train.num_workers={workers}")
+    assert ptrun(*run).code == 0
+    checkpoint = newest_run(folder) / "checkpoints" / "best.pt"
+    monkeypatch.setenv("BREAKS", "1")
+    where = f"error: plugins: {plugin}, line {line_of('# in the data')}, in read: KeyError: 'no sample 7'. --debug shows the whole traceback."
+    for command in (run, ("eval", f"checkpoint={checkpoint}", f"plugins=[{plugin}]")):
+        ended = ptrun(*command)
+        assert (ended.code, where in ended.err) == (2, True), ended.err
 
 
 def test_debug_shows_the_traceback(plugin: Path, ptrun: Call):

@@ -21,6 +21,7 @@ from torch import Tensor
 from ptrun.batches.plan import Batch, Pipeline, Plan, mixed
 from ptrun.draws import Draws, Integers
 from ptrun.errors import DataError, PtrunError, ResourceError
+from ptrun.plugins import blamed
 from ptrun.samples import Split, skips_bad_samples
 
 READ_AT_ONCE = 8  # samples that a worker reads for one answer when all are read in order
@@ -148,7 +149,8 @@ class _InOrder:
 
     def __getitem__(self, indices: Tensor) -> list[Tensor] | PtrunError:
         try:
-            return [self.split.read(index) for index in indices.tolist()]
+            with blamed():  # here, where the traceback is
+                return [self.split.read(index) for index in indices.tolist()]
         except PtrunError as error:
             return error
 
@@ -220,30 +222,30 @@ class _Reader:
     varies_stacked: bool
 
     def __getitem__(self, address: tuple[int, Integers]) -> tuple[Integers, Tensor | PtrunError, dict[int, str]]:
-        with _one_thread():
-            return self._batch(*address)
+        try:
+            with _one_thread(), blamed():  # here, where the traceback is
+                return self._batch(*address)
+        except PtrunError as error:
+            return address[1], error, {}
 
-    def _batch(self, epoch: int, indices: Integers) -> tuple[Integers, Tensor | PtrunError, dict[int, str]]:
+    def _batch(self, epoch: int, indices: Integers) -> tuple[Integers, Tensor, dict[int, str]]:
         samples: dict[int, Tensor] = {}
         bad: dict[int, str] = {}
         draws = self.plan.draws(epoch, torch.from_numpy(indices))
-        try:
-            for row, index in enumerate(indices.tolist()):
-                try:
-                    samples[index] = self._sample(index, draws[row : row + 1])
-                except DataError as error:
-                    if not self.skips:
-                        raise
-                    bad[index] = str(error)
-            if not samples:
-                samples = self._next_readable(epoch, int(indices[-1]))
-            kept = np.array(list(samples)) if bad else indices
-            inputs = self._stack(list(samples), list(samples.values()))
-            if self.varies_stacked and self.pipeline is not None:
-                inputs = self.pipeline.vary_stacked(inputs, self.plan.draws(epoch, torch.from_numpy(kept)))
-            return kept, inputs, bad
-        except PtrunError as error:
-            return indices, error, bad
+        for row, index in enumerate(indices.tolist()):
+            try:
+                samples[index] = self._sample(index, draws[row : row + 1])
+            except DataError as error:
+                if not self.skips:
+                    raise
+                bad[index] = str(error)
+        if not samples:
+            samples = self._next_readable(epoch, int(indices[-1]))
+        kept = np.array(list(samples)) if bad else indices
+        inputs = self._stack(list(samples), list(samples.values()))
+        if self.varies_stacked and self.pipeline is not None:
+            inputs = self.pipeline.vary_stacked(inputs, self.plan.draws(epoch, torch.from_numpy(kept)))
+        return kept, inputs, bad
 
     def _next_readable(self, epoch: int, index: int) -> dict[int, Tensor]:
         """The next sample that can be read, which stands in for a batch of which nothing is left."""

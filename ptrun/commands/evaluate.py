@@ -52,9 +52,20 @@ def run(request: Request) -> dict[str, Any]:
     path, which = _meant(request.checkpoint)
     saved = checkpoint.load(path)
     request, note = _all_of_new_data(request, saved)
-    config = restored_config(saved, path, request)
+    config, _ = choose(restored_config(saved, path, request), request.folders)
+    with blamed(config.model.name):
+        return _evaluate(request, config, path, saved, which, note)
+
+
+def _evaluate(
+    request: Request,
+    config: RunConfig,
+    path: Path,
+    saved: Mapping[str, Any],
+    which: Sequence[str],
+    note: Sequence[str],
+) -> dict[str, Any]:
     runtime = build_runtime(config)
-    config, _ = choose(config, request.folders)
     prepared = prepare(config, fitted=saved["fitted"])
     if request.changes.get("dataset.test_fraction") == 1.0 and len(prepared.data.train) + len(prepared.data.val):
         note = ("The test part that the new data come with is evaluated.",)
@@ -67,8 +78,7 @@ def run(request: Request) -> dict[str, Any]:
     if len(split) == 0:
         raise DataError(f"The {request.split} split of these data is empty. Choose another split, or other fractions.")
     batches = eval_batches(config, prepared, runtime, split)
-    with blamed(config.model.name):
-        outputs = predict(model, build_loss(config, prepared, runtime), batches, runtime)
+    outputs = predict(model, build_loss(config, prepared, runtime), batches, runtime)
     predicted = predictions(config, spec, outputs)
     folder = rundir.create(request.output_dir, ("eval", config.model.name, config.dataset.name))
     document = evaluation.write(
