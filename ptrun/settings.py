@@ -61,6 +61,7 @@ class RunConfig:
     train: TrainSettings
     seed: int
     metrics: list[dict[str, Any]] | str  # each metric as {name: settings}
+    plots: bool
     plugins: list[str]
     label: str | None
     output_dir: str

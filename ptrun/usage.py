@@ -90,7 +90,7 @@ REPRODUCE_HELP = """\
 ptrun reproduce RUN [KEY=VALUE ...] [flags]
 
   ptrun reproduce outputs/latest               the finished run again, in a new folder, from its stored configuration
-  ptrun reproduce RUN device.threads=2         where and on what it runs may be chosen: device, dataset, label, logger
+  ptrun reproduce RUN device.threads=2         where and on what it runs may be chosen: device, dataset, label, logger, plots
   ptrun reproduce RUN plugins=[FILE.py]        your own components, which a run folder never names
 
 Compares every value of metrics.jsonl except times, the results on the test split, and the final weights bit for bit; says where

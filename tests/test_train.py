@@ -53,6 +53,20 @@ def test_the_run_folder_holds_what_it_promises(folder: Path, ptrun: Call):
     assert "stratified" in json.dumps(splits)
 
 
+def test_without_pictures(folder: Path, ptrun: Call):
+    """`ptrun eval` draws them for a run that has none, and has a switch of its own; a resumed run may choose anew."""
+    ended = ptrun("train", "model=simplenet", "train.epochs=1", "plots=false")
+    run_dir = newest_run(folder)
+    assert (ended.code, "plots" in ended.out, (run_dir / "plots").exists()) == (0, False, False)
+    assert ptrun("verify", str(run_dir)).code == 0
+    assert ptrun("eval", f"checkpoint={run_dir}", "plots=false", "output_dir=without").code == 0
+    assert ptrun("eval", f"checkpoint={run_dir}", "output_dir=with").code == 0
+    drawn = {path.relative_to(folder).parts[0] for path in folder.rglob("confusion_matrix.png")}
+    assert drawn == {"with"}
+    assert ptrun("resume", str(run_dir), "train.epochs=2", "plots=true").code == 0
+    assert (run_dir / "plots" / "loss.png").is_file()
+
+
 def test_metrics_files_agree(folder: Path, ptrun: Call):
     ptrun("train", "train.epochs=3", "-q")
     run_dir = newest_run(folder)

@@ -40,6 +40,7 @@ class Request:
     checkpoint: str
     split: str
     output_dir: str
+    plots: bool
     changes: Mapping[str, Any]
     command: Sequence[str]
     plugins: Sequence[str] = ()
@@ -92,7 +93,8 @@ def _evaluate(
             "data": {request.split: split.fingerprint()},
         },
     )
-    evaluation_plots.draw_evaluation(folder.path, folder.plots)
+    if request.plots:
+        evaluation_plots.draw_evaluation(folder.path, folder.plots)
     _show(request, config, (*which, *note, *prepared.facts), saved, path, folder.path, document)
     return document
 

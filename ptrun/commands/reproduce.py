@@ -25,7 +25,7 @@ from ptrun.errors import CheckpointError
 from ptrun.plugins import REGISTRIES
 from ptrun.rundir import RunDir
 
-CHANGEABLE = ("dataset", "device", "label", "logger")  # where the data lie, and on what to run
+CHANGEABLE = ("dataset", "device", "label", "logger", "plots")  # where the data lie, and on what to run
 
 # Values of a record that are measured by a clock.
 TIMES = ("seconds", "samples_per_second", "data_wait_percent")

@@ -34,6 +34,7 @@ HARMLESS = (
     "logger",
     "metrics",
     "output_dir",
+    "plots",
     "plugins",
     "train.epochs",
     "train.eval_batch_size",
@@ -67,7 +68,7 @@ def run(request: Request) -> TrainResult:
     stored = stored_config(folder, found)
     values = copy.deepcopy(stored)
     values["plugins"] = list(request.plugins)
-    apply_changes(values, request.changes, (*GROUPS, "train", "metrics", "seed", "label"), request.folders)
+    apply_changes(values, request.changes, (*GROUPS, "train", "metrics", "seed", "plots", "label"), request.folders)
     require_plugins(values, REGISTRIES, request.folders)
     config = configuration.check(values, request.folders, REGISTRIES)
     return _proceed(folder, found, stored, config, request)

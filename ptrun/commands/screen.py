@@ -95,7 +95,9 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
                 f"{progress.rollbacks} times to earlier weights, because of numbers that were not finite",
             )
         )
-    rows += [("plots", str(run_dir.plots)), ("test", str(run_dir.path / "test" / "predictions.csv"))]
+    if parts.config.plots:
+        rows.append(("plots", str(run_dir.plots)))
+    rows.append(("test", str(run_dir.path / "test" / "predictions.csv")))
     last = run_dir.checkpoints / "last.pt"
     if not last.is_file():
         console.result(

@@ -116,8 +116,9 @@ def _train(
     document = _evaluate_best(parts, progress, run_dir)
     summary = _summary(parts, progress, document, len(run_dir.read_json("bad_samples.json")))
     run_dir.write_json("summary.json", summary)
-    training_plots.draw_training(run_dir.path)
-    evaluation_plots.draw_evaluation(run_dir.path / "test", run_dir.plots)
+    if config.plots:
+        training_plots.draw_training(run_dir.path)
+        evaluation_plots.draw_evaluation(run_dir.path / "test", run_dir.plots)
     screen.show_result(parts, progress, run_dir, console, document)
     return TrainResult(run_dir.path, summary, progress.best_value)
 

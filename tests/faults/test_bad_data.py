@@ -15,7 +15,7 @@ from faulty import LEAN, assert_whole, done, latest, ptrun, refused
 from PIL import Image
 
 pytestmark = pytest.mark.faults
-RUN = ("train", "train.epochs=1", "device.threads=1", "model=simplenet", LEAN)
+RUN = ("train", "train.epochs=1", "device.threads=1", "model=simplenet", *LEAN)
 PLUGIN = """
 import torch
 from torch import nn

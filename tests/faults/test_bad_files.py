@@ -16,7 +16,7 @@ import torchvision
 from faulty import LEAN, done, latest, load, ptrun, refused, runs
 
 pytestmark = pytest.mark.faults
-SMALL = ("train.epochs=1", "device.threads=1", "train.max_steps=2", LEAN)
+SMALL = ("train.epochs=1", "device.threads=1", "train.max_steps=2", *LEAN)
 CODE = "{_target_: shutil.copyfile, src: victim.txt, dst: stolen.txt}"
 ARCH = "shufflenet_v2_x0_5"
 

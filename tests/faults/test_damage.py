@@ -10,7 +10,7 @@ import pytest
 from faulty import INSTANTS, KILLED, LEAN, assert_equal_runs, checkpoints, done, latest, ptrun, python, refused, runs
 
 pytestmark = pytest.mark.faults
-RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1", "checkpoint.keep_best=2", LEAN)
+RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1", "checkpoint.keep_best=2", *LEAN)
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ class Drawn(NamedTuple):
             "train.on_nonfinite=stop",
             "optimizer.lr=0.001",
             "device.threads=1",
-            LEAN,
+            *LEAN,
         ]
 
 

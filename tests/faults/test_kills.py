@@ -25,9 +25,9 @@ RUN = (
     "train.ema_decay=0.9",
     "checkpoint.keep_best=2",  # else a small state is written once a second at most
     "device.threads=1",
-    LEAN,
+    LEAN[0],
 )  # 10 steps an epoch; batch norm, dropout, augmentation, averaged weights
-EVERY_STEP = "checkpoint.every_steps=1"
+EVERY_STEP = ("checkpoint.every_steps=1", LEAN[1])
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Reference:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reference]:
     """The run with a checkpoint after each epoch, and with one after each step."""
     found = {}
-    for name, cadence in (("epoch", ()), ("step", (EVERY_STEP,))):
+    for name, cadence in (("epoch", ()), ("step", EVERY_STEP)):
         folder = tmp_path_factory.mktemp(f"each-{name}")
         run_dir = done(folder, "train", *RUN, *cadence, INSTANTS, "-q", INSTANTS=str(folder / "instants"))
         found[name] = Reference(run_dir, tuple((folder / "instants").read_text().splitlines()))
@@ -80,12 +80,12 @@ def test_the_instants_are_those_of_a_run(whole: dict[str, Reference]):
 
 @pytest.mark.parametrize("number", range(KILLS))
 def test_killed_at_a_random_instant(tmp_path: Path, whole: dict[str, Reference], number: int):
-    """Of the whole process: from making the run folder to the last picture."""
+    """Of the whole process: from making the run folder to the last picture, where the cadence is an epoch."""
     draw = random.Random(number)
     cadence = draw.choice(["epoch", "step"])
     names = whole[cadence].instants
     instant = draw.randrange(1, len(names) - 1)  # the last one renames status.json, after which the run is done
-    more = (EVERY_STEP,) if cadence == "step" else ()
+    more = EVERY_STEP if cadence == "step" else ()
     ended = ptrun(tmp_path, "train", *RUN, *more, INSTANTS, DIE_AT=str(instant))
     assert ended.code == KILLED, (ended.code, ended.err)
     run_dir = done(tmp_path, "train", *RUN, *more, "resume=auto")
@@ -119,7 +119,7 @@ def test_killed_before_the_run_knew_its_configuration(tmp_path: Path, whole: dic
 def test_killed_at(tmp_path: Path, whole: dict[str, Reference], instant: str):
     """Around a checkpoint being published, one after each step, and within a validation."""
     assert sum(name.startswith(instant.partition(" ")[2]) for name in whole["step"].instants) >= int(instant.split()[0])
-    run_dir = kill_and_continue(tmp_path, instant, EVERY_STEP)
+    run_dir = kill_and_continue(tmp_path, instant, *EVERY_STEP)
     assert_equal_runs(run_dir, whole["epoch"].run_dir)
     assert len(runs(tmp_path)) == 1
 
@@ -139,7 +139,7 @@ def test_killed_within_a_write(tmp_path: Path, whole: dict[str, Reference], perc
     """
     size = checkpoints(whole["step"].run_dir)[0].stat().st_size * percent // 100
     dies = f"15 rename last.pt {size}"
-    ended = ptrun(tmp_path, "train", *RUN, EVERY_STEP, INSTANTS, limits="umask 027", DIE_AT_BYTES=dies)
+    ended = ptrun(tmp_path, "train", *RUN, *EVERY_STEP, INSTANTS, limits="umask 027", DIE_AT_BYTES=dies)
     assert ended.code == -signal.SIGXFSZ, ended.err
     folder = latest(tmp_path) / "checkpoints"
     [part] = folder.glob(".tmp-*")
@@ -153,7 +153,7 @@ def test_killed_within_a_write(tmp_path: Path, whole: dict[str, Reference], perc
 
 
 def test_killed_three_times_within_one_epoch(tmp_path: Path, whole: dict[str, Reference]):
-    arguments = ["train", *RUN, EVERY_STEP, INSTANTS, "resume=auto"]
+    arguments = ["train", *RUN, *EVERY_STEP, INSTANTS, "resume=auto"]
     # A process that goes on first points last.pt at the checkpoint whose publication was cut off: one more.
     for more, step in ((13, 13), (3, 15), (4, 18)):
         assert ptrun(tmp_path, *arguments, DIE_AT=f"{more} rename last.pt").code == KILLED
@@ -165,7 +165,7 @@ def test_killed_three_times_within_one_epoch(tmp_path: Path, whole: dict[str, Re
 def test_a_copied_run_folder_goes_on_elsewhere(tmp_path: Path, whole: dict[str, Reference]):
     first = tmp_path / "first"
     first.mkdir()
-    assert ptrun(first, "train", *RUN, EVERY_STEP, INSTANTS, DIE_AT="25 rename last.pt").code == KILLED
+    assert ptrun(first, "train", *RUN, *EVERY_STEP, INSTANTS, DIE_AT="25 rename last.pt").code == KILLED
     moved = Path(shutil.copytree(latest(first), tmp_path / "moved"))
     shutil.rmtree(first)
     ended = ptrun(tmp_path, "resume", str(moved))

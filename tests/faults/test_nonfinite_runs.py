@@ -27,7 +27,7 @@ def bad_batches(outputs, targets, *, modulus: int = 7):
     bad = outputs.requires_grad and int(targets.sum()) % modulus == 0
     return loss * torch.nan if bad else loss
 """
-RUN = ("model=regularized", "loss=bad_batches", "train.epochs=2", "train.batch_size=64", "device.threads=1", "checkpoint.every_steps=3", LEAN)  # fmt: skip
+RUN = ("model=regularized", "loss=bad_batches", "train.epochs=2", "train.batch_size=64", "device.threads=1", "checkpoint.every_steps=3", *LEAN)  # fmt: skip
 
 
 @pytest.fixture

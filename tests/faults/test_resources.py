@@ -29,7 +29,7 @@ from faulty import (
 from PIL import Image
 
 pytestmark = pytest.mark.faults
-RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1", LEAN)
+RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1", *LEAN)
 
 
 SMALL_SHM = "mount -t tmpfs -o size=100k tmpfs /dev/shm"

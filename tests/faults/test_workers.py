@@ -36,7 +36,7 @@ RUN = (
     "train.batch_size=2",
     "device.threads=1",
     "checkpoint.every_steps=3",
-    LEAN,
+    *LEAN,
 )
 
 
