@@ -32,7 +32,7 @@ class Timing:
     """
 
     whole: float
-    last_epoch: float  # seconds per sample in the last epoch, which has nothing to warm up or compile
+    later_epoch: float  # seconds per sample, the median of the epochs after the first, which have nothing to warm up, start or compile
     training: float
     steps: int
     shares: Mapping[str, float]  # percentages of `whole` by kind of work
@@ -51,13 +51,16 @@ class Timing:
 def train(*overrides: str) -> Timing:
     """Call `ptrun.train` with its console (to a buffer instead of a terminal) and all else that it does by default."""
     with tempfile.TemporaryDirectory(prefix="ptrun-bench-") as folder, contextlib.redirect_stdout(io.StringIO()):
-        result = ptrun.train(f"plugins=[{PLUGIN}]", "logger=stopwatch", f"output_dir={folder}", *overrides)
+        places = (f"plugins=[{PLUGIN}]", "logger=stopwatch", f"output_dir={folder}", "plots=false")
+        result = ptrun.train(*places, *overrides)
         with (result.run_dir / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            last = list(csv.DictReader(file))[-1]
+            speeds = [float(line["samples_per_second"]) for line in csv.DictReader(file)]
         watch = json.loads((result.run_dir / "stopwatch.json").read_text(encoding="utf-8"))
     share = result.summary["time_percent"]
     training = watch["seconds"] * (share["data"] + share["step"]) / 100
-    return Timing(watch["seconds"], 1 / float(last["samples_per_second"]), training, result.summary["steps"], share)
+    return Timing(
+        watch["seconds"], 1 / statistics.median(speeds[1:] or speeds), training, result.summary["steps"], share
+    )
 
 
 def shares(timings: Sequence[Timing]) -> str:

@@ -190,7 +190,7 @@ def convnet(report: Report, device: str, size: Size, rounds: int) -> None:
     def by(*more: str) -> float:
         overrides = ("dataset=bench_images", f"dataset.count={count}", "dataset.val_count=16", "model=convnet")
         steps = (f"transform.train={STEPS}", f"transform.eval={STEPS}", f"train.batch_size={batch}", "train.epochs=2")
-        return _run.train(*overrides, *steps, f"device={device}", "checkpoint=none", *more).last_epoch
+        return _run.train(*overrides, *steps, f"device={device}", "checkpoint=none", *more).later_epoch
 
     cases: dict[str, Case] = {
         "tutorial": lambda: bare(network(), adamw, lambda: loader, device, epochs=2, log=True) / batch,
@@ -225,7 +225,7 @@ def large(report: Report, device: str, size: Size, rounds: int) -> None:
         model = ("model=torchvision", f"model.arch={size.arch}", "model.image_size=null", "optimizer=sgd", "optimizer.momentum=0.9")  # fmt: skip
         steps = (f"transform.train={STEPS}", f"transform.eval={STEPS}", f"train.batch_size={batch}", "train.epochs=3")
         where = (f"device={device}", "device.precision=bf16", "device.channels_last=true", f"device.compile={compiled}")
-        return _run.train(*overrides, *model, *steps, *where, "train.val_every_epochs=3", "checkpoint=none").last_epoch
+        return _run.train(*overrides, *model, *steps, *where, "train.val_every_epochs=3", "checkpoint=none").later_epoch
 
     cases: dict[str, Case] = {
         "bare loop": partial(by_hand, partial(torchvision.models.get_model, size.arch, num_classes=10)),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import ROOT, Ended
+from support import ROOT, Ended, without_pictures
 
 from ptrun import cli
 
@@ -30,11 +30,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def ptrun(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """`ptrun ARGUMENTS` in this process and an empty folder."""
+    """`ptrun ARGUMENTS` in this process and an empty folder; a run draws no pictures unless told to."""
 
     def call(*arguments: str) -> Ended:
         capsys.readouterr()
-        code = cli.main(arguments)
+        code = cli.main(without_pictures(arguments))
         captured = capsys.readouterr()
         logging.getLogger().handlers.clear()  # Hydra's --info leaves one that writes to this test's output
         return Ended(code, captured.out, captured.err)
@@ -44,12 +44,12 @@ def ptrun(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., End
 
 @pytest.fixture
 def process(folder: Path) -> Callable[..., Ended]:
-    """`ptrun ARGUMENTS` as a process of its own, as a user runs it."""
+    """`ptrun ARGUMENTS` as a process of its own, as a user runs it; a run draws no pictures unless told to."""
 
     def call(*arguments: str, **environment: str) -> Ended:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
         done = subprocess.run(
-            [sys.executable, "-m", "ptrun", *arguments],
+            [sys.executable, "-m", "ptrun", *without_pictures(arguments)],
             capture_output=True,
             text=True,
             env=env,

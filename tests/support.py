@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ptrun
 from ptrun.spec import DataSpec, Layout, Task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +20,18 @@ class Ended:
     code: int
     out: str
     err: str
+
+
+def without_pictures(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments of a command; those of a run with `plots=false`, which spares a second, unless they choose."""
+    runs = arguments[:1] == ("train",) and len(arguments) > 1 and not {"-h", "--help"} & {*arguments}
+    chosen = any(each.startswith("plots=") for each in arguments)
+    return (*arguments, "plots=false") if runs and not chosen else arguments
+
+
+def train(*overrides: str, quiet: bool = False) -> Any:
+    """`ptrun.train` without pictures, which returns a TrainResult."""
+    return ptrun.train(*overrides, "plots=false", quiet=quiet)
 
 
 def newest_run(folder: Path) -> Path:

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support import train
 
-import ptrun
 from ptrun import schema
 from ptrun.errors import ConfigError
 
@@ -176,13 +176,13 @@ def test_pair(folder: Path, model: str, dataset: str):
     gives = schema.require("dataset", dataset).facts["gives"]
     if not fits(model, gives):
         with pytest.raises(ConfigError) as caught:
-            ptrun.train(*overrides, quiet=True)
+            train(*overrides, quiet=True)
         fitting = [name for name in schema.names("model") if fits(name, gives)]
         assert re.search(f"model: '{model}' (reads|is for) .*, but dataset '{dataset}' (gives|is) ", str(caught.value))
         possible = [name for name in schema.names("model") if may_fit(name, gives)]
         assert any(f"Models that fit: {', '.join(names)}." in str(caught.value) for names in (fitting, possible))
         return
-    result = ptrun.train(*overrides, quiet=True)
+    result = train(*overrides, quiet=True)
     document = json.loads((result.run_dir / "test" / "metrics.json").read_text())
     assert math.isfinite(document["loss"])
     assert document["metrics"]

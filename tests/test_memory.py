@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from support import Ended, newest_run
+from support import Ended, newest_run, train
 
-import ptrun
 from ptrun import checkpoint
 from ptrun.errors import ConfigError, ResourceError
 
@@ -105,14 +104,14 @@ def test_evaluation_is_told_apart(eater: tuple[str, ...]):
     with pytest.raises(
         ResourceError, match=r"Out of memory in evaluation, with batches of 256 \(train\.eval_batch_size\)"
     ):
-        ptrun.train(*eater, "model.most=100", "model.when=evaluation", "train.on_oom=halve", quiet=True)
+        train(*eater, "model.most=100", "model.when=evaluation", "train.on_oom=halve", quiet=True)
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_parts_give_the_step_of_the_whole_batch(eater: tuple[str, ...], accumulation: int):
     marks = (f"train.grad_accumulation={accumulation}", "train.batch_size=60")  # parts of 15; the last batch has 59
-    whole = ptrun.train(*eater, *marks, quiet=True)
-    parts = ptrun.train(*eater, *marks, "model.most=16", "train.on_oom=halve", quiet=True)
+    whole = train(*eater, *marks, quiet=True)
+    parts = train(*eater, *marks, "model.most=16", "train.on_oom=halve", quiet=True)
     assert parts.summary["batch_parts"] == 4
     assert parts.summary["steps"] == whole.summary["steps"]
     for name, value in weights(whole.run_dir).items():
@@ -122,7 +121,7 @@ def test_parts_give_the_step_of_the_whole_batch(eater: tuple[str, ...], accumula
 
 
 def test_it_is_recorded_and_goes_on(eater: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
-    run_dir = ptrun.train(*eater, "model.most=16", "train.on_oom=halve").run_dir
+    run_dir = train(*eater, "model.most=16", "train.on_oom=halve").run_dir
     decisions = json.loads((run_dir / "receipt.json").read_text())["decisions"]
     used = [each["used"] for each in decisions if each["setting"] == "train.batch_size"]
     assert [text.split(",")[0] for text in used] == ["computed in 2 parts of 32", "computed in 4 parts of 16"]
@@ -133,20 +132,20 @@ def test_it_is_recorded_and_goes_on(eater: tuple[str, ...], capsys: pytest.Captu
 def test_a_failed_attempt_leaves_no_trace(eater: tuple[str, ...]):
     """Failing before anything was computed, or late, after gradients, statistics and random numbers: the same bits."""
     marks = ("model.most=16", "train.on_oom=halve", "model.plain=false")
-    early, late = (ptrun.train(*eater, *marks, f"model.when={when}", quiet=True) for when in ("forward", "backward"))
+    early, late = (train(*eater, *marks, f"model.when={when}", quiet=True) for when in ("forward", "backward"))
     assert equal(weights(early.run_dir), weights(late.run_dir))
 
 
 def test_halving_without_need_changes_no_bit(eater: tuple[str, ...]):
-    runs = [ptrun.train(*eater, "model.plain=false", "train.grad_accumulation=2", f"train.on_oom={mode}", quiet=True) for mode in ("stop", "halve")]  # fmt: skip
+    runs = [train(*eater, "model.plain=false", "train.grad_accumulation=2", f"train.on_oom={mode}", quiet=True) for mode in ("stop", "halve")]  # fmt: skip
     assert equal(*(weights(run.run_dir) for run in runs))
 
 
 def test_one_sample_that_is_too_large_ends_the_run(eater: tuple[str, ...]):
     with pytest.raises(ResourceError, match="Out of memory in training"):
-        ptrun.train(*eater, "model.most=0", "train.on_oom=halve", quiet=True)
+        train(*eater, "model.most=0", "train.on_oom=halve", quiet=True)
 
 
 def test_an_optimizer_with_a_closure_is_refused(folder: Path):
     with pytest.raises(ConfigError, match="which computes the gradient itself"):
-        ptrun.train("model=simplenet", "optimizer=lbfgs", "train.on_oom=halve", quiet=True)
+        train("model=simplenet", "optimizer=lbfgs", "train.on_oom=halve", quiet=True)

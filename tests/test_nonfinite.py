@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from support import Ended, newest_run
+from support import Ended, newest_run, train
 
-import ptrun
 from ptrun import checkpoint
 from ptrun.errors import ConfigError, DivergedError
 
@@ -83,13 +82,13 @@ def is_finite(run_dir: Path) -> bool:
 @pytest.mark.parametrize("how", ["loss", "gradient"])
 def test_stop_is_the_default(spiky: tuple[str, ...], how: str):
     with pytest.raises(DivergedError):
-        ptrun.train(*spiky, f"model.how={how}", quiet=True)
+        train(*spiky, f"model.how={how}", quiet=True)
 
 
 @pytest.mark.parametrize("how", ["loss", "gradient"])
 @pytest.mark.parametrize("accumulation", [1, 3])
 def test_skip_leaves_bad_steps_out(spiky: tuple[str, ...], how: str, accumulation: int):
-    result = ptrun.train(*spiky, f"model.how={how}", "train.on_nonfinite=skip", f"train.grad_accumulation={accumulation}", quiet=True)  # fmt: skip
+    result = train(*spiky, f"model.how={how}", "train.on_nonfinite=skip", f"train.grad_accumulation={accumulation}", quiet=True)  # fmt: skip
     assert result.summary["skipped_steps"] == (2 if accumulation == 1 else 1)
     assert result.summary["steps"] == (40 if accumulation == 1 else 14)
     assert is_finite(result.run_dir)  # running statistics of batch norm too
@@ -97,7 +96,7 @@ def test_skip_leaves_bad_steps_out(spiky: tuple[str, ...], how: str, accumulatio
 
 
 def test_skipping_without_need_changes_no_bit(folder: Path):
-    runs = [ptrun.train(*RUN, "model=regularized", f"train.on_nonfinite={mode}", quiet=True) for mode in ("stop", "skip", "rollback")]  # fmt: skip
+    runs = [train(*RUN, "model=regularized", f"train.on_nonfinite={mode}", quiet=True) for mode in ("stop", "skip", "rollback")]  # fmt: skip
     states = [checkpoint.load(run.run_dir / "checkpoints" / "last.pt")["model"] for run in runs]
     assert all(torch.equal(states[0][name], other[name]) for other in states[1:] for name in other)
     assert records(runs[0].run_dir)[1]["train/loss"] == records(runs[1].run_dir)[1]["train/loss"]
@@ -106,7 +105,7 @@ def test_skipping_without_need_changes_no_bit(folder: Path):
 def test_a_hundred_skips_in_a_row_are_an_error(spiky: tuple[str, ...], folder: Path):
     marks = ("train.on_nonfinite=skip", "train.epochs=9", "model.last=1000000")
     with pytest.raises(DivergedError, match="in 100 steps in a row, up to step 104"):
-        ptrun.train(*spiky, *marks, quiet=True)
+        train(*spiky, *marks, quiet=True)
     assert is_finite(newest_run(folder))
 
 
@@ -136,7 +135,7 @@ def test_rollback_returns_to_the_last_weights(spiky: tuple[str, ...], ptrun: Cal
 def test_rollback_undoes_the_steps_since_the_checkpoint(spiky: tuple[str, ...], folder: Path):
     """The last step of the run is bad: what is saved then are the weights of the checkpoint before it."""
     marks = ("train.on_nonfinite=rollback", "model.first=40", "model.last=41", "checkpoint.every_steps=30", "checkpoint.keep=9")  # fmt: skip
-    run_dir = ptrun.train(*spiky, *marks, quiet=True).run_dir
+    run_dir = train(*spiky, *marks, quiet=True).run_dir
     before, after = (checkpoint.load(run_dir / "checkpoints" / f"step-{step:08d}.pt") for step in (30, 40))
     assert all(torch.equal(before["model"][name], after["model"][name]) for name in before["model"])
     assert after["progress"]["rollbacks"] == 1
@@ -144,15 +143,15 @@ def test_rollback_undoes_the_steps_since_the_checkpoint(spiky: tuple[str, ...], 
 
 def test_too_many_rollbacks_are_an_error(spiky: tuple[str, ...], folder: Path):
     with pytest.raises(DivergedError, match="after 3 returns to earlier weights"):
-        ptrun.train(*spiky, "train.on_nonfinite=rollback", "model.last=1000000", quiet=True)
+        train(*spiky, "train.on_nonfinite=rollback", "model.last=1000000", quiet=True)
     assert is_finite(newest_run(folder))
 
 
 def test_fp16_overflows_are_no_error_until_they_never_end(spiky: tuple[str, ...], folder: Path):
-    few = ptrun.train(*spiky, "model.how=gradient", "device.precision=fp16", quiet=True)
+    few = train(*spiky, "model.how=gradient", "device.precision=fp16", quiet=True)
     assert is_finite(few.run_dir)
     with pytest.raises(DivergedError, match="overflowed fp16 in about 100 steps in a row"):
-        ptrun.train(*spiky, "model.how=gradient", "device.precision=fp16", "model.last=1000000", "train.epochs=9", quiet=True)  # fmt: skip
+        train(*spiky, "model.how=gradient", "device.precision=fp16", "model.last=1000000", "train.epochs=9", quiet=True)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -164,4 +163,4 @@ def test_fp16_overflows_are_no_error_until_they_never_end(spiky: tuple[str, ...]
 )
 def test_what_can_not_be_combined_is_told(folder: Path, words: tuple[str, ...], said: str):
     with pytest.raises(ConfigError, match=said):
-        ptrun.train("model=simplenet", *words, quiet=True)
+        train("model=simplenet", *words, quiet=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import train
 from torch import nn
 
-import ptrun
 from ptrun import build, checkpoint, choices, registry, request
 from ptrun.composition import Composer
 
@@ -51,7 +51,7 @@ def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, o
         "seed=7",
         f"device.fused={str(fused).lower()}",
     ]
-    result = ptrun.train(*overrides, quiet=True)
+    result = train(*overrides, quiet=True)
     trained = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
 
     asked = request.read(Composer(), overrides).config
@@ -71,14 +71,14 @@ def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, o
 
 def test_validation_and_checkpoints_change_nothing(folder: Path):
     common = ["model=convnet", "train.epochs=2", "model.dropout=0.5"]
-    often = ptrun.train(*common, quiet=True)
-    rarely = ptrun.train(*common, "train.val_every_epochs=2", "checkpoint.every_epochs=2", quiet=True)
+    often = train(*common, quiet=True)
+    rarely = train(*common, "train.val_every_epochs=2", "checkpoint.every_epochs=2", quiet=True)
     states = [checkpoint.load(r.run_dir / "checkpoints" / "last.pt")["model"] for r in (often, rarely)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_the_seed_decides_everything(folder: Path):
-    first, again, other = (ptrun.train(f"seed={seed}", "train.epochs=1", quiet=True) for seed in (1, 1, 2))
+    first, again, other = (train(f"seed={seed}", "train.epochs=1", quiet=True) for seed in (1, 1, 2))
     states = [checkpoint.load(r.run_dir / "checkpoints" / "last.pt")["model"] for r in (first, again, other)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])

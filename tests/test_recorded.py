@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import train
 
-import ptrun
 from ptrun import build, checkpoint, choices, request
 from ptrun.composition import Composer
 from ptrun.replay import ReadsValuesError, Recorder, written
@@ -34,7 +34,7 @@ def branching(spec):
 
 
 def trained(*overrides: str, compile: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    result = ptrun.train(*overrides, f"device.compile={compile}", "train.epochs=2", "train.batch_size=100", quiet=True)
+    result = train(*overrides, f"device.compile={compile}", "train.epochs=2", "train.batch_size=100", quiet=True)
     decisions = json.loads((result.run_dir / "receipt.json").read_text())["decisions"]
     weights = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
     return weights, {each["setting"]: each["used"] for each in decisions}

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 import torch
-from support import ROOT, Ended, newest_run
+from support import ROOT, Ended, newest_run, train
 
-import ptrun as package
 from ptrun import checkpoint
 
 Call = Callable[..., Ended]
@@ -177,7 +176,7 @@ def test_a_change_that_was_insisted_on_counts(folder: Path, ptrun: Call):
     assert [record["lr"] for record in records(run_dir)] == [0.01, 0.5]
 
 
-def test_strict_goes_on_only_where_the_bits_are_the_same(folder: Path, process: Call):
+def test_strict_goes_on_only_where_the_bits_are_the_same(folder: Path, process: Call, ptrun: Call):
     marks = ("model=simplenet", "train.epochs=1", "device.threads=1", "train.deterministic=strict", "-q")
     assert process("train", *marks).code == 0
     run_dir = newest_run(folder)
@@ -194,7 +193,7 @@ def test_strict_goes_on_only_where_the_bits_are_the_same(folder: Path, process: 
     ):
         path.unlink()
         torch.save({**saved, **change}, path)
-        ended = process("resume", str(run_dir), "train.epochs=2")
+        ended = ptrun("resume", str(run_dir), "train.epochs=2")
         assert ended.code == 2, change
         assert said in ended.err
     insisted = ("train.deterministic=true", "--allow-change", "train.deterministic")
@@ -240,7 +239,7 @@ def test_a_run_that_is_running_is_left_alone(folder: Path, ptrun: Call):
 def test_changed_data_are_told(folder: Path, ptrun: Call):
     rows = [f"{i % 7},{i % 2}" for i in range(80)]
     (folder / "t.csv").write_text("x,y\n" + "\n".join(rows) + "\n")
-    package.train("dataset=table", "dataset.path=t.csv", "dataset.target=y", "train.epochs=1", quiet=True)
+    train("dataset=table", "dataset.path=t.csv", "dataset.target=y", "train.epochs=1", quiet=True)
     (folder / "t.csv").write_text("x,y\n" + "\n".join(rows[::-1]) + "\n")
     ended = ptrun("resume", "outputs/latest", "train.epochs=2")
     assert ended.code == 0, ended.err

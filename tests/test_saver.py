@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 import torch
-from support import ROOT
+from support import ROOT, train
 
-import ptrun
 from ptrun import build, checkpoint, choices, experiment, request, state
 from ptrun.composition import Composer
 from ptrun.errors import DivergedError, ResourceError
@@ -41,7 +40,7 @@ def records(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def test_every_steps_saves_within_an_epoch(folder: Path):
-    result = ptrun.train(
+    result = train(
         *SMALL,
         "train.epochs=2",
         "checkpoint.every_steps=7",
@@ -56,8 +55,8 @@ def test_every_steps_saves_within_an_epoch(folder: Path):
 
 
 def test_every_minutes_saves_within_an_epoch_and_changes_no_number(folder: Path):
-    often = ptrun.train(*SMALL, "train.epochs=2", "checkpoint.every_minutes=1e-6", "checkpoint.keep=99", quiet=True)
-    seldom = ptrun.train(*SMALL, "train.epochs=2", quiet=True)
+    often = train(*SMALL, "train.epochs=2", "checkpoint.every_minutes=1e-6", "checkpoint.keep=99", quiet=True)
+    seldom = train(*SMALL, "train.epochs=2", quiet=True)
     assert kept_steps(often.run_dir) == list(range(1, 41))
     one, other = (checkpoint.load(r.run_dir / "checkpoints" / "last.pt")["model"] for r in (often, seldom))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -67,7 +66,7 @@ def test_every_minutes_saves_within_an_epoch_and_changes_no_number(folder: Path)
 @pytest.mark.parametrize(("monitor", "mode", "sign"), [("val/loss", "max", -1), ("val/accuracy", "min", 1)])
 def test_the_best_are_kept(folder: Path, monitor: str, mode: str, sign: int):
     """Here the best are the first ones, which the newest can't stand in for."""
-    result = ptrun.train(
+    result = train(
         *SMALL,
         "train.epochs=8",
         "checkpoint.keep_best=3",
@@ -205,6 +204,6 @@ def test_a_model_of_two_names_for_one_weight_trains_on(folder: Path):
         "    first = nn.Linear(spec.num_features, spec.num_features)\n"
         "    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), first, nn.Linear(spec.num_features, spec.num_outputs))\n"
     )
-    result = ptrun.train("plugins=[tied.py]", "model=tied_twice", "train.epochs=1", quiet=True)
+    result = train("plugins=[tied.py]", "model=tied_twice", "train.epochs=1", quiet=True)
     saved = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
     assert saved["1.weight"].data_ptr() == saved["3.weight"].data_ptr()

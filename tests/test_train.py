@@ -27,7 +27,7 @@ Call = Callable[..., Ended]
 
 
 def test_the_run_folder_holds_what_it_promises(folder: Path, ptrun: Call):
-    ended = ptrun("train", "model=simplenet", "train.epochs=2", "label=first try")
+    ended = ptrun("train", "model=simplenet", "train.epochs=2", "label=first try", "plots=true")
     assert ended.code == 0
     run_dir = newest_run(folder)
     assert run_dir.parent.parent == folder / "outputs"
@@ -44,7 +44,7 @@ def test_the_run_folder_holds_what_it_promises(folder: Path, ptrun: Call):
     assert resolved["loss"]["name"] == "cross_entropy"
     assert resolved["train"]["monitor"] == "val/accuracy"
     receipt = json.loads((run_dir / "receipt.json").read_text())
-    assert receipt["command"] == "ptrun train model=simplenet train.epochs=2 'label=first try'"
+    assert receipt["command"] == "ptrun train model=simplenet train.epochs=2 'label=first try' plots=true"
     assert receipt["packages"]["torch"]
     assert set(receipt["data"]) == {"train", "val", "test"}
     assert {"setting": "loss", "requested": "auto", "used": "cross_entropy"} in receipt["decisions"]

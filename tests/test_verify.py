@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import Ended
+from support import Ended, train
 
-import ptrun as package
 from ptrun import checkpoint
 
 Call = Callable[..., Ended]
@@ -21,7 +20,7 @@ Call = Callable[..., Ended]
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run."""
     base = tmp_path_factory.mktemp("finished")
-    return package.train(
+    return train(
         "model=simplenet", "train.epochs=4", "checkpoint.keep_best=2", f"output_dir={base}", quiet=True
     ).run_dir
 

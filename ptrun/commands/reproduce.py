@@ -59,9 +59,12 @@ def run(request: Request) -> int:
     apply_changes(values, request.changes, CHANGEABLE, request.folders)
     require_plugins(values, REGISTRIES, request.folders)
     config = configuration.check(values, request.folders, REGISTRIES)
+    console = Console(request.quiet)
+    for line in changed_on_the_way(first):  # before the work, which may take long, as well as after it
+        console.note(line)
     asked = rundir.redact(config.to_dict())
     again = train.run(train.Request(config, asked, (), request.command, request.folders, quiet=request.quiet))
-    return _report(first, RunDir(again.run_dir), Console(request.quiet))
+    return _report(first, RunDir(again.run_dir), console)
 
 
 def _report(first: RunDir, again: RunDir, console: Console) -> int:
@@ -140,6 +143,12 @@ def different_surroundings(first: RunDir, again: RunDir) -> Iterator[str]:
     for each in receipt.get("continued", []):
         if each["packages"] != receipt["packages"]:
             yield f"The run was continued with other versions of its packages, by `{each['command']}`."
+    yield from changed_on_the_way(first)
+
+
+def changed_on_the_way(first: RunDir) -> Iterator[str]:
+    """The settings with which a run was continued, where they are not those that it began with."""
+    for each in first.read_json("receipt.json").get("continued", []):
         for change in each.get("changes", []):
             yield f"The run was changed on its way, by `{each['command']}`: {change}"
 
