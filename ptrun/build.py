@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ptrun import catalog, choices, losses, metrics, optimizers, registry, schedulers
+from ptrun import catalog, choices, losses, metrics, optimizers, registry, schedulers, views
 from ptrun.batches.cache import Tell
 from ptrun.batches.plan import Batches, Plan
 from ptrun.batches.source import make_batches
@@ -108,6 +109,7 @@ def build(
         recorded=recorded,
         guard=_guard(config, runtime, model, needs_closure),
         splits_batches=t.on_oom == "halve",
+        views=build_views(config, prepared.spec),
     )
     facts = (*prepared.facts, *getattr(model, "facts", ()), *schedule.facts)
     decided = (*runtime.decisions, *chosen, *decisions, *skipped, *recording)
@@ -209,6 +211,12 @@ def eval_batches(
         size = t.batch_size if isinstance(split, FileSplit) else max(256, t.batch_size)
     plan = Plan(len(split), size, shuffle=False, seed=config.seed)
     return make_batches(split, plan, prepared.pipelines.eval, runtime.device, t.num_workers, tell)
+
+
+def build_views(config: RunConfig, spec: DataSpec) -> Callable[[nn.Module], nn.Module]:
+    """How evaluation looks at each sample. Raises ConfigError where samples are no images."""
+    views.require_images(config.train.eval_views, spec)
+    return partial(views.averaged, views=config.train.eval_views)
 
 
 def build_loggers(config: RunConfig, run_dir: Path, resume_step: int | None) -> list[Logger]:

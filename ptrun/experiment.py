@@ -111,6 +111,7 @@ class Experiment:
     patience_epochs: int | None
     recorded: RecordedStep | None = None
     guard: Guard | None = None
+    views: Callable[[nn.Module], nn.Module] = lambda model: model  # how a model looks at a sample in evaluation
     splits_batches: bool = False  # whether a batch that memory can't take at once is computed in parts
     times: Times = field(default_factory=Times)
 

@@ -255,7 +255,7 @@ def predict(model: nn.Module, loss: Loss, batches: Batches, runtime: Runtime) ->
 def validate(x: Experiment, progress: Progress, record: dict[str, Any]) -> bool:
     """Evaluate on the validation split, add the results to the record, and say whether it is the best so far."""
     measure = x.measure()
-    loss = record["val/loss"] = evaluate(x.evaluated_model, x.loss, x.val, x.runtime, measure.add)
+    loss = record["val/loss"] = evaluate(x.views(x.evaluated_model), x.loss, x.val, x.runtime, measure.add)
     record |= {f"val/{name}": value for name, value in measure.values().items()}
     value = record.get(x.monitor, math.nan)
     x.schedule.observe(value, progress.epoch)

@@ -29,6 +29,7 @@ class TrainSettings:
     max_steps: int | None
     batch_size: int
     eval_batch_size: int | str
+    eval_views: str
     num_workers: int | str
     drop_last: bool
     grad_accumulation: int

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ptrun"
 FLOORS: dict[str, int] = {
     "__init__": 0, "errors": 0, "spec": 0,
     "fieldtypes": 0, "finite": 2, "fused": 2, "draws": 1, "formats": 1, "registry": 1, "samples": 1, "schema": 1, "seeds": 0, "settings": 1, "weights": 1,
-    "models": 2, "data": 2, "steps": 2, "transforms": 2, "losses": 2, "optimizers": 2, "schedulers": 2, "predictions": 2, "metrics": 2, "sums": 2, "loggers": 2,
+    "models": 2, "data": 2, "steps": 2, "transforms": 2, "losses": 2, "optimizers": 2, "schedulers": 2, "predictions": 2, "metrics": 2, "sums": 2, "views": 2, "loggers": 2,
     "batches": 3, "catalog": 3, "changes": 3, "checkpoint": 3, "choices": 3, "console": 3, "plugins": 2, "rundir": 3, "runtime": 3, "signals": 3, "startup": 3, "writer": 3,
     "experiment": 4, "workload": 4, "recorded": 3, "replay": 2, "guard": 4, "memory": 3, "losssum": 4, "loop": 4, "config": 4,
     "composition": 5, "state": 5,

@@ -13,7 +13,7 @@ from typing import Any
 
 from ptrun import checkpoint, evaluation, rundir, schema, state
 from ptrun import config as configuration
-from ptrun.build import build_loss, build_model, build_runtime, eval_batches
+from ptrun.build import build_loss, build_model, build_runtime, build_views, eval_batches
 from ptrun.changes import apply_changes, require_plugins
 from ptrun.choices import choose
 from ptrun.console import Console
@@ -78,8 +78,8 @@ def _evaluate(
     split = getattr(prepared.data, request.split)
     if len(split) == 0:
         raise DataError(f"The {request.split} split of these data is empty. Choose another split, or other fractions.")
-    batches = eval_batches(config, prepared, runtime, split)
-    outputs = predict(model, build_loss(config, prepared, runtime), batches, runtime)
+    batches, views = eval_batches(config, prepared, runtime, split), build_views(config, spec)
+    outputs = predict(views(model), build_loss(config, prepared, runtime), batches, runtime)
     predicted = predictions(config, spec, outputs)
     folder = rundir.create(request.output_dir, ("eval", config.model.name, config.dataset.name))
     document = evaluation.write(

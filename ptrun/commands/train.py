@@ -289,7 +289,7 @@ def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str,
     model, best = x.evaluated_model, run_dir.checkpoints / "best.pt"
     if best.is_file():
         model.load_state_dict(state.evaluated_weights(checkpoint.load(best)))
-    outputs = predict(model, x.loss, parts.test, x.runtime)
+    outputs = predict(x.views(model), x.loss, parts.test, x.runtime)
     predicted = predictions(config, parts.prepared.spec, outputs)
     return evaluation.write(
         run_dir.path / "test", "test", metric_settings(config), predicted, outputs.loss, parts.prepared.data, parts.test
