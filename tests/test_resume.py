@@ -153,6 +153,20 @@ def test_a_finished_run_is_extended(folder: Path, ptrun: Call):
     assert json.loads((run_dir / "summary.json").read_text())["epochs"] == 4
 
 
+def test_nothing_left_to_train_is_told(folder: Path, ptrun: Call):
+    """Also when fewer epochs are asked for than were done."""
+    ptrun("train", "model=simplenet", "train.epochs=2", "-q")
+    run_dir = newest_run(folder)
+    tested = (run_dir / "test" / "metrics.json").read_text()
+    for change in ((), ("train.epochs=1",)):
+        ended = ptrun("resume", str(run_dir), *change)
+        assert ended.code == 0, ended.err
+        assert "Nothing is left to train: 2 epochs are done." in ended.out
+        assert "80 steps, none of them now" in ended.out
+        assert [record["epoch"] for record in records(run_dir)] == [1, 2]
+        assert (run_dir / "test" / "metrics.json").read_text() == tested
+
+
 def test_an_extended_run_follows_the_longer_schedule(folder: Path, ptrun: Call):
     marks = ("model=simplenet", "optimizer.lr=0.01", "device.threads=1", "-q")
     ptrun("train", *marks, "train.epochs=2")

@@ -78,10 +78,11 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
         else "none"
     )
     shares = ", ".join(f"{name} {share:.0f} %" for name, share in x.times.shares().items())
+    spent = f"{progress.seconds:.1f} s of training, {progress.step:,} steps"
     peak = x.runtime.peak_memory_bytes() / 1e9
     rows = [
         ("best", evaluated),
-        ("time", f"{progress.seconds:.1f} s of training, {progress.step:,} steps: {shares}"),
+        ("time", f"{spent}: {shares}" if x.times.step else f"{spent}, none of them now"),
         ("memory", f"{peak:.2f} GB at most"),
     ]
     if progress.stopped:

@@ -169,7 +169,10 @@ def _continue(
         console.note(f"The learning rate is {now:g} from here on; as the run was started it would be {before:g}.")
     if continuation.path is not None:
         checkpoint.mark(continuation.path, best=0 < progress.best_epoch == progress.epoch and progress.batch == 0)
-    console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
+    if progress.epoch < x.epochs:
+        console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
+    else:
+        console.note(f"Nothing is left to train: {progress.epoch} epochs are done. The best weights are tested again.")
     progress.stopped = ""
 
 
