@@ -6,7 +6,7 @@ import json
 import os
 import select
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +34,6 @@ RUN = ("model=regularized", "train.epochs=2", "device.threads=1", "train.ema_dec
 DIGITS = (*RUN, "train.batch_size=128")  # ten steps an epoch
 GROUP = [False, True]
 Send = Callable[[int, int], None]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _heeded() -> Iterator[None]:
-    """A process that nohup or the background of a shell started ignores signals, and so would those that it starts."""
-    ignored = [each for each in map(signal.Signals.__getitem__, SIGNALS) if signal.getsignal(each) == signal.SIG_IGN]
-    for each in ignored:
-        signal.signal(each, signal.SIG_DFL)
-    yield
-    for each in ignored:
-        signal.signal(each, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session")
