@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import errno
 import signal
+import traceback
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -191,11 +192,20 @@ def _guarded(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
+        _forget_half_made(error)
         raise ResourceError(f"The data workers can't be started: {_SHM_FULL}.") from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise _death(str(error)) from error
+
+
+def _forget_half_made(error: BaseException) -> None:
+    """Keep an iterator of torch that failed while it was made from printing, when it is collected, that it can't be shut down."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        made: Any = frame.f_locals.get("self")
+        if type(made).__name__ == "_MultiProcessingDataLoaderIter" and not hasattr(made, "_shutdown"):
+            made._shutdown = True
 
 
 def _death(text: str) -> ResourceError:

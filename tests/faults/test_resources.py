@@ -32,7 +32,7 @@ pytestmark = pytest.mark.faults
 RUN = ("model=simplenet", "train.epochs=4", "train.batch_size=128", "device.threads=1", *LEAN)
 
 
-SMALL_SHM = "mount -t tmpfs -o size=100k tmpfs /dev/shm"
+SMALL_SHM = "mount -t tmpfs -o size={} tmpfs /dev/shm"
 
 
 @pytest.fixture(scope="session")
@@ -131,10 +131,11 @@ def test_checkpoints_that_can_not_be_written(tmp_path: Path, closed_folder: Path
     assert "permissions" in said
 
 
-def test_shared_memory_is_full(tmp_path: Path):
-    """Data workers hand batches over in /dev/shm; here it is a small one of the process's own."""
-    alone = ["unshare", "-m"]
-    if subprocess.run([*alone, "sh", "-c", SMALL_SHM], check=False, capture_output=True).returncode != 0:
+@pytest.mark.parametrize("size", ["100k", "4k"])
+def test_shared_memory_is_full(tmp_path: Path, size: str):
+    """Data workers hand batches over in /dev/shm; here it is one of the process's own, too small for a batch, or for their locks."""
+    alone, small = ["unshare", "-m"], SMALL_SHM.format(size)
+    if subprocess.run([*alone, "sh", "-c", small], check=False, capture_output=True).returncode != 0:
         pytest.skip("mounting a small file system is not allowed here")
     pixels = np.random.default_rng(0)
     for label in ("cat", "dog"):
@@ -143,7 +144,7 @@ def test_shared_memory_is_full(tmp_path: Path):
             image = Image.fromarray(pixels.integers(0, 256, (64, 64, 3), dtype=np.uint8))
             image.save(tmp_path / "photos" / label / f"{number}.png")
     marks = ("dataset=image_folder", "dataset.root=photos", "train.num_workers=2", "train.batch_size=8")
-    process = Process(tmp_path, ["-m", "ptrun", "train", *RUN, *marks], {}, SMALL_SHM, alone)
+    process = Process(tmp_path, ["-m", "ptrun", "train", *RUN, *marks], {}, small, alone)
     ended = process.wait()
     assert ended.code == 6, (ended.code, ended.err)
     assert "shared memory (/dev/shm) is full" in ended.err
