@@ -115,7 +115,7 @@ def test_class_names_may_hold_any_letters(tmp_path: Path) -> None:
         assert_picture(path)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (7, 3, 48, 20), (25, 4, 10, 10)])
+@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (7, 3, 48, 20), (3, 3, 20, 48), (25, 4, 10, 10)])
 def test_sample_images_with_a_mistake_are_framed_red(tmp_path: Path, shape: tuple[int, ...]) -> None:
     write_classes(tmp_path, 3)
     targets = np.zeros(shape[0], dtype=np.int64)

@@ -23,6 +23,7 @@ _NUMBERED = 20  # classes up to which every cell shows its count
 _LEVEL = 30  # letters that fit below all columns together
 _NAMED = 120  # classes up to which every row shows its name
 _WORST = 40  # classes with bars; more make the picture too tall for a screen
+_CAPTION = 0.27  # height of two lines of text above an image, as a share of its cell's width
 _SCORES = (("precision", BLUE), ("recall", ORANGE), ("f1", GREEN))
 
 Document = Mapping[str, Any]
@@ -150,11 +151,18 @@ def draw_samples(source: Path, document: Document, path: Path) -> list[Path]:
     columns = min(5, len(order))
     rows = -(-len(order) // columns)
     title = f"Sample predictions, {_split(document)}"
-    figure = new_figure(max(1.9 * columns, 4.6) + 0.4, 2.35 * rows + 0.7, title)
-    for position, index in enumerate(order, start=1):
-        axes = figure.add_subplot(rows, columns, position)
+    height, width = images.shape[2:]
+    box = (min(1.0, width / height), min(1.0, height / width))  # of an image, in a cell as wide as it is at most
+    cell = box[1] + _CAPTION
+    figure = new_figure(max(1.9 * columns, 4.6) + 0.4, 1.9 * cell * rows + 0.7, title)
+    # One set of axes for all: the layout of twenty-five takes most of the time of the whole picture.
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    for position, index in enumerate(order):
+        corner = (position % columns, position // columns * cell + _CAPTION)
         texts = [_label(document, value, classes) for value in (targets[index], predicted[index])]
-        _draw_sample(axes, images[index], texts, bool(wrong[index]), float(confidence[index]))
+        _draw_sample(axes, corner, box, images[index], texts, bool(wrong[index]), float(confidence[index]))
+    axes.set(xlim=(0, columns), ylim=(rows * cell, 0))
     if wrong.any():
         _explain_mistakes(figure, document)
     return [save(figure, path)]
@@ -176,13 +184,29 @@ def _label(document: Document, value: Any, classes: bool) -> str:
     return shorten(str(names[int(value)]) if int(value) < len(names) else str(int(value)), 17)
 
 
-def _draw_sample(axes: Axes, image: NDArray[Any], texts: Sequence[str], wrong: bool, confidence: float) -> None:
+def _draw_sample(
+    axes: Axes,
+    corner: tuple[float, float],
+    box: tuple[float, float],
+    image: NDArray[Any],
+    texts: Sequence[str],
+    wrong: bool,
+    confidence: float,
+) -> None:
+    """An image below its caption, in a cell one unit wide whose picture begins at `corner`."""
+    from matplotlib.patches import Rectangle
+
     pixels = image.transpose(1, 2, 0) if image.shape[0] == 3 else image[0]
     smooth = "nearest" if max(pixels.shape[:2]) <= 64 else "antialiased"
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation=smooth)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set(color=RED if wrong else PALE, linewidth=3.0 if wrong else 1.0)
+    width, height = (0.96 * side for side in box)
+    left, top = corner[0] + (1 - width) / 2, corner[1]
+    extent = (left, left + width, top + height, top)
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation=smooth, extent=extent, aspect="equal")
+    colour, line = (RED, 3.0) if wrong else (PALE, 1.0)
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=line, clip_on=False))
     sure = "" if np.isnan(confidence) else f"  {100 * confidence:.0f} %"
     text = f"true {texts[0]}\n✗ {texts[1]}{sure}" if wrong else f"true {texts[0]}\n✓ {texts[1]}{sure}"
-    axes.set_title(text, fontsize=8.5, color=RED if wrong else INK, parse_math=False)
+    middle, above = corner[0] + 0.5, top - 0.03
+    axes.text(
+        middle, above, text, fontsize=8.5, ha="center", va="bottom", color=RED if wrong else INK, parse_math=False
+    )
