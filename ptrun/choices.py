@@ -40,15 +40,19 @@ def choose(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig
             )
         config = replace(config, model=default_component("model", _MODELS[layout], folders))
         decisions.append(("model", "auto", config.model.name))
-    if config.transform.name == "auto":
+    asked = config.transform
+    if asked.name == "auto" or "auto" in asked.settings.values():
         chosen = "imagenet" if "files" in gives else "normalize" if "image" in gives else "none"
-        found, given = (
-            _with_step_defaults(default_component("transform", chosen, folders), folders),
-            config.transform.settings,
-        )
-        kept = {part: steps for part, steps in given.items() if steps != "auto"}
+        found = _with_step_defaults(default_component("transform", chosen, folders), folders)
+        kept = {part: steps for part, steps in asked.settings.items() if steps != "auto"}
+        if asked.name == "auto":
+            decisions.append(("transform", "auto", chosen))
+        else:
+            decisions += [
+                (f"transform.{part}", "auto", f"that of {chosen}") for part in asked.settings.keys() - kept.keys()
+            ]
+            found = replace(found, name=asked.name)
         config = replace(config, transform=replace(found, settings={**found.settings, **kept}))
-        decisions.append(("transform", "auto", chosen))
     return config, decisions
 
 

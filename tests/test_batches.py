@@ -159,6 +159,16 @@ def test_own_steps_are_kept_when_the_rest_is_chosen_by_the_data():
     assert len(chosen.settings["eval"]) == 1
 
 
+def test_one_part_of_a_chosen_transform_can_be_left_to_the_data():
+    config = request.read(Composer(), ["transform=basic", "transform.eval=auto"]).config
+    config, decisions = choices.choose(config)
+    by_data = choices.choose(request.read(Composer(), []).config)[0].transform
+    assert config.transform.name == "basic"
+    assert [next(iter(step)) for step in config.transform.settings["train"]] == ["random_crop", "horizontal_flip", "normalize"]  # fmt: skip
+    assert config.transform.settings["eval"] == by_data.settings["eval"]
+    assert ("transform.eval", "auto", "that of normalize") in decisions
+
+
 def skipping(photos: Path, num_workers: int, batch_size: int = 4) -> Batches:
     config = request.read(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
                                        "dataset.on_bad_sample=skip", "transform=basic"]).config  # fmt: skip
