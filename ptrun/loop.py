@@ -67,7 +67,7 @@ def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) ->
     take_step = x.runtime.stepper(x.optimizer, x.clip)
     losses = LossSum(x.runtime, progress.loss_sum, progress.samples)
     first, num_batches, first_samples, saving = progress.batch, len(x.train.plan), progress.samples, x.times.checkpoint
-    done, waited, rate, begun = first, 0.0, 0.0, time.perf_counter()
+    done, waited, rate, shown, begun = first, 0.0, 0.0, plain_group(x.optimizer), time.perf_counter()
     window: list[Batch] = []
     waits = x.needs_closure or x.splits_batches  # for all batches of a step
     for batch, wait in _timed(x.train.epoch(epoch, first)):
@@ -80,7 +80,7 @@ def _train_epoch(x: Experiment, epoch: int, progress: Progress, watch: Watch) ->
         watch.on_step(done, num_batches)
         if done % x.grad_accumulation != 0 and done != num_batches:
             continue
-        rate = _learning_rate(x.optimizer)
+        rate = float(x.optimizer.param_groups[shown]["lr"])
         if x.splits_batches:
             backward_in_parts(x, window, done, losses, progress, watch)
         if x.needs_closure:
@@ -141,7 +141,7 @@ def require_finite(x: Experiment, losses: LossSum, epoch: int) -> None:
     names = [x.train.split.name(index) for index in found.indices[:3].tolist()]
     more = f" and {len(found.indices) - len(names)} more" if len(found.indices) > len(names) else ""
     raise DivergedError(
-        f"The training loss became {found.value} at step {found.step + 1}, in epoch {epoch + 1} (learning rate {_learning_rate(x.optimizer):g}, "
+        f"The training loss became {found.value} at step {found.step + 1}, in epoch {epoch + 1} (learning rate {x.optimizer.param_groups[plain_group(x.optimizer)]['lr']:g}, "
         f"samples {', '.join(names)}{more}). Nothing after the last checkpoint is saved. Try a smaller optimizer.lr, "
         "train.clip_norm=1, a warm-up (scheduler.warmup_epochs=1), train.on_nonfinite=skip, or look at these samples."
     )
@@ -308,5 +308,8 @@ def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
         yield batch, time.perf_counter() - asked
 
 
-def _learning_rate(optimizer: torch.optim.Optimizer) -> float:
-    return max(float(group["lr"]) for group in optimizer.param_groups)
+def plain_group(optimizer: torch.optim.Optimizer) -> int:
+    """Which group has the learning rate of the setting; a model may want a multiple of it for some parameters."""
+    rates = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+    wanted = float(optimizer.defaults.get("lr", rates[0]))
+    return min(range(len(rates)), key=lambda at: abs(rates[at] - wanted))

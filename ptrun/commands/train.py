@@ -19,7 +19,7 @@ from ptrun.commands import screen
 from ptrun.console import Console, error_lines
 from ptrun.errors import ConfigError, Interrupted
 from ptrun.experiment import EpochReport, Progress, Watch
-from ptrun.loop import fit, predict
+from ptrun.loop import fit, plain_group, predict
 from ptrun.measures import metric_settings, predictions
 from ptrun.plots import evaluation as evaluation_plots
 from ptrun.plots import training as training_plots
@@ -161,10 +161,8 @@ def _continue(
     for warning in doubts:
         console.warn(warning)
     state.restore(x, progress, saved)
-    before, now = (
-        max(group["lr"] for group in groups)
-        for groups in (saved["optimizer"]["param_groups"], x.optimizer.param_groups)
-    )
+    shown = plain_group(x.optimizer)
+    before, now = (groups[shown]["lr"] for groups in (saved["optimizer"]["param_groups"], x.optimizer.param_groups))
     if before != now:
         console.note(f"The learning rate is {now:g} from here on; as the run was started it would be {before:g}.")
     if continuation.path is not None:

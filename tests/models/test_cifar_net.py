@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from support import train
 
-import ptrun
 from ptrun import checkpoint
 from ptrun.data.arrays import arrays
 from ptrun.errors import ConfigError
@@ -69,7 +69,8 @@ def test_a_run_fits_the_filters_to_its_training_images_and_a_checkpoint_holds_th
     images = torch.randint(0, 60, (40, 16, 16), generator=generator, dtype=torch.uint8).numpy()
     np.savez("images.npz", x_train=images, y_train=np.arange(40) % 2)
     overrides = ["model=cifar_net", "model.channels=[4]", "dataset=arrays", "dataset.path=images.npz", "transform=none"]
-    result = ptrun.train(*overrides, "train.epochs=1", "optimizer.lr=0.001", quiet=True)
+    result = train(*overrides, "train.epochs=1", "optimizer.lr=0.001", "scheduler=none", quiet=True)
+    assert '"lr": 0.001,' in (result.run_dir / "metrics.jsonl").read_text()  # and not that of the norms' biases
     weights = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
     split = arrays(path="images.npz").train
     assert isinstance(split, TensorSplit)
