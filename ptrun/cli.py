@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptrun import __version__, console
 from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, is_out_of_memory, nearest
-from ptrun.signals import STOPPED_BY_KEYBOARD, interrupt_raised
+from ptrun.signals import READER_GONE, STOPPED_BY_KEYBOARD, interrupt_raised
 from ptrun.startup import resting_collector
 from ptrun.usage import EVAL_HELP, HELP, REPRODUCE_HELP, RESUME_HELP, TRAIN_HELP, VERIFY_HELP
 
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         console.error("Stopped by the keyboard.")
         return Interrupted.exit_code if isinstance(error.__cause__, Interrupted) else STOPPED_BY_KEYBOARD
-    except BrokenPipeError:  # `ptrun list | head`
+    except BrokenPipeError:  # `ptrun list | head`; not 0, because what was not printed may have been bad news
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return READER_GONE
     except (MemoryError, RuntimeError) as error:
         if debug or not is_out_of_memory(error):
             raise

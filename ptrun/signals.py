@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 STOPPED_BY_KEYBOARD = 128 + signal.SIGINT  # the exit code; what a shell says of a process that a signal ended
+READER_GONE = 128 + 13  # the same for SIGPIPE, which not every system has
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 

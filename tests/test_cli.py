@@ -31,6 +31,17 @@ def test_help_and_lists_are_light(process: Call, arguments: tuple[str, ...]):
     assert not modules & {*HEAVY, "hydra"}
 
 
+def test_a_reader_that_left_is_no_success(folder: Path):
+    """As in `ptrun verify RUN | head -1`, which may leave before the bad news: the exit code is that of SIGPIPE."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "ptrun", "list"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=env, cwd=folder, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_the_first_screen_fits_and_runs(ptrun: Call):
     lines = ptrun().out.splitlines()
     assert len(lines) <= 24
