@@ -215,7 +215,9 @@ def eval_batches(
 
 def build_views(config: RunConfig, spec: DataSpec) -> Callable[[nn.Module], nn.Module]:
     """How evaluation looks at each sample. Raises ConfigError where samples are no images."""
-    views.require_images(config.train.eval_views, spec)
+    problem = choices.views_problem(config.train.eval_views, (spec.layout,))
+    if problem:
+        raise ConfigError(problem)
     return partial(views.averaged, views=config.train.eval_views)
 
 

@@ -41,18 +41,17 @@ def choose(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig
         config = replace(config, model=default_component("model", _MODELS[layout], folders))
         decisions.append(("model", "auto", config.model.name))
     asked = config.transform
-    if asked.name == "auto" or "auto" in asked.settings.values():
+    left = [part for part, steps in asked.settings.items() if steps == "auto"]
+    if asked.name == "auto" or left:
         chosen = "imagenet" if "files" in gives else "normalize" if "image" in gives else "none"
         found = _with_step_defaults(default_component("transform", chosen, folders), folders)
-        kept = {part: steps for part, steps in asked.settings.items() if steps != "auto"}
+        kept = {part: steps for part, steps in asked.settings.items() if part not in left}
         if asked.name == "auto":
+            asked = found
             decisions.append(("transform", "auto", chosen))
         else:
-            decisions += [
-                (f"transform.{part}", "auto", f"that of {chosen}") for part in asked.settings.keys() - kept.keys()
-            ]
-            found = replace(found, name=asked.name)
-        config = replace(config, transform=replace(found, settings={**found.settings, **kept}))
+            decisions += [(f"transform.{part}", "auto", f"that of {chosen}") for part in left]
+        config = replace(config, transform=replace(asked, settings={**found.settings, **kept}))
     return config, decisions
 
 
@@ -118,6 +117,14 @@ def pair_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tupl
     else:
         problem = f"'{model}' is for {' or '.join(found['task'])}, but dataset '{dataset}' is {task_of(gives)}"
     return f"model: {problem}. Models that fit: {listing(fitting)}."
+
+
+def views_problem(views: str, gives: tuple[str, ...]) -> str | None:
+    """Say why evaluation can't look at several views of a sample (ptrun/views.py); None when it can or nothing is known."""
+    layouts = _layouts(gives)
+    if views == "one" or not layouts or "image" in layouts:
+        return None
+    return f"train.eval_views: '{views}' mirrors images, but these data are a {layouts[0]}. Use one."
 
 
 def fits(model: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun import schema
-from ptrun.choices import given_by, pair_problem, task_of, task_problems
+from ptrun.choices import given_by, pair_problem, task_of, task_problems, views_problem
 from ptrun.errors import ConfigError, listing, nearest
 from ptrun.fieldtypes import Mismatch, Type
 from ptrun.registry import Registry
@@ -97,7 +97,7 @@ class _Checker:
         if isinstance(top.get("metrics"), list):
             top["metrics"] = [self.named("metric", each, f"metrics[{i}]") for i, each in enumerate(top["metrics"])]
         self.monitor(train.get("monitor"))
-        self.pairs(parts)
+        self.pairs(parts, str(train.get("eval_views")))
         task = task_of(given_by(parts["dataset"], self.folders))
         if task:
             choices = (parts["loss"].name, top.get("metrics"), train.get("monitor"))
@@ -228,9 +228,12 @@ class _Checker:
                 f"train.monitor: expected val/loss or val/METRIC, got '{monitor}'.{nearest(monitor, allowed)} Available: {listing(allowed)}."
             )
 
-    def pairs(self, parts: Mapping[str, Component]) -> None:
-        """Report model, loss and transform choices that can't work with the data, as far as YAML tells."""
+    def pairs(self, parts: Mapping[str, Component], eval_views: str) -> None:
+        """Report model, transform and evaluation choices that can't work with the data, as far as YAML tells."""
         gives = given_by(parts["dataset"], self.folders)
+        views = views_problem(eval_views, gives)
+        if views:
+            self.problems.append(views)
         problem = pair_problem(parts["model"].name, parts["dataset"].name, gives, self.folders)
         if problem:
             self.problems.append(problem)

@@ -141,7 +141,7 @@ def require_finite(x: Experiment, losses: LossSum, epoch: int) -> None:
     names = [x.train.split.name(index) for index in found.indices[:3].tolist()]
     more = f" and {len(found.indices) - len(names)} more" if len(found.indices) > len(names) else ""
     raise DivergedError(
-        f"The training loss became {found.value} at step {found.step + 1}, in epoch {epoch + 1} (learning rate {x.optimizer.param_groups[plain_group(x.optimizer)]['lr']:g}, "
+        f"The training loss became {found.value} at step {found.step + 1}, in epoch {epoch + 1} (learning rate {float(x.optimizer.param_groups[plain_group(x.optimizer)]['lr']):g}, "
         f"samples {', '.join(names)}{more}). Nothing after the last checkpoint is saved. Try a smaller optimizer.lr, "
         "train.clip_norm=1, a warm-up (scheduler.warmup_epochs=1), train.on_nonfinite=skip, or look at these samples."
     )

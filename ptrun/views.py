@@ -5,13 +5,8 @@ Invariant: a view is a fixed function of the image, so that evaluating twice giv
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from ptrun.errors import ConfigError
-from ptrun.spec import DataSpec, Layout
 
 SHIFT = 1  # pixels
 
@@ -42,12 +37,6 @@ class AveragedViews(nn.Module):
         return outputs
 
 
-def require_images(views: str, spec: DataSpec) -> None:
-    """Raise ConfigError for several views of what is no image."""
-    if views != "one" and spec.layout is not Layout.IMAGE:
-        raise ConfigError(f"train.eval_views: '{views}' mirrors images, but these data are a {spec.layout}. Use one.")
-
-
-def averaged(model: nn.Module, views: Any) -> nn.Module:
+def averaged(model: nn.Module, views: str) -> nn.Module:
     """The model as it evaluates on these views: one, flip, or flip_shift."""
     return model if views == "one" else AveragedViews(model, shifts=views == "flip_shift")

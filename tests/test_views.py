@@ -11,6 +11,10 @@ import torch
 from support import Ended, newest_evaluation, newest_run
 from torch import nn
 
+from ptrun import build, choices, request
+from ptrun.composition import Composer
+from ptrun.errors import ConfigError
+from ptrun.spec import DataSpec, Layout, Task
 from ptrun.views import averaged
 
 Call = Callable[..., Ended]
@@ -52,6 +56,16 @@ def test_validation_test_and_eval_see_the_same_views(folder: Path, ptrun: Call):
         assert ptrun("eval", f"checkpoint={viewed}", *change).code == 0
         found = json.loads((newest_evaluation(folder) / "metrics.json").read_text())
         assert found == json.loads((want / "test" / "metrics.json").read_text())
+
+
+def test_data_that_declare_nothing_are_looked_at(folder: Path):
+    """As those of a plugin, of which the YAML files tell nothing; the others are refused before any of torch is needed."""
+    config = choices.choose(request.read(Composer(), ["train.eval_views=flip"]).config)[0]
+    vectors = DataSpec(layout=Layout.VECTOR, task=Task.REGRESSION, input_shape=(3,), num_outputs=1, target_names=("y",))
+    with pytest.raises(ConfigError, match="'flip' mirrors images, but these data are a vector"):
+        build.build_views(config, vectors)
+    with pytest.raises(ConfigError, match="'flip' mirrors images, but these data are a vector"):
+        request.read(Composer(), ["dataset=iris", "train.eval_views=flip"])
 
 
 @pytest.mark.parametrize("command", ["train", "eval"])

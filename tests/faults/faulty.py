@@ -23,7 +23,8 @@ PLUGIN = Path(__file__).with_name("instants.py")
 INSTANTS = f"plugins=[{PLUGIN}]"
 KILLED = -9
 # The other metrics of a classification import scikit-learn, and pictures matplotlib: half of a short process.
-LEAN = ("metrics=[accuracy]", "plots=false")
+ACCURACY_ALONE, NO_PICTURES = "metrics=[accuracy]", "plots=false"
+LEAN = (ACCURACY_ALONE, NO_PICTURES)
 VOLATILE = ("seconds", "samples_per_second", "data_wait_percent")
 
 

@@ -13,7 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faulty import INSTANTS, KILLED, LEAN, assert_equal_runs, checkpoints, done, latest, ptrun, refused, runs
+from faulty import (
+    ACCURACY_ALONE,
+    INSTANTS,
+    KILLED,
+    NO_PICTURES,
+    assert_equal_runs,
+    checkpoints,
+    done,
+    latest,
+    ptrun,
+    refused,
+    runs,
+)
 
 pytestmark = pytest.mark.faults
 KILLS = int(os.environ.get("PTRUN_KILLS", "30"))
@@ -25,9 +37,9 @@ RUN = (
     "train.ema_decay=0.9",
     "checkpoint.keep_best=2",  # else a small state is written once a second at most
     "device.threads=1",
-    LEAN[0],
+    ACCURACY_ALONE,
 )  # 10 steps an epoch; batch norm, dropout, augmentation, averaged weights
-EVERY_STEP = ("checkpoint.every_steps=1", LEAN[1])
+EVERY_STEP = ("checkpoint.every_steps=1", NO_PICTURES)
 
 
 @dataclass(frozen=True)

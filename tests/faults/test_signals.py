@@ -14,6 +14,7 @@ import pytest
 from faulty import (
     INSTANTS,
     LEAN,
+    NO_PICTURES,
     SITE,
     assert_equal_runs,
     assert_whole,
@@ -143,7 +144,7 @@ def test_interrupted_while_it_starts(tmp_path: Path, module: str):
 def test_interrupted_after_training(tmp_path: Path):
     """While pictures are drawn: the folder says so, and the run can be finished."""
     process = start(
-        tmp_path, "train", *(each for each in DIGITS if each != "plots=false"), INSTANTS, STOP_AT="1 open .loss.png"
+        tmp_path, "train", *(each for each in DIGITS if each != NO_PICTURES), INSTANTS, STOP_AT="1 open .loss.png"
     )
     process.wait_until_stopped()
     os.kill(process.popen.pid, signal.SIGINT)
