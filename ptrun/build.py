@@ -197,7 +197,8 @@ def training_batches(
                 "the last batch of each epoch is left out: it has one sample, on which batch norm can't train",
             )
         )
-    batches = make_batches(split, plan, prepared.pipelines.train, runtime.device, t.num_workers, tell)
+    pipeline, shape = prepared.pipelines.train, prepared.spec.input_shape
+    batches = make_batches(split, plan, pipeline, runtime.device, t.num_workers, tell, shape)
     return batches, decisions
 
 
@@ -210,7 +211,8 @@ def eval_batches(
     if isinstance(size, str):
         size = t.batch_size if isinstance(split, FileSplit) else max(256, t.batch_size)
     plan = Plan(len(split), size, shuffle=False, seed=config.seed)
-    return make_batches(split, plan, prepared.pipelines.eval, runtime.device, t.num_workers, tell)
+    pipeline, shape = prepared.pipelines.eval, prepared.spec.input_shape
+    return make_batches(split, plan, pipeline, runtime.device, t.num_workers, tell, shape)
 
 
 def build_views(config: RunConfig, spec: DataSpec) -> Callable[[nn.Module], nn.Module]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -35,7 +37,8 @@ def load(files: Sequence[str]) -> None:
     """Run each file once as a module. Raises ConfigError naming file, line and reason."""
     for file in files:
         path = Path(file).expanduser().resolve()
-        name = f"ptrun_plugin_{path.stem}_{abs(hash(str(path))):x}"
+        # The same name in every process: what a plugin defines is found by it in a worker that is not forked.
+        name = f"ptrun_plugin_{path.stem}_{zlib.crc32(os.fsencode(path)):x}"
         if name in sys.modules:
             continue
         if not path.is_file():
@@ -59,6 +62,13 @@ def load(files: Sequence[str]) -> None:
             raise ConfigError(
                 f"plugins: {path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}."
             ) from error
+
+
+class Loaded:
+    """Pickled before objects of plugins, it loads the plugins where they are unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load, (sorted(_LOADED),)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from ptrun import build, choices, request
 from ptrun.batches.plan import Batches, Plan
 from ptrun.batches.resident import ResidentBatches
 from ptrun.batches.source import make_batches
-from ptrun.batches.streamed import StreamedBatches, _guarded
+from ptrun.batches.streamed import StreamedBatches
 from ptrun.composition import Composer
-from ptrun.errors import DataError, ResourceError
+from ptrun.errors import DataError
 from ptrun.samples import TensorSplit
 from ptrun.spec import DataSpec, Layout, Task
 from ptrun.transforms import build_pipeline
@@ -215,22 +214,6 @@ def test_workers_end_with_the_process_whatever_holds_them(tmp_path: Path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
     assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
-
-
-@pytest.mark.parametrize(
-    "error", [ConnectionResetError(104, "Connection reset by peer"), ConnectionRefusedError(), EOFError()]
-)
-def test_a_batch_of_a_dead_worker_is_told(error: Exception):
-    """The handle of a finished batch is in the queue, but the worker that holds the batch is no more."""
-
-    def begin() -> Iterator[int]:
-        yield 1
-        raise error
-
-    given = _guarded(begin)
-    assert next(given) == 1
-    with pytest.raises(ResourceError, match="A data worker died: it was killed"):
-        next(given)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -29,10 +30,12 @@ def make_batches(
     device: torch.device,
     num_workers: int | str,
     tell: Tell | None = None,
+    sample_shape: Sequence[int] = (),
 ) -> Batches:
     """Keep the split on the device when it is made of tensors that fit; stream it otherwise.
 
     tell: is told how far keeping decoded images is (`dataset.cache`); None: they are read only once, and not kept.
+    sample_shape: of an input after all steps.
     Raises DataError when there is no batch or an image can't be read, ResourceError when there is no room to keep images.
     """
     if len(plan) == 0:
@@ -44,6 +47,8 @@ def make_batches(
     if isinstance(split, ResidentSplit) and max(split.num_bytes(), _prepared_bytes(split, pipeline)) <= limit:
         return ResidentBatches(_prepared(split, pipeline), plan, pipeline, device)
     workers = min(_usable_cores(), MOST_WORKERS) if isinstance(num_workers, str) else num_workers
+    if os.name != "posix":
+        workers = 0  # the memory that they share with this process is handed over as POSIX can
     prepared: Split = split
     if pipeline is not None:
         prepared = PreparedSplit(split, pipeline.fixed)
@@ -51,7 +56,7 @@ def make_batches(
         if isinstance(kept, KeptImages) and (device.type == "cpu" or kept.num_bytes() <= limit):
             return ResidentBatches(kept, plan, pipeline, device)
         prepared = kept
-    return StreamedBatches(prepared, plan, pipeline, device, workers)
+    return StreamedBatches(prepared, plan, pipeline, device, workers, sample_shape)
 
 
 def _prepared_bytes(split: Split, pipeline: Pipeline | None) -> int:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _NEEDED = ("torch", "torchvision", "hydra-core", "numpy", "scikit-learn", "pillow", "matplotlib", "rich")
 _PATIENCE = 0.35  # seconds that one measurement may take after its warm-up
-_LITTLE_SHARED_MEMORY = 1 << 30
 _LITTLE_DISK = 2 << 30
 
 
@@ -245,7 +244,7 @@ def _median_seconds(action: Callable[[], object], runtime: Runtime) -> float:
 
 
 def measure_room(report: Report, output_dir: Path) -> None:
-    """Disk speed and space where runs are written, free memory, and the memory that loader workers share."""
+    """Disk speed and space where runs are written, and free memory."""
     folder = next(path for path in (output_dir, *output_dir.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(folder).free
     report.add("room", "disk", f"{free / 1e9:,.1f} GB free in {folder}", free)
@@ -256,14 +255,6 @@ def measure_room(report: Report, output_dir: Path) -> None:
     memory = [_memory_info(key) for key in ("MemAvailable", "MemTotal")]
     if all(memory):
         report.add("room", "memory", f"{memory[0] / 1e9:.1f} of {memory[1] / 1e9:.1f} GB free", memory[0])
-    if os.path.isdir("/dev/shm"):
-        shared = shutil.disk_usage("/dev/shm").total
-        report.add("room", "shared memory", f"{shared / 1e9:.1f} GB for loader workers", shared)
-        if shared < _LITTLE_SHARED_MEMORY:
-            report.warnings.append(
-                f"Shared memory has only {shared / 1e6:.0f} MB, and loader workers pass batches through it: in a container "
-                "start it with --shm-size=2g, or train with train.num_workers=0."
-            )
 
 
 def _disk_rate(folder: Path) -> float:

@@ -131,10 +131,9 @@ def test_checkpoints_that_can_not_be_written(tmp_path: Path, closed_folder: Path
     assert "permissions" in said
 
 
-@pytest.mark.parametrize("size", ["100k", "4k"])
-def test_shared_memory_is_full(tmp_path: Path, size: str):
-    """Data workers hand batches over in /dev/shm; here it is one of the process's own, too small for a batch, or for their locks."""
-    alone, small = ["unshare", "-m"], SMALL_SHM.format(size)
+def test_workers_need_no_shared_memory_of_the_system(tmp_path: Path):
+    """Docker gives a container 64 MB in /dev/shm; here it is a single page."""
+    alone, small = ["unshare", "-m"], SMALL_SHM.format("4k")
     if subprocess.run([*alone, "sh", "-c", small], check=False, capture_output=True).returncode != 0:
         pytest.skip("mounting a small file system is not allowed here")
     pixels = np.random.default_rng(0)
@@ -146,9 +145,9 @@ def test_shared_memory_is_full(tmp_path: Path, size: str):
     marks = ("dataset=image_folder", "dataset.root=photos", "train.num_workers=2", "train.batch_size=8")
     process = Process(tmp_path, ["-m", "ptrun", "train", *RUN, *marks], {}, small, alone)
     ended = process.wait()
-    assert ended.code == 6, (ended.code, ended.err)
-    assert "shared memory (/dev/shm) is full" in ended.err
-    assert '"failed"' in (latest(tmp_path) / "status.json").read_text()
+    assert ended.code == 0, (ended.code, ended.err)
+    assert "read from files by 2 workers" in ended.out
+    assert '"done"' in (latest(tmp_path) / "status.json").read_text()
 
 
 def test_two_processes_continue_one_run(tmp_path: Path, whole: Path):
