@@ -11,6 +11,7 @@ import io
 import json
 import statistics
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ import ptrun
 from ptrun import choices, request
 from ptrun.build import Run, build
 from ptrun.composition import Composer
+from ptrun.experiment import Progress, Watch
+from ptrun.loop import train_epoch
 
 PLUGIN = Path(__file__).with_name("_plugin.py")
 
@@ -75,3 +78,21 @@ def built(*overrides: str) -> Run:
     asked = request.read(Composer(), [f"plugins=[{PLUGIN}]", *overrides]).config
     config, chosen = choices.choose(asked)
     return build(config, chosen=chosen)
+
+
+class Epochs:
+    """Training epochs of a run, batches and steps alone, one at each call. Runs that live side by side can so be compared
+    epoch by epoch; the first call starts workers and kernels.
+    """
+
+    def __init__(self, *overrides: str) -> None:
+        self._run = built("train.epochs=1000", *overrides).experiment
+        self._progress = Progress()
+        self._watch = Watch(lambda done, batches: None, lambda: False)
+
+    def __call__(self) -> float:
+        """Seconds per step of the next epoch."""
+        begun = time.perf_counter()
+        train_epoch(self._run, self._progress.epoch, self._progress, self._watch)
+        self._progress.epoch += 1
+        return (time.perf_counter() - begun) / len(self._run.train.plan)

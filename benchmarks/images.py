@@ -6,7 +6,6 @@ python benchmarks/images.py [--quick] [--csv FILE] [--rounds N] [--threads N] [-
 from __future__ import annotations
 
 import argparse
-import gc
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -220,7 +219,6 @@ def main() -> None:
         large = Path(scratch) / "large"
         make_photos(large, 24 if asked.quick else 96, 1600, 1200)
         measure_large(large.resolve(), asked, report)
-    gc.collect()  # ends the workers of the batches that were made: left to the end of the process, they would not end
     report.write(asked.csv)
 
 

@@ -246,7 +246,8 @@ class _Checker:
 
 
 def _words(declared: Type) -> str:
-    return declared.text.replace(" | ", " or ")
+    words = ["true or false" if each == "bool" else each for each in declared.text.split(" | ")]
+    return " or ".join(words)
 
 
 def _shown(value: Any) -> str:

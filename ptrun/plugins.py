@@ -52,16 +52,21 @@ def load(files: Sequence[str]) -> None:
         try:
             spec.loader.exec_module(module)
         except PtrunError:
-            del sys.modules[name]
+            _forget(name, path)
             raise
         except Exception as error:
-            del sys.modules[name]
+            _forget(name, path)
             line = next(
                 (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), None
             )
             raise ConfigError(
                 f"plugins: {path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}."
             ) from error
+
+
+def _forget(name: str, path: Path) -> None:
+    del sys.modules[name]
+    _LOADED.discard(str(path))
 
 
 class Loaded:

@@ -14,7 +14,7 @@ from support import ROOT
 SCRIPTS = {  # with what its tables have to name
     "augment": ["random_crop", "transform=augment"],
     "checkpoints": ["one after each epoch", "seconds to verify 10 MB"],
-    "convnet": ["tutorial", "best by hand", "ptrun bf16", "ptrun streamed, 2 workers, later epochs"],
+    "convnet": ["tutorial", "best by hand", "ptrun bf16", "later epochs", "ptrun streamed, 2 workers"],
     "gpu": ["parity with the tutorial loop", "ptrun compile=step, steps alone", "resnet18", "cifar10_fast"],
     "images": [
         "decode only, Pillow",

@@ -155,7 +155,7 @@ def test_workers_end_when_their_process_is_killed(method: str):
     program = (
         "import os, signal, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from ptrun.batches import workers; from test_workers import who\n"
+        "from ptrun.batches import workers; from test_data_workers import who\n"
         f"workers.START_METHOD = {method!r}\n"
         "if __name__ == '__main__':\n"
         "    kept = [workers.Workers(who, 2) for _ in range(2)]\n"
