@@ -49,11 +49,9 @@ class _Worker:
 
 @dataclass(frozen=True)
 class _Raised:
-    """What a worker sends instead of an answer; other errors than those for users are sent as text."""
+    """What a worker sends instead of an answer: the error to raise."""
 
-    error: PtrunError | None
-    text: str
-    out_of_memory: bool
+    error: Exception
 
 
 class Workers(Generic[Request, Answer]):
@@ -91,7 +89,7 @@ class Workers(Generic[Request, Answer]):
             for request, worker in itertools.islice(addressed, 1):
                 self._ask(worker, request)
             if isinstance(answer, _Raised):
-                raise _again(answer)
+                raise answer.error
             yield answer
 
     def close(self) -> None:
@@ -187,17 +185,10 @@ def _answer(work: Callable[[Any], Any], request: Any) -> Any:
     try:
         return work(request)
     except PtrunError as error:
-        return _Raised(error, str(error), out_of_memory=False)
+        return _Raised(error)
     except Exception as error:  # noqa: BLE001 (raised again in the process that asked)
-        return _Raised(None, traceback.format_exc(), out_of_memory=isinstance(error, MemoryError))
-
-
-def _again(raised: _Raised) -> BaseException:
-    """The error that a worker met."""
-    if raised.error is not None:
-        return raised.error
-    kind = MemoryError if raised.out_of_memory else RuntimeError
-    return kind(f"in a data worker:\n{raised.text}")
+        kind = MemoryError if isinstance(error, MemoryError) else RuntimeError  # any other might not survive the pipe
+        return _Raised(kind(f"in a data worker:\n{traceback.format_exc()}"))
 
 
 def _death(exit_code: int | None) -> str:
