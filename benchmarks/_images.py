@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ptrun.samples import TensorSplit
+from ptrun.data.splits import TensorSplit
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from typing import Any
 
 from _images import Streamed, images
 
+from ptrun.data.dataset import Data
+from ptrun.data.splits import Split, TensorSplit
 from ptrun.registry import datasets, loggers
-from ptrun.samples import Data, Split, TensorSplit
 from ptrun.spec import DataSpec, Layout, Task
 
 

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ptrun
-from ptrun import choices, request
-from ptrun.build import Run, build
-from ptrun.composition import Composer
-from ptrun.experiment import Progress, Watch
-from ptrun.loop import train_epoch
+from ptrun.build.run import Run, build
+from ptrun.config import auto, load
+from ptrun.config.compose import Composer
+from ptrun.engine.context import Hooks
+from ptrun.engine.loop import train_epoch
+from ptrun.engine.progress import Progress
 
 PLUGIN = Path(__file__).with_name("_plugin.py")
 
@@ -75,8 +76,8 @@ def shares(timings: Sequence[Timing]) -> str:
 
 def built(*overrides: str) -> Run:
     """The parts of a run, which is not run."""
-    asked = request.read(Composer(), [f"plugins=[{PLUGIN}]", *overrides]).config
-    config, chosen = choices.choose(asked)
+    asked = load.read(Composer(), [f"plugins=[{PLUGIN}]", *overrides]).config
+    config, chosen = auto.resolve_auto(asked)
     return build(config, chosen=chosen)
 
 
@@ -88,7 +89,7 @@ class Epochs:
     def __init__(self, *overrides: str) -> None:
         self._run = built("train.epochs=1000", *overrides).experiment
         self._progress = Progress()
-        self._watch = Watch(lambda done, batches: None, lambda: False)
+        self._watch = Hooks(lambda done, batches: None, lambda: False)
 
     def __call__(self) -> float:
         """Seconds per step of the next epoch."""

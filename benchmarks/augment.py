@@ -16,13 +16,14 @@ from _table import Case, Report, Times, alternate, machine_line, parser, per_sec
 from torch import Tensor
 from torchvision.transforms import v2
 
-from ptrun import catalog, schema
-from ptrun.batches.plan import Plan
-from ptrun.batches.source import make_batches
+from ptrun import catalog
+from ptrun.config import schema
+from ptrun.data.loading.choose import make_batches
+from ptrun.data.loading.loader import Plan
+from ptrun.data.splits import TensorSplit
 from ptrun.errors import PtrunError
-from ptrun.samples import TensorSplit
 from ptrun.spec import DataSpec, Layout, Task
-from ptrun.transforms import build_pipeline
+from ptrun.transforms.build import build_pipeline
 
 assert catalog.MODULES  # importing it filled the registries
 

@@ -16,7 +16,7 @@ import _run
 import torch
 from _table import MS_PER_STEP, SECONDS, Case, Report, alternate, machine_line, parser, ratios, read
 
-from ptrun import checkpoint
+from ptrun.checkpoint import store
 
 
 class Run:
@@ -36,7 +36,7 @@ def large_checkpoint(folder: Path, megabytes: int) -> Path:
     """Publish a checkpoint of this size."""
     weights = torch.randn(megabytes * 1_000_000 // 4)
     state = {"model": {"weights": weights}, "config": {}, "spec": {}, "fitted": {}, "progress": {}, "data": {}}
-    return checkpoint.publish(folder, state, step=1, best=False, keep=2)
+    return store.publish(folder, state, step=1, best=False, keep=2)
 
 
 def seconds_of(call: Callable[[], object]) -> float:
@@ -64,8 +64,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="checkpoint-bench-") as name:
         path = large_checkpoint(Path(name), megabytes)
         cases: dict[str, Case] = {
-            "verify": partial(seconds_of, partial(checkpoint.verify, path)),
-            "verify and load": partial(seconds_of, partial(checkpoint.load, path)),
+            "verify": partial(seconds_of, partial(store.verify, path)),
+            "verify and load": partial(seconds_of, partial(store.load, path)),
             "torch.load alone": partial(seconds_of, partial(torch.load, path, weights_only=True)),
             "write": partial(seconds_of, partial(large_checkpoint, Path(name) / "other", megabytes)),
         }

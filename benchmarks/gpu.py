@@ -23,7 +23,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import ptrun
-from ptrun import checkpoint, registry, schema
+from ptrun import registry
+from ptrun.checkpoint import store
+from ptrun.config import schema
 from ptrun.models.convnet import ConvNet
 
 PairOf = tuple[Tensor, Tensor]
@@ -119,7 +121,7 @@ def difference(model: str, device: str) -> float:
     overrides += ["train.epochs=2", "train.batch_size=64", "seed=7", f"device={device}"]
     with tempfile.TemporaryDirectory(prefix="gpu-bench-") as folder:
         result = ptrun.train(*overrides, f"output_dir={folder}", quiet=True)
-        trained = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
+        trained = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]
     run = _run.built(*overrides)
     x = run.experiment
     epochs = [[(x.runtime.arrange(b.inputs), b.targets) for b in x.train.epoch(number)] for number in range(2)]

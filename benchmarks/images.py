@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from torchvision import io, transforms
 from torchvision.datasets import ImageFolder
 
-from ptrun.startup import keep_freed_memory
+from ptrun.process.startup import keep_freed_memory
 
 BATCH = 32  # a smoke run has fewer images, which make one batch
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet

@@ -18,7 +18,7 @@ from pathlib import Path
 from _processes import HERE
 from _table import Report, Unit, machine_line, parser, print_table, read
 
-from ptrun import checkpoint
+from ptrun.checkpoint import store
 from ptrun.errors import CheckpointError
 
 STEPS = Unit("steps", lambda value: value)
@@ -63,9 +63,9 @@ def left_behind(run_dir: Path, taken: int) -> Killed:
     """Look at everything that a killed process left in its run folder."""
     damaged, newest = 0, 0
     json.loads((run_dir / "status.json").read_text(encoding="utf-8"))
-    for path in [*checkpoint.steps(run_dir / "checkpoints"), *(run_dir / "checkpoints").glob("*st.pt")]:
+    for path in [*store.steps(run_dir / "checkpoints"), *(run_dir / "checkpoints").glob("*st.pt")]:
         try:
-            newest = max(newest, checkpoint.load(path)["progress"]["step"])
+            newest = max(newest, store.load(path)["progress"]["step"])
         except CheckpointError as error:
             print(error, file=sys.stderr)
             damaged += 1

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from ptrun import registry
-from ptrun.batches.plan import Batches
+from ptrun.data.loading.loader import Batches
 
 BATCH, WINDOW, HORIZON = 64, 96, 24
 COLUMNS = 12

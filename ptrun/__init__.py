@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ptrun.commands.train import TrainResult
+from ptrun.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from ptrun.runs.summary import TrainResult
+
 __all__ = ["__version__", "train"]
 
 
@@ -16,13 +17,13 @@ def train(*overrides: str, config_dir: str | None = None, quiet: bool = False) -
 
     Returns the run folder, the summary and the best monitored value. Raises ptrun.errors.PtrunError.
     """
-    from ptrun import request
-    from ptrun.composition import Composer
+    from ptrun.config import load
+    from ptrun.config.compose import Composer
 
-    composer = Composer("train", request.conf_folders(config_dir))
-    asked = request.read(composer, overrides)
+    composer = Composer("train", load.conf_folders(config_dir))
+    asked = load.read(composer, overrides)
 
-    from ptrun.commands import train as command
+    from ptrun.runs import session as command
 
     return command.run(
         command.Request(

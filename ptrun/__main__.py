@@ -2,15 +2,15 @@
 
 import sys
 
-from ptrun.signals import leave_on_interrupt
+from ptrun.process.signals import leave_on_interrupt
 
 
 def main() -> int:
     """Run the command line of this process and return the exit code."""
     leave_on_interrupt()
-    from ptrun import cli
+    from ptrun.cli import main as command_line
 
-    return cli.main()
+    return command_line.main()
 
 
 if __name__ == "__main__":

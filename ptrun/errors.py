@@ -73,13 +73,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def nearest(given: str, allowed: Iterable[str]) -> str:
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest allowed word, or "" when none is close."""
     matches = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 
-def listing(words: Iterable[str], limit: int = 24) -> str:
+def join_words(words: Iterable[str], limit: int = 24) -> str:
     """Join words with commas for a message; a long list is cut and counted."""
     words = list(words)
     shown = ", ".join(words[:limit])

@@ -77,7 +77,7 @@ class Loaded:
 
 
 @contextlib.contextmanager
-def blamed(model: str | None = None) -> Iterator[None]:
+def attribute_plugin_errors(model: str | None = None) -> Iterator[None]:
     """Turn what a plugin's code raises inside into a ConfigError that names its file, line and input; `model` is the one at work, if any."""
     try:
         yield

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ptrun.errors import ConfigError, listing, nearest
+from ptrun.errors import ConfigError, did_you_mean, join_words
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,7 +46,9 @@ class Registry(Generic[F]):
     def get(self, name: str) -> F:
         """Return the function called `name`. Raises ConfigError with the nearest name."""
         if name not in self._functions:
-            raise ConfigError(f"There is no {self.kind} '{name}'.{nearest(name, self)} Available: {listing(self)}.")
+            raise ConfigError(
+                f"There is no {self.kind} '{name}'.{did_you_mean(name, self)} Available: {join_words(self)}."
+            )
         return self._functions[name]
 
     def source_digest(self, name: str) -> str:
@@ -73,7 +75,7 @@ class Registry(Generic[F]):
         keywords = self.keywords(name)
         own = [key for key in keywords if key not in runtime]
         problems = [
-            f"{self.kind}.{key}: {self.kind} '{name}' has no such setting.{nearest(key, own)} It has: {listing(own) or 'none'}."
+            f"{self.kind}.{key}: {self.kind} '{name}' has no such setting.{did_you_mean(key, own)} It has: {join_words(own) or 'none'}."
             for key in settings
             if key not in keywords
         ]

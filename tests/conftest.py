@@ -14,7 +14,7 @@ import pytest
 import torch
 from support import ROOT, Ended, without_pictures
 
-from ptrun import cli
+from ptrun.cli import main
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,7 +47,7 @@ def ptrun(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., End
 
     def call(*arguments: str) -> Ended:
         capsys.readouterr()
-        code = cli.main(without_pictures(arguments))
+        code = main.main(without_pictures(arguments))
         captured = capsys.readouterr()
         logging.getLogger().handlers.clear()  # Hydra's --info leaves one that writes to this test's output
         return Ended(code, captured.out, captured.err)

@@ -1,4 +1,4 @@
-"""The house stands: floors, no cycles, one owner for each third-party system, sizes, banned calls."""
+"""The layout of the package holds: imports go down, no cycles, one owner for each third-party system, sizes, banned calls."""
 
 from __future__ import annotations
 
@@ -11,140 +11,130 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "ptrun"
 
-FLOORS: dict[str, int] = {
-    "__init__": 0, "errors": 0, "spec": 0,
-    "fieldtypes": 0, "finite": 2, "fused": 2, "draws": 1, "formats": 1, "registry": 1, "samples": 1, "schema": 1, "seeds": 0, "settings": 1, "weights": 1,
-    "models": 2, "data": 2, "steps": 2, "transforms": 2, "losses": 2, "optimizers": 2, "schedulers": 2, "predictions": 2, "metrics": 2, "sums": 2, "views": 2, "loggers": 2,
-    "batches": 3, "catalog": 3, "changes": 3, "checkpoint": 3, "choices": 3, "console": 3, "plugins": 2, "rundir": 3, "runtime": 3, "signals": 3, "startup": 3, "writer": 3,
-    "experiment": 4, "workload": 4, "recorded": 3, "replay": 2, "guard": 4, "memory": 3, "losssum": 4, "loop": 4, "config": 4,
-    "composition": 5, "state": 5,
-    "build": 6, "evaluation": 6, "measures": 5, "prepared": 5, "plots": 6, "request": 6, "saver": 6, "sweeps": 6, "usage": 6,
-    "commands": 7,
-    "cli": 8, "__main__": 9,
-}  # fmt: skip
-
-# Within a folder, files may import each other; on floor 2 metrics and sums build on predictions, transforms on steps.
-SAME_FLOOR = {
-    ("metrics", "predictions"),
-    ("sums", "predictions"),
-    ("transforms", "steps"),
-    ("loop", "experiment"),
-    ("loop", "losssum"),
-    ("loop", "guard"),
-    ("guard", "experiment"),
-    ("guard", "losssum"),
-    ("recorded", "runtime"),
-    ("memory", "runtime"),
-}
-
-# Names that only `ptrun.train`, the way in from Python, reaches upwards for, at call time.
-UPWARD = {"__init__"}
+# Each folder, and each module beside them, imports only from those above it. Imports for types count too.
+FLOORS = (
+    "version",
+    "errors",
+    "spec",
+    "rng",
+    "process",
+    "files",
+    "terminal",
+    "registry",
+    "plugins",
+    "device",
+    "transforms",
+    "models",
+    "losses",
+    "metrics",
+    "optim",
+    "data",
+    "loggers",
+    "catalog",
+    "config",
+    "reports",
+    "engine",
+    "evaluation",
+    "checkpoint",
+    "build",
+    "runs",
+    "sweeps",
+    "cli",
+    "__init__",
+    "__main__",
+)
 
 OWNERS: dict[str, set[str]] = {
-    "hydra": {"composition"},
-    "omegaconf": {"composition"},
-    "matplotlib": {"plots"},
+    "hydra": {"config"},
+    "omegaconf": {"config"},
+    "matplotlib": {"reports"},
     "torchcodec": {"data"},
     "PIL": {"data"},
-    "rich": {"console"},
-    "sklearn": {"data", "metrics", "commands"},
-    "yaml": {"schema", "rundir", "commands"},
-    "torchvision": {"models", "data", "steps", "commands"},
+    "rich": {"terminal"},
+    "sklearn": {"data", "metrics", "cli"},
+    "yaml": {"config", "runs", "cli"},
+    "torchvision": {"models", "data", "transforms", "cli"},
 }
 
 
-def files() -> list[Path]:
-    return sorted(path for path in PACKAGE.rglob("*.py") if "conf" not in path.parts)
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "conf")
 
 
 def room(path: Path) -> str:
+    """The folder at the top of the package that holds a module, or the module that stands there itself."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Every imported module of a file (dotted), and whether it is imported for types only."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
-        for node in ast.walk(block)
-    }
-    for node in ast.walk(tree):
+def dotted(path: Path) -> str:
+    return ".".join(("ptrun", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in the file and for whatever purpose."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((name.name, id(node) in typing_only) for name in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            for name in node.names:
-                full = f"{node.module}.{name.name}"
-                yield (full if _is_module(full) else node.module), id(node) in typing_only
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if is_own_module(name) else node.module
 
 
-def _is_module(dotted: str) -> bool:
-    if not dotted.startswith("ptrun."):
-        return False
-    path = PACKAGE.joinpath(*dotted.split(".")[1:])
-    return path.with_suffix(".py").is_file() or path.is_dir()
+def is_own_module(name: str) -> bool:
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    return name.startswith("ptrun.") and (path.with_suffix(".py").is_file() or path.is_dir())
 
 
-def breaches(path: Path) -> list[str]:
-    """Imports of our own modules that go up or sideways."""
+def upward_imports(path: Path) -> list[str]:
+    """What a file imports from its own floor's neighbours above."""
     here = room(path)
-    found = []
-    for module, typing_only in imports(path):
-        if typing_only or not module.startswith("ptrun.") or here in UPWARD:
-            continue
-        there = module.split(".")[1]
-        if there == here or (here, there) in SAME_FLOOR:
-            continue
-        if FLOORS[there] >= FLOORS[here]:
-            found.append(f"{path.relative_to(PACKAGE)} (floor {FLOORS[here]}) imports {there} (floor {FLOORS[there]})")
-    return found
+    rooms = {module.split(".")[1] if "." in module else "__init__" for module in imports(path) if module.split(".")[0] == "ptrun"}  # fmt: skip
+    above = [other for other in sorted(rooms - {here}) if FLOORS.index(other) > FLOORS.index(here)]
+    return [f"{path.relative_to(PACKAGE)} imports {other}" for other in above]
 
 
-def test_every_room_has_a_floor():
-    assert {room(path) for path in files()} == set(FLOORS)
+def test_every_folder_has_a_floor():
+    assert {room(path) for path in modules()} == set(FLOORS)
 
 
 def test_imports_go_downward_only():
-    assert [breach for path in files() for breach in breaches(path)] == []
+    assert [problem for path in modules() if room(path) != "__init__" for problem in upward_imports(path)] == []
 
 
-def test_a_breach_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "errors.py").write_text(
-        "def late():\n    from ptrun.cli import main\n    return main\n", encoding="utf-8"
-    )
-    (tmp_path / "cli.py").write_text("from ptrun import errors\n", encoding="utf-8")
-    monkeypatch.setattr("test_architecture.PACKAGE", tmp_path)
-    assert breaches(tmp_path / "errors.py") == ["errors.py (floor 0) imports cli (floor 8)"]
-    assert breaches(tmp_path / "cli.py") == []
+def test_an_upward_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "main.py").write_text("from ptrun import errors\n", encoding="utf-8")
+    (tmp_path / "errors.py").write_text("def late():\n    from ptrun.cli import main\n", encoding="utf-8")
+    (tmp_path / "spec.py").write_text("if TYPE_CHECKING:\n    from ptrun.cli.main import A\n", encoding="utf-8")
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    assert upward_imports(tmp_path / "errors.py") == ["errors.py imports cli"]
+    assert upward_imports(tmp_path / "spec.py") == ["spec.py imports cli"]
+    assert upward_imports(tmp_path / "cli" / "main.py") == []
 
 
-def test_folders_have_no_cycles():
-    graph: dict[str, set[str]] = {}
-    for path in files():
-        name = ".".join(("ptrun", *path.relative_to(PACKAGE).with_suffix("").parts))
-        graph[name] = {
-            module for module, typing_only in imports(path) if module.startswith("ptrun.") and not typing_only
-        }
-    seen: set[str] = set()
+def test_no_module_imports_itself_through_others():
+    graph = {dotted(path): {name for name in imports(path) if name.startswith("ptrun.")} for path in modules()}
+    finished: set[str] = set()
 
     def visit(name: str, above: tuple[str, ...]) -> None:
         assert name not in above, f"cycle: {' → '.join((*above, name))}"
-        if name in seen:
+        if name in finished:
             return
         for other in graph.get(name, ()):
             visit(other, (*above, name))
-        seen.add(name)
+        finished.add(name)
 
-    for name in [each for each in graph if each != "ptrun.__init__"]:
-        visit(name, ())
+    for name in graph:
+        if name != "ptrun":
+            visit(name, ())
 
 
 def test_each_third_party_system_has_its_owner():
     found = [
         f"{path.relative_to(PACKAGE)} imports {module}"
-        for path in files()
-        for module, _ in imports(path)
+        for path in modules()
+        for module in imports(path)
         if module.split(".")[0] in OWNERS and room(path) not in OWNERS[module.split(".")[0]]
     ]
     assert found == []
@@ -152,14 +142,20 @@ def test_each_third_party_system_has_its_owner():
 
 @pytest.mark.parametrize(
     ("call", "allowed"),
-    [("torch.load(", {"checkpoint", "weights"}), ("torch.save(", {"checkpoint", "weights"}), ("hydra.utils", set()), (".backward(", {"runtime", "loop", "commands"}), ("weights_only=False", set()), ("add_safe_globals", set())],
-)  # fmt: skip
+    [
+        ("torch.load(", {"checkpoint", "models"}),
+        ("torch.save(", {"checkpoint"}),
+        ("hydra.utils", set()),
+        (".backward(", {"engine", "device", "cli"}),
+        ("weights_only=False", set()),
+        ("add_safe_globals", set()),
+    ],
+)
 def test_banned_calls(call: str, allowed: set[str]):
     found = []
-    for path in files():
-        code = "\n".join(
-            line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")
-        )
+    for path in modules():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        code = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
         if call in code and room(path) not in allowed:
             found.append(str(path.relative_to(PACKAGE)))
     assert found == []
@@ -167,10 +163,11 @@ def test_banned_calls(call: str, allowed: set[str]):
 
 def test_no_default_stands_beside_a_config_value():
     """Defaults stand in YAML: whoever reads a setting finds it there, so `get` with a second value hides a mistake."""
+    readers = FLOORS[FLOORS.index("config") :]
     found = [
         f"{path.name}: {line.strip()}"
-        for path in files()
-        if FLOORS[room(path)] > 2  # components get plain settings and know no configuration
+        for path in modules()
+        if room(path) in readers
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(r"\b(config|settings|cfg)\.get\([^()]*,", line)
     ]
@@ -178,31 +175,25 @@ def test_no_default_stands_beside_a_config_value():
 
 
 def test_package_init_files_are_empty():
-    assert [
-        str(p) for p in PACKAGE.rglob("__init__.py") if p.parent != PACKAGE and p.read_text(encoding="utf-8").strip()
-    ] == []
+    files = [path for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
+    assert [str(path) for path in files if path.read_text(encoding="utf-8").strip()] == []
 
 
-def test_every_module_says_its_purpose_and_invariant():
-    for path in files():
-        text = path.read_text(encoding="utf-8")
-        if not text:
-            continue
-        docstring = ast.get_docstring(ast.parse(text))
-        assert docstring, f"{path} has no docstring"
-        assert path.name.startswith("__") or "Invariant" in docstring, f"{path} names no invariant"
+def test_every_module_says_its_purpose():
+    texts = {path: path.read_text(encoding="utf-8") for path in modules()}
+    assert [str(path) for path, text in texts.items() if text and not ast.get_docstring(ast.parse(text))] == []
 
 
 def test_sizes():
-    long_files = {
-        str(p.relative_to(PACKAGE)): n for p in files() if (n := len(p.read_text(encoding="utf-8").splitlines())) > 360
-    }
-    assert long_files == {}
-    lengths = []
-    for path in files():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef):
-                length = (node.end_lineno or node.lineno) - node.lineno + 1
-                lengths.append(length)
-                assert length <= 60, f"{path.name}: {node.name} has {length} lines"
-    assert sorted(lengths)[len(lengths) // 2] <= 12
+    sources = {path: path.read_text(encoding="utf-8") for path in modules()}
+    lines = {str(path.relative_to(PACKAGE)): len(text.splitlines()) for path, text in sources.items()}
+    assert {name: count for name, count in lines.items() if count > 360} == {}
+    functions = [
+        (f"{path.name}: {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1)
+        for path, text in sources.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert [name for name, length in functions if length > 60] == []
+    lengths = sorted(length for _, length in functions)
+    assert lengths[len(lengths) // 2] <= 12

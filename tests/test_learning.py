@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import ptrun
-from ptrun import checkpoint
+from ptrun.checkpoint import store
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def test_transfer_from_a_weights_file_to_photos(folder: Path):
     torch.set_num_threads(1)
     assert result.summary["test"]["accuracy"] >= 0.95
     stored = torch.load(weights, map_location="cpu", weights_only=True)
-    trained = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
+    trained = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]
     frozen = {name.removeprefix("backbone."): value for name, value in trained.items() if name.startswith("backbone.")}
     compared = [name for name in frozen if name in stored and frozen[name].dtype == torch.float32]
     assert len(compared) > 200

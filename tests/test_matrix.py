@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from support import train
 
-from ptrun import schema
+from ptrun.config import schema
 from ptrun.errors import ConfigError
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,11 @@ import torch
 from support import train
 from torch import nn
 
-from ptrun import build, checkpoint, choices, registry, request
-from ptrun.composition import Composer
+from ptrun import registry
+from ptrun.build import run
+from ptrun.checkpoint import store
+from ptrun.config import auto, load
+from ptrun.config.compose import Composer
 
 TUTORIAL = {
     "sgd": lambda parameters, **kernel: torch.optim.SGD(parameters, lr=0.05, momentum=0.9, **kernel),
@@ -52,10 +55,10 @@ def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, o
         f"device.fused={str(fused).lower()}",
     ]
     result = train(*overrides, quiet=True)
-    trained = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
+    trained = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]
 
-    asked = request.read(Composer(), overrides).config
-    parts = build.build(choices.choose(asked)[0])
+    asked = load.read(Composer(), overrides).config
+    parts = run.build(auto.resolve_auto(asked)[0])
     epochs = [[(b.inputs, b.targets) for b in parts.experiment.train.epoch(epoch)] for epoch in range(3)]
     torch.manual_seed(7)
     plain = registry.models.build(model, asked.model.settings, parts.prepared.spec)
@@ -73,12 +76,12 @@ def test_validation_and_checkpoints_change_nothing(folder: Path):
     common = ["model=convnet", "train.epochs=2", "model.dropout=0.5"]
     often = train(*common, quiet=True)
     rarely = train(*common, "train.val_every_epochs=2", "checkpoint.every_epochs=2", quiet=True)
-    states = [checkpoint.load(r.run_dir / "checkpoints" / "last.pt")["model"] for r in (often, rarely)]
+    states = [store.load(r.run_dir / "checkpoints" / "last.pt")["model"] for r in (often, rarely)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_the_seed_decides_everything(folder: Path):
     first, again, other = (train(f"seed={seed}", "train.epochs=1", quiet=True) for seed in (1, 1, 2))
-    states = [checkpoint.load(r.run_dir / "checkpoints" / "last.pt")["model"] for r in (first, again, other)]
+    states = [store.load(r.run_dir / "checkpoints" / "last.pt")["model"] for r in (first, again, other)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])

@@ -14,7 +14,7 @@ import pytest
 import torch
 from support import Ended
 
-from ptrun import checkpoint
+from ptrun.checkpoint import store
 from ptrun.errors import CheckpointError
 
 Call = Callable[..., Ended]
@@ -117,14 +117,14 @@ def test_a_pickle_in_a_checkpoint_is_refused(folder: Path):
     (folder / "raw.pt").write_bytes(pickle.dumps(_Payload()))
     for name in ("evil.pt", "raw.pt"):
         with pytest.raises(CheckpointError):
-            checkpoint.load(Path(name))
+            store.load(Path(name))
     assert not (folder / "stolen.txt").exists()
 
 
 def test_a_small_file_cannot_claim_a_large_tensor(folder: Path):
     torch.save({"format": 1, "model": {"w": torch.zeros(1).expand(10**12)}}, "huge.pt")
     with pytest.raises(CheckpointError, match="less data"):
-        checkpoint.load(Path("huge.pt"))
+        store.load(Path("huge.pt"))
 
 
 def test_compressed_records_are_refused(folder: Path):
@@ -134,7 +134,7 @@ def test_compressed_records_are_refused(folder: Path):
         for record in source.infolist():
             target.writestr(record.filename, source.read(record), zipfile.ZIP_DEFLATED)
     with pytest.raises(CheckpointError, match="compressed"):
-        checkpoint.load(Path("small.pt"))
+        store.load(Path("small.pt"))
 
 
 def test_plugins_named_in_a_checkpoint_are_not_imported(folder: Path, ptrun: Call):

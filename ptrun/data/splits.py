@@ -1,134 +1,246 @@
-"""Cuts samples into train, val and test, and writes down how.
+"""The forms in which a data set hands over its samples.
 
-Invariant: a cut depends on nothing but the number (or classes) of the samples, the fractions and `split_seed`;
-its parts are disjoint and in ascending order.
+Invariant: a split knows nothing of batches, devices, workers or random numbers; sample i is the
+same in every call. Images are uint8 [channels, height, width]; all other inputs are float32 and
+already standardised. Targets are int64 [N] for classes and float32 [N, num_outputs] for numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-from ptrun.errors import ConfigError, DataError, listing
+from ptrun.errors import DataError
 
-Indices = NDArray[np.int64]
+
+class Split(Protocol):
+    """Samples of one part (train, val or test) of a data set."""
+
+    @property
+    def targets(self) -> Tensor:
+        """All targets in order, on the CPU."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Tensor:
+        """Input of one sample. Raises DataError naming the file or row when it can't be read."""
+        ...
+
+    def name(self, index: int) -> str:
+        """How a person finds the sample again: its path, or its row in the source."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hex digest that changes when the samples or their order change."""
+        ...
+
+
+@runtime_checkable
+class ResidentSplit(Split, Protocol):
+    """A split whose inputs are tensors, so that a batch is one indexed gather."""
+
+    def gather(self, indices: Tensor) -> Tensor:
+        """Inputs [len(indices), ...] in the order of `indices`, on the split's device."""
+        ...
+
+    def num_bytes(self) -> int:
+        """Memory that inputs and targets take."""
+        ...
+
+    def to(self, device: torch.device) -> ResidentSplit:
+        """The same split on a device."""
+        ...
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Positions of the samples of each part, each int64 [N]."""
+class TensorSplit:
+    """Samples held as one tensor [N, ...]; `rows` are their positions in the source."""
 
-    train: Indices
-    val: Indices
-    test: Indices
+    inputs: Tensor
+    targets: Tensor
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def read(self, index: int) -> Tensor:
+        return self.inputs[index]
+
+    def gather(self, indices: Tensor) -> Tensor:
+        return self.inputs.index_select(0, indices)
+
+    def name(self, index: int) -> str:
+        return f"row {int(self.rows[index])}"
+
+    def num_bytes(self) -> int:
+        return self.inputs.nbytes + self.targets.nbytes
+
+    def to(self, device: torch.device) -> TensorSplit:
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+    def fingerprint(self) -> str:
+        return _digest(self.inputs, self.targets)
 
 
-def check_fractions(val_fraction: float, test_fraction: float, *, evaluating: bool = False) -> None:
-    """Raise ConfigError unless both fractions are sensible and leave something to train on.
+@dataclass(frozen=True)
+class WindowSplit:
+    """Sliding windows over one series [T, F]: views into it, never copies.
 
-    When evaluating, all samples may go to test.
+    Window i starts at row starts[i], spans `window` rows, and its target is the `target_columns`
+    of the `horizon` rows that follow, flattened step after step to [horizon * len(target_columns)].
     """
-    problems = [
-        f"dataset.{key} is {value}; it must be above 0 and below 1."
-        for key, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction))
-        if not 0 <= value <= 1 or (not evaluating and value in (0, 1) and (key, value) != ("test_fraction", 0))
-    ]
-    if not problems and not evaluating and val_fraction + test_fraction >= 1:
-        problems.append(
-            f"dataset.val_fraction ({val_fraction}) and dataset.test_fraction ({test_fraction}) leave nothing to train on: their sum must be below 1."
+
+    values: Tensor
+    starts: Tensor
+    window: int
+    horizon: int
+    target_columns: Tensor
+
+    @property
+    def targets(self) -> Tensor:
+        """A view too, into the target columns [rows of the targets, K], unless windows are left out in between."""
+        first = self.starts + self.window
+        if not len(first):
+            return self.values.new_empty(0, self.horizon * len(self.target_columns))
+        begin, end = int(first[0]), int(first[-1]) + self.horizon
+        ahead = _stretches(self.values[begin:end].index_select(1, self.target_columns), self.horizon).flatten(1)
+        return ahead if len(ahead) == len(first) else ahead.index_select(0, first - begin)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def read(self, index: int) -> Tensor:
+        start = int(self.starts[index])
+        return self.values[start : start + self.window]
+
+    def gather(self, indices: Tensor) -> Tensor:
+        return _stretches(self.values, self.window).index_select(0, self.starts.index_select(0, indices))
+
+    def name(self, index: int) -> str:
+        first = int(self.starts[index]) + self.window
+        return f"row {first}" if self.horizon == 1 else f"rows {first} to {first + self.horizon - 1}"
+
+    def num_bytes(self) -> int:
+        return self.values.nbytes + self.starts.nbytes
+
+    def to(self, device: torch.device) -> WindowSplit:
+        return replace(
+            self,
+            values=self.values.to(device),
+            starts=self.starts.to(device),
+            target_columns=self.target_columns.to(device),
         )
-    if problems:
-        raise ConfigError(problems)
+
+    def fingerprint(self) -> str:
+        return _digest(self.values, self.starts)
 
 
-def stratified(
-    classes: NDArray[np.int64],
-    names: Sequence[str],
-    *,
-    val_fraction: float,
-    test_fraction: float,
-    split_seed: int,
-    evaluating: bool = False,
-) -> Parts:
-    """Cut so that every class [N] is in every part, in the given fractions rounded per class.
+def _stretches(values: Tensor, length: int) -> Tensor:
+    """All stretches of `length` rows of a series [T, F], as one view [T - length + 1, length, F]."""
+    return values.unfold(0, length, 1).transpose(1, 2)
 
-    `test_fraction` 0 means that the test samples come from elsewhere: the test part stays empty. When
-    evaluating on other data, small classes are allowed and parts may be empty.
-    Raises DataError for a class with fewer samples than parts.
+
+@dataclass(frozen=True)
+class FileSplit:
+    """Samples that are read from files when they are needed.
+
+    `rows` are the rows of the list `source` that name the paths, or are empty. `cache` says where images are kept
+    once they are decoded and went through the fixed steps, and `cache_dir` the folder for `disk` (None: the user's).
+    `on_bad_sample` says whether training leaves out what can't be read; evaluation never does. `decode` says whether
+    the reader may be told the size that the first step scales to, to read a large JPEG in that size.
     """
-    check_fractions(val_fraction, test_fraction, evaluating=evaluating)
-    needed = 2 if test_fraction == 0 else 3
-    counts = np.bincount(classes, minlength=len(names))
-    small = [f"'{names[c]}' ({counts[c]})" for c in np.flatnonzero(counts < needed).tolist()]
-    if small and not evaluating:
-        raise DataError(
-            f"Too few samples of {listing(small, 8)}: each class needs at least {needed}, one for each part. Add samples or leave the class out."
-        )
-    generator = np.random.default_rng(split_seed)
-    pieces = [
-        _cut(generator.permutation(np.flatnonzero(classes == c)), val_fraction, test_fraction, evaluating)
-        for c in range(len(names))
-    ]
-    return _joined(pieces)
+
+    paths: Sequence[str]
+    targets: Tensor
+    reader: Callable[[str], Tensor]
+    sizes: Sequence[int] = field(default=())
+    source: str = ""
+    rows: Sequence[int] = field(default=())
+    cache: Literal["none", "ram", "disk"] = "none"
+    cache_dir: str | None = None
+    on_bad_sample: Literal["stop", "skip"] = "stop"
+    decode: Literal["exact", "scaled"] = "exact"
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, index: int) -> Tensor:
+        try:
+            return self.reader(self.paths[index])
+        except DataError as error:
+            if not self.rows:
+                raise
+            raise DataError(f"{error} It is named in {self.source}, row {self.rows[index]}.") from error
+
+    def name(self, index: int) -> str:
+        return self.paths[index]
+
+    def fingerprint(self) -> str:
+        digest = hashlib.blake2b(digest_size=16)
+        for path, size in zip(self.paths, self.sizes or [0] * len(self.paths), strict=True):
+            digest.update(f"{path}\0{size}\0".encode())
+        if self.decode != "exact":
+            digest.update(self.decode.encode())
+        return _digest(self.targets, digest=digest)
 
 
-def shuffled(
-    count: int, *, val_fraction: float, test_fraction: float, split_seed: int, evaluating: bool = False
-) -> Parts:
-    """Cut `count` samples without classes at random. Raises DataError for fewer samples than parts."""
-    check_fractions(val_fraction, test_fraction, evaluating=evaluating)
-    if count < 3 and not evaluating:
-        raise DataError(f"There are {count} samples; at least 3 are needed, one for each of train, val and test.")
-    order = np.random.default_rng(split_seed).permutation(count)
-    return _joined([_cut(order, val_fraction, test_fraction, evaluating)])
+def readable(split: Split, indices: Iterable[int]) -> Iterator[Tensor]:
+    """The inputs of samples one by one; those that can't be read are passed over where training passes over them."""
+    for index in indices:
+        try:
+            yield split.read(index)
+        except DataError:
+            if not skips_bad_samples(split):
+                raise
 
 
-def record(
-    method: str,
-    parts: Sequence[tuple[str, Indices, NDArray[np.int64] | None]],
-    names: Sequence[str] = (),
-    split_seed: int | None = None,
-) -> dict[str, Any]:
-    """Describe a cut for the run folder: method, seed, sizes, per-class counts and a digest of the rows.
-
-    `parts` holds (name, rows, classes or None) of each part.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for name, rows, _ in parts:
-        digest.update(f"{name}:{len(rows)}:".encode() + rows.astype("<i8").tobytes())
-    told: dict[str, Any] = {
-        "method": method,
-        "split_seed": split_seed,
-        "sizes": {name: len(rows) for name, rows, _ in parts},
-        "rows_digest": digest.hexdigest(),
-    }
-    counts = {
-        name: np.bincount(classes, minlength=len(names)).tolist() for name, _, classes in parts if classes is not None
-    }
-    if names and counts:
-        told["class_counts"] = {c: {part: counts[part][i] for part in counts} for i, c in enumerate(names)}
-    return told
+def first_readable(splits: Iterable[Split]) -> Tensor:
+    """The first input of several splits that can be read."""
+    for split in splits:
+        for sample in readable(split, range(len(split))):
+            return sample
+    raise DataError("dataset: no sample can be read. Check the files.")
 
 
-def _cut(
-    order: Indices, val_fraction: float, test_fraction: float, evaluating: bool
-) -> tuple[Indices, Indices, Indices]:
-    count = len(order)
-    if evaluating:
-        test = round(count * test_fraction)
-        val = min(round(count * val_fraction), count - test)
-    else:
-        room = count - (2 if test_fraction else 1)
-        test = min(max(round(count * test_fraction), 1), room) if test_fraction else 0
-        val = min(max(round(count * val_fraction), 1), count - 1 - test)
-    return order[test + val :], order[test : test + val], order[:test]
+def skips_bad_samples(split: Split) -> bool:
+    """Whether training leaves out the samples of a split that can't be read."""
+    files = split.source if isinstance(split, PreparedSplit) else split
+    return isinstance(files, FileSplit) and files.on_bad_sample == "skip"
 
 
-def _joined(pieces: Sequence[tuple[Indices, Indices, Indices]]) -> Parts:
-    train, val, test = (np.sort(np.concatenate([piece[i] for piece in pieces])).astype(np.int64) for i in range(3))
-    return Parts(train, val, test)
+@dataclass(frozen=True)
+class PreparedSplit:
+    """Samples after the deterministic steps of a pipeline, which are done at each reading."""
+
+    source: Split
+    fixed: Callable[[Tensor], Tensor]
+
+    @property
+    def targets(self) -> Tensor:
+        return self.source.targets
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: int) -> Tensor:
+        return self.fixed(self.source.read(index))
+
+    def name(self, index: int) -> str:
+        return self.source.name(index)
+
+    def fingerprint(self) -> str:
+        return self.source.fingerprint()
+
+
+def _digest(*tensors: Tensor, digest: Any = None) -> str:
+    digest = digest or hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return str(digest.hexdigest())

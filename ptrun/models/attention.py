@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptrun.models.tokens import Tokens, choose_pooling, choose_positions, pool, require_divisible, tokeniser
+from ptrun.models.layers.tokens import Tokens, choose_pooling, choose_positions, pool, require_divisible, tokeniser
 from ptrun.registry import models
 from ptrun.spec import DataSpec
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
-from ptrun.models.layouts import require_layout
+from ptrun.models.layers.layouts import require_layout
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 

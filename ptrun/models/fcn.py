@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
-from ptrun.models.layouts import require_layout
+from ptrun.models.layers.layouts import require_layout
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 

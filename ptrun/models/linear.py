@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
-from ptrun.models.channels import Channels, forecast_channels
+from ptrun.models.layers.forecasting import Channels, forecast_channels
 from ptrun.registry import models
 from ptrun.spec import DataSpec
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptrun.models.autoregression import Autoregression, autoregression
-from ptrun.models.channels import InstanceNorm, forecast_channels
-from ptrun.models.layouts import require_layout
+from ptrun.models.layers.autoregression import Autoregression, autoregression
+from ptrun.models.layers.forecasting import InstanceNorm, forecast_channels
+from ptrun.models.layers.layouts import require_layout
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 

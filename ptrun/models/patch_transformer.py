@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
-from ptrun.models.channels import Channels, InstanceNorm, forecast_channels
-from ptrun.models.tokens import StepTokens, Tokens, require_divisible
+from ptrun.models.layers.forecasting import Channels, InstanceNorm, forecast_channels
+from ptrun.models.layers.tokens import StepTokens, Tokens, require_divisible
 from ptrun.models.transformer import Encoder
 from ptrun.registry import models
 from ptrun.spec import DataSpec

@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
-from ptrun.models.backbones import ImageInput, build_network, load_network, network_size, require_classifier
-from ptrun.models.layouts import require_layout
+from ptrun.models.layers.layouts import require_layout
+from ptrun.models.torchvision_networks import ImageInput, build_network, load_network, network_size, require_classifier
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ptrun.models.layouts import require_layout
+from ptrun.models.layers.layouts import require_layout
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 

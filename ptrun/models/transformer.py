@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptrun.models.attention import SelfAttention
-from ptrun.models.autoregression import Autoregression, autoregression
-from ptrun.models.tokens import Tokens, choose_pooling, choose_positions, pool, require_divisible, tokeniser
+from ptrun.models.layers.autoregression import Autoregression, autoregression
+from ptrun.models.layers.tokens import Tokens, choose_pooling, choose_positions, pool, require_divisible, tokeniser
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 

@@ -6,52 +6,12 @@ Invariant: reads what a run wrote (receipt, status, summary) and nothing else, s
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptrun.console import Console
-from ptrun.errors import CheckpointError, listing
-from ptrun.formats import format_metric, format_seconds
-
-
-def gather(folder: Path) -> list[dict[str, Any]]:
-    """One row for each job folder, best first; jobs without a result last."""
-    rows = [_row(path) for path in sorted(folder.iterdir(), key=_job_number) if (path / "status.json").is_file()]
-    values = [row for row in rows if row["value"] is not None]
-    higher = bool(values) and values[0]["higher_is_better"]
-    values.sort(key=lambda row: -row["value"] if higher else row["value"])
-    return [*values, *(row for row in rows if row["value"] is None)]
-
-
-def runs_of(folder: Path) -> list[Path]:
-    """The run folders of a sweep's folder, best first; none when it is the folder of something else."""
-    return [folder / row["job"] for row in gather(folder)] if (folder / "multirun.yaml").is_file() else []
-
-
-def refuse_sweep(folder: Path) -> None:
-    """Raise CheckpointError naming the runs of a sweep where one run is needed."""
-    runs = runs_of(folder)
-    if runs:
-        raise CheckpointError(
-            f"{folder}: this is a sweep of {len(runs)} runs. Name one of them, best first: {listing(map(str, runs), 8)}."
-        )
-
-
-def _row(folder: Path) -> dict[str, Any]:
-    receipt, status, summary = (_read(folder / name) for name in ("receipt.json", "status.json", "summary.json"))
-    return {
-        "job": folder.name,
-        "overrides": receipt.get("overrides", []),
-        "state": status.get("state", "unknown"),
-        "reason": status.get("reason", ""),
-        "monitor": summary.get("monitor", ""),
-        "value": summary.get("best_value"),
-        "higher_is_better": summary.get("higher_is_better", False),
-        "test": summary.get("test", {}),
-        "seconds": summary.get("training_seconds"),
-    }
+from ptrun.terminal.console import Console
+from ptrun.terminal.format import format_metric, format_seconds
 
 
 def report(rows: Sequence[Mapping[str, Any]], folder: Path, console: Console) -> None:
@@ -104,16 +64,3 @@ def _swept(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             key, _, value = text.partition("=")
             values.setdefault(key, set()).add(value)
     return [key for key, found in values.items() if len(found) > 1]
-
-
-def _job_number(path: Path) -> tuple[int, str]:
-    return (int(path.name), "") if path.name.isdigit() else (1 << 30, path.name)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A file of a run; nothing when there is none, or when it is damaged (which `ptrun verify` tells)."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}

@@ -20,7 +20,8 @@ PLUGIN = """
 import torch
 from torch import nn
 from ptrun.registry import datasets, models
-from ptrun.samples import Data, TensorSplit
+from ptrun.data.dataset import Data
+from ptrun.data.splits import TensorSplit
 from ptrun.spec import DataSpec, Layout, Task
 
 N = torch.arange(40)

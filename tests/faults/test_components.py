@@ -15,15 +15,19 @@ import pytest
 import torch
 from faulty import VOLATILE, assert_same_bits
 
-from ptrun import build, checkpoint, choices, plugins, request, state
-from ptrun.composition import Composer
-from ptrun.experiment import EpochReport, Progress, Watch
-from ptrun.loop import fit
-from ptrun.saver import Saver
-from ptrun.settings import Component, RunConfig
+from ptrun import plugins
+from ptrun.build import run
+from ptrun.checkpoint import state, store
+from ptrun.checkpoint.saver import Saver
+from ptrun.config import auto, load
+from ptrun.config.compose import Composer
+from ptrun.config.run_config import Component, RunConfig
+from ptrun.engine.context import Hooks
+from ptrun.engine.loop import fit
+from ptrun.engine.progress import EpochReport, Progress
 
 pytestmark = pytest.mark.faults
-assert build.registry.models  # building imports the catalog, which fills the registries
+assert run.registry.models  # building imports the catalog, which fills the registries
 OPTIMIZERS = sorted(plugins.REGISTRIES["optimizer"])
 # Settings with which something happens within two epochs.
 SCHEDULERS: dict[str, dict[str, Any]] = {
@@ -84,10 +88,10 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunConfig]:
     plugin.write_text(PLUGIN)
     composer = Composer()
     read = {
-        "simplenet": request.read(composer, ("model=simplenet", *RUN)),
-        "lookup": request.read(composer, ("model=lookup", f"plugins=[{plugin}]", *RUN)),
+        "simplenet": load.read(composer, ("model=simplenet", *RUN)),
+        "lookup": load.read(composer, ("model=lookup", f"plugins=[{plugin}]", *RUN)),
     }
-    return {name: choices.choose(each.config)[0] for name, each in read.items()}
+    return {name: auto.resolve_auto(each.config)[0] for name, each in read.items()}
 
 
 def test_the_schedulers_are_there():
@@ -121,7 +125,7 @@ def assert_continued(config: RunConfig, tmp_path: Path) -> None:
     whole = train(config, tmp_path / "whole")
     with pytest.raises(Killed):
         train(config, tmp_path / "killed", die_at=MID_WINDOW)
-    assert [path.name for path in checkpoint.steps(tmp_path / "killed")][-1] == "step-00000004.pt"
+    assert [path.name for path in store.steps(tmp_path / "killed")][-1] == "step-00000004.pt"
     torch.manual_seed(99)
     rest = train(config, tmp_path / "killed")
     assert_same_bits(rest.state, whole.state)
@@ -130,13 +134,13 @@ def assert_continued(config: RunConfig, tmp_path: Path) -> None:
 
 def component(group: str, name: str, changes: dict[str, Any]) -> Component:
     """The shipped settings of a component, some of them changed."""
-    found = choices.default_component(group, name, ())
+    found = auto.default_component(group, name, ())
     return replace(found, settings={**found.settings, **changes})
 
 
 def train(config: RunConfig, folder: Path, die_at: Sequence[int] | None = None) -> Whole:
     """Train from the newest checkpoint of a folder, if there is one, to the end, or to a batch of an epoch."""
-    parts = build.build(config)
+    parts = run.build(config)
     x, progress, records = parts.experiment, Progress(), list[dict[str, Any]]()
     constant: dict[str, Any] = {"config": {}, "spec": {}, "fitted": {}, "data": {}}
 
@@ -148,10 +152,10 @@ def train(config: RunConfig, folder: Path, die_at: Sequence[int] | None = None) 
         records.append({key: value for key, value in report.record.items() if key not in VOLATILE})
         saver.after_epoch(progress, report)
 
-    if checkpoint.steps(folder):
-        state.restore(x, progress, checkpoint.load_newest(folder)[1])
+    if store.steps(folder):
+        state.restore(x, progress, store.load_newest(folder)[1])
     with Saver(x, folder, config.checkpoint.settings, constant) as saver:
-        watch = Watch(on_step, lambda: False, saver.is_due, lambda: saver.save(progress))
+        watch = Hooks(on_step, lambda: False, saver.is_due, lambda: saver.save(progress))
         fit(x, progress, watch, on_epoch_end)
     progress.seconds = 0.0
     return Whole(state.copy_to_cpu(state.capture(x, progress)), records)

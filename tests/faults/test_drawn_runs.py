@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ptrun import catalog
+from ptrun.config.schema import names
 from ptrun.plugins import REGISTRIES
-from ptrun.schema import names
 
 pytestmark = pytest.mark.faults
 DRAWS = int(os.environ.get("PTRUN_DRAWS", "6"))

@@ -128,7 +128,7 @@ sys.addaudithook(stop)
 """
 
 
-@pytest.mark.parametrize("module", ["ptrun.cli", "hydra", "torch", "torch._C", "numpy", "ptrun.commands.train"])
+@pytest.mark.parametrize("module", ["ptrun.cli.main", "hydra", "torch", "torch._C", "numpy", "ptrun.runs.session"])
 def test_interrupted_while_it_starts(tmp_path: Path, module: str):
     (tmp_path / "sitecustomize.py").write_text(STOPS_AT_AN_IMPORT)
     path = f"{tmp_path}{os.pathsep}{SITE}"

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from support import train
 
-from ptrun import checkpoint
-from ptrun.data.arrays import arrays
+from ptrun.checkpoint import store
+from ptrun.data.datasets.arrays import arrays
+from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError
 from ptrun.models.cifar_net import Whitening, cifar_net
-from ptrun.optimizers import build_optimizer
-from ptrun.samples import TensorSplit
+from ptrun.optim.optimizers import build_optimizer
 from ptrun.spec import DataSpec, Layout, Task
 
 
@@ -71,7 +71,7 @@ def test_a_run_fits_the_filters_to_its_training_images_and_a_checkpoint_holds_th
     overrides = ["model=cifar_net", "model.channels=[4]", "dataset=arrays", "dataset.path=images.npz", "transform=none"]
     result = train(*overrides, "train.epochs=1", "optimizer.lr=0.001", "scheduler=none", quiet=True)
     assert '"lr": 0.001,' in (result.run_dir / "metrics.jsonl").read_text()  # and not that of the norms' biases
-    weights = checkpoint.load(result.run_dir / "checkpoints" / "last.pt")["model"]
+    weights = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]
     split = arrays(path="images.npz").train
     assert isinstance(split, TensorSplit)
     expected = Whitening(1)

@@ -1,0 +1,118 @@
+"""The `sequences` data set: labelled sequences of one or more channels, for classification.
+
+Invariant: all sequences leave with one length and with channels standardised by the training sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ptrun.data.dataset import Data
+from ptrun.data.features.labels import Floats, class_names, encode, fit_scaler, tidy_numbers
+from ptrun.data.formats.paths import existing_file
+from ptrun.data.formats.ts_file import Sequences, read_sequences
+from ptrun.data.partition import Indices, record, stratified
+from ptrun.data.splits import TensorSplit
+from ptrun.errors import ConfigError, DataError
+from ptrun.registry import datasets
+from ptrun.spec import DataSpec, Layout, Task
+
+
+@datasets.register
+def sequences(
+    *,
+    path: str,
+    fitted: Mapping[str, Any] | None = None,
+    test_path: str | None = None,
+    label_column: str = "auto",
+    header: bool = True,
+    length: str | int = "auto",
+    val_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    split_seed: int = 0,
+) -> Data:
+    """Sequences of a .ts file, or of a CSV file with one sequence a row; with `test_path`, the test part is that file.
+
+    Shorter sequences get zeros (the mean) in front, so that the last step is a real one; longer ones keep their end.
+    Raises DataError naming the row of a value that is missing or no number.
+    """
+    if isinstance(length, str) and length != "auto":
+        raise ConfigError(f"dataset.length is '{length}'; it can be auto or a number of steps.")
+    source = read_sequences(existing_file(path, "dataset.path"), label_column, header)
+    other = read_sequences(existing_file(test_path, "dataset.test_path"), label_column, header) if test_path else None
+    names = fitted["class_names"] if fitted else class_names(tidy_numbers(source.labels), source.source)
+    codes = _codes(source, names)
+    parts = stratified(
+        codes,
+        names,
+        val_fraction=val_fraction,
+        test_fraction=0.0 if other else test_fraction,
+        split_seed=split_seed,
+        evaluating=fitted is not None,
+    )
+    known = dict(fitted) if fitted else _fit(source, parts.train, names, length)
+    held_out = (other, _codes(other, names), np.arange(len(other.labels))) if other else (source, codes, parts.test)
+    cuts = {"train": (source, codes, parts.train), "val": (source, codes, parts.val), "test": held_out}
+    splits = {part: _split(*cut, known) for part, cut in cuts.items()}
+    told = [(part, rows, codes[rows]) for part, (_, codes, rows) in cuts.items()]
+    return Data(
+        spec=_spec(known),
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        fitted=known,
+        facts=tuple(_facts([source, other] if other else [source], known["length"])),
+        record=record("stratified val, given test" if other else "stratified", told, names, split_seed),
+    )
+
+
+def _fit(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:
+    chosen = [source.values[i] for i in train]
+    mean, std = fit_scaler(np.concatenate(chosen))
+    steps = max(map(len, chosen)) if isinstance(length, str) else length
+    return {"class_names": list(names), "mean": mean.tolist(), "std": std.tolist(), "length": steps}
+
+
+def _codes(source: Sequences, names: Sequence[str]) -> NDArray[np.int64]:
+    return encode(tidy_numbers(source.labels), names, source.source, source.rows)
+
+
+def _spec(known: Mapping[str, Any]) -> DataSpec:
+    return DataSpec(
+        layout=Layout.SEQUENCE,
+        task=Task.CLASSIFICATION,
+        input_shape=(known["length"], len(known["mean"])),
+        num_outputs=len(known["class_names"]),
+        class_names=tuple(known["class_names"]),
+    )
+
+
+def _split(source: Sequences, codes: NDArray[np.int64], rows: Indices, known: Mapping[str, Any]) -> TensorSplit:
+    mean, std = np.array(known["mean"]), np.array(known["std"])
+    inputs = np.zeros((len(rows), known["length"], len(mean)), np.float32)
+    for target, i in zip(inputs, rows, strict=True):
+        values: Floats = source.values[i]
+        if values.shape[1] != len(mean):
+            raise DataError(
+                f"{source.source}, row {source.rows[i]}: it has {values.shape[1]} channels, but the training sequences have {len(mean)}."
+            )
+        kept = values[-known["length"] :]
+        target[len(target) - len(kept) :] = (kept - mean) / std
+    places = torch.tensor([source.rows[i] for i in rows], dtype=torch.int64)
+    return TensorSplit(torch.from_numpy(inputs), torch.from_numpy(codes[rows]), places)
+
+
+def _facts(sources: Sequence[Sequences], length: int) -> list[str]:
+    lengths = np.array([len(values) for source in sources for values in source.values])
+    padded, trimmed = int((lengths < length).sum()), int((lengths > length).sum())
+    facts = [f"Sequences of {length} steps."]
+    if padded:
+        facts.append(f"{padded} shorter sequences have zeros in front.")
+    if trimmed:
+        facts.append(f"{trimmed} longer sequences keep their last {length} steps only.")
+    return facts

@@ -1,0 +1,71 @@
+"""Turns label texts into class numbers, and numbers into standard scores.
+
+Invariant: class names and scalers come from the training data alone; a label that is not among the
+names is a DataError, never a new class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptrun.errors import DataError, did_you_mean, join_words
+
+Floats = NDArray[np.float64]
+
+
+def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
+    """Return the distinct labels, in the order of numbers if all are numbers, else of text.
+
+    Raises DataError when there are fewer than two classes.
+    """
+    distinct = set(labels)
+    names = (
+        sorted(distinct, key=lambda name: (float(name), name)) if all(map(_is_number, distinct)) else sorted(distinct)
+    )
+    if len(names) < 2:
+        found = f"only the class '{names[0]}'" if names else "no class"
+        raise DataError(f"{where} has {found}; classification needs at least two.")
+    return tuple(names)
+
+
+def encode(labels: Sequence[str], names: Sequence[str], where: str, rows: Sequence[int] = ()) -> NDArray[np.int64]:
+    """Return the class number of each label, int64 [N]. `rows` say where each label stands.
+
+    A label with a full stop at its end (the official test file of UCI Adult) counts as the one without.
+    Raises DataError for a label that is not among `names`.
+    """
+    number = {name: i for i, name in enumerate(names)}
+    codes = [number.get(label, number.get(label.removesuffix("."), -1)) for label in labels]
+    if -1 in codes:
+        first = codes.index(-1)
+        place = f", first in row {rows[first]}" if len(rows) else ""
+        unknown = sorted({label for label, code in zip(labels, codes, strict=True) if code < 0})
+        raise DataError(
+            f"{where} has a class that is not in the training data: {join_words(map(repr, unknown), 5)}{place}."
+            f"{did_you_mean(unknown[0], names)} The training data have: {join_words(names, 12)}."
+        )
+    return np.asarray(codes, dtype=np.int64)
+
+
+def tidy_numbers(labels: Sequence[str]) -> list[str]:
+    """Write labels that are all numbers in one way, so that "1", "1.0" and "01" are one class."""
+    if not all(map(_is_number, set(labels))):
+        return list(labels)
+    return [str(int(value)) if value.is_integer() else repr(value) for value in map(float, labels)]
+
+
+def fit_scaler(values: Floats) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of each column of [N, F], both [F]; a constant column has 1."""
+    mean, std = values.mean(axis=0), values.std(axis=0)
+    # A constant column has a rounding error for a standard deviation, not always an exact zero.
+    return mean, np.where(std > 1e-9 * np.maximum(1.0, np.abs(mean)), std, 1.0)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text))) and "_" not in text
+    except ValueError:
+        return False

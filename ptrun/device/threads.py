@@ -1,0 +1,18 @@
+"""Sets the number of CPU threads of torch."""
+
+from __future__ import annotations
+
+import torch
+
+_REPLACED_THREADS: list[int] = []  # torch's own number, while a run's number is in force
+
+
+def set_threads(threads: int | None) -> int:
+    """Set the number of CPU threads; None puts back torch's own, which an earlier call may have replaced. Returns the number."""
+    if threads is not None:
+        if not _REPLACED_THREADS:
+            _REPLACED_THREADS.append(torch.get_num_threads())
+        torch.set_num_threads(threads)
+    elif _REPLACED_THREADS:
+        torch.set_num_threads(_REPLACED_THREADS.pop())
+    return torch.get_num_threads()

@@ -1,0 +1,143 @@
+"""Results of evaluating one split, as files: metrics.json, predictions.csv, samples.npz.
+
+Invariant: the plots and every later comparison are made from these files alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ptrun.data.dataset import Data
+from ptrun.data.loading.loader import Batches
+from ptrun.evaluation.baselines import baselines
+from ptrun.metrics import compute
+from ptrun.metrics.predictions import Predictions, confusion, per_class
+from ptrun.runs.folder import RunDir
+from ptrun.spec import DataSpec, Layout, Task
+
+_NUM_SAMPLES = 25
+
+
+def write(
+    folder: Path,
+    split: str,
+    chosen: Mapping[str, Mapping[str, Any]],
+    predicted: Predictions,
+    loss: float,
+    data: Data,
+    batches: Batches,
+) -> dict[str, Any]:
+    """Write the three files and return what metrics.json holds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = summarize(split, chosen, predicted, loss, data)
+    RunDir(folder).write_json("metrics.json", document)
+    sample_names = [batches.split.name(index) for index in range(len(batches.split))]
+    _write_predictions(folder / "predictions.csv", sample_names, predicted)
+    if predicted.spec.layout is Layout.IMAGE:
+        _write_samples(folder / "samples.npz", predicted, batches)
+    return document
+
+
+def summarize(
+    split: str, chosen: Mapping[str, Mapping[str, Any]], predicted: Predictions, loss: float, data: Data
+) -> dict[str, Any]:
+    """All results of a split in plain containers."""
+    spec = predicted.spec
+    values, undefined = compute.compute(chosen, predicted, chosen)
+    document: dict[str, Any] = {
+        "split": split,
+        "num_samples": len(predicted.targets),
+        "task": str(spec.task),
+        "layout": str(spec.layout),
+        "loss": loss,
+        "metrics": values,
+        "undefined": undefined,
+        "class_names": list(spec.class_names),
+        "target_names": list(spec.target_names),
+        "horizon": spec.horizon,
+        "baselines": baselines(split, chosen, predicted, data),
+    }
+    if spec.task is Task.CLASSIFICATION:
+        document["confusion_matrix"] = confusion(predicted).tolist()
+        document["per_class"] = per_class(predicted)
+    return document
+
+
+def _write_predictions(path: Path, sample_names: Sequence[str], predicted: Predictions) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        if predicted.spec.task is Task.CLASSIFICATION:
+            rows.writerows(_class_rows(predicted.spec, sample_names, predicted))
+        else:
+            rows.writerows(_number_rows(predicted.spec, sample_names, predicted))
+
+
+def _class_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predictions) -> list[list[Any]]:
+    assert predicted.probabilities is not None
+    labels = spec.class_names
+    rows: list[list[Any]] = [
+        ["sample", "target", "predicted", "correct", "confidence", *(f"prob_{label}" for label in labels)]
+    ]
+    for name, target, value, probabilities in zip(
+        sample_names, predicted.targets, predicted.values, predicted.probabilities, strict=True
+    ):
+        shown = [f"{p:.6g}" for p in probabilities]
+        rows.append([name, labels[target], labels[value], int(target == value), shown[value], *shown])
+    return rows
+
+
+def _number_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predictions) -> list[list[Any]]:
+    rows: list[list[Any]] = [
+        ["sample", *(f"target_{n}" for n in spec.target_names), *(f"predicted_{n}" for n in spec.target_names)]
+    ]
+    # Standardising in float32 and back leaves noise seven digits below the spread of a target; it is not printed.
+    decimals = [
+        6 - math.floor(math.log10(std)) if std > 0 else 6 for std in spec.target_std or [1.0] * spec.num_outputs
+    ]
+    numbers = np.concatenate([_rounded(predicted.targets, decimals), _rounded(predicted.values, decimals)], axis=1)
+    form = ",".join(["%.10g"] * numbers.shape[1])  # one call a row: a forecast has millions of cells
+    rows += [[name, *(form % tuple(row)).split(",")] for name, row in zip(sample_names, numbers.tolist(), strict=True)]
+    return rows
+
+
+def _rounded(values: NDArray[Any], decimals: Sequence[int]) -> NDArray[np.float64]:
+    columns = [np.round(values[:, i].astype(np.float64), places) for i, places in enumerate(decimals)]
+    return np.stack(columns, axis=1).astype(np.float64) + 0.0  # adding 0.0 turns -0 into 0
+
+
+def _write_samples(path: Path, predicted: Predictions, batches: Batches) -> None:
+    """Up to 25 images with their predictions, mistakes first: half of the places at most, the rest evenly from all."""
+    assert predicted.probabilities is not None
+    wrong = np.flatnonzero(predicted.targets != predicted.values)[: _NUM_SAMPLES // 2]
+    others = np.linspace(0, len(predicted.targets) - 1, min(_NUM_SAMPLES, len(predicted.targets))).astype(int)
+    chosen = list(dict.fromkeys([*wrong.tolist(), *others.tolist()]))[:_NUM_SAMPLES]
+    images = [batches.split.read(index).cpu() for index in chosen]
+    side = max(max(image.shape[1:]) for image in images)
+    if any(image.shape != images[0].shape for image in images) or side > 224:
+        images = [_thumbnail(image) for image in images]
+    np.savez_compressed(
+        path,
+        images=torch.stack(images).numpy(),
+        targets=predicted.targets[chosen],
+        predicted=predicted.values[chosen],
+        confidence=predicted.probabilities[chosen].max(1),
+    )
+
+
+def _thumbnail(image: torch.Tensor, side: int = 128) -> torch.Tensor:
+    """Shrink to fit a square and pad: photos of different sizes then fit in one array."""
+    scale = side / max(image.shape[1:])
+    size = [max(1, round(length * scale)) for length in image.shape[1:]]
+    small = torch.nn.functional.interpolate(image[None].float(), size=size, mode="bilinear", antialias=True)[0]
+    padded = torch.full((image.shape[0], side, side), 255.0)
+    top, left = (side - size[0]) // 2, (side - size[1]) // 2
+    padded[:, top : top + size[0], left : left + size[1]] = small
+    return padded.round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,168 @@
+"""Torchvision's classifiers by name: found, built for an image size, and given pretrained weights.
+
+Invariant: every name of `torchvision.models.list_models(module=torchvision.models)` can be built for
+images of 8x8 pixels and more; torchvision is imported only when one is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ptrun.errors import ConfigError, did_you_mean, join_words
+from ptrun.models.pretrained_weights import cached_weights, load_weights_file, match_weights
+
+# A network halves the side five times; from 64 pixels on a map of 2x2 is left, so that batch norm has
+# more than one number per channel even in a batch of one.
+SMALLEST_SIDE = 64
+SMALLEST_SIDE_OF = {"inception_v3": 107}
+# Vision transformers untrained: as many patches as fit, but at least 4x4. MaxViT: windows of 7x7 at stride 32.
+PATCHES_PER_SIDE = 4
+MAXVIT_SIDE = 224
+TRAINED_SIDE = {"vit_h_14": 518}
+AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
+FILE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".safetensors")
+OTHER_TASKS = {
+    "detection": "finds boxes in an image",
+    "segmentation": "labels every pixel",
+    "video": "reads video clips",
+    "optical_flow": "compares two frames",
+    "quantization": "is quantised for inference and can't be trained",
+}
+
+
+def require_classifier(arch: str) -> None:
+    """Raise ConfigError unless torchvision has an image classifier of that name."""
+    import torchvision
+
+    classifiers = torchvision.models.list_models(module=torchvision.models)
+    if arch in classifiers:
+        return
+    if arch not in torchvision.models.list_models():
+        raise ConfigError(
+            f"model.arch: torchvision has no classifier '{arch}'.{did_you_mean(arch, classifiers)} It has: {join_words(classifiers, 100)}."
+        )
+    package = torchvision.models.get_model_builder(arch).__module__.split(".")[2]
+    does = OTHER_TASKS.get(package, "does something else")
+    raise ConfigError(
+        f"model.arch: '{arch}' is no image classifier: it {does}. The nearest classifier is '{_relative(arch, classifiers)}'."
+    )
+
+
+def _relative(arch: str, classifiers: Sequence[str]) -> str:
+    """The longest classifier name inside another model's name, else the most similar one."""
+    inside = [name for name in classifiers if name in arch]
+    similar = difflib.get_close_matches(arch, classifiers, n=1, cutoff=0.0)
+    return max(inside, key=len) if inside else similar[0]
+
+
+class ImageInput(nn.Module):
+    """Grey images become three equal channels, and images get the size that the network needs.
+
+    size (height, width) of the output, or None to leave the size alone.
+    """
+
+    def __init__(self, size: tuple[int, int] | None) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map [batch, 1 or 3, height, width] to [batch, 3, *size]."""
+        images = images.expand(-1, 3, -1, -1)
+        if self.size is None or images.shape[-2:] == self.size:
+            return images
+        # Filtering is only for shrinking: when enlarging it changes nothing and some devices lack it.
+        shrinks = self.size[0] < images.shape[-2] or self.size[1] < images.shape[-1]
+        return F.interpolate(images, self.size, mode="bilinear", align_corners=False, antialias=shrinks)
+
+
+def network_size(arch: str, given: int | str | None, trained: bool, image_size: Sequence[int]) -> tuple[int, int]:
+    """Return the (height, width) at which a network reads images of `image_size`.
+
+    given: `auto` enlarges as little as the architecture allows and shrinks only for networks with a fixed size;
+    a number makes both sides that long; None leaves images as they are. trained: whether the network gets weights.
+    Raises ConfigError when the architecture can't read images of the size that results.
+    """
+    height, width = image_size
+    patch = int(arch.rsplit("_", 1)[-1]) if arch.startswith("vit_") else 0
+    if given == "auto" and (patch or arch == "maxvit_t"):
+        side = _fixed_side(arch, patch, trained, max(height, width))
+        return side, side
+    if given == "auto":
+        scale = max(1.0, SMALLEST_SIDE_OF.get(arch, SMALLEST_SIDE) / min(height, width))
+        return math.ceil(height * scale), math.ceil(width * scale)
+    size = (height, width) if given is None else (int(given), int(given))
+    multiple = patch or (MAXVIT_SIDE if arch == "maxvit_t" else 1)
+    if multiple > 1 and (size[0] != size[1] or size[0] % multiple):
+        raise ConfigError(
+            f"model.image_size: {arch} reads square images whose side is a multiple of {multiple}, not {size[0]}x{size[1]}. "
+            f"Set model.image_size=auto, or a multiple of {multiple}."
+        )
+    return size
+
+
+def _fixed_side(arch: str, patch: int, trained: bool, side: int) -> int:
+    if not patch:
+        return MAXVIT_SIDE
+    if trained:
+        return TRAINED_SIDE.get(arch, 224)
+    largest = 224 // patch
+    return patch * min(max(math.ceil(side / patch), PATCHES_PER_SIDE), largest)
+
+
+def build_network(arch: str, num_outputs: int, size: tuple[int, int], trained: bool) -> tuple[nn.Module, str]:
+    """Return torchvision's network with `num_outputs` outputs and the name of its head, the last layer with weights."""
+    import torchvision
+
+    settings: dict[str, Any] = {"num_classes": num_outputs}
+    if arch.startswith("vit_"):
+        settings["image_size"] = size[0]
+    if arch == "maxvit_t":
+        settings["input_size"] = size
+    if arch in AUXILIARY:  # the files of these two were made for inputs in [-1, 1], which transform_input gives
+        settings |= {"aux_logits": False, "init_weights": True, "transform_input": trained}
+    network: nn.Module = torchvision.models.get_model(arch, weights=None, **settings)
+    head = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    return network, head
+
+
+def load_network(network: nn.Module, arch: str, weights: str, head: str) -> str:
+    """Load a file or torchvision's weights into a network and return the sentence of `match_weights`.
+
+    Raises ConfigError for an unknown name, DataError when it can't be downloaded, CheckpointError when it does not fit.
+    """
+    path = Path(weights) if _is_file(weights) else cached_weights(_weights_url(arch, weights), "model.weights")
+    state: Mapping[str, Tensor] = load_weights_file(path)
+    if arch.startswith("densenet"):
+        state = {_modern_densenet_name(name): tensor for name, tensor in state.items()}
+    return match_weights(network, state, source=str(path), head=head, ignored=AUXILIARY.get(arch, ()))
+
+
+def _is_file(weights: str) -> bool:
+    return weights.endswith(FILE_SUFFIXES) or "/" in weights or "\\" in weights or Path(weights).is_file()
+
+
+def _weights_url(arch: str, weights: str) -> str:
+    import torchvision
+
+    known = torchvision.models.get_model_weights(arch)
+    name = weights.rsplit(".", 1)[-1]  # also ResNet50_Weights.IMAGENET1K_V2
+    if name not in known.__members__:
+        names = list(known.__members__)
+        raise ConfigError(
+            f"model.weights: torchvision has no weights '{weights}' of {arch}.{did_you_mean(name, names)} "
+            f"It has: {join_words(names)}. Or name a .pth or .pt file, or null for random weights."
+        )
+    return str(known[name].url)
+
+
+def _modern_densenet_name(name: str) -> str:
+    """Give `norm.1.weight` of torchvision's older files its name of today, `norm1.weight` (torchvision/models/densenet.py)."""
+    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name)

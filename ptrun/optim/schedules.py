@@ -1,0 +1,263 @@
+"""Learning-rate schedules as functions of the point in training, in epochs.
+
+Invariant: the factor is a function of the epoch alone (plateau: and of the values observed), so a
+resumed run needs no history; a factor of 1 leaves the learning rate as it is, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from torch.optim import Optimizer
+
+from ptrun.registry import schedulers
+
+Factor = Callable[[float], float]
+
+
+class Schedule:
+    """Sets the learning rate of each group to its initial one times the factor of the moment.
+
+    facts: sentences to show at the start of a run.
+    """
+
+    facts: tuple[str, ...] = ()
+
+    def __init__(self, optimizer: Optimizer, factor: Factor, steps_per_epoch: int) -> None:
+        self.optimizer, self.factor, self.steps_per_epoch = optimizer, factor, steps_per_epoch
+        self._initial = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+
+    def step(self, optimizer_steps_done: int) -> None:
+        """Set the learning rates of the step that follows `optimizer_steps_done` others."""
+        factor = self.factor(optimizer_steps_done / self.steps_per_epoch)
+        for group, initial in zip(self.optimizer.param_groups, self._initial, strict=True):
+            group["lr"] = group.setdefault("initial_lr", initial) * factor  # absent after loading a foreign state
+
+    def observe(self, value: float, epoch: float) -> None:
+        """ProgressCallback the monitored value after `epoch` epochs; only plateau listens."""
+        if isinstance(self.factor, Plateau):
+            self.factor.observe(value, epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values; empty for all but plateau."""
+        return dict(self.factor.state) if isinstance(self.factor, Plateau) else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        if isinstance(self.factor, Plateau):
+            self.factor.state.update(state)
+
+
+def build_schedule(
+    name: str,
+    settings: Mapping[str, Any],
+    optimizer: Optimizer,
+    *,
+    steps_per_epoch: int,
+    total_epochs: float,
+    better: Literal["lower", "higher"] = "lower",
+) -> Schedule:
+    """Return the schedule called `name`; call `step(0)` before the first optimizer step.
+
+    A registered function returns the factor at a point in epochs; it is given those of total_epochs,
+    steps_per_epoch and better (direction of the observed value) that it has as keywords.
+    Raises ConfigError for a wrong setting. A warm-up that the training ends before is told in `facts`.
+    """
+    runtime = {"total_epochs": total_epochs, "steps_per_epoch": steps_per_epoch, "better": better}
+    schedule = Schedule(optimizer, schedulers.build(name, settings, **runtime), steps_per_epoch)
+    warmup = settings.get("warmup_epochs", 0.0)
+    if warmup > total_epochs:
+        told = f"the warm-up takes {warmup:g} epochs and the training only {total_epochs:g}"
+        schedule.facts = (f"scheduler.warmup_epochs: {told}, so the learning rate never reaches its full value.",)
+    return schedule
+
+
+def _with_warmup(factor: Factor, epochs: float, start: float) -> Factor:
+    """Multiply by a line from `start` at epoch 0 to 1 at `epochs` (Goyal et al., 2017, section 2.2)."""
+    if epochs <= 0:
+        return factor
+    return lambda epoch: factor(epoch) * (start + (1 - start) * min(epoch / epochs, 1.0))
+
+
+def _over_the_rest(curve: Factor, total: float, warmup: float, start: float) -> Factor:
+    """Warm up at the curve's first value, then follow it from 0 to 1 over the epochs that remain."""
+    rest = total - warmup
+    return _with_warmup(lambda epoch: curve(_clip((epoch - warmup) / rest) if rest > 0 else 0.0), warmup, start)
+
+
+def _clip(share: float) -> float:
+    return min(max(share, 0.0), 1.0)
+
+
+@schedulers.register
+def none(*, warmup_epochs: float = 0.0, warmup_start_factor: float = 0.01) -> Factor:
+    """A constant learning rate."""
+    return _with_warmup(lambda epoch: 1.0, warmup_epochs, warmup_start_factor)
+
+
+@schedulers.register
+def cosine(
+    *, total_epochs: float, min_factor: float = 0.0, warmup_epochs: float = 0.0, warmup_start_factor: float = 0.01
+) -> Factor:
+    """Half a cosine from 1 to `min_factor` after the warm-up (Loshchilov & Hutter, SGDR, 2017, equation 5)."""
+
+    def curve(share: float) -> float:
+        return min_factor + (1 - min_factor) * (1 + math.cos(math.pi * share)) / 2
+
+    return _over_the_rest(curve, total_epochs, warmup_epochs, warmup_start_factor)
+
+
+@schedulers.register
+def polynomial(
+    *,
+    total_epochs: float,
+    power: float = 1.0,
+    min_factor: float = 0.0,
+    warmup_epochs: float = 0.0,
+    warmup_start_factor: float = 0.01,
+) -> Factor:
+    """(1 - share of training)^power from 1 to `min_factor` after the warm-up, as torch's PolynomialLR."""
+
+    def curve(share: float) -> float:
+        return float(min_factor + (1 - min_factor) * (1 - share) ** power)
+
+    return _over_the_rest(curve, total_epochs, warmup_epochs, warmup_start_factor)
+
+
+@schedulers.register
+def step(
+    *, step_epochs: int = 30, gamma: float = 0.1, warmup_epochs: float = 0.0, warmup_start_factor: float = 0.01
+) -> Factor:
+    """`gamma` to the number of whole spans of `step_epochs` since the start of training, as torch's StepLR."""
+    return _with_warmup(
+        lambda epoch: float(gamma ** (math.floor(epoch) // step_epochs)), warmup_epochs, warmup_start_factor
+    )
+
+
+@schedulers.register
+def multistep(
+    *,
+    milestones_epochs: Sequence[int] = (30, 60, 90),
+    gamma: float = 0.1,
+    warmup_epochs: float = 0.0,
+    warmup_start_factor: float = 0.01,
+) -> Factor:
+    """`gamma` to the number of milestones passed since the start of training, as torch's MultiStepLR."""
+    return _with_warmup(
+        lambda epoch: float(gamma ** sum(epoch >= milestone for milestone in milestones_epochs)),
+        warmup_epochs,
+        warmup_start_factor,
+    )
+
+
+@schedulers.register
+def exponential(*, gamma: float = 0.95, warmup_epochs: float = 0.0, warmup_start_factor: float = 0.01) -> Factor:
+    """`gamma` to the number of whole epochs since the start of training, as torch's ExponentialLR."""
+    return _with_warmup(lambda epoch: float(gamma ** math.floor(epoch)), warmup_epochs, warmup_start_factor)
+
+
+@schedulers.register
+def one_cycle(
+    *,
+    total_epochs: float,
+    steps_per_epoch: int,
+    pct_start: float = 0.3,
+    div_factor: float = 25.0,
+    final_div_factor: float = 10000.0,
+    warmup_epochs: float = 0.0,
+    warmup_start_factor: float = 0.01,
+) -> Factor:
+    """Up from 1 / div_factor to 1, down to 1 / (div_factor * final_div_factor), both along cosines.
+
+    As torch's OneCycleLR with its two phases, whose last value belongs to the last step (Smith &
+    Topin, 2017); the optimizer's learning rate is the peak, and momentum stays as it is.
+    """
+    first, last = 1 / div_factor, 1 / (div_factor * final_div_factor)
+    steps = (total_epochs - warmup_epochs) * steps_per_epoch
+    peak, end = max(pct_start * steps - 1, 0.0), max(steps - 1, 0.0)
+
+    def factor(epoch: float) -> float:
+        done = min((epoch - warmup_epochs) * steps_per_epoch, end)
+        if done < 0:
+            return first
+        if done <= peak:
+            return _cosine_between(first, 1.0, done / peak if peak else 1.0)
+        return _cosine_between(1.0, last, (done - peak) / (end - peak))
+
+    return _with_warmup(factor, warmup_epochs, warmup_start_factor)
+
+
+def _cosine_between(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (math.cos(math.pi * share) + 1)
+
+
+class Plateau:
+    """A factor that shrinks when the observed value stops improving."""
+
+    def __init__(
+        self,
+        *,
+        factor: float,
+        patience_epochs: int,
+        threshold: float,
+        cooldown_epochs: int,
+        min_factor: float,
+        higher_is_better: bool,
+        warmup: Factor,
+    ) -> None:
+        self.shrink, self.patience, self.cooldown = factor, patience_epochs, cooldown_epochs
+        self.threshold, self.min_factor, self.higher_is_better = threshold, min_factor, higher_is_better
+        self.warmup = warmup
+        self.state: dict[str, Any] = {"factor": 1.0, "best": None, "bad": 0.0, "cooldown": 0.0, "epoch": 0.0}
+
+    def __call__(self, epoch: float) -> float:
+        """The factor since the last observation, times the warm-up."""
+        return float(self.state["factor"]) * self.warmup(epoch)
+
+    def observe(self, value: float, epoch: float) -> None:
+        """Count the epochs without a better value; a value that is not a number is never better."""
+        passed, self.state["epoch"] = epoch - self.state["epoch"], epoch
+        if self._is_better(value):
+            self.state.update(best=value, bad=0.0)
+        else:
+            self.state["bad"] += passed
+        if self.state["cooldown"] > 0:
+            self.state.update(cooldown=max(0.0, self.state["cooldown"] - passed), bad=0.0)
+        if self.state["bad"] > self.patience:
+            shrunk = max(self.state["factor"] * self.shrink, self.min_factor)
+            self.state.update(factor=shrunk, cooldown=float(self.cooldown), bad=0.0)
+
+    def _is_better(self, value: float) -> bool:
+        best = self.state["best"]
+        if best is None:
+            return math.isfinite(value)
+        margin = self.threshold * abs(best)
+        return bool(value > best + margin if self.higher_is_better else value < best - margin)
+
+
+@schedulers.register
+def plateau(
+    *,
+    better: Literal["lower", "higher"],
+    factor: float = 0.1,
+    patience_epochs: int = 10,
+    threshold: float = 0.0001,
+    cooldown_epochs: int = 0,
+    min_factor: float = 0.0,
+    warmup_epochs: float = 0.0,
+    warmup_start_factor: float = 0.01,
+) -> Plateau:
+    """Multiply by `factor` after more than `patience_epochs` epochs without a value better by the share
+    `threshold`, as torch's ReduceLROnPlateau; then count anew after `cooldown_epochs`.
+    """
+    return Plateau(
+        factor=factor,
+        patience_epochs=patience_epochs,
+        threshold=threshold,
+        cooldown_epochs=cooldown_epochs,
+        min_factor=min_factor,
+        higher_is_better=better == "higher",
+        warmup=_with_warmup(lambda epoch: 1.0, warmup_epochs, warmup_start_factor),
+    )

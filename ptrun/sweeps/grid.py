@@ -1,0 +1,98 @@
+"""`ptrun train -m`: one job per combination, through Hydra's sweeper and launcher, and one table at the end.
+
+Invariant: every job's configuration is checked before the first one starts, and a job that fails
+does not stop the others.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptrun.config import compose, load
+from ptrun.config.compose import Composed, Composer
+from ptrun.config.run_config import RunConfig
+from ptrun.errors import ConfigError, Interrupted, PtrunError
+from ptrun.runs import find
+from ptrun.runs.folder import create_run_dir
+from ptrun.sweeps import table
+from ptrun.terminal.console import Console
+
+
+@dataclass(frozen=True)
+class Job:
+    """What Hydra's launcher calls once for each combination; holds plain values only, so that it can be pickled."""
+
+    command: Sequence[str]
+    folders: tuple[Path, ...]
+    quiet: bool
+
+    def __call__(self, composed: Composed) -> float | None:
+        """Train one combination; its mishap is written down and answered with None."""
+        from ptrun import plugins
+        from ptrun.runs import session
+
+        folder = compose.job_folder()
+        plugins.load(list(composed.get("plugins") or []))
+        config = load.check(composed, self.folders, plugins.REGISTRIES if composed.get("plugins") else {})
+        asked = compose.plain(composed, resolve=False)
+        overrides = compose.job_overrides()
+        if not self.quiet:
+            print(f"\n[{folder.name}] {' '.join(overrides)}")
+        try:
+            return session.run(
+                session.Request(config, asked, overrides, self.command, self.folders, folder, self.quiet)
+            ).value
+        except Interrupted as stopped:
+            raise KeyboardInterrupt from stopped
+        except PtrunError as error:
+            Console(self.quiet).error([str(error)])
+        except Exception:  # noqa: BLE001 (whatever a job does, the others go on)
+            (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            Console(self.quiet).error(f"Job {folder.name} failed unexpectedly; {folder / 'error.txt'} has the details.")
+        return None
+
+
+def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], quiet: bool) -> int:
+    """Check all jobs, run them, print and write the table. Returns 0, or 1 when a job failed. Raises ConfigError."""
+    jobs, first = check_jobs(composer, overrides)
+    own = composer.sweep_dir(overrides)
+    folder = Path(own) if own else create_run_dir(first.output_dir, ("sweep",)).path
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console(quiet)
+    console.header(
+        [("jobs", str(len(jobs)) if jobs else "as the sweeper decides"), ("folder", str(folder))], "ptrun train -m"
+    )
+    given = overrides if own else [*overrides, f"hydra.sweep.dir='{folder}'"]
+    try:
+        composer.multirun(given, Job(tuple(command), composer.folders, quiet))
+    finally:
+        rows = find.gather(folder)
+        table.report(rows, folder, console)
+    return 0 if rows and all(row["state"] == "done" for row in rows) else 1
+
+
+def check_jobs(composer: Composer, overrides: Sequence[str]) -> tuple[list[list[str]], RunConfig]:
+    """Compose and check every job of a grid before any runs. Raises ConfigError, each problem with its job."""
+    composer.check_overrides([text for text in overrides if text not in composer.unknown_choices(overrides)])
+    jobs = composer.jobs(overrides)
+    if jobs is None:
+        return [], load.read(composer, composer.without_sweeps(overrides)).config
+    problems: dict[str, list[str]] = {}
+    configs = []
+    for job in jobs:
+        try:
+            configs.append(load.read(composer, job).config)
+        except ConfigError as error:
+            for problem in error.problems:
+                problems.setdefault(problem, []).append(" ".join(job))
+    if problems:
+        raise ConfigError(
+            [
+                problem if len(where) == len(jobs) else f"{problem} (job: {where[0]})"
+                for problem, where in problems.items()
+            ]
+        )
+    return jobs, configs[0]

@@ -1,0 +1,297 @@
+"""What a person sees while ptrun works: header, one line per epoch, live bar, result, tables, errors.
+
+Invariant: every line of text exists without colour (for pipes, logs and narrow encodings); rich only adds colour, is
+imported only for a terminal, and never for errors and tables. Nothing here knows torch or the configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+from ptrun.terminal.format import (
+    cell_width,
+    format_learning_rate,
+    format_metric,
+    format_number,
+    format_seconds,
+    metrics_table,
+    pad,
+    table_lines,
+)
+
+Segment = tuple[str, str]  # text, and the rich style it has on a terminal ("" for none)
+
+_ASCII = str.maketrans({"★": "*", "·": "-", "…": ".", "→": ">", "━": "=", "─": "-", "−": "-", "²": "2", "×": "x"})
+_BAR_CELLS = 24
+_EXPENDABLE = ("data wait", "time", "samples/s", "lr", "ETA")  # columns that a narrow terminal loses, first one first
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """`text` with what the stream's encoding lacks replaced, so that printing can't fail."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], stream: TextIO | None = None) -> None:
+    """Print an aligned table to `stream` (stdout)."""
+    stream = stream or sys.stdout
+    width = shutil.get_terminal_size().columns if _is_terminal(stream) else None
+    for line in table_lines(columns, rows, width):
+        print(_encodable(line, stream), file=stream)
+
+
+def error_lines(problems: str | Sequence[str]) -> list[str]:
+    """`error: SENTENCE`, or a count and a numbered list."""
+    problems = [problems] if isinstance(problems, str) else list(problems)
+    if len(problems) == 1:
+        return [f"error: {problems[0]}"]
+    digits = len(str(len(problems)))
+    numbered = [f"  {number:>{digits}}. {problem}" for number, problem in enumerate(problems, start=1)]
+    return [f"error: {len(problems)} problems:", *numbered]
+
+
+def error(problems: str | Sequence[str], stream: TextIO | None = None) -> None:
+    """Print one or several problems to `stream` (stderr)."""
+    stream = stream or sys.stderr
+    # The only colour made by hand: an error must not wait for rich to be imported.
+    coloured = _is_terminal(stream) and not os.environ.get("NO_COLOR") and sys.platform != "win32"
+    for line in error_lines(problems):
+        text = _encodable(line, stream)
+        print(text.replace("error:", "\x1b[1;31merror:\x1b[0m", 1) if coloured else text, file=stream)
+        coloured = False
+
+
+def _bar(done: int, total: int) -> list[Segment]:
+    filled = round(_BAR_CELLS * min(done / total, 1.0))
+    return [
+        ("━" * filled, "cyan"),
+        ("─" * (_BAR_CELLS - filled), "dim"),
+        (f"  {100 * done // total:>3} %  {done:,}/{total:,}", ""),
+    ]
+
+
+class Console:
+    """The voice of one command: stdout for people, `log_file` (train.log) for later, both with the same lines.
+
+    `quiet` silences stdout; warnings then go to stderr, and the log stays complete. `stream` replaces stdout.
+    """
+
+    def __init__(self, quiet: bool = False, log_file: TextIO | None = None, stream: TextIO | None = None) -> None:
+        self._stream = None if quiet else stream or sys.stdout
+        self._log = log_file
+        self._live = self._stream is not None and _is_terminal(self._stream)
+        self._rich: RichConsole | None = None
+        self._bar_visible = False
+        self._columns: list[str] = []
+        self._measures: list[str] = []
+        self._widths: dict[str, int] = {}
+        self._epochs = self._epoch = self._seen = 0
+        self._seconds = 0.0
+
+    def header(self, rows: Sequence[tuple[str, str]], title: str = "") -> None:
+        """Two columns: what a thing is, and its value (model, data, device, where the run is written, …)."""
+        if title:
+            self._emit((title, "bold"))
+        width = max((cell_width(name) for name, _ in rows), default=0)
+        for name, value in rows:
+            self._emit((f"  {pad(name, width)}  ", "cyan"), (value, ""))
+
+    def note(self, text: str) -> None:
+        """A fact that was found or decided."""
+        for line in self._wrapped(f"  · {text}", "    "):
+            self._emit((line, "dim"))
+
+    def warn(self, text: str) -> None:
+        """Something that a person should look at; shown on stderr when quiet."""
+        if self._stream is None:
+            print(_encodable(f"warning: {text}", sys.stderr), file=sys.stderr)
+        for line in self._wrapped(f"  warning: {text}", "    "):
+            self._emit((line, "yellow"))
+
+    def text(self, line: str = "") -> None:
+        """One line as it is."""
+        self._emit((line, ""))
+
+    def epoch_table_start(self, epochs: int, measures: Sequence[str], start_epoch: int = 0) -> None:
+        """Begin the table of epochs: how many there will be, which keys of a record to show, how many are done."""
+        self._epochs, self._epoch, self._seen, self._seconds = epochs, start_epoch, 0, 0.0
+        self._measures = list(dict.fromkeys(measures))
+        titles = [measure.replace("/", " ").replace("_", " ") for measure in self._measures]
+        self._widths = {"epoch": max(5, 2 * len(str(epochs)) + 1), **{title: max(10, len(title)) for title in titles}}
+        self._widths |= {"lr": 8, "samples/s": 11, "data wait": 9, "time": 7, "ETA": 7}
+        self._columns = _fitting(self._widths, shutil.get_terminal_size().columns if self._live else None)
+        self._emit(("", ""))
+        self._emit(("  " + "  ".join(pad(name, self._widths[name], right=True) for name in self._columns), "bold"))
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        """One line for a record of `metrics.jsonl`; its `seconds` (the whole epoch, validation included) give the ETA."""
+        self._epoch, self._seen = int(record["epoch"]), self._seen + 1
+        self._seconds += float(record.get("seconds") or 0.0)
+        left = max(0, self._epochs - self._epoch)
+        wait = record.get("data_wait_percent")
+        cells = {
+            "epoch": f"{self._epoch}/{self._epochs}",
+            "lr": format_learning_rate(record.get("lr")),
+            "samples/s": format_number(_rounded(record.get("samples_per_second"))),
+            "data wait": "-" if wait is None else f"{wait:.1f} %",
+            "time": format_seconds(record.get("seconds")),
+            "ETA": format_seconds(self._seconds / self._seen * left) if left else "",
+        }
+        cells |= {
+            key.replace("/", " ").replace("_", " "): format_metric(key, record.get(key)) for key in self._measures
+        }
+        line = "  " + "  ".join(pad(cells[name], self._widths[name], right=True) for name in self._columns)
+        best = record.get("best") is True
+        self._emit((line if best else line.rstrip(), ""), ("  ★" if best else "", "bold green"))
+
+    def progress(self, done: int, total: int, loss: float | None = None) -> None:
+        """Redraw the bar of the running epoch; nothing at all where stdout is no terminal."""
+        if not self._live or total <= 0:
+            return
+        width = max(5, 2 * len(str(self._epochs)) + 1)
+        parts: list[Segment] = [
+            (f"  {pad(f'{self._epoch + 1}/{self._epochs}', width, right=True)}  ", "dim"),
+            *_bar(done, total),
+            ("" if loss is None else f"  loss {format_number(float(loss))}", ""),
+        ]
+        self._show(parts, erasable=True)
+
+    def work(self, done: int, total: int) -> None:
+        """Redraw the bar of work before training; nothing at all where stdout is no terminal."""
+        if not self._live or total <= 0:
+            return
+        self._show([("  ", ""), *_bar(done, total)], erasable=True)
+
+    def clear(self) -> None:
+        """Erase the bar, if there is one; also the way to leave the terminal clean after an exception."""
+        if not self._bar_visible:
+            return
+        from rich.control import Control
+        from rich.segment import ControlType
+
+        with contextlib.suppress(OSError):
+            self._styled().control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+            self._flush()
+        self._bar_visible = False
+
+    def result(
+        self,
+        rows: Sequence[tuple[str, str]],
+        next_commands: Sequence[tuple[str, str]],
+        document: Mapping[str, Any] | None = None,
+    ) -> None:
+        """The final block: facts (best epoch, paths), the metrics of a `metrics.json`, and what to type next.
+
+        next_commands: (what for, command).
+        """
+        self.text()
+        self.header(rows, "Result")
+        if document is not None:
+            self.text()
+            self.metrics(document)
+        if next_commands:
+            self.text()
+            self.header(next_commands, "Next")
+
+    def metrics(self, document: Mapping[str, Any]) -> None:
+        """The table of an evaluation's `metrics.json`."""
+        columns, rows, notes = metrics_table(document)
+        self.table(columns, rows)
+        for note in notes:
+            self.note(note)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """An aligned table, indented like everything else."""
+        width = shutil.get_terminal_size().columns - 2 if self._live else None
+        for number, line in enumerate(table_lines(columns, rows, width)):
+            self._emit(("  " + line, "bold" if number == 0 else ""))
+
+    def error(self, problems: str | Sequence[str]) -> None:
+        """Problems to stderr and to the log."""
+        self.clear()
+        error(problems)
+        for line in error_lines(problems):
+            self._write_log(line)
+
+    def _wrapped(self, text: str, indent: str) -> list[str]:
+        if not self._live:
+            return [text]
+        width = max(20, shutil.get_terminal_size().columns)
+        return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+    def _emit(self, *segments: Segment) -> None:
+        """Print one line made of `segments`, and write it to the log."""
+        self._write_log("".join(text for text, _ in segments))
+        self._show(segments)
+
+    def _show(self, segments: Sequence[Segment], *, erasable: bool = False) -> None:
+        """Print one line; an erasable one is cut to the terminal's width, as only one line can be taken back."""
+        if self._stream is None:
+            return
+        try:
+            self.clear()
+            if self._live:
+                self._print_styled(segments, erasable)
+            else:
+                print(self._fit("".join(text for text, _ in segments)), file=self._stream)
+            self._flush()
+        except OSError:  # the terminal or the reader of the pipe has gone: no reason to end hours of training
+            self._stream, self._live, erasable = None, False, False
+        self._bar_visible = erasable
+
+    def _print_styled(self, segments: Sequence[Segment], erasable: bool) -> None:
+        from rich.text import Text
+
+        line = Text.assemble(*((self._fit(text), style) for text, style in segments))
+        if erasable:
+            line.truncate(max(1, shutil.get_terminal_size().columns - 1))
+        self._styled().print(line, end="" if erasable else "\n", soft_wrap=True)
+
+    def _write_log(self, line: str) -> None:
+        if self._log is not None:
+            print(_encodable(line, self._log), file=self._log, flush=True)
+
+    def _fit(self, text: str) -> str:
+        return _encodable(text, self._stream) if self._stream is not None else text
+
+    def _flush(self) -> None:
+        if self._stream is not None:
+            self._stream.flush()
+
+    def _styled(self) -> RichConsole:
+        if self._rich is None:
+            from rich.console import Console as RichConsole
+
+            self._rich = RichConsole(file=self._stream, highlight=False, markup=False, emoji=False)
+        return self._rich
+
+
+def _rounded(value: Any) -> Any:
+    return round(value) if isinstance(value, float) and math.isfinite(value) and value >= 10 else value
+
+
+def _fitting(widths: Mapping[str, int], room: int | None) -> list[str]:
+    """The columns that fit into `room` with the mark behind them; expendable ones go first."""
+    columns = list(widths)
+    for name in _EXPENDABLE:
+        if room is None or 2 + sum(widths[column] + 2 for column in columns) + 1 <= room:
+            break
+        columns.remove(name)
+    return columns

@@ -1,0 +1,212 @@
+"""When checkpoints are written, which ones are kept, and that writing beside the training changes and hides nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support import ROOT, train
+
+from ptrun.build import run
+from ptrun.checkpoint import state, store
+from ptrun.checkpoint.saver import Saver
+from ptrun.config import auto, load
+from ptrun.config.compose import Composer
+from ptrun.engine import context, progress
+from ptrun.engine.loop import fit
+from ptrun.errors import DivergedError, ResourceError
+from ptrun.process.background import Writer
+
+SMALL = ("model=simplenet", "train.batch_size=64", "device.threads=1")  # 20 steps an epoch
+CONSTANT: dict[str, Any] = {"config": {}, "spec": {}, "fitted": {}, "data": {}}
+SETTINGS = {"every_epochs": 1, "every_steps": None, "every_minutes": None, "keep": 2, "keep_best": 1}
+
+
+def parts_of(*overrides: str) -> run.Run:
+    return run.build(auto.resolve_auto(load.read(Composer(), overrides).config)[0])
+
+
+def kept_steps(run_dir: Path) -> list[int]:
+    return [int(path.stem[5:]) for path in store.steps(run_dir / "checkpoints")]
+
+
+def records(run_dir: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_every_steps_saves_within_an_epoch(folder: Path):
+    result = train(
+        *SMALL,
+        "train.epochs=2",
+        "checkpoint.every_steps=7",
+        "checkpoint.every_epochs=9",
+        "checkpoint.keep=20",
+        "train.monitor=val/loss",
+        quiet=True,
+    )
+    assert kept_steps(result.run_dir) == [7, 14, 20, 21, 28, 35, 40]  # 20 and 40: the best, and the last
+    saved = store.load(result.run_dir / "checkpoints" / "step-00000028.pt")["progress"]
+    assert (saved["epoch"], saved["batch"], saved["samples"]) == (1, 8, 8 * 64)
+
+
+def test_every_minutes_saves_within_an_epoch_and_changes_no_number(folder: Path):
+    often = train(*SMALL, "train.epochs=2", "checkpoint.every_minutes=1e-6", "checkpoint.keep=99", quiet=True)
+    seldom = train(*SMALL, "train.epochs=2", quiet=True)
+    assert kept_steps(often.run_dir) == list(range(1, 41))
+    one, other = (store.load(r.run_dir / "checkpoints" / "last.pt")["model"] for r in (often, seldom))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert [r["train/loss"] for r in records(often.run_dir)] == [r["train/loss"] for r in records(seldom.run_dir)]
+
+
+@pytest.mark.parametrize(("monitor", "mode", "sign"), [("val/loss", "max", -1), ("val/accuracy", "min", 1)])
+def test_the_best_are_kept(folder: Path, monitor: str, mode: str, sign: int):
+    """Here the best are the first ones, which the newest can't stand in for."""
+    result = train(
+        *SMALL,
+        "train.epochs=8",
+        "checkpoint.keep_best=3",
+        f"train.monitor={monitor}",
+        f"train.monitor_mode={mode}",
+        quiet=True,
+    )
+    ranked = sorted(records(result.run_dir), key=lambda r: (sign * r[monitor], r["val/loss"], r["step"]))
+    best = {r["step"] for r in ranked[:3]}
+    assert max(best) < 140, "the best must not be among the newest for this test to mean anything"
+    assert set(kept_steps(result.run_dir)) == best | {140, 160}
+
+
+def test_what_is_written_is_the_state_of_the_moment(folder: Path):
+    """The writer works on copies: steps taken while it writes are not seen."""
+    x = parts_of(*SMALL, "train.ema_decay=0.9").experiment
+    before = {name: each.clone() for name, each in x.model.state_dict().items()}
+    with Saver(x, folder, SETTINGS, CONSTANT) as saver:
+        path = saver.save(progress.Progress(step=3))
+        with torch.no_grad():
+            for p in x.model.parameters():
+                p.add_(1.0)
+    assert path is not None
+    saved = store.load(path)["model"]
+    assert all(torch.equal(saved[name], each) for name, each in before.items())
+
+
+def test_tied_weights_are_copied_once():
+    weight = torch.randn(50, 50)
+    copied = state.copy_to_cpu({"a": weight, "b": [weight, {"c": weight.t()}], "d": (1, "x", None)})
+    assert copied["a"] is copied["b"][0]
+    assert copied["a"].data_ptr() != weight.data_ptr()
+    assert torch.equal(copied["b"][1]["c"], weight.t())
+    assert copied["d"] == (1, "x", None)
+
+
+def test_weights_that_are_not_finite_are_never_saved(folder: Path):
+    x = parts_of(*SMALL).experiment
+    x.model.register_buffer("mask", torch.full((3,), -torch.inf))  # such a buffer is no mishap
+    with Saver(x, folder, SETTINGS, CONSTANT) as saver:
+        saver.save(progress.Progress(step=1))
+        name, weight = list(x.model.named_parameters())[-1]
+        with torch.no_grad():
+            weight[0] = torch.nan
+        with pytest.raises(DivergedError, match=f"'{name}' are no finite numbers at step 2"):
+            saver.save(progress.Progress(step=2), best=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["last.pt", "step-00000001.pt"]
+
+
+def test_a_failure_of_the_writer_is_raised_by_the_next_call():
+    def fail() -> None:
+        raise ResourceError("full")
+
+    writer = Writer()
+    writer.start(fail)
+    with pytest.raises(ResourceError, match="full"):
+        writer.wait()
+    writer.wait()  # told once
+    writer.start(fail)
+    with pytest.raises(ResourceError, match="full"):
+        writer.wait()
+
+
+def test_the_newest_replaces_what_waits_unless_that_is_essential():
+    begun, go, done = threading.Event(), threading.Event(), []
+    writer = Writer()
+    writer.start(lambda: (begun.set(), go.wait(), done.append("first")))
+    begun.wait()
+    for name, essential in (("a", False), ("b", True), ("c", True), ("d", False), ("e", False)):
+        writer.start(partial(done.append, name), essential=essential)
+    go.set()
+    writer.wait()
+    assert done == ["first", "c", "e"]
+
+
+def test_a_writer_that_pauses_writes_nothing_in_its_first_moments_unless_somebody_waits():
+    done: list[str] = []
+    writer = Writer(pause_seconds=3600.0)
+    assert not writer.is_ready()
+    writer.start(partial(done.append, "best"), essential=True)
+    assert done == []
+    writer.wait()
+    assert done == ["best"]
+
+
+def test_a_snapshot_is_nobody_elses(folder: Path):
+    x = parts_of(*SMALL, "train.ema_decay=0.9").experiment
+    before = state.snapshot(x, progress.Progress())
+    kept = [each.clone() for each in tensors(before)]
+    fit(x, progress.Progress(), context.Hooks(lambda done, total: None, lambda: True), lambda report: None)
+    torch.randn(3)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(before), kept, strict=True))
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(tensors(before), tensors(state.capture(x, progress.Progress())), strict=False)
+    )
+
+
+def tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [each for part in inner for each in tensors(part)]
+
+
+def test_a_full_disk_ends_the_run_with_its_code(folder: Path):
+    script = (
+        "import resource, signal, sys\nfrom ptrun.cli.main import main\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "sys.exit(main(['train', 'model=simplenet', 'model.hidden_features=[2000]', 'train.epochs=50', 'checkpoint.keep_best=2', '-q']))\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=env, cwd=folder, check=False
+    )
+    assert done.returncode == 6, done.stderr
+    assert "the disk is full while saving a checkpoint" in done.stderr
+    run_dir = (folder / "outputs" / "latest").resolve()
+    assert json.loads((run_dir / "status.json").read_text())["exit_code"] == 6
+    assert len(records(run_dir)) < 5
+    assert list((run_dir / "checkpoints").iterdir()) == []
+
+
+def test_too_little_space_is_told_before_writing(tmp_path: Path):
+    huge = {"w": torch.zeros(1).expand(2**52)}
+    with pytest.raises(ResourceError, match=r"it needs 16,777,216\.0 GiB, .* are free"):
+        store.publish(tmp_path, {"model": huge, **CONSTANT}, step=1, best=False, keep=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_two_names_for_one_weight_trains_on(folder: Path):
+    """Saving while training, through a plugin whose head shares a weight."""
+    (folder / "tied.py").write_text(
+        "from torch import nn\nfrom ptrun.registry import models\n\n\n@models.register\ndef tied_twice(spec):\n"
+        "    first = nn.Linear(spec.num_features, spec.num_features)\n"
+        "    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), first, nn.Linear(spec.num_features, spec.num_outputs))\n"
+    )
+    result = train("plugins=[tied.py]", "model=tied_twice", "train.epochs=1", quiet=True)
+    saved = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]
+    assert saved["1.weight"].data_ptr() == saved["3.weight"].data_ptr()

@@ -1,0 +1,113 @@
+"""The YAML files: complete, typed, and equal to the functions and dataclasses they stand for."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ptrun import catalog, registry
+from ptrun.config import check, load, run_config, schema
+from ptrun.config.compose import Composer
+from ptrun.device import choose
+from ptrun.errors import ConfigError
+from ptrun.plugins import REGISTRIES
+
+assert catalog.MODULES
+CONF = schema.shipped_conf()
+ALL = sorted(CONF.rglob("*.yaml"))
+COMPONENTS = [
+    (path.parent.name, path.stem) for path in ALL if path.parent.name in (*run_config.GROUPS, "step", "metric")
+]
+NOT_FUNCTIONS = {("loss", "auto"), ("model", "auto"), ("transform", None), ("device", None), ("checkpoint", None)}
+
+
+def test_there_are_as_many_files_as_expected():
+    assert len(ALL) >= 80, "the glob found too few files to mean anything"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in ALL if p.parent.name not in run_config.PRESETS], ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
+def test_every_line_declares_type_and_meaning(path: Path):
+    found = schema.read(path, path.parent.name)
+    assert found.summary
+    assert path.parent == CONF or found.name == path.stem
+    for key in found.keys.values():
+        assert key.type.text != "any" or "any" in path.read_text(encoding="utf-8"), f"{key.name} has no type"
+        assert key.meaning, f"{key.name} has no meaning"
+        assert key.type.text not in key.type.choices, f"{key.name}: '{key.type.text}' is no type"
+        if not key.required:
+            key.type.convert(key.default)
+
+
+@pytest.mark.parametrize(("group", "name"), COMPONENTS)
+def test_yaml_equals_the_signature(group: str, name: str):
+    if (group, name) in NOT_FUNCTIONS or (group, None) in NOT_FUNCTIONS:
+        return
+    declared = {key.name: key.default for key in schema.require(group, name).keys.values()}
+    keywords = REGISTRIES[group].keywords(name)
+    actual = {key: plain(p.default) for key, p in keywords.items() if key not in check.GIVEN_BY_PROGRAM}
+    assert declared == actual
+
+
+def plain(value: Any) -> Any:
+    if value is inspect.Parameter.empty:
+        return schema.MISSING
+    return [plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize("group", REGISTRIES)
+def test_every_registered_name_has_a_file_and_back(group: str):
+    names = set(schema.names(group)) - {"auto"}
+    missing_here = {"muon"} - set(registry.optimizers) if group == "optimizer" else set()
+    assert names - missing_here == set(REGISTRIES[group])
+
+
+def test_every_component_module_is_in_the_catalog():
+    listed = Path(catalog.__file__).read_text(encoding="utf-8")
+    package = Path(catalog.__file__).parent
+    for path in package.rglob("*.py"):
+        if re.search(r"^@\w+\.register$|^_register\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+            assert path.stem in listed, f"{path.name} registers components but is not in catalog.py"
+
+
+def test_settings_classes_equal_the_root_file():
+    keys = schema.read(CONF / "train.yaml").keys
+    train = {name.removeprefix("train.") for name in keys if name.startswith("train.")}
+    assert train == {field.name for field in dataclasses.fields(run_config.TrainSettings)}
+    top = {name for name in keys if "." not in name}
+    assert top | {*run_config.GROUPS, "train"} == {field.name for field in dataclasses.fields(run_config.RunConfig)}
+
+
+def test_device_files_equal_the_function():
+    keywords = set(inspect.signature(choose.make_runtime).parameters) - {"name", "deterministic"}
+    for name in schema.names("device"):
+        assert set(schema.require("device", name).keys) == keywords
+
+
+@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in COMPONENTS if g in run_config.GROUPS])
+def test_every_choice_composes_and_passes_the_check(group: str, name: str):
+    required = [f"{group}.{key.name}=x" for key in schema.require(group, name).keys.values() if key.required]
+    problems: list[str] = []
+    try:
+        load.read(Composer(), [f"{group}={name}", *required])
+    except ConfigError as error:
+        problems = list(error.problems)
+    assert [p for p in problems if "Models that fit" not in p and "is for" not in p and "changes images" not in p] == []
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in ALL if p.parent.name in run_config.PRESETS], ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
+def test_every_preset_composes_and_passes_the_check(path: Path):
+    problems: tuple[str, ...] = ()
+    try:
+        assert load.read(Composer(), [f"{path.parent.name}={path.stem}"]).config.train.epochs >= 1
+    except ConfigError as error:
+        problems = error.problems
+    assert [problem for problem in problems if "a value is needed" not in problem] == []

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from ptrun.data.dataset import Data
+from ptrun.data.datasets.scikit_learn import breast_cancer, diabetes, digits, iris, wine
+from ptrun.data.splits import TensorSplit
+from ptrun.spec import Layout, Task
+
+ALL = [digits, iris, wine, breast_cancer, diabetes]
+
+
+def inputs(data: Data, part: str) -> torch.Tensor:
+    split = getattr(data, part)
+    assert isinstance(split, TensorSplit)
+    return split.inputs
+
+
+@pytest.mark.parametrize(("dataset", "count"), list(zip(ALL, [1797, 150, 178, 569, 442], strict=True)))
+def test_parts_are_disjoint_and_complete(dataset: Callable[..., Data], count: int) -> None:
+    data = dataset()
+    rows = torch.cat([data.train.rows, data.val.rows, data.test.rows])  # type: ignore[attr-defined]
+    assert sorted(rows.tolist()) == list(range(count))
+    assert sum(data.record["sizes"].values()) == count
+    assert inputs(data, "train").shape[1:] == data.spec.input_shape
+
+
+@pytest.mark.parametrize("dataset", ALL)
+def test_same_seed_same_data(dataset: Callable[..., Data]) -> None:
+    first, again, other = dataset(), dataset(), dataset(split_seed=1)
+    assert first.train.fingerprint() == again.train.fingerprint() != other.train.fingerprint()
+    assert first.record == again.record
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_digits
+
+    data, bunch = digits(), load_digits()
+    train = data.train
+    assert isinstance(train, TensorSplit)
+    expected = np.rint(bunch.images[train.rows] * 255 / 16).astype(np.uint8)[:, None]
+    assert train.inputs.dtype == torch.uint8
+    assert np.array_equal(train.inputs.numpy(), expected)
+    assert np.array_equal(train.targets.numpy(), bunch.target[train.rows])
+    assert int(train.inputs.max()) == 255
+    assert data.spec.layout is Layout.IMAGE
+    assert data.spec.class_names == tuple("0123456789")
+
+
+@pytest.mark.parametrize("dataset", [iris, wine, breast_cancer, diabetes])
+def test_scores_use_training_statistics(dataset: Callable[..., Data]) -> None:
+    data = dataset()
+    train = inputs(data, "train").double()
+    assert torch.allclose(train.mean(0), torch.zeros(train.shape[1], dtype=torch.float64), atol=1e-5)
+    assert torch.allclose(train.std(0, unbiased=False), torch.ones(train.shape[1], dtype=torch.float64), atol=1e-5)
+    assert not torch.allclose(inputs(data, "test").mean(0), torch.zeros(train.shape[1]), atol=1e-3)
+
+
+def test_diabetes_targets_return_to_their_units() -> None:
+    data = diabetes()
+    assert data.spec.task is Task.REGRESSION
+    mean, std = data.spec.target_mean[0], data.spec.target_std[0]
+    values = torch.cat([data.train.targets, data.val.targets, data.test.targets]) * std + mean
+    assert values.shape == (442, 1)
+    assert (values.min().item(), values.max().item()) == pytest.approx((25, 346), abs=1e-3)
+
+
+def test_fitted_scaler_is_reused() -> None:
+    data = wine(split_seed=0)
+    again = wine(split_seed=5, test_fraction=1.0, fitted=data.fitted)
+    rows = data.train.rows  # type: ignore[attr-defined]
+    assert torch.equal(inputs(again, "test")[rows], inputs(data, "train"))
+    assert again.fitted == data.fitted

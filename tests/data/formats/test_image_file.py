@@ -1,0 +1,187 @@
+"""dataset.decode=scaled: a large JPEG is read in the size that the first step asks for, almost as if it were read whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+from support import Ended, newest_run
+from torch import Tensor
+
+from ptrun.build import run
+from ptrun.config import auto, load
+from ptrun.config.compose import Composer
+from ptrun.data.formats.image_file import ImageReader, plain_jpeg_size
+from ptrun.errors import DataError
+from ptrun.transforms.geometry import resize
+
+ORIENTATION = 0x0112
+MOST_LEVELS = 6.0  # that conf/dataset/image_folder.yaml promises as the most by which a photo differs in the mean
+
+
+def waves(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A smooth picture, different in every corner and channel: a shift by a part of a pixel shows, rounding does not."""
+    y, x = np.mgrid[0:height, 0:width]
+    channels = [np.sin(x / (19 + c) + c) * np.cos(y / (23 - c)) + 0.3 * np.sin((x + 2 * y) / 31) for c in range(3)]
+    return (127.5 + 95 * np.stack(channels, axis=2)).astype(np.uint8)
+
+
+def jpeg(path: Path, height: int, width: int, orientation: int = 1, mode: str = "RGB", **options: Any) -> str:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    image = Image.fromarray(waves(height, width)).convert(mode)
+    turned = {"exif": exif} if orientation != 1 else {}
+    image.save(path, **{"quality": 95, "subsampling": 0, **turned, **options})
+    return str(path)
+
+
+def difference(one: Tensor, other: Tensor) -> Tensor:
+    return (one.int() - other.int()).abs().float()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_jpegs_are_upright_with_the_pixels_that_pillow_reads(tmp_path: Path, orientation: int) -> None:
+    path = jpeg(tmp_path / "a.jpg", 37, 53, orientation)
+    with Image.open(path) as image:
+        expected = torch.from_numpy(np.array(ImageOps.exif_transpose(image))).permute(2, 0, 1)
+    assert torch.equal(ImageReader()(path), expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(64,), (40, 90), (47,), (150,)])
+@pytest.mark.parametrize("height_width", [(303, 405), (605, 331)])
+def test_a_large_jpeg_is_read_in_its_place_and_size(
+    tmp_path: Path, height_width: tuple[int, int], size: tuple[int, ...], orientation: int
+) -> None:
+    path = jpeg(tmp_path / "a.jpg", *height_width, orientation)
+    step = resize(size=list(size)).apply
+    expected, found = step(ImageReader()(path)), ImageReader(scaled_to=size)(path)
+    assert found.shape == expected.shape
+    assert torch.equal(step(found), found), "the step has nothing left to do"
+    assert found.permute(1, 2, 0).is_contiguous()
+    assert not torch.equal(found, expected), "the whole image was decoded"
+    assert difference(found, expected).max() <= 5
+    assert difference(found, expected).mean() <= 0.7
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_colours_are_reduced(tmp_path: Path, mode: str, channels: int) -> None:
+    path = jpeg(tmp_path / "a.jpg", 303, 405, mode=mode)
+    found = ImageReader(channels, scaled_to=(60,))(path)
+    expected = resize(size=60).apply(ImageReader(channels)(path))
+    assert found.shape == expected.shape == (channels, 60, 80)
+    assert difference(found, expected).mean() <= 1
+
+
+def test_other_images_keep_their_bits(tmp_path: Path) -> None:
+    small = jpeg(tmp_path / "small.jpg", 199, 240)
+    Image.fromarray(waves(500, 400)).save(tmp_path / "large.png")
+    for path in (small, str(tmp_path / "large.png")):
+        assert torch.equal(ImageReader(scaled_to=(100,))(path), ImageReader()(path))
+
+
+def test_large_jpegs_are_checked_like_others(tmp_path: Path) -> None:
+    path = Path(jpeg(tmp_path / "a.jpg", 500, 400))
+    with pytest.raises(DataError, match="more than 1,000 are taken for an attack"):
+        ImageReader(max_pixels=1000, scaled_to=(50,))(str(path))
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(DataError, match=r"a\.jpg is damaged: image file is truncated"):
+        ImageReader(scaled_to=(50,))(str(path))
+
+
+def test_only_what_needs_nothing_but_decoding_is_kept_from_pillow(tmp_path: Path) -> None:
+    def size(path: str, channels: int = 3) -> tuple[int, int] | None:
+        return plain_jpeg_size(Path(path).read_bytes(), channels)
+
+    for number, options in enumerate(
+        ({"quality": 20}, {"progressive": True}, {"comment": "x"}, {"restart_marker_rows": 1})
+    ):
+        assert size(jpeg(tmp_path / f"{number}.jpg", 37, 53, **options)) == (37, 53)
+    assert size(jpeg(tmp_path / "grey.jpg", 37, 53, mode="L"), 1) == (37, 53)
+    assert size(str(tmp_path / "grey.jpg")) is None
+    assert size(jpeg(tmp_path / "turned.jpg", 37, 53, 6)) is None
+    assert size(jpeg(tmp_path / "cmyk.jpg", 37, 53, mode="CMYK")) is None
+    content = Path(jpeg(tmp_path / "a.jpg", 37, 53)).read_bytes()
+    assert not any(plain_jpeg_size(content[:length], 3) for length in range(600))
+    assert plain_jpeg_size(b"\xff\xd8\xff\xe0\0\0" * 9, 3) is None
+
+
+# Through the configuration.
+
+SCALE = "[{resize: {size: 40}}, {center_crop: {size: 32}}, horizontal_flip, {normalize: {mean: half, std: half}}]"
+CROP = "[{random_resized_crop: {size: 32}}, {normalize: {mean: half, std: half}}]"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for label in ("cat", "dog"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(12):
+            jpeg(tmp_path / "photos" / label / f"{number}.jpg", 96 + 9 * number, 131)
+    return tmp_path / "photos"
+
+
+def built(photos: Path, train: str, *more: str) -> run.Run:
+    asked = (
+        "dataset=image_folder",
+        f"dataset.root={photos}",
+        f"transform.train={train}",
+        f"transform.eval={SCALE.replace('horizontal_flip, ', '')}",
+    )
+    config = load.read(Composer(), [*asked, "transform=imagenet", "train.batch_size=4", "train.num_workers=0", *more]).config  # fmt: skip
+    return run.build(auto.resolve_auto(config)[0])
+
+
+def samples(run: run.Run) -> dict[int, Tensor]:
+    batches = run.experiment.train.epoch(1)
+    return {int(i): x for batch in batches for i, x in zip(batch.indices, batch.inputs, strict=True)}
+
+
+def test_a_sample_is_the_same_for_any_workers_batches_and_cache(photos: Path) -> None:
+    exact, scaled = samples(built(photos, SCALE)), samples(built(photos, SCALE, "dataset.decode=scaled"))
+    assert exact.keys() == scaled.keys()
+    assert all(0 < (exact[i] - scaled[i]).abs().mean() < 0.02 for i in exact)
+    where = f"dataset.cache_dir={photos.parent / 'kept'}"
+    samples(built(photos, SCALE, "dataset.cache=disk", where))
+    for more in (["train.num_workers=2"], ["train.batch_size=5"], ["dataset.cache=ram"], ["dataset.cache=disk", where]):
+        found = samples(built(photos, SCALE, "dataset.decode=scaled", *more))
+        assert all(torch.equal(found[i], scaled[i]) for i in scaled), more
+
+
+def test_where_it_changes_nothing_it_says_so(photos: Path) -> None:
+    run = built(photos, CROP, "dataset.decode=scaled")
+    assert [fact for fact in run.facts if "decode" in fact] == [
+        "dataset.decode=scaled: images of transform.train are decoded whole, because its first step is no bilinear `resize`."
+    ]
+    whole = built(photos, CROP)
+    assert all(torch.equal(a, b) for a, b in zip(samples(run).values(), samples(whole).values(), strict=True))
+
+
+def test_scaled_photos_stay_within_what_is_promised(shared: Callable[[str], Path]) -> None:
+    paths = sorted(map(str, shared("dogcat").rglob("*.jpg")))[::15]
+    for size in (64, 128, 160):
+        step = resize(size=size).apply
+        pairs = [(ImageReader(scaled_to=(size,))(path), step(ImageReader()(path))) for path in paths]
+        means = [difference(step(found), expected).mean().item() for found, expected in pairs]
+        assert max(means) < MOST_LEVELS
+        assert sum(means) / len(means) < 1.5
+
+
+def test_a_run_is_not_resumed_with_other_pixels(photos: Path, folder: Path, ptrun: Callable[..., Ended]) -> None:
+    marks = ("dataset=image_folder", f"dataset.root={photos}", f"transform.train={SCALE}", "transform=imagenet")
+    evaluation = f"transform.eval={SCALE.replace('horizontal_flip, ', '')}"
+    few = ("model=simplenet", "train.epochs=1", "train.batch_size=8", "train.num_workers=0", "-q")
+    assert ptrun("train", *marks, evaluation, *few).code == 0
+    ended = ptrun("resume", str(newest_run(folder)), "train.epochs=2", "dataset.decode=scaled")
+    assert ended.code == 2
+    assert "dataset.decode: the run was started with 'exact', now it is 'scaled'" in ended.err
+    insisted = ("dataset.decode=scaled", "--allow-change", "dataset.decode")
+    ended = ptrun("resume", str(newest_run(folder)), "train.epochs=2", *insisted)
+    assert ended.code == 0, ended.err
+    assert "The data are not those" in ended.out

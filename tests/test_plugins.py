@@ -1,0 +1,154 @@
+"""What a user's own model or loss raises is told in a sentence: file, line, error, and the shapes it was given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import Ended, newest_run
+
+from ptrun.errors import ConfigError
+
+Call = Callable[..., Ended]
+PLUGIN = """
+import os
+import torch
+from torch import nn
+from ptrun.registry import datasets, losses, models
+from ptrun.data.dataset import Data
+from ptrun.spec import DataSpec, Layout, Task
+
+
+class Fragile(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.last = nn.Linear(spec.num_features, spec.num_outputs)
+
+    def forward(self, x):
+        if "BREAKS" in os.environ:
+            raise KeyError("no such thing")  # in the model
+        return self.last(x.flatten(1))
+
+
+@models.register
+def fragile(spec):
+    return Fragile(spec)
+
+
+@models.register
+def mismatched(spec):  # made of modules
+    return nn.Sequential(nn.Flatten(), nn.Linear(7, spec.num_outputs))
+
+
+def halved(values):
+    return torch.tensor(0.5) @ values  # within the loss
+
+
+@losses.register
+def broken(outputs, targets):
+    return halved(outputs)
+
+
+class Fetched:  # sample by sample
+    targets = torch.arange(40) % 2
+
+    def __len__(self):
+        return 40
+
+    def read(self, index):
+        if "BREAKS" in os.environ and index == 7:
+            raise KeyError(f"no sample {index}")  # in the data
+        return torch.full((3,), float(index % 2))
+
+    def name(self, index):
+        return f"sample {index}"
+
+    def fingerprint(self):
+        return "fetched"
+
+
+@datasets.register
+def fetched(*, fitted=None):
+    spec = DataSpec(layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(3,), num_outputs=2, class_names=("even", "odd"))
+    return Data(spec=spec, train=Fetched(), val=Fetched(), test=Fetched())
+"""
+RUN = ("train.epochs=1", "device.threads=1", "-q")
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One file for all tests: a name is registered once."""
+    path = tmp_path_factory.mktemp("plugin") / "mine.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def line_of(text: str) -> int:
+    return next(number for number, line in enumerate(PLUGIN.splitlines(), start=1) if text in line)
+
+
+def test_a_model_that_raises(plugin: Path, ptrun: Call, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BREAKS", "1")
+    ended = ptrun("train", *RUN, f"plugins=[{plugin}]", "model=fragile")
+    assert ended.code == 2
+    where = f"plugins: {plugin}, line {line_of('# in the model')}, in forward (given x [32, 1, 8, 8])"
+    assert f"error: {where}: KeyError: 'no such thing'. --debug shows the whole traceback." in ended.err
+    status = json.loads((newest_run(folder) / "status.json").read_text())
+    assert (status["state"], status["exit_code"]) == ("failed", 2)
+    assert where in status["reason"]
+
+
+def test_a_loss_that_raises(plugin: Path, ptrun: Call):
+    ended = ptrun("train", *RUN, f"plugins=[{plugin}]", "model=fragile", "loss=broken")
+    assert ended.code == 2
+    assert (
+        f"{plugin}, line {line_of('# within the loss')}, in halved (given values [32, 10]): RuntimeError: " in ended.err
+    )
+
+
+def test_a_model_made_of_modules(plugin: Path, ptrun: Call):
+    ended = ptrun("train", *RUN, f"plugins=[{plugin}]", "model=mismatched")
+    assert ended.code == 2
+    line = line_of("# made of modules") - 1
+    assert f"{plugin}, line {line}, model 'mismatched' (the model was given [32, 1, 8, 8]): RuntimeError: " in ended.err
+
+
+def test_an_evaluation(plugin: Path, ptrun: Call, monkeypatch: pytest.MonkeyPatch):
+    assert ptrun("train", *RUN, f"plugins=[{plugin}]", "model=fragile").code == 0
+    monkeypatch.setenv("BREAKS", "1")
+    ended = ptrun("eval", "checkpoint=outputs/latest", f"plugins=[{plugin}]")
+    assert ended.code == 2
+    assert f"{plugin}, line {line_of('# in the model')}, in forward (given x [256, 1, 8, 8])" in ended.err
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_samples_that_raise(plugin: Path, ptrun: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, workers: int):
+    """Also in a worker process, whose traceback stays there."""
+    run = ("train", *RUN, f"plugins=[{plugin}]", "dataset=fetched", "model=simplenet", f"train.num_workers={workers}")
+    assert ptrun(*run).code == 0
+    checkpoint = newest_run(folder) / "checkpoints" / "best.pt"
+    monkeypatch.setenv("BREAKS", "1")
+    where = f"error: plugins: {plugin}, line {line_of('# in the data')}, in read: KeyError: 'no sample 7'. --debug shows the whole traceback."
+    for command in (run, ("eval", f"checkpoint={checkpoint}", f"plugins=[{plugin}]")):
+        ended = ptrun(*command)
+        assert (ended.code, where in ended.err) == (2, True), ended.err
+
+
+def test_debug_shows_the_traceback(plugin: Path, ptrun: Call):
+    with pytest.raises(ConfigError) as told:
+        ptrun("train", *RUN, f"plugins=[{plugin}]", "model=mismatched", "--debug")
+    assert isinstance(told.value.__cause__, RuntimeError)
+
+
+def test_other_mistakes_are_nobody_elses(ptrun: Call, monkeypatch: pytest.MonkeyPatch):
+    """A bug of the program itself keeps its traceback."""
+    from torch import nn
+
+    def broken(self: nn.Module, inputs: object) -> object:
+        raise LookupError("ours")
+
+    monkeypatch.setattr(nn.Linear, "forward", broken)
+    with pytest.raises(LookupError):
+        ptrun("train", *RUN, "model=simplenet")
