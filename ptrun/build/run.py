@@ -70,7 +70,10 @@ class Run:
 
 
 def build(
-    config: RunConfig, folders: tuple[Path, ...] = (), chosen: Sequence[Decision] = (), tell: ProgressCallback | None = None
+    config: RunConfig,
+    folders: tuple[Path, ...] = (),
+    chosen: Sequence[Decision] = (),
+    tell: ProgressCallback | None = None,
 ) -> Run:
     """Build every part of a training run. Raises ConfigError, DataError, ResourceError or CheckpointError.
 
@@ -136,20 +139,6 @@ def build_runtime(config: RunConfig) -> Runtime:
     )
 
 
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 def build_loggers(config: RunConfig, run_dir: Path, resume_step: int | None) -> list[Logger]:
     """The files of the run, always, and the logger that was chosen."""
     names: Sequence[Component] = (Component("files"), config.logger)
@@ -158,17 +147,3 @@ def build_loggers(config: RunConfig, run_dir: Path, resume_step: int | None) -> 
         registry.loggers.build(each.name, each.settings, run_dir=run_dir, resume_step=resume_step)
         for each in chosen.values()
     ]
-
-
-
-
-
-
-
-
-
-
-
-
-
-

@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ptrun.optim.fused_step import fused_step
-from ptrun.optim.step import clipped_step, scaled_step
 from ptrun.process.machine import peak_process_bytes
 
 _LEAST_SCALE = 2.0**-84  # a hundred overflows from the scale that GradScaler begins with, 2**16
@@ -63,13 +60,6 @@ class Runtime:
         """Accumulate gradients, scaled when the format needs it."""
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
 
-    def stepper(self, optimizer: torch.optim.Optimizer, clip: Callable[[], None] | None) -> Callable[[], None]:
-        """Return a function that clips the gradients, takes one optimizer step, and clears them; for one epoch."""
-        if self.scaler is not None:
-            return partial(scaled_step, self.scaler, optimizer, clip)
-        step = fused_step(optimizer)
-        return step if clip is None else partial(clipped_step, clip, step)
-
     @property
     def has_fast_bf16(self) -> bool:
         """Whether the device has instructions for products in bf16, and does not only imitate them."""
@@ -104,12 +94,6 @@ class Runtime:
             return values_read
 
         return wait
-
-    def closure_step(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Tensor]) -> Tensor:
-        """One step of an optimizer that calls the closure, perhaps several times; returns the loss it began with."""
-        loss: Tensor = optimizer.step(closure)  # type: ignore[arg-type,assignment]
-        optimizer.zero_grad(set_to_none=True)
-        return loss
 
     def synchronize(self) -> None:
         """Wait for the device, so that a clock read next is true."""

@@ -26,6 +26,7 @@ from ptrun.engine.running_loss import RunningLoss
 from ptrun.engine.step import backward, backward_in_parts, closure_step, guarded_step, share_of_step
 from ptrun.errors import DivergedError
 from ptrun.optim.optimizers import main_param_group
+from ptrun.optim.step import make_step
 
 
 def fit(x: TrainContext, progress: Progress, watch: Hooks, on_epoch_end: Callable[[EpochReport], None]) -> Progress:
@@ -66,7 +67,7 @@ def train_epoch(x: TrainContext, epoch: int, progress: Progress, watch: Hooks) -
 
 
 def _train_epoch(x: TrainContext, epoch: int, progress: Progress, watch: Hooks) -> dict[str, Any]:
-    take_step = x.runtime.stepper(x.optimizer, x.clip)
+    take_step = make_step(x.optimizer, x.clip, x.runtime.scaler)
     losses = RunningLoss(x.runtime, progress.loss_sum, progress.samples)
     first, num_batches, first_samples, saving = progress.batch, len(x.train.plan), progress.samples, x.times.checkpoint
     done, waited, rate, shown, begun = first, 0.0, 0.0, main_param_group(x.optimizer), time.perf_counter()
@@ -90,7 +91,7 @@ def _train_epoch(x: TrainContext, epoch: int, progress: Progress, watch: Hooks) 
         elif x.guard is None:
             take_step()
         elif guarded_step(x, x.guard, take_step, losses, progress, watch):
-            take_step = x.runtime.stepper(x.optimizer, x.clip)
+            take_step = make_step(x.optimizer, x.clip, x.runtime.scaler)
         after_step(x, progress)
         diverged = losses.is_due and (losses.peek() is not None or x.runtime.gave_up)
         if diverged or _reached_max_steps(x, progress) or watch.should_stop():

@@ -44,7 +44,8 @@ def closure_step(x: TrainContext, window: list[Batch], done: int, losses: Runnin
         first.extend(found if not first else [])
         return torch.stack([loss * share for loss, share in zip(found, shares, strict=True)]).sum()
 
-    x.runtime.closure_step(x.optimizer, closure)
+    x.optimizer.step(closure)  # type: ignore[arg-type]  # hinted for floats; LBFGS takes tensors
+    x.optimizer.zero_grad(set_to_none=True)
     for loss, batch in zip(first, window, strict=True):
         losses.add(loss, batch, step)
     window.clear()

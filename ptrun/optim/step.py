@@ -1,4 +1,4 @@
-"""One optimizer step: clip, scale, step, clear the gradients."""
+"""The function that ends an optimizer step: clip the gradients, update the parameters, clear the gradients."""
 
 from __future__ import annotations
 
@@ -6,27 +6,49 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
+
+from ptrun.optim.fused_step import fused_step
+
+Step = Callable[[], None]
+Clip = Callable[[], None]
 
 
-def scaled_step(
-    scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer, clip: Callable[[], None] | None
-) -> None:
+def make_step(optimizer: Optimizer, clip: Clip | None, scaler: torch.amp.GradScaler | None) -> Step:
+    """Return a function that clips the gradients, takes one optimizer step and clears the gradients.
+
+    Make it anew for each epoch, and after the optimizer's state was loaded: it keeps lists of parameters and state.
+    """
+    if scaler is not None:
+        return _scaled_step(optimizer, clip, scaler)
     if clip is not None:
-        scaler.unscale_(optimizer)
+        return _clipped_step(clip, fused_step(optimizer))
+    return fused_step(optimizer)
+
+
+def _clipped_step(clip: Clip, step: Step) -> Step:
+    def take_step() -> None:
         clip()
-    scaler.step(optimizer)
-    scaler.update()
-    optimizer.zero_grad(set_to_none=True)
+        step()
+
+    return take_step
 
 
-def clipped_step(clip: Callable[[], None], step: Callable[[], None]) -> None:
-    clip()
-    step()
+def _scaled_step(optimizer: Optimizer, clip: Clip | None, scaler: torch.amp.GradScaler) -> Step:
+    """A step on scaled fp16 gradients, which the scaler leaves out when one of them has overflowed."""
+
+    def take_step() -> None:
+        if clip is not None:
+            scaler.unscale_(optimizer)  # the bound is on the true gradients
+            clip()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+
+    return take_step
 
 
-def clipper(
-    parameters: Iterable[nn.Parameter], clip_norm: float | None, clip_value: float | None
-) -> Callable[[], None] | None:
+def clipper(parameters: Iterable[nn.Parameter], clip_norm: float | None, clip_value: float | None) -> Clip | None:
     """Return a function that clips the gradients in place, or None when nothing is clipped."""
     if clip_norm is None and clip_value is None:
         return None

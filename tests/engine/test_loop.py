@@ -18,6 +18,7 @@ from ptrun.config.compose import Composer
 from ptrun.engine import context, evaluate, loop, step
 from ptrun.engine.progress import Progress
 from ptrun.errors import ConfigError, DivergedError
+from ptrun.optim.step import make_step
 
 QUIET_WATCH = context.Hooks(lambda done, total: None, lambda: False)
 
@@ -50,7 +51,7 @@ def test_clipping_bounds_the_gradient(folder: Path):
     before = [p.detach().clone() for p in x.model.parameters()]
     batch = next(iter(x.train.epoch(0)))
     step.backward(x, batch, 1.0)
-    x.runtime.stepper(x.optimizer, x.clip)()
+    make_step(x.optimizer, x.clip, x.runtime.scaler)()
     moved = torch.sqrt(sum(((p.detach() - b) ** 2).sum() for p, b in zip(x.model.parameters(), before, strict=True)))
     assert float(moved) == pytest.approx(0.001, rel=1e-3)
 
@@ -146,7 +147,7 @@ def test_clipping_under_fp16_sees_unscaled_gradients(folder: Path):
     ).experiment
     before = [p.detach().clone() for p in x.model.parameters()]
     step.backward(x, next(iter(x.train.epoch(0))), 1.0)
-    x.runtime.stepper(x.optimizer, x.clip)()
+    make_step(x.optimizer, x.clip, x.runtime.scaler)()
     moved = torch.sqrt(sum(((p.detach() - b) ** 2).sum() for p, b in zip(x.model.parameters(), before, strict=True)))
     assert float(moved) == pytest.approx(0.001, rel=0.01)
 
