@@ -76,7 +76,7 @@ def shares(timings: Sequence[Timing]) -> str:
 
 def built(*overrides: str) -> Run:
     """The parts of a run, which is not run."""
-    asked = load.read(Composer(), [f"plugins=[{PLUGIN}]", *overrides]).config
+    asked = load.load_config(Composer(), [f"plugins=[{PLUGIN}]", *overrides]).config
     config, chosen = auto.resolve_auto(asked)
     return build(config, chosen=chosen)
 

@@ -21,12 +21,12 @@ def train(*overrides: str, config_dir: str | None = None, quiet: bool = False) -
     from ptrun.config.compose import Composer
 
     composer = Composer("train", load.conf_folders(config_dir))
-    asked = load.read(composer, overrides)
+    loaded = load.load_config(composer, overrides)
 
-    from ptrun.runs import session as command
+    from ptrun.runs import session
 
-    return command.run(
-        command.Request(
-            asked.config, asked.asked, overrides, ["ptrun", "train", *overrides], composer.folders, quiet=quiet
+    return session.run(
+        session.TrainRequest(
+            loaded.config, loaded.as_written, overrides, ["ptrun", "train", *overrides], composer.folders, quiet=quiet
         )
     )

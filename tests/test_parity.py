@@ -57,7 +57,7 @@ def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, o
     result = train(*overrides, quiet=True)
     trained = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]
 
-    asked = load.read(Composer(), overrides).config
+    asked = load.load_config(Composer(), overrides).config
     parts = run.build(auto.resolve_auto(asked)[0])
     epochs = [[(b.inputs, b.targets) for b in parts.experiment.train.epoch(epoch)] for epoch in range(3)]
     torch.manual_seed(7)

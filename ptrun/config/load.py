@@ -21,11 +21,11 @@ from ptrun.registry import Registry
 
 
 @dataclass(frozen=True)
-class Asked:
+class LoadedConfig:
     """A checked configuration, and the same as it was written, with references unresolved."""
 
     config: RunConfig
-    asked: Mapping[str, Any]
+    as_written: Mapping[str, Any]
 
 
 def conf_folders(config_dir: str | None) -> tuple[Path, ...]:
@@ -39,7 +39,7 @@ def conf_folders(config_dir: str | None) -> tuple[Path, ...]:
     return (folder, own) if own and own.resolve() != folder else (folder,)
 
 
-def read(composer: Composer, overrides: Sequence[str]) -> Asked:
+def load_config(composer: Composer, overrides: Sequence[str]) -> LoadedConfig:
     """Compose and check. Raises ConfigError listing every problem."""
     unknown = composer.unknown_choices(overrides)
     composed = composer.compose([text for text in overrides if text not in unknown])
@@ -56,7 +56,7 @@ def read(composer: Composer, overrides: Sequence[str]) -> Asked:
         problems.extend(error.problems)
     if problems:
         raise ConfigError(problems)
-    return Asked(config, compose.plain(composed, resolve=False))
+    return LoadedConfig(config, compose.plain(composed, resolve=False))
 
 
 def check(composed: Composed, folders: tuple[Path, ...], registries: Mapping[str, Registry[Any]]) -> RunConfig:

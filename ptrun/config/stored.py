@@ -55,7 +55,7 @@ def _set(values: dict[str, Any], parts: Sequence[str], value: Any) -> None:
 
 
 # What may differ between the halves of a run: none of these changes what one step computes.
-HARMLESS = (
+CHANGEABLE_WHEN_RESUMING = (
     "checkpoint",
     "dataset.cache",
     "device.index",
@@ -85,7 +85,7 @@ def refuse_changes(stored: Mapping[str, Any], config: RunConfig, allowed: Sequen
         f"{key}: the run was started with {before!r}, now it is {now!r}; that would make another run of it. "
         f"Start a new run, or insist with --allow-change {key}."
         for key, before, now in changes
-        if not key.startswith(HARMLESS) and key not in allowed
+        if not key.startswith(CHANGEABLE_WHEN_RESUMING) and key not in allowed
     ]
     if refused:
         raise ConfigError(refused)
@@ -114,7 +114,7 @@ def _consequence(key: str, config: RunConfig) -> str:
     return f" The schedule '{name}' does not depend on the length."
 
 
-CHANGEABLE_IN_EVAL = ("checkpoint", "split", "output_dir", "dataset", "transform", "device", "metrics", "train")
+CHANGEABLE_WHEN_EVALUATING = ("checkpoint", "split", "output_dir", "dataset", "transform", "device", "metrics", "train")
 
 
-CHANGEABLE_IN_REPRODUCE = ("dataset", "device", "label", "logger", "plots")  # where the data lie, and on what to run
+CHANGEABLE_WHEN_REPRODUCING = ("dataset", "device", "label", "logger", "plots")  # where the data lie, and on what to run

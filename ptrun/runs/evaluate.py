@@ -20,7 +20,7 @@ from ptrun.config import check as configuration
 from ptrun.config import schema
 from ptrun.config.auto import resolve_auto
 from ptrun.config.run_config import RunConfig
-from ptrun.config.stored import CHANGEABLE_IN_EVAL, apply_changes, require_plugins
+from ptrun.config.stored import CHANGEABLE_WHEN_EVALUATING, apply_changes, require_plugins
 from ptrun.device.auto import settle
 from ptrun.engine.evaluate import predict
 from ptrun.errors import CheckpointError, DataError
@@ -39,7 +39,7 @@ _PLACES = ("dataset.path", "dataset.root")
 
 
 @dataclass(frozen=True)
-class Request:
+class EvalRequest:
     """What to evaluate, on which split, with which changes to the stored configuration (dotted key → value)."""
 
     checkpoint: str
@@ -53,7 +53,7 @@ class Request:
     quiet: bool = False
 
 
-def run(request: Request) -> dict[str, Any]:
+def run(request: EvalRequest) -> dict[str, Any]:
     """Evaluate and write everything; returns what metrics.json holds. Raises PtrunError."""
     path, which = _meant(request.checkpoint)
     saved = store.load(path)
@@ -64,7 +64,7 @@ def run(request: Request) -> dict[str, Any]:
 
 
 def _evaluate(
-    request: Request,
+    request: EvalRequest,
     config: RunConfig,
     path: Path,
     saved: Mapping[str, Any],
@@ -117,7 +117,7 @@ def _meant(given: str) -> tuple[Path, tuple[str, ...]]:
         raise CheckpointError(f"{error} That run ended so: {reason}" if reason else str(error)) from error
 
 
-def _all_of_new_data(request: Request, saved: Mapping[str, Any]) -> tuple[Request, tuple[str, ...]]:
+def _all_of_new_data(request: EvalRequest, saved: Mapping[str, Any]) -> tuple[EvalRequest, tuple[str, ...]]:
     """With another file or folder and no word about its parts, evaluate all of it: none of it was trained on."""
     elsewhere = [key for key in _PLACES if key in request.changes]
     dataset = schema.find(
@@ -139,13 +139,13 @@ def _all_of_new_data(request: Request, saved: Mapping[str, Any]) -> tuple[Reques
     return replace(request, changes={**request.changes, **forgotten, "dataset.test_fraction": 1.0}), (said,)
 
 
-def restored_config(saved: Mapping[str, Any], path: Path, request: Request) -> RunConfig:
+def restored_config(saved: Mapping[str, Any], path: Path, request: EvalRequest) -> RunConfig:
     """The stored configuration with the user's changes, checked. Raises ConfigError or CheckpointError."""
     values = copy.deepcopy(saved["config"])
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: its configuration is damaged.")
     values["plugins"] = list(request.plugins)  # those named in the checkpoint are never imported
-    apply_changes(values, request.changes, CHANGEABLE_IN_EVAL, request.folders)
+    apply_changes(values, request.changes, CHANGEABLE_WHEN_EVALUATING, request.folders)
     require_plugins(values, REGISTRIES, request.folders)
     return configuration.check(values, request.folders, REGISTRIES)
 
@@ -166,7 +166,7 @@ def _same_kind(trained: DataSpec, prepared: Prepared, path: Path) -> DataSpec:
 
 
 def _show(
-    request: Request,
+    request: EvalRequest,
     config: RunConfig,
     facts: Sequence[str],
     saved: Mapping[str, Any],

@@ -17,7 +17,7 @@ import torch
 
 from ptrun.checkpoint import store
 from ptrun.config import check as configuration
-from ptrun.config.stored import CHANGEABLE_IN_REPRODUCE, apply_changes, require_plugins
+from ptrun.config.stored import CHANGEABLE_WHEN_REPRODUCING, apply_changes, require_plugins
 from ptrun.errors import CheckpointError
 from ptrun.plugins import REGISTRIES
 from ptrun.runs import session
@@ -31,7 +31,7 @@ TIMES = ("seconds", "samples_per_second", "data_wait_percent")
 
 
 @dataclass(frozen=True)
-class Request:
+class ReproduceRequest:
     """Which finished run to repeat, and with which changes of place and device (dotted key → value)."""
 
     run: str
@@ -43,7 +43,7 @@ class Request:
     quiet: bool = False
 
 
-def run(request: Request) -> int:
+def run(request: ReproduceRequest) -> int:
     """Train again and compare. Returns 0 when all is equal, 1 when not. Raises CheckpointError, ConfigError, and what training raises."""
     first = RunDir(find_run(request.run, request.output_dir))
     state = first.read_json("status.json").get("state")
@@ -55,14 +55,14 @@ def run(request: Request) -> int:
     values.update(plugins=list(request.plugins), output_dir=request.output_dir)
     if "cache" in values["dataset"]:  # where to keep decoded images is for the user to say, not for the run
         values["dataset"].update(cache="none", cache_dir=None)
-    apply_changes(values, request.changes, CHANGEABLE_IN_REPRODUCE, request.folders)
+    apply_changes(values, request.changes, CHANGEABLE_WHEN_REPRODUCING, request.folders)
     require_plugins(values, REGISTRIES, request.folders)
     config = configuration.check(values, request.folders, REGISTRIES)
     console = Console(request.quiet)
     for line in changed_on_the_way(first):  # before the work, which may take long, as well as after it
         console.note(line)
     asked = redact(config.to_dict())
-    again = session.run(session.Request(config, asked, (), request.command, request.folders, quiet=request.quiet))
+    again = session.run(session.TrainRequest(config, asked, (), request.command, request.folders, quiet=request.quiet))
     return _report(first, RunDir(again.run_dir), console)
 
 

@@ -26,7 +26,7 @@ from ptrun.runs.summary import TrainResult
 
 
 @dataclass(frozen=True)
-class Request:
+class ResumeRequest:
     """Which run to continue (None: the newest one that is not finished), and with which changes (dotted key → value)."""
 
     run: str | None
@@ -39,7 +39,7 @@ class Request:
     quiet: bool = False
 
 
-def run(request: Request) -> TrainResult:
+def run(request: ResumeRequest) -> TrainResult:
     """Continue a run. Raises ConfigError, CheckpointError, and what training raises."""
     folder = find_run(request.run, request.output_dir)
     found = newest_good(folder)
@@ -52,7 +52,7 @@ def run(request: Request) -> TrainResult:
     return _proceed(folder, found, stored, config, request)
 
 
-def automatic(config: RunConfig, request: Request) -> TrainResult | None:
+def automatic(config: RunConfig, request: ResumeRequest) -> TrainResult | None:
     """Continue the newest unfinished run of this configuration; None when there is none."""
     for folder in unfinished(config.output_dir):
         try:
@@ -80,7 +80,7 @@ def _was_another(folder: Path, config: RunConfig, allowed: Sequence[str]) -> boo
 
 
 def _proceed(
-    folder: Path, found: Found | None, stored: Mapping[str, Any], config: RunConfig, request: Request
+    folder: Path, found: Found | None, stored: Mapping[str, Any], config: RunConfig, request: ResumeRequest
 ) -> TrainResult:
     """Train on from what was found; from the beginning, in the same folder, when the run never saved anything."""
     changes = tuple(refuse_changes(stored, config, request.allowed))
@@ -88,7 +88,7 @@ def _proceed(
         ResumeState(found.path, found.saved, found.notes, changes) if found else ResumeState(None, None, (), changes)
     )
     return session.run(
-        session.Request(
+        session.TrainRequest(
             config, config.to_dict(), (), request.command, request.folders, folder, request.quiet, continuation
         )
     )

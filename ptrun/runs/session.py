@@ -39,11 +39,11 @@ from ptrun.terminal.console import Console, error_lines
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainRequest:
     """A checked configuration, as it was asked for, and where to put the run."""
 
     config: RunConfig
-    asked: Mapping[str, Any]
+    as_written: Mapping[str, Any]
     overrides: Sequence[str]
     command: Sequence[str]
     folders: tuple[Path, ...] = ()
@@ -52,7 +52,7 @@ class Request:
     continuation: ResumeState | None = None
 
 
-def run(request: Request) -> TrainResult:
+def run(request: TrainRequest) -> TrainResult:
     """Train, evaluate, and write everything. Raises PtrunError for what ends the run early."""
     keep_freed_memory()
     config, chosen = resolve_auto(request.config, request.folders)
@@ -79,20 +79,20 @@ def run(request: Request) -> TrainResult:
         return result
 
 
-def _folder(request: Request, config: RunConfig, words: Sequence[str]) -> RunDir:
+def _folder(request: TrainRequest, config: RunConfig, words: Sequence[str]) -> RunDir:
     if request.run_dir is None:
         return create_run_dir(config.output_dir, words)
     return RunDir(request.run_dir) if request.continuation else create_run_dir_at(request.run_dir)
 
 
 def _train(
-    request: Request, config: RunConfig, chosen: Sequence[Decision], run_dir: RunDir, console: Console
+    request: TrainRequest, config: RunConfig, chosen: Sequence[Decision], run_dir: RunDir, console: Console
 ) -> TrainResult:
     receipt = _receipt(request, run_dir)
-    run_dir.write_config(request.asked, config.to_dict())
+    run_dir.write_config(request.as_written, config.to_dict())
     run_dir.write_json("receipt.json", receipt)
     parts = build(config, request.folders, chosen, display.work(console))
-    run_dir.write_config(request.asked, parts.config.to_dict())
+    run_dir.write_config(request.as_written, parts.config.to_dict())
     data = {name: split.fingerprint() for name, split in parts.splits.items()}
     run_dir.write_json("receipt.json", {**receipt, "data": data, "decisions": decision_records(parts)})
     run_dir.write_json("splits.json", parts.prepared.data.record)
@@ -112,7 +112,7 @@ def _train(
     return TrainResult(run_dir.path, summary, progress.best_value)
 
 
-def _receipt(request: Request, run_dir: RunDir) -> dict[str, Any]:
+def _receipt(request: TrainRequest, run_dir: RunDir) -> dict[str, Any]:
     """The receipt of a new run; of a continued one the first receipt, with a line for each time it went on."""
     receipt = make_receipt(request.command, request.overrides)
     diff = working_diff()

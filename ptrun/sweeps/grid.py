@@ -43,7 +43,7 @@ class Job:
             print(f"\n[{folder.name}] {' '.join(overrides)}")
         try:
             return session.run(
-                session.Request(config, asked, overrides, self.command, self.folders, folder, self.quiet)
+                session.TrainRequest(config, asked, overrides, self.command, self.folders, folder, self.quiet)
             ).value
         except Interrupted as stopped:
             raise KeyboardInterrupt from stopped
@@ -79,12 +79,12 @@ def check_jobs(composer: Composer, overrides: Sequence[str]) -> tuple[list[list[
     composer.check_overrides([text for text in overrides if text not in composer.unknown_choices(overrides)])
     jobs = composer.jobs(overrides)
     if jobs is None:
-        return [], load.read(composer, composer.without_sweeps(overrides)).config
+        return [], load.load_config(composer, composer.without_sweeps(overrides)).config
     problems: dict[str, list[str]] = {}
     configs = []
     for job in jobs:
         try:
-            configs.append(load.read(composer, job).config)
+            configs.append(load.load_config(composer, job).config)
         except ConfigError as error:
             for problem in error.problems:
                 problems.setdefault(problem, []).append(" ".join(job))

@@ -31,7 +31,7 @@ SETTINGS = {"every_epochs": 1, "every_steps": None, "every_minutes": None, "keep
 
 
 def parts_of(*overrides: str) -> run.Run:
-    return run.build(auto.resolve_auto(load.read(Composer(), overrides).config)[0])
+    return run.build(auto.resolve_auto(load.load_config(Composer(), overrides).config)[0])
 
 
 def kept_steps(run_dir: Path) -> list[int]:

@@ -95,7 +95,7 @@ def test_every_choice_composes_and_passes_the_check(group: str, name: str):
     required = [f"{group}.{key.name}=x" for key in schema.require(group, name).keys.values() if key.required]
     problems: list[str] = []
     try:
-        load.read(Composer(), [f"{group}={name}", *required])
+        load.load_config(Composer(), [f"{group}={name}", *required])
     except ConfigError as error:
         problems = list(error.problems)
     assert [p for p in problems if "Models that fit" not in p and "is for" not in p and "changes images" not in p] == []
@@ -107,7 +107,7 @@ def test_every_choice_composes_and_passes_the_check(group: str, name: str):
 def test_every_preset_composes_and_passes_the_check(path: Path):
     problems: tuple[str, ...] = ()
     try:
-        assert load.read(Composer(), [f"{path.parent.name}={path.stem}"]).config.train.epochs >= 1
+        assert load.load_config(Composer(), [f"{path.parent.name}={path.stem}"]).config.train.epochs >= 1
     except ConfigError as error:
         problems = error.problems
     assert [problem for problem in problems if "a value is needed" not in problem] == []

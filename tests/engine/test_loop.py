@@ -24,7 +24,7 @@ QUIET_WATCH = context.Hooks(lambda done, total: None, lambda: False)
 
 
 def parts_of(*overrides: str) -> run.Run:
-    return run.build(auto.resolve_auto(load.read(Composer(), overrides).config)[0])
+    return run.build(auto.resolve_auto(load.load_config(Composer(), overrides).config)[0])
 
 
 def weights(run_dir: Path, name: str = "last.pt") -> dict[str, torch.Tensor]:

@@ -88,8 +88,8 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunConfig]:
     plugin.write_text(PLUGIN)
     composer = Composer()
     read = {
-        "simplenet": load.read(composer, ("model=simplenet", *RUN)),
-        "lookup": load.read(composer, ("model=lookup", f"plugins=[{plugin}]", *RUN)),
+        "simplenet": load.load_config(composer, ("model=simplenet", *RUN)),
+        "lookup": load.load_config(composer, ("model=lookup", f"plugins=[{plugin}]", *RUN)),
     }
     return {name: auto.resolve_auto(each.config)[0] for name, each in read.items()}
 

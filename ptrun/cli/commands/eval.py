@@ -30,6 +30,6 @@ def main(argv: list[str]) -> int:
     command = ["ptrun", "eval", *argv]
     with interrupt_raised():
         evaluate.run(
-            evaluate.Request(**settings, changes=changes, command=command, folders=folders, quiet=options.quiet)
+            evaluate.EvalRequest(**settings, changes=changes, command=command, folders=folders, quiet=options.quiet)
         )
     return 0

@@ -23,5 +23,5 @@ def main(argv: list[str]) -> int:
 
     command = ["ptrun", "reproduce", *argv]
     return reproduce.run(
-        reproduce.Request(runs[0] if runs else "", changes, command, folders, files, output_dir, options.quiet)
+        reproduce.ReproduceRequest(runs[0] if runs else "", changes, command, folders, files, output_dir, options.quiet)
     )

@@ -23,5 +23,7 @@ def main(argv: list[str]) -> int:
 
     command = ["ptrun", "resume", *argv]
     run = runs[0] if runs else None
-    resume.run(resume.Request(run, changes, options.allow_change, command, folders, files, output_dir, options.quiet))
+    resume.run(
+        resume.ResumeRequest(run, changes, options.allow_change, command, folders, files, output_dir, options.quiet)
+    )
     return 0

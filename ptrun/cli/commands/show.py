@@ -32,4 +32,4 @@ def main(argv: list[str]) -> int:
     from ptrun.config.compose import Composer
 
     composer = Composer(options.config_name, load.conf_folders(options.config_dir))
-    return print_config(load.read(composer, options.overrides).config)
+    return print_config(load.load_config(composer, options.overrides).config)

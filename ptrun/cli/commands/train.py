@@ -46,15 +46,17 @@ def main(argv: list[str]) -> int:
     word = next((text for text in options.overrides if text.startswith("resume=")), None)
     if word is not None and word != "resume=auto":
         return resume.main([word.partition("=")[2], *(each for each in argv if each != word)])
-    asked = load.read(composer, [text for text in options.overrides if text != word])
-    if word is not None and _continued(asked.config, composer.folders, options, command):
+    loaded = load.load_config(composer, [text for text in options.overrides if text != word])
+    if word is not None and _continued(loaded.config, composer.folders, options, command):
         return 0
 
     with resting_collector():
         from ptrun.runs import session
 
     session.run(
-        session.Request(asked.config, asked.asked, options.overrides, command, composer.folders, quiet=options.quiet)
+        session.TrainRequest(
+            loaded.config, loaded.as_written, options.overrides, command, composer.folders, quiet=options.quiet
+        )
     )
     return 0
 
@@ -63,7 +65,9 @@ def _continued(config: RunConfig, folders: tuple[Path, ...], options: argparse.N
     """Whether resume=auto found a run to continue, and did."""
     from ptrun.runs import resume as resumption
 
-    request = resumption.Request(None, {}, options.allow_change, command, folders, config.plugins, quiet=options.quiet)
+    request = resumption.ResumeRequest(
+        None, {}, options.allow_change, command, folders, config.plugins, quiet=options.quiet
+    )
     if resumption.automatic(config, request) is not None:
         return True
     if not options.quiet:

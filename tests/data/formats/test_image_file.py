@@ -134,7 +134,7 @@ def built(photos: Path, train: str, *more: str) -> run.Run:
         f"transform.train={train}",
         f"transform.eval={SCALE.replace('horizontal_flip, ', '')}",
     )
-    config = load.read(Composer(), [*asked, "transform=imagenet", "train.batch_size=4", "train.num_workers=0", *more]).config  # fmt: skip
+    config = load.load_config(Composer(), [*asked, "transform=imagenet", "train.batch_size=4", "train.num_workers=0", *more]).config  # fmt: skip
     return run.build(auto.resolve_auto(config)[0])
 
 

@@ -41,7 +41,7 @@ def photos(tmp_path: Path) -> Path:
 
 def streams(photos: Path, num_workers: int, batch_size: int = 4) -> Batches:
     steps = "[{resize:{size:[12,12]}},{random_crop:{padding:2}},{horizontal_flip:{}},{normalize:{mean:half,std:half}}]"
-    config = load.read(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
+    config = load.load_config(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
                                        "transform=basic", f"transform.train={steps}", "transform.eval=[{resize:{size:[12,12]}},{normalize:{mean:half,std:half}}]"]).config  # fmt: skip
     return run.build(auto.resolve_auto(config)[0]).experiment.train
 
@@ -149,7 +149,7 @@ def test_an_unreadable_image_in_a_worker_is_one_sentence_naming_it(photos: Path)
 
 
 def test_own_steps_are_kept_when_the_rest_is_chosen_by_the_data():
-    config = load.read(Composer(), ["transform.train=[cutout, normalize]"]).config
+    config = load.load_config(Composer(), ["transform.train=[cutout, normalize]"]).config
     chosen = auto.resolve_auto(config)[0].transform
     assert chosen.name == "normalize"
     assert [next(iter(step)) if isinstance(step, dict) else step for step in chosen.settings["train"]] == [
@@ -160,9 +160,9 @@ def test_own_steps_are_kept_when_the_rest_is_chosen_by_the_data():
 
 
 def test_one_part_of_a_chosen_transform_can_be_left_to_the_data():
-    config = load.read(Composer(), ["transform=basic", "transform.eval=auto"]).config
+    config = load.load_config(Composer(), ["transform=basic", "transform.eval=auto"]).config
     config, decisions = auto.resolve_auto(config)
-    by_data = auto.resolve_auto(load.read(Composer(), []).config)[0].transform
+    by_data = auto.resolve_auto(load.load_config(Composer(), []).config)[0].transform
     assert config.transform.name == "basic"
     assert [next(iter(step)) for step in config.transform.settings["train"]] == ["random_crop", "horizontal_flip", "normalize"]  # fmt: skip
     assert config.transform.settings["eval"] == by_data.settings["eval"]
@@ -170,7 +170,7 @@ def test_one_part_of_a_chosen_transform_can_be_left_to_the_data():
 
 
 def skipping(photos: Path, num_workers: int, batch_size: int = 4) -> Batches:
-    config = load.read(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
+    config = load.load_config(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
                                        "dataset.on_bad_sample=skip", "transform=basic"]).config  # fmt: skip
     return run.build(auto.resolve_auto(config)[0]).experiment.train
 

@@ -84,7 +84,7 @@ def test_every_size_of_batch_is_recorded_before_the_first_step(folder: Path):
 
 
 def parts(*overrides: str) -> run.Run:
-    return run.build(auto.resolve_auto(load.read(Composer(), overrides).config)[0])
+    return run.build(auto.resolve_auto(load.load_config(Composer(), overrides).config)[0])
 
 
 def test_a_large_model_is_not_recorded_unasked(folder: Path):
