@@ -117,4 +117,10 @@ def _consequence(key: str, config: RunConfig) -> str:
 CHANGEABLE_WHEN_EVALUATING = ("checkpoint", "split", "output_dir", "dataset", "transform", "device", "metrics", "train")
 
 
-CHANGEABLE_WHEN_REPRODUCING = ("dataset", "device", "label", "logger", "plots")  # where the data lie, and on what to run
+CHANGEABLE_WHEN_REPRODUCING = (
+    "dataset",
+    "device",
+    "label",
+    "logger",
+    "plots",
+)  # where the data lie, and on what to run
