@@ -96,4 +96,4 @@ class Epochs:
         begun = time.perf_counter()
         train_epoch(self._run, self._progress.epoch, self._progress, self._watch)
         self._progress.epoch += 1
-        return (time.perf_counter() - begun) / len(self._run.train.plan)
+        return (time.perf_counter() - begun) / len(self._run.train.sampler)

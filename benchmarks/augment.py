@@ -18,8 +18,8 @@ from torchvision.transforms import v2
 
 from ptrun import catalog
 from ptrun.config import schema
-from ptrun.data.loading.choose import make_batches
-from ptrun.data.loading.loader import Plan
+from ptrun.data.loading.choose import make_loader
+from ptrun.data.loading.loader import BatchSampler
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import PtrunError
 from ptrun.spec import DataSpec, Layout, Task
@@ -78,9 +78,9 @@ class Epochs:
     def __init__(self, split: TensorSplit, steps: Steps) -> None:
         shape = tuple(split.inputs.shape[1:])
         spec = DataSpec(layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=shape, num_outputs=10)
-        plan = Plan(len(split), BATCH, shuffle=True, seed=0)
+        sampler = BatchSampler(len(split), BATCH, shuffle=True, seed=0)
         pipeline = build_pipeline(steps, spec, sample_images=lambda: iter([split.inputs]))
-        self.batches, self.number = make_batches(split, plan, pipeline, torch.device("cpu"), 0), 0
+        self.batches, self.number = make_loader(split, sampler, pipeline, torch.device("cpu"), 0), 0
 
     def __call__(self) -> float:
         """Seconds per image of the next epoch."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from ptrun import registry
-from ptrun.data.loading.loader import Batches
+from ptrun.data.loading.loader import Loader
 
 BATCH, WINDOW, HORIZON = 64, 96, 24
 COLUMNS = 12
@@ -52,7 +52,7 @@ def write_series(path: Path, rows: int) -> None:
 class Epochs:
     """Epochs of ptrun's batches, one after the other."""
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Loader) -> None:
         self.batches, self.number = batches, 0
 
     def __call__(self) -> float:

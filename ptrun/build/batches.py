@@ -6,10 +6,10 @@ from dataclasses import replace
 from ptrun.build.data import Prepared
 from ptrun.config.auto import Decision
 from ptrun.config.run_config import RunConfig
-from ptrun.data.loading.choose import make_batches
+from ptrun.data.loading.choose import make_loader
 from ptrun.data.loading.image_cache import ProgressCallback
-from ptrun.data.loading.loader import Batches
-from ptrun.data.loading.loader import Plan
+from ptrun.data.loading.loader import Loader
+from ptrun.data.loading.loader import BatchSampler
 from ptrun.data.splits import FileSplit
 from ptrun.data.splits import Split
 from ptrun.device.runtime import Runtime
@@ -18,13 +18,13 @@ from torch import nn
 
 def training_batches(
     config: RunConfig, prepared: Prepared, runtime: Runtime, model: nn.Module, tell: ProgressCallback
-) -> tuple[Batches, list[Decision]]:
+) -> tuple[Loader, list[Decision]]:
     """Shuffled batches; a last batch of one sample is left out, and said, where batch norm could not train on it."""
     split, t = prepared.data.train, config.train
-    plan = Plan(len(split), t.batch_size, shuffle=True, seed=config.seed, drop_last=t.drop_last)
+    sampler = BatchSampler(len(split), t.batch_size, shuffle=True, seed=config.seed, drop_last=t.drop_last)
     decisions: list[Decision] = []
     if not t.drop_last and len(split) % t.batch_size == 1 and _has_batch_norm(model):
-        plan = replace(plan, skip_single=True)
+        sampler = replace(sampler, skip_single=True)
         decisions.append(
             (
                 "train.drop_last",
@@ -33,21 +33,21 @@ def training_batches(
             )
         )
     pipeline, shape = prepared.pipelines.train, prepared.spec.input_shape
-    batches = make_batches(split, plan, pipeline, runtime.device, t.num_workers, tell, shape)
+    batches = make_loader(split, sampler, pipeline, runtime.device, t.num_workers, tell, shape)
     return batches, decisions
 
 
 def eval_batches(
     config: RunConfig, prepared: Prepared, runtime: Runtime, split: Split, tell: ProgressCallback | None = None
-) -> Batches:
+) -> Loader:
     """Batches of a split in its own order. With `tell` they are kept as `dataset.cache` asks: they are wanted more than once."""
     t = config.train
     size = t.eval_batch_size
     if isinstance(size, str):
         size = t.batch_size if isinstance(split, FileSplit) else max(256, t.batch_size)
-    plan = Plan(len(split), size, shuffle=False, seed=config.seed)
+    sampler = BatchSampler(len(split), size, shuffle=False, seed=config.seed)
     pipeline, shape = prepared.pipelines.eval, prepared.spec.input_shape
-    return make_batches(split, plan, pipeline, runtime.device, t.num_workers, tell, shape)
+    return make_loader(split, sampler, pipeline, runtime.device, t.num_workers, tell, shape)
 
 
 def _has_batch_norm(model: nn.Module) -> bool:

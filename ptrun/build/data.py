@@ -89,7 +89,7 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
     data: Data = registry.datasets.build(config.dataset.name, config.dataset.settings, fitted=fitted.get("dataset"))
     check_targets(data, may_be_empty=restoring)
     if data.spec.layout is not Layout.IMAGE:
-        return Prepared(data, Pipelines(None, None), data.spec, data.facts, fitted.get("class_counts"))
+        return Prepared(data, Pipelines(None, None), data.spec, data.notes, fitted.get("class_counts"))
     steps = config.transform.settings
     train = build.build_pipeline(
         steps["train"], data.spec, fitted=fitted.get("transform"), sample_images=lambda: _images(data.train)
@@ -102,7 +102,7 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
     shape = _final_shape(data, train, evaluation)
     spec, facts = (
         replace(data.spec, input_shape=shape),
-        (*data.facts, *train.facts, *_not_scaled(data, train, evaluation)),
+        (*data.notes, *train.facts, *_not_scaled(data, train, evaluation)),
     )
     data = replace(
         data,

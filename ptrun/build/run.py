@@ -35,7 +35,7 @@ from ptrun.config.auto import Decision
 from ptrun.config.run_config import Component
 from ptrun.config.run_config import RunConfig
 from ptrun.data.loading.image_cache import ProgressCallback
-from ptrun.data.loading.loader import Batches
+from ptrun.data.loading.loader import Loader
 from ptrun.data.splits import Split
 from ptrun.device.auto import settle
 from ptrun.device.choose import make_runtime
@@ -57,7 +57,7 @@ class Run:
     config: RunConfig  # with every `auto` decided
     prepared: Prepared
     experiment: TrainContext
-    test: Batches
+    test: Loader
     decisions: tuple[Decision, ...]
     facts: tuple[str, ...]
     undefined: Mapping[str, str]  # metrics that validation could not compute, with the reason; filled while training
@@ -96,7 +96,7 @@ def build(
     optimizer = optimizers.build_optimizer(config.optimizer.name, config.optimizer.settings, model)
     if runtime.fused:
         use_fused(optimizer, model)
-    schedule, epochs = build_schedule(config, optimizer, len(train.plan))
+    schedule, epochs = build_schedule(config, optimizer, len(train.sampler))
     runtime.compile_model(model)
     t, undefined = config.train, dict[str, str]()
     needs_closure = optimizers.needs_closure(optimizer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptrun.config.auto import Decision
 from ptrun.config.run_config import RunConfig
-from ptrun.data.loading.loader import Batches
+from ptrun.data.loading.loader import Loader
 from ptrun.device.runtime import Runtime
 from ptrun.engine.capture.captured_step import CapturedStep
 from ptrun.engine.capture.captured_step import capture_step
@@ -16,11 +16,11 @@ from torch import nn
 
 
 def build_captured_step(
-    config: RunConfig, runtime: Runtime, model: nn.Module, loss: Loss, train: Batches, spec: DataSpec
+    config: RunConfig, runtime: Runtime, model: nn.Module, loss: Loss, train: Loader, spec: DataSpec
 ) -> tuple[CapturedStep | None, list[Decision]]:
-    plan, asked = train.plan, config.device.settings["compile"]
-    sizes = {plan.size(0), plan.size(len(plan) - 1)}
-    return capture_step(runtime, model, loss, train.split.targets[: plan.size(0)], spec.input_shape, sizes, asked=asked)
+    sampler, asked = train.sampler, config.device.settings["compile"]
+    sizes = {sampler.size(0), sampler.size(len(sampler) - 1)}
+    return capture_step(runtime, model, loss, train.split.targets[: sampler.size(0)], spec.input_shape, sizes, asked=asked)
 
 
 def check_fp16(config: RunConfig, runtime: Runtime, needs_closure: bool) -> None:

@@ -22,7 +22,7 @@ class Data:
 
     fitted: what was learned from the training split (means, vocabularies, class names) in plain
         containers; given back to the same function at evaluation, so that new data are treated alike.
-    facts: sentences about what was found and decided, shown at the start of a run.
+    notes: sentences about what was found and decided, shown at the start of a run.
     record: how the data were split (method, seed, sizes, per-class counts), written to the run folder.
     baselines: gives name → predictions [len(test), num_outputs] of a naive forecaster, in the units of the targets;
         a function, because only the final evaluation wants them.
@@ -33,7 +33,7 @@ class Data:
     val: Split
     test: Split
     fitted: Mapping[str, Any] = field(default_factory=dict)
-    facts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     baselines: Callable[[], Mapping[str, Tensor]] = dict
 

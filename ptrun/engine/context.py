@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ptrun.data.loading.loader import Batches
+from ptrun.data.loading.loader import Loader
 from ptrun.device.runtime import Runtime
 from ptrun.engine.capture.captured_step import CapturedStep
 from ptrun.engine.progress import Times
@@ -64,8 +64,8 @@ class TrainContext:
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     runtime: Runtime
-    train: Batches
-    val: Batches
+    train: Loader
+    val: Loader
     epochs: int
     max_steps: int | None
     grad_accumulation: int

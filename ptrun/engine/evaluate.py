@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ptrun.data.loading.loader import Batches
+from ptrun.data.loading.loader import Loader
 from ptrun.device.runtime import Runtime
 from ptrun.engine.context import Loss
 from ptrun.engine.out_of_memory import explain_out_of_memory
@@ -24,12 +24,12 @@ class Outputs:
 
 
 def evaluate(
-    model: nn.Module, loss: Loss, batches: Batches, runtime: Runtime, take: Callable[[Tensor, Tensor], None]
+    model: nn.Module, loss: Loss, batches: Loader, runtime: Runtime, take: Callable[[Tensor, Tensor], None]
 ) -> float:
     """Give the outputs and targets of each batch of a split, in order, to `take`; return the mean loss of its samples."""
     model.eval()
     total_loss, samples = torch.zeros((), device=runtime.device), 0
-    told = explain_out_of_memory("evaluation", "evaluation", batches.plan.batch_size, runtime)
+    told = explain_out_of_memory("evaluation", "evaluation", batches.sampler.batch_size, runtime)
     with told, torch.inference_mode(), runtime.autocast():
         for batch in batches.epoch(0):
             outputs = model(runtime.arrange(batch.inputs))
@@ -39,7 +39,7 @@ def evaluate(
     return float(total_loss) / samples
 
 
-def predict(model: nn.Module, loss: Loss, batches: Batches, runtime: Runtime) -> Outputs:
+def predict(model: nn.Module, loss: Loss, batches: Loader, runtime: Runtime) -> Outputs:
     """Outputs of a model for every sample of a split, in order, and their mean loss."""
     kept: list[tuple[Tensor, Tensor]] = []
     mean_loss = evaluate(

@@ -34,7 +34,7 @@ def fit(x: TrainContext, progress: Progress, watch: Hooks, on_epoch_end: Callabl
     for epoch in range(progress.epoch, x.epochs):
         begun = time.perf_counter()
         start_epoch(x.model, epoch)
-        with explain_out_of_memory(f"training, epoch {epoch + 1}", "training", x.train.plan.batch_size, x.runtime):
+        with explain_out_of_memory(f"training, epoch {epoch + 1}", "training", x.train.sampler.batch_size, x.runtime):
             record = train_epoch(x, epoch, progress, watch)
         if progress.batch > 0:  # stopped within the epoch; the position is in `progress`
             return progress
@@ -69,7 +69,7 @@ def train_epoch(x: TrainContext, epoch: int, progress: Progress, watch: Hooks) -
 def _train_epoch(x: TrainContext, epoch: int, progress: Progress, watch: Hooks) -> dict[str, Any]:
     take_step = make_step(x.optimizer, x.clip, x.runtime.scaler)
     losses = RunningLoss(x.runtime, progress.loss_sum, progress.samples)
-    first, num_batches, first_samples, saving = progress.batch, len(x.train.plan), progress.samples, x.times.checkpoint
+    first, num_batches, first_samples, saving = progress.batch, len(x.train.sampler), progress.samples, x.times.checkpoint
     done, waited, rate, shown, begun = first, 0.0, 0.0, main_param_group(x.optimizer), time.perf_counter()
     window: list[Batch] = []
     waits = x.needs_closure or x.splits_batches  # for all batches of a step

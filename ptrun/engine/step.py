@@ -93,8 +93,8 @@ def share_of_step(x: TrainContext, position: int) -> float:
     if x.grad_accumulation == 1:
         return 1.0
     first = position - position % x.grad_accumulation
-    window = range(first, min(first + x.grad_accumulation, len(x.train.plan)))
-    return x.train.plan.size(position) / sum(x.train.plan.size(each) for each in window)
+    window = range(first, min(first + x.grad_accumulation, len(x.train.sampler)))
+    return x.train.sampler.size(position) / sum(x.train.sampler.size(each) for each in window)
 
 
 MOST_SKIPPED_IN_A_ROW = 100

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.loading.loader import Batches
+from ptrun.data.loading.loader import Loader
 from ptrun.evaluation.baselines import baselines
 from ptrun.metrics import compute
 from ptrun.metrics.predictions import Predictions, confusion, per_class
@@ -33,7 +33,7 @@ def write(
     predicted: Predictions,
     loss: float,
     data: Data,
-    batches: Batches,
+    batches: Loader,
 ) -> dict[str, Any]:
     """Write the three files and return what metrics.json holds."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def _rounded(values: NDArray[Any], decimals: Sequence[int]) -> NDArray[np.float6
     return np.stack(columns, axis=1).astype(np.float64) + 0.0  # adding 0.0 turns -0 into 0
 
 
-def _write_samples(path: Path, predicted: Predictions, batches: Batches) -> None:
+def _write_samples(path: Path, predicted: Predictions, batches: Loader) -> None:
     """Up to 25 images with their predictions, mistakes first: half of the places at most, the rest evenly from all."""
     assert predicted.probabilities is not None
     wrong = np.flatnonzero(predicted.targets != predicted.values)[: _NUM_SAMPLES // 2]

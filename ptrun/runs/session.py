@@ -164,7 +164,7 @@ def _fit(
                 saver.is_due,
                 lambda: _save_within_epoch(parts, progress, saver),
                 lambda: state.roll_back_weights(x),
-                lambda parts: _tell_split(parts, x.train.plan.batch_size, run_dir, console),
+                lambda parts: _tell_split(parts, x.train.sampler.batch_size, run_dir, console),
             )
             if config.train.on_nonfinite == "rollback" and progress.step == 0:
                 state.mark_rollback_point(x, progress)

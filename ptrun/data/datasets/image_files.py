@@ -245,7 +245,7 @@ def _data(
         val=splits["val"],
         test=splits["test"],
         fitted={"class_names": list(names)},
-        facts=tuple(_facts(found)),
+        notes=tuple(_notes(found)),
         record=record("folders" if len(ready) == 2 else "stratified", told, names, cut["split_seed"])
         | {"ready": ready},
     )
@@ -298,7 +298,7 @@ def _sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[int]:
     return sizes
 
 
-def _facts(found: Mapping[str, _Found]) -> list[str]:
+def _notes(found: Mapping[str, _Found]) -> list[str]:
     hidden, foreign = (sum(getattr(one, kind) for one in found.values()) for kind in ("hidden", "foreign"))
-    facts = [f"Passed over {hidden} hidden files or folders."] if hidden else []
-    return facts + ([f"Passed over {foreign} files that are not named like images."] if foreign else [])
+    notes = [f"Passed over {hidden} hidden files or folders."] if hidden else []
+    return notes + ([f"Passed over {foreign} files that are not named like images."] if foreign else [])

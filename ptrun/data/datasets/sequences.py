@@ -66,7 +66,7 @@ def sequences(
         val=splits["val"],
         test=splits["test"],
         fitted=known,
-        facts=tuple(_facts([source, other] if other else [source], known["length"])),
+        notes=tuple(_notes([source, other] if other else [source], known["length"])),
         record=record("stratified val, given test" if other else "stratified", told, names, split_seed),
     )
 
@@ -107,12 +107,12 @@ def _split(source: Sequences, codes: NDArray[np.int64], rows: Indices, known: Ma
     return TensorSplit(torch.from_numpy(inputs), torch.from_numpy(codes[rows]), places)
 
 
-def _facts(sources: Sequence[Sequences], length: int) -> list[str]:
+def _notes(sources: Sequence[Sequences], length: int) -> list[str]:
     lengths = np.array([len(values) for source in sources for values in source.values])
     padded, trimmed = int((lengths < length).sum()), int((lengths > length).sum())
-    facts = [f"Sequences of {length} steps."]
+    notes = [f"Sequences of {length} steps."]
     if padded:
-        facts.append(f"{padded} shorter sequences have zeros in front.")
+        notes.append(f"{padded} shorter sequences have zeros in front.")
     if trimmed:
-        facts.append(f"{trimmed} longer sequences keep their last {length} steps only.")
-    return facts
+        notes.append(f"{trimmed} longer sequences keep their last {length} steps only.")
+    return notes

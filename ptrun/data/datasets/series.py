@@ -82,7 +82,7 @@ def series(
         val=splits["val"],
         test=splits["test"],
         fitted=known,
-        facts=(*time.facts(), *_facts(names, goals, left_out, int(gaps.sum()))),
+        notes=(*time.notes(), *_notes(names, goals, left_out, int(gaps.sum()))),
         record=record("chronological", rows) | {"rows": {part: list(rows) for part, rows in bounds.items()}},
         baselines=partial(naive_forecasts, splits["train"], splits["test"], _season(season, time)),
     )
@@ -98,7 +98,7 @@ class _Time:
         times = read_times(self.file, self.column)
         return step_seconds(times) if times is not None and has_dates(self.file, self.column) else 0.0
 
-    def facts(self) -> list[str]:
+    def notes(self) -> list[str]:
         if self.column is None:
             return ["No time column found: the rows are taken to be in the order of time."]
         times = read_times(self.file, self.column)
@@ -264,12 +264,12 @@ def _season(wanted: str | int | None, time: _Time) -> int | None:
     return wanted
 
 
-def _facts(names: Sequence[str], goals: Sequence[str], left_out: Sequence[str], filled: int) -> list[str]:
-    facts = [f"Columns: {join_words(names)}. To forecast: {join_words(goals)}."]
+def _notes(names: Sequence[str], goals: Sequence[str], left_out: Sequence[str], filled: int) -> list[str]:
+    notes = [f"Columns: {join_words(names)}. To forecast: {join_words(goals)}."]
     if left_out:
-        facts.append(f"Left out, no numbers in it: {join_words(left_out)}.")
+        notes.append(f"Left out, no numbers in it: {join_words(left_out)}.")
     if filled:
-        facts.append(
+        notes.append(
             f"Missing values filled with the value before: {filled}. Windows that would forecast one are left out."
         )
-    return facts
+    return notes

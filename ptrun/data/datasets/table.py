@@ -1,6 +1,6 @@
 """The `table` data set: any CSV file with a column to predict.
 
-Invariant: every statistic comes from the training rows; all that was decided by itself is told in the facts.
+Invariant: every statistic comes from the training rows; all that was decided by itself is told in the notes.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ def table(
     goal = _Goal(file, target, fitted, classify)
     parts = goal.cut(0.0 if test_file else test_fraction, val_fraction, split_seed)
     if fitted:
-        encodings, facts = list(fitted["columns"]), list[str]()
+        encodings, notes = list(fitted["columns"]), list[str]()
     else:
         inputs = [name for name in file.columns if name != target and name not in ignore]
-        encodings, facts = fit_columns(
+        encodings, notes = fit_columns(
             file, inputs, parts.train, numeric=numeric, categorical=categorical, max_categories=max_categories
         )
     if not encodings:
-        raise DataError(f"{file.source} has no column to predict '{target}' from. {' '.join(facts)}")
+        raise DataError(f"{file.source} has no column to predict '{target}' from. {' '.join(notes)}")
     if dropped + test_dropped:
-        facts.append(f"Rows without a target, left out: {dropped + test_dropped}.")
+        notes.append(f"Rows without a target, left out: {dropped + test_dropped}.")
     whole = _split(file, encodings, goal)  # encoded once, then cut
     train, val, test = (_rows_of(whole, rows) for rows in (parts.train, parts.val, parts.test))
     if test_file:
@@ -76,7 +76,7 @@ def table(
         val=val,
         test=test,
         fitted={"columns": encodings, **goal.fitted()},
-        facts=(goal.fact(), *facts),
+        notes=(goal.note(), *notes),
         record=goal.record({"train": train, "val": val, "test": test}, split_seed),
     )
 
@@ -142,7 +142,7 @@ class _Goal:
         ]
         return record("stratified" if self.classify else "shuffled", told, self.names, split_seed)
 
-    def fact(self) -> str:
+    def note(self) -> str:
         if self.classify:
             return f"Target '{self.column}': one of {len(self.names)} classes."
         return f"Target '{self.column}': a number, training mean {self.mean:.4g}, standard deviation {self.std:.4g}."

@@ -45,8 +45,8 @@ def fit_columns(
             left_out.setdefault(reason, []).append(name)
         else:
             encodings.append(encoding)
-    facts = [*_found(encodings), *(f"Left out, {reason}: {join_words(found)}." for reason, found in left_out.items())]
-    return encodings, facts
+    notes = [*_found(encodings), *(f"Left out, {reason}: {join_words(found)}." for reason, found in left_out.items())]
+    return encodings, notes
 
 
 def encode_columns(file: CsvFile, encodings: Sequence[Encoding], setting: str) -> NDArray[np.float32]:
@@ -175,18 +175,18 @@ def _entries(encoding: Encoding) -> list[str]:
 def _found(encodings: Sequence[Encoding]) -> list[str]:
     numeric = [e for e in encodings if e["kind"] == "numeric"]
     categorical = [e for e in encodings if e["kind"] == "categorical"]
-    facts = []
+    notes = []
     if numeric:
-        facts.append(f"Numeric columns ({len(numeric)}): {join_words(e['name'] for e in numeric)}.")
+        notes.append(f"Numeric columns ({len(numeric)}): {join_words(e['name'] for e in numeric)}.")
     if categorical:
         shown = join_words(f"{e['name']} ({len(e['categories'])})" for e in categorical)
-        facts.append(f"Categorical columns, with their number of categories ({len(categorical)}): {shown}.")
+        notes.append(f"Categorical columns, with their number of categories ({len(categorical)}): {shown}.")
     if missing := [f"{e['name']} ({e['missing']})" for e in numeric if e["missing"]]:
-        facts.append(
+        notes.append(
             f"Missing numbers in training rows, set to the median and marked by an extra entry: {join_words(missing)}."
         )
     if missing := [f"{e['name']} ({e['missing']})" for e in categorical if e["missing"]]:
-        facts.append(f"Missing texts in training rows are a category of their own: {join_words(missing)}.")
+        notes.append(f"Missing texts in training rows are a category of their own: {join_words(missing)}.")
     if rare := [f"{e['name']} ({e['other']})" for e in categorical if e["other"]]:
-        facts.append(f"The rarest categories share one entry, also with unknown ones, in: {join_words(rare)}.")
-    return facts
+        notes.append(f"The rarest categories share one entry, also with unknown ones, in: {join_words(rare)}.")
+    return notes

@@ -13,7 +13,7 @@ import torch
 
 from ptrun.data.loading.image_cache import CachedImages, ProgressCallback, keep
 from ptrun.data.loading.in_memory import InMemoryLoader
-from ptrun.data.loading.loader import Batches, Pipeline, Plan
+from ptrun.data.loading.loader import BatchSampler, Loader, Pipeline
 from ptrun.data.loading.streaming import StreamingLoader
 from ptrun.data.splits import PreparedSplit, ResidentSplit, Split, TensorSplit
 from ptrun.device.memory import device_memory_bytes
@@ -24,29 +24,29 @@ MOST_WORKERS = 8  # that num_workers=auto starts
 RESIDENT_SHARE = 0.25  # of the device's memory, at most, that one split may take to be kept there
 
 
-def make_batches(
+def make_loader(
     split: Split,
-    plan: Plan,
+    sampler: BatchSampler,
     pipeline: Pipeline | None,
     device: torch.device,
     num_workers: int | str,
     tell: ProgressCallback | None = None,
     sample_shape: Sequence[int] = (),
-) -> Batches:
+) -> Loader:
     """Keep the split on the device when it is made of tensors that fit; stream it otherwise.
 
     tell: is told how far keeping decoded images is (`dataset.cache`); None: they are read only once, and not kept.
     sample_shape: of an input after all steps.
     Raises DataError when there is no batch or an image can't be read, ResourceError when there is no room to keep images.
     """
-    if len(plan) == 0:
+    if len(sampler) == 0:
         raise DataError(
-            f"The training split has {plan.num_samples} samples, which give no batch of {plan.batch_size}"
-            f"{' because train.drop_last leaves out the last, smaller one' if plan.drop_last else ''}. Use a smaller train.batch_size."
+            f"The training split has {sampler.num_samples} samples, which give no batch of {sampler.batch_size}"
+            f"{' because train.drop_last leaves out the last, smaller one' if sampler.drop_last else ''}. Use a smaller train.batch_size."
         )
     limit = RESIDENT_SHARE * device_memory_bytes(device)
     if isinstance(split, ResidentSplit) and max(split.num_bytes(), _prepared_bytes(split, pipeline)) <= limit:
-        return InMemoryLoader(_prepared(split, pipeline), plan, pipeline, device)
+        return InMemoryLoader(_prepared(split, pipeline), sampler, pipeline, device)
     workers = min(usable_cores(), MOST_WORKERS) if isinstance(num_workers, str) else num_workers
     if os.name != "posix":
         workers = 0  # the memory that they share with this process is handed over as POSIX can
@@ -55,9 +55,9 @@ def make_batches(
         prepared = PreparedSplit(split, pipeline.fixed)
         kept = prepared if tell is None else keep(prepared, pipeline, workers, tell)
         if isinstance(kept, CachedImages) and (device.type == "cpu" or kept.num_bytes() <= limit):
-            return InMemoryLoader(kept, plan, pipeline, device)
+            return InMemoryLoader(kept, sampler, pipeline, device)
         prepared = kept
-    return StreamingLoader(prepared, plan, pipeline, device, workers, sample_shape)
+    return StreamingLoader(prepared, sampler, pipeline, device, workers, sample_shape)
 
 
 def _prepared_bytes(split: Split, pipeline: Pipeline | None) -> int:

@@ -59,7 +59,7 @@ class Pipeline(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchSampler:
     """How a split is cut into batches."""
 
     num_samples: int
@@ -99,10 +99,10 @@ def mixed(batch: Batch, pipeline: Pipeline | None, draws: SampleRng) -> Batch:
     return Batch(inputs, targets, batch.indices)
 
 
-class Batches(Protocol):
+class Loader(Protocol):
     """Batches of one split."""
 
-    plan: Plan
+    sampler: BatchSampler
     bad_samples: dict[int, str]  # those that could not be read and were left out so far, with the reason
 
     @property

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ptrun.data.loading.loader import Batch, Pipeline, Plan, mixed
+from ptrun.data.loading.loader import Batch, BatchSampler, Pipeline, mixed
 from ptrun.data.loading.shared_memory import Left, Places, Sent
 from ptrun.data.loading.worker_pool import AHEAD, Workers
 from ptrun.data.splits import Split, skips_bad_samples
@@ -36,14 +36,14 @@ class StreamingLoader:
     def __init__(
         self,
         split: Split,
-        plan: Plan,
+        sampler: BatchSampler,
         pipeline: Pipeline | None,
         device: torch.device,
         num_workers: int,
         sample_shape: Sequence[int] = (),
     ) -> None:
-        self.plan, self.split, self.pipeline, self.device = plan, split, pipeline, device
-        self.num_workers, self._sample_shape = min(num_workers, len(plan)), sample_shape
+        self.sampler, self.split, self.pipeline, self.device = sampler, split, pipeline, device
+        self.num_workers, self._sample_shape = min(num_workers, len(sampler)), sample_shape
         self._targets = split.targets
         # A GPU varies whole batches in no time; beside a CPU that trains, it is work for the workers.
         self._vary_early = self.num_workers > 0 and device.type == "cpu"
@@ -56,20 +56,20 @@ class StreamingLoader:
         for answer in workers.answers(self._requests(places, epoch, start)):
             self.bad_samples |= answer.bad
             yield self._finished(answer, places)
-        if not self.plan.shuffle:  # workers are kept for training; evaluation is rare
+        if not self.sampler.shuffle:  # workers are kept for training; evaluation is rare
             self.close()
 
     def _open(self) -> tuple[Workers[_Request, _Answer], Places]:
         if self._running is None:
             # One place for each batch that is on its way, and one for that which is being finished.
-            places = Places(AHEAD * self.num_workers + 1, self.plan.size(0), self._sample_shape)
-            skips = self.plan.shuffle and skips_bad_samples(self.split)
-            reader = _Reader(self.split, self.pipeline, self.plan, skips, self._vary_early, places)
-            self._running = Workers(reader, self.num_workers, self.plan.seed), places
+            places = Places(AHEAD * self.num_workers + 1, self.sampler.size(0), self._sample_shape)
+            skips = self.sampler.shuffle and skips_bad_samples(self.split)
+            reader = _Reader(self.split, self.pipeline, self.sampler, skips, self._vary_early, places)
+            self._running = Workers(reader, self.num_workers, self.sampler.seed), places
         return self._running
 
     def _requests(self, places: Places, epoch: int, start: int) -> Iterator[_Request]:
-        order = torch.split(self.plan.order(epoch), self.plan.batch_size)[start : len(self.plan)]
+        order = torch.split(self.sampler.order(epoch), self.sampler.batch_size)[start : len(self.sampler)]
         for place, indices in zip(itertools.cycle(range(places.count)), order, strict=False):
             places.ask(place, indices.numpy())
             yield _Request(epoch, place, len(indices))
@@ -83,7 +83,7 @@ class StreamingLoader:
         targets = self._targets[indices].to(self.device, non_blocking=is_gpu)
         batch = Batch(inputs, targets, indices)
         if self.pipeline is not None:
-            batch = self._through(self.pipeline, batch, self.plan.draws(epoch, indices))
+            batch = self._through(self.pipeline, batch, self.sampler.draws(epoch, indices))
         return batch._replace(inputs=batch.inputs.clone()) if places.holds(batch.inputs) else batch
 
     def _through(self, pipeline: Pipeline, batch: Batch, draws: SampleRng) -> Batch:
@@ -158,7 +158,7 @@ class _Reader:
 
     split: Split
     pipeline: Pipeline | None
-    plan: Plan
+    sampler: BatchSampler
     skips: bool
     varies_stacked: bool
     places: Places
@@ -171,14 +171,14 @@ class _Reader:
             kept = np.array(list(samples)) if bad else indices
             inputs = self._stack(list(samples), list(samples.values()), place)
             if self.varies_stacked and self.pipeline is not None:
-                inputs = self.pipeline.vary_stacked(inputs, self.plan.draws(epoch, torch.from_numpy(kept)))
+                inputs = self.pipeline.vary_stacked(inputs, self.sampler.draws(epoch, torch.from_numpy(kept)))
             return _Answer(request, self.places.leave(place, inputs), kept if bad else None, bad)
 
     def _samples(self, epoch: int, indices: Integers) -> tuple[dict[int, Tensor], dict[int, str]]:
         """The samples by their indices, and the reasons of those that can't be read."""
         samples: dict[int, Tensor] = {}
         bad: dict[int, str] = {}
-        draws = self.plan.draws(epoch, torch.from_numpy(indices))
+        draws = self.sampler.draws(epoch, torch.from_numpy(indices))
         for row, index in enumerate(indices.tolist()):
             try:
                 samples[index] = self._sample(index, draws, row)
@@ -193,7 +193,7 @@ class _Reader:
         for step in range(1, len(self.split)):
             candidate = (index + step) % len(self.split)
             with contextlib.suppress(DataError):
-                return {candidate: self._sample(candidate, SampleRng.of(self.plan.seed, epoch, [candidate]), 0)}
+                return {candidate: self._sample(candidate, SampleRng.of(self.sampler.seed, epoch, [candidate]), 0)}
         raise DataError("dataset: no training sample can be read. Check the files.")
 
     def _stack(self, indices: Sequence[int], samples: list[Tensor], place: int) -> Tensor:

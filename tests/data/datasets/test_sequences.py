@@ -65,7 +65,7 @@ def test_shorter_ones_have_zeros_in_front_and_longer_ones_keep_their_end(tmp_pat
     assert every[6][:2].abs().sum() == 0
     assert torch.allclose(every[6][2:, 0] * std + mean, torch.tensor([1.0, 2, 3]), atol=1e-5)
     assert torch.allclose(every[7][:, 0] * std + mean, torch.tensor([4.0, 5, 6, 7, 8]), atol=1e-5)
-    assert data.facts == (
+    assert data.notes == (
         "Sequences of 5 steps.",
         "1 shorter sequences have zeros in front.",
         "1 longer sequences keep their last 5 steps only.",
@@ -84,7 +84,7 @@ def test_wide_csv_with_and_without_header(tmp_path: Path) -> None:
 def test_empty_cells_at_the_end_are_a_shorter_sequence(tmp_path: Path) -> None:
     rows = "".join(f"{i % 2},1,{i},{'' if i == 0 else 5}\n" for i in range(12))
     data = sequences(path=write(tmp_path / "a.csv", "label,s1,s2,s3\n" + rows))
-    assert "1 shorter sequences have zeros in front." in data.facts
+    assert "1 shorter sequences have zeros in front." in data.notes
 
 
 def test_test_file_and_fitted(tmp_path: Path) -> None:

@@ -186,8 +186,8 @@ def test_missing_cells(tmp_path: Path) -> None:
         series(path=path)
     forward = series(path=path, missing="forward_fill")
     assert any(
-        "filled with the value before: 2. Windows that would forecast one are left out" in fact
-        for fact in forward.facts
+        "filled with the value before: 2. Windows that would forecast one are left out" in note
+        for note in forward.notes
     )
     mean, std = forward.fitted["mean"][1], forward.fitted["std"][1]
     assert float(part(forward, "train").values[50, 1]) * std + mean == pytest.approx(values[49, 1], abs=1e-3)
@@ -203,7 +203,7 @@ def test_text_columns_are_left_out_and_unsorted_rows_refused(tmp_path: Path) -> 
     values[:, 0] = "text"
     data = series(path=write(tmp_path / "a.csv", values))
     assert data.spec.feature_names == ("b",)
-    assert "Left out, no numbers in it: a." in data.facts
+    assert "Left out, no numbers in it: a." in data.notes
     days = [str(np.datetime64("2020-01-01") - np.timedelta64(i, "D")) for i in range(200)]
     with pytest.raises(DataError, match=r"row 3, column 'date': '2019-12-31' is earlier than the row before"):
         series(path=write(tmp_path / "b.csv", walk(), days))

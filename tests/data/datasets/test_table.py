@@ -55,7 +55,7 @@ def split(data: Data, part: str = "train") -> TensorSplit:
 
 def test_columns_are_found_and_told(tmp_path: Path) -> None:
     data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind")
-    told = " ".join(data.facts)
+    told = " ".join(data.notes)
     assert data.spec.feature_names == ("size", "size missing", "town=Bern", "town=Chur", "town=(missing)")
     assert data.spec.feature_groups == (2, 3)
     assert data.spec.binary_features == (1, 2, 3, 4)
@@ -153,7 +153,7 @@ def test_rows_without_target_are_dropped_and_counted(tmp_path: Path) -> None:
     rows = [f"{i * i},{'' if i % 10 == 0 else 'ab'[i % 2]}" for i in range(40)]
     data = table(path=write(tmp_path / "a.csv", "x,y", rows), target="y")
     assert len(data.train) + len(data.val) + len(data.test) == 36
-    assert "Rows without a target, left out: 4." in data.facts
+    assert "Rows without a target, left out: 4." in data.notes
 
 
 def test_lists_override_what_is_found(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_lists_override_what_is_found(tmp_path: Path) -> None:
     data = table(path=path, target="kind", numeric=["id"], categorical=["size"], ignore=["town"], max_categories=2)
     assert data.spec.feature_groups == (1, 4)
     assert data.spec.feature_names[3:] == ("size=(other)", "size=(missing)")
-    assert "rarest categories share one entry" in " ".join(data.facts)
+    assert "rarest categories share one entry" in " ".join(data.notes)
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from torch import Tensor
 from ptrun import catalog
 from ptrun.data.datasets.image_files import image_folder
 from ptrun.data.loading import image_cache
-from ptrun.data.loading.choose import make_batches
+from ptrun.data.loading.choose import make_loader
 from ptrun.data.loading.in_memory import InMemoryLoader
-from ptrun.data.loading.loader import Plan
+from ptrun.data.loading.loader import BatchSampler
 from ptrun.data.loading.streaming import StreamingLoader
 from ptrun.data.splits import FileSplit
 from ptrun.errors import DataError, ResourceError
@@ -61,9 +61,9 @@ def line(steps: list[Any]) -> Pipeline:
 
 
 def batches(split: FileSplit, steps: list[Any], num_workers: int = 0, told: list[str] | None = None) -> Any:
-    plan = Plan(len(split), 4, shuffle=True, seed=1)
+    sampler = BatchSampler(len(split), 4, shuffle=True, seed=1)
     note = (lambda doing, done, total: told.append(doing)) if told is not None else (lambda *progress: None)
-    return make_batches(split, plan, line(steps), CPU, num_workers, note)
+    return make_loader(split, sampler, line(steps), CPU, num_workers, note)
 
 
 def content(source: Any) -> list[Tensor]:
@@ -124,7 +124,7 @@ def test_an_interrupted_build_leaves_nothing_that_is_used(photos: Path) -> None:
             if done == 7:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        make_batches(split, Plan(len(split), 4, shuffle=True, seed=1), line(SAME_SIZE), CPU, 0, die)
+        make_loader(split, BatchSampler(len(split), 4, shuffle=True, seed=1), line(SAME_SIZE), CPU, 0, die)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
     assert [path.name.split(".")[1][:7] for path in folder.iterdir() if path.is_dir()] == ["partial"]

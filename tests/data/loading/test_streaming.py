@@ -15,9 +15,9 @@ from PIL import Image
 from ptrun.build import run
 from ptrun.config import auto, load
 from ptrun.config.compose import Composer
-from ptrun.data.loading.choose import make_batches
+from ptrun.data.loading.choose import make_loader
 from ptrun.data.loading.in_memory import InMemoryLoader
-from ptrun.data.loading.loader import Batches, Plan
+from ptrun.data.loading.loader import BatchSampler, Loader
 from ptrun.data.loading.streaming import StreamingLoader
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import DataError
@@ -39,14 +39,14 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def streams(photos: Path, num_workers: int, batch_size: int = 4) -> Batches:
+def streams(photos: Path, num_workers: int, batch_size: int = 4) -> Loader:
     steps = "[{resize:{size:[12,12]}},{random_crop:{padding:2}},{horizontal_flip:{}},{normalize:{mean:half,std:half}}]"
     config = load.load_config(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
                                        "transform=basic", f"transform.train={steps}", "transform.eval=[{resize:{size:[12,12]}},{normalize:{mean:half,std:half}}]"]).config  # fmt: skip
     return run.build(auto.resolve_auto(config)[0]).experiment.train
 
 
-def samples(source: Batches, epoch: int) -> dict[int, torch.Tensor]:
+def samples(source: Loader, epoch: int) -> dict[int, torch.Tensor]:
     return {int(i): x for batch in source.epoch(epoch) for i, x in zip(batch.indices, batch.inputs, strict=True)}
 
 
@@ -64,13 +64,13 @@ def test_workers_and_batch_size_do_not_change_a_sample(photos: Path):
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():
-    plan = Plan(10, 3, shuffle=True, seed=4)
+    sampler = BatchSampler(10, 3, shuffle=True, seed=4)
     torch.manual_seed(0)
-    first = plan.order(2)
+    first = sampler.order(2)
     torch.rand(7)
-    assert torch.equal(plan.order(2), first)
-    assert not torch.equal(plan.order(3), first)
-    assert not torch.equal(Plan(10, 3, shuffle=True, seed=5).order(2), first)
+    assert torch.equal(sampler.order(2), first)
+    assert not torch.equal(sampler.order(3), first)
+    assert not torch.equal(BatchSampler(10, 3, shuffle=True, seed=5).order(2), first)
     assert sorted(first.tolist()) == list(range(10))
 
 
@@ -91,21 +91,21 @@ def test_batches_leave_the_global_random_state_alone(photos: Path):
 
 @pytest.mark.parametrize(("count", "size", "drop_last", "skip_single", "sizes"), [(10, 3, False, False, [3, 3, 3, 1]), (10, 3, True, False, [3, 3, 3]), (10, 3, False, True, [3, 3, 3]), (9, 3, False, True, [3, 3, 3])])  # fmt: skip
 def test_how_a_split_is_cut(count: int, size: int, drop_last: bool, skip_single: bool, sizes: list[int]):
-    plan = Plan(count, size, shuffle=False, seed=0, drop_last=drop_last, skip_single=skip_single)
+    sampler = BatchSampler(count, size, shuffle=False, seed=0, drop_last=drop_last, skip_single=skip_single)
     split = TensorSplit(torch.arange(count, dtype=torch.float32)[:, None], torch.arange(count), torch.arange(count))
-    for source in (InMemoryLoader(split, plan, None, CPU), StreamingLoader(split, plan, None, CPU, 0)):
+    for source in (InMemoryLoader(split, sampler, None, CPU), StreamingLoader(split, sampler, None, CPU, 0)):
         found = list(source.epoch(0))
-        assert [len(batch.targets) for batch in found] == sizes == [plan.size(k) for k in range(len(plan))]
+        assert [len(batch.targets) for batch in found] == sizes == [sampler.size(k) for k in range(len(sampler))]
         assert torch.equal(torch.cat([b.inputs[:, 0] for b in found]).long(), torch.cat([b.targets for b in found]))
 
 
 def test_resident_and_streamed_batches_are_equal():
     images = torch.randint(0, 256, (11, 1, 6, 6), dtype=torch.uint8)
     split = TensorSplit(images, torch.arange(11), torch.arange(11))
-    plan = Plan(11, 4, shuffle=True, seed=3)
+    sampler = BatchSampler(11, 4, shuffle=True, seed=3)
     resident, streamed = (
-        InMemoryLoader(split, plan, None, CPU),
-        StreamingLoader(split, plan, None, CPU, 2),
+        InMemoryLoader(split, sampler, None, CPU),
+        StreamingLoader(split, sampler, None, CPU, 2),
     )
     for a, b in zip(resident.epoch(5), streamed.epoch(5), strict=True):
         assert torch.equal(a.inputs, b.inputs)
@@ -125,8 +125,8 @@ def test_augmented_batches_are_equal_resident_and_streamed_and_for_any_batch_siz
     line = build_pipeline([*AUGMENT, {"normalize": {"mean": 0.5, "std": 0.5}}], spec)
     found = []
     for size, kind in ((4, "resident"), (8, "resident"), (4, "streamed")):
-        plan = Plan(26, size, shuffle=True, seed=3)
-        source = InMemoryLoader(split, plan, line, CPU) if kind == "resident" else StreamingLoader(split, plan, line, CPU, 2)  # fmt: skip
+        sampler = BatchSampler(26, size, shuffle=True, seed=3)
+        source = InMemoryLoader(split, sampler, line, CPU) if kind == "resident" else StreamingLoader(split, sampler, line, CPU, 2)  # fmt: skip
         found.append([torch.cat(part) for part in zip(*source.epoch(1), strict=True)])
         assert not torch.equal(found[-1][0], torch.cat([batch.inputs for batch in source.epoch(2)]))
     for other in found[1:]:
@@ -137,7 +137,7 @@ def test_augmented_batches_are_equal_resident_and_streamed_and_for_any_batch_siz
 def test_no_batch_at_all_is_told():
     split = TensorSplit(torch.zeros(5, 2), torch.zeros(5, dtype=torch.long), torch.arange(5))
     with pytest.raises(DataError, match=r"5 samples, which give no batch of 8 because train\.drop_last"):
-        make_batches(split, Plan(5, 8, shuffle=True, seed=0, drop_last=True), None, CPU, 0)
+        make_loader(split, BatchSampler(5, 8, shuffle=True, seed=0, drop_last=True), None, CPU, 0)
 
 
 def test_an_unreadable_image_in_a_worker_is_one_sentence_naming_it(photos: Path):
@@ -169,7 +169,7 @@ def test_one_part_of_a_chosen_transform_can_be_left_to_the_data():
     assert ("transform.eval", "auto", "that of normalize") in decisions
 
 
-def skipping(photos: Path, num_workers: int, batch_size: int = 4) -> Batches:
+def skipping(photos: Path, num_workers: int, batch_size: int = 4) -> Loader:
     config = load.load_config(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
                                        "dataset.on_bad_sample=skip", "transform=basic"]).config  # fmt: skip
     return run.build(auto.resolve_auto(config)[0]).experiment.train
@@ -207,10 +207,10 @@ def test_for_a_batch_of_bad_samples_the_next_readable_one_stands_in(photos: Path
 
 def test_workers_end_with_the_process_whatever_holds_them(tmp_path: Path):
     program = (
-        "import torch; from ptrun.data.loading.loader import Plan; from ptrun.data.loading.streaming import StreamingLoader\n"
+        "import torch; from ptrun.data.loading.loader import BatchSampler; from ptrun.data.loading.streaming import StreamingLoader\n"
         "from ptrun.data.splits import TensorSplit\n"
         "split = TensorSplit(torch.zeros(8, 2), torch.zeros(8), torch.arange(8))\n"
-        "kept = StreamingLoader(split, Plan(8, 2, shuffle=True, seed=0), None, torch.device('cpu'), 1)\n"
+        "kept = StreamingLoader(split, BatchSampler(8, 2, shuffle=True, seed=0), None, torch.device('cpu'), 1)\n"
         "kept.self = kept; half = kept.epoch(0); next(half); list(kept.epoch(1)); print('done')"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
@@ -241,7 +241,7 @@ def test_samples_are_read_by_one_thread_and_the_rest_goes_on_with_all(num_worker
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        source = StreamingLoader(CountsThreads(torch.zeros(4)), Plan(4, 2, shuffle=False, seed=0), None, CPU, num_workers)  # fmt: skip
+        source = StreamingLoader(CountsThreads(torch.zeros(4)), BatchSampler(4, 2, shuffle=False, seed=0), None, CPU, num_workers)  # fmt: skip
         for batch in source.epoch(0):
             assert batch.inputs.unique().tolist() == [1]
             assert torch.get_num_threads() == 2

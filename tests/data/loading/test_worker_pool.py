@@ -20,7 +20,7 @@ import torch
 from ptrun import plugins, registry
 from ptrun.data.loading import worker_pool
 from ptrun.data.loading.in_memory import InMemoryLoader
-from ptrun.data.loading.loader import Plan
+from ptrun.data.loading.loader import BatchSampler
 from ptrun.data.loading.shared_memory import Left, Places, Sent
 from ptrun.data.loading.streaming import StreamingLoader, read_in_order
 from ptrun.data.loading.worker_pool import AHEAD, Workers
@@ -187,10 +187,10 @@ def test_every_way_gives_equal_batches(method: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(worker_pool, "START_METHOD", method)
     images = held((3, 4, 5), by_pixel=True)
     for split, shape in ((held((7,)), (7,)), (images, (3, 4, 5)), (images, ()), (held((2, 3)), (2, 2))):
-        plan = Plan(13, 2, shuffle=True, seed=1)
-        expected = [batch for epoch in (0, 1) for batch in InMemoryLoader(split, plan, None, CPU).epoch(epoch)]
+        sampler = BatchSampler(13, 2, shuffle=True, seed=1)
+        expected = [batch for epoch in (0, 1) for batch in InMemoryLoader(split, sampler, None, CPU).epoch(epoch)]
         for count in (0, 2):
-            source = StreamingLoader(split, plan, None, CPU, count, shape)
+            source = StreamingLoader(split, sampler, None, CPU, count, shape)
             kept = [batch for epoch in (0, 1) for batch in source.epoch(epoch)]
             source.close()
             for ours, theirs in zip(kept, expected, strict=True):
@@ -230,7 +230,7 @@ def test_a_data_set_of_a_plugin_is_known_to_workers(plugin: Path, method: str, m
     monkeypatch.setattr(worker_pool, "START_METHOD", method)
     plugins.load([str(plugin)])
     split: Split = registry.datasets.build("squares_of_a_plugin", {})
-    source = StreamingLoader(split, Plan(5, 2, shuffle=False, seed=0), None, CPU, 1, (1,))
+    source = StreamingLoader(split, BatchSampler(5, 2, shuffle=False, seed=0), None, CPU, 1, (1,))
     assert torch.cat([batch.inputs for batch in source.epoch(0)]).flatten().tolist() == [0, 1, 4, 9, 16]
 
 

@@ -79,7 +79,7 @@ def test_small_models_of_known_parts_are_recorded_unasked(folder: Path, override
 def test_every_size_of_batch_is_recorded_before_the_first_step(folder: Path):
     x = parts("model=simplenet", "train.batch_size=100").experiment
     assert x.recorded is not None
-    sizes = {x.train.plan.size(position) for position in range(len(x.train.plan))}
+    sizes = {x.train.sampler.size(position) for position in range(len(x.train.sampler))}
     assert {shapes[0][0] for shapes in x.recorded.shapes} == sizes == {100, 59}
 
 
