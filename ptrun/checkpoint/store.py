@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import re
 import shutil
 import zipfile
@@ -21,12 +20,12 @@ import torch
 from torch import Tensor
 
 from ptrun.errors import CheckpointError, ResourceError
+from ptrun.files.atomic import replace_by_link, replacing, sync_folder
 from ptrun.files.torch_archive import ZIP_DAMAGES, damaged_record, why_refused
 
 FORMAT = 1
 _STEP_FILE = re.compile(r"^step-(\d{8,})\.pt$")
 _PARTS = ("model", "config", "spec", "fitted", "progress", "data")
-_TEMPORARY = ".tmp-"
 _MARGIN_BYTES = 2**20  # beside the tensors
 POINTERS = ("best.pt", "last.pt")
 
@@ -44,9 +43,9 @@ def publish(
         _require_space(path, state)
         _write(path, {"format": FORMAT, **state})
         if best:  # first: when a kill falls between, no checkpoint names a best one that is not there
-            _point(folder / "best.pt", path)
-        _point(folder / "last.pt", path)
-        _sync_folder(folder)
+            replace_by_link(folder / "best.pt", path)
+        replace_by_link(folder / "last.pt", path)
+        sync_folder(folder)
     except OSError as error:
         raise _disk_error(error, path) from error
     _prune(folder, step, keep, keep_steps)
@@ -62,8 +61,8 @@ def mark(path: Path, *, best: bool) -> None:
     """Point `last.pt` (and `best.pt`) at a published checkpoint: a kill can fall between publishing and pointing."""
     for name in ("best.pt", "last.pt") if best else ("last.pt",):
         if path.name != name:
-            _point(path.with_name(name), path)
-    _sync_folder(path.parent)
+            replace_by_link(path.with_name(name), path)
+    sync_folder(path.parent)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -147,38 +146,12 @@ def steps(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.stem[5:]))
 
 
-def clean(folder: Path) -> None:
-    """Remove what an interrupted save left behind."""
-    for path in folder.glob(f"{_TEMPORARY}*"):
-        path.unlink(missing_ok=True)
-
-
 def _write(path: Path, state: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
     try:
-        with temporary.open("wb") as file:
+        with replacing(path, durable=True) as file:
             torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except RuntimeError as error:  # torch reports a full disk as a RuntimeError about file positions
         raise OSError(errno.ENOSPC, str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _point(pointer: Path, target: Path) -> None:
-    """Make `pointer` another name of `target`, atomically; a copy where the file system has no hard links."""
-    temporary = pointer.with_name(f"{_TEMPORARY}{os.getpid()}-{pointer.name}")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(target, temporary)
-    except OSError:
-        shutil.copyfile(target, temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-    temporary.replace(pointer)
-    temporary.unlink(missing_ok=True)  # POSIX: renaming one name of a file onto another name of it does nothing
 
 
 def _prune(folder: Path, step: int, keep: int, keep_steps: Collection[int]) -> None:
@@ -202,15 +175,6 @@ def _require_space(path: Path, state: Mapping[str, Any]) -> None:
 
 def _size(count: int) -> str:
     return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # some systems can't open a folder
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _disk_error(error: OSError, path: Path) -> ResourceError:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from ptrun.data.dataset import Data
 from ptrun.data.loading.loader import Loader
 from ptrun.evaluation.baselines import baselines
+from ptrun.files.atomic import replacing, replacing_text
+from ptrun.files.json_file import write_json
 from ptrun.metrics import compute
 from ptrun.metrics.predictions import Predictions, confusion, per_class
-from ptrun.runs.folder import RunDir
 from ptrun.spec import DataSpec, Layout, Task
 
 _NUM_SAMPLES = 25
@@ -38,7 +39,7 @@ def write(
     """Write the three files and return what metrics.json holds."""
     folder.mkdir(parents=True, exist_ok=True)
     document = summarize(split, chosen, predicted, loss, data)
-    RunDir(folder).write_json("metrics.json", document)
+    write_json(folder / "metrics.json", document)
     sample_names = [batches.split.name(index) for index in range(len(batches.split))]
     _write_predictions(folder / "predictions.csv", sample_names, predicted)
     if predicted.spec.layout is Layout.IMAGE:
@@ -72,7 +73,7 @@ def summarize(
 
 
 def _write_predictions(path: Path, sample_names: Sequence[str], predicted: Predictions) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing_text(path) as file:
         rows = csv.writer(file)
         if predicted.spec.task is Task.CLASSIFICATION:
             rows.writerows(_class_rows(predicted.spec, sample_names, predicted))
@@ -123,13 +124,14 @@ def _write_samples(path: Path, predicted: Predictions, batches: Loader) -> None:
     side = max(max(image.shape[1:]) for image in images)
     if any(image.shape != images[0].shape for image in images) or side > 224:
         images = [_thumbnail(image) for image in images]
-    np.savez_compressed(
-        path,
-        images=torch.stack(images).numpy(),
-        targets=predicted.targets[chosen],
-        predicted=predicted.values[chosen],
-        confidence=predicted.probabilities[chosen].max(1),
-    )
+    with replacing(path) as file:
+        np.savez_compressed(
+            file,
+            images=torch.stack(images).numpy(),
+            targets=predicted.targets[chosen],
+            predicted=predicted.values[chosen],
+            confidence=predicted.probabilities[chosen].max(1),
+        )
 
 
 def _thumbnail(image: torch.Tensor, side: int = 128) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Locks a file for this process."""
+"""Locks between processes. The system releases a lock when its process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -11,43 +11,38 @@ from typing import TextIO
 
 from ptrun.errors import ConfigError
 
-_LOCKED: set[TextIO] = set()  # lock files that this process holds
+_FILE = ".lock"
+_OPEN: set[TextIO] = set()  # files whose locks this process holds or waits for
 
 
 @contextlib.contextmanager
 def lock(folder: Path, *, note: bool = True) -> Iterator[None]:
-    """Hold the folder for this process; the lock goes with the process, however it ends. Raises ConfigError when it is held."""
-    file = (folder / ".lock").open("a+")
-    _LOCKED.add(file)
-    try:
-        _lock_file(file.fileno())
-    except OSError:
-        file.seek(0)
-        holder = file.read().strip() or "another process"
-        file.close()
-        raise ConfigError(
-            f"{folder}: this run folder is in use by {holder}. Wait for it, or start a run of your own."
-        ) from None
-    if note:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-    try:
+    """Hold the lock of a folder. Raises ConfigError, without waiting, when another process holds it.
+
+    note: write into the lock file which process holds it, for the message of that error.
+    """
+    with _opened(folder / _FILE) as file:
+        try:
+            _lock_file(file, wait=False)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise ConfigError(
+                f"{folder}: this run folder is in use by {holder}. Wait for it, or start a run of your own."
+            ) from None
+        if note:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
         yield
-    finally:
-        _LOCKED.discard(file)
-        file.close()
 
 
-def _let_go() -> None:
-    """A worker process that outlives a killed run must not hold its lock."""
-    for file in _LOCKED:
-        file.close()
-    _LOCKED.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+@contextlib.contextmanager
+def wait_for_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which is made if there is none; wait while another process holds it."""
+    with _opened(path) as file:
+        _lock_file(file, wait=True)
+        yield
 
 
 def is_locked(folder: Path) -> bool:
@@ -59,9 +54,30 @@ def is_locked(folder: Path) -> bool:
         return True
 
 
-def _lock_file(descriptor: int) -> None:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    with path.open("a+", encoding="utf-8") as file:
+        _OPEN.add(file)
+        try:
+            yield file
+        finally:
+            _OPEN.discard(file)
+
+
+def _lock_file(file: TextIO, *, wait: bool) -> None:
     try:
         import fcntl
-    except ImportError:  # Windows
+    except ImportError:  # Windows has no such lock
         return
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _close_in_child() -> None:
+    """A lock belongs to every process that has the file open: a data worker that outlives a killed run would keep it."""
+    for file in _OPEN:
+        file.close()
+    _OPEN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)

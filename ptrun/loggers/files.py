@@ -40,7 +40,7 @@ class FileLogger:
         records = mend(self._jsonl, resume_step)
         self._columns = column_names(records)
         if records or self._csv.exists():
-            replace_text(self._csv, csv_text(self._columns, records, header=True))
+            replace_text(self._csv, csv_text(self._columns, records, header=True), durable=True)
         self._jsonl_file = self._jsonl.open("a", encoding="utf-8")
         self._csv_file = self._csv.open("a", encoding="utf-8", newline="")
 
@@ -68,5 +68,5 @@ class FileLogger:
         """Write the CSV file anew from the JSON lines, the newest record included."""
         self._columns = columns
         self._csv_file.close()  # before the replacement: Windows can't replace an open file
-        replace_text(self._csv, csv_text(columns, whole_records(self._jsonl), header=True))
+        replace_text(self._csv, csv_text(columns, whole_records(self._jsonl), header=True), durable=True)
         self._csv_file = self._csv.open("a", encoding="utf-8", newline="")

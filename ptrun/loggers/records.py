@@ -42,7 +42,7 @@ def mend(path: Path, resume_step: int | None) -> list[Record]:
     ]
     text = "".join(json.dumps(record) + "\n" for record in records)
     if text != path.read_text(encoding="utf-8", errors="replace"):
-        replace_text(path, text)
+        replace_text(path, text, durable=True)
     return records
 
 

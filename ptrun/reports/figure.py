@@ -6,10 +6,11 @@ process; a picture file is either the old one or the whole new one.
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ptrun.files.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,15 +59,10 @@ def legend(axes: Axes) -> None:
 def save(figure: Figure, path: Path) -> Path:
     """Write `figure` as PNG to `path`, whose folder is made when absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with warnings.catch_warnings():
-            # A class name in a script that the font lacks is drawn as boxes: no reason to stop or to chatter.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-            figure.savefig(partial, format="png")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as file, warnings.catch_warnings():
+        # The font lacks the letters of some scripts and draws boxes instead. That is no reason for a warning.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure.savefig(file, format="png")
     return path
 
 

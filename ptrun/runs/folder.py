@@ -8,12 +8,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import math
 import os
 import re
 import secrets
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +21,9 @@ import yaml
 
 from ptrun.config.run_config import GROUPS
 from ptrun.errors import CheckpointError, ConfigError, ResourceError
+from ptrun.files.atomic import remove_temporary_files, replace_text
+from ptrun.files.json_file import write_json
 
-_TEMPORARY = ".tmp-"
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
 
@@ -55,7 +54,7 @@ class RunDir:
             ("config.yaml", asked),
             ("resolved.yaml", redact(_unresolved_environment(asked, resolved))),
         ):
-            _replace(self.path / name, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
+            replace_text(self.path / name, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
         """The configuration as it was decided at the start. Raises CheckpointError when the file is damaged."""
@@ -83,15 +82,12 @@ class RunDir:
     def write_json(self, name: str, values: Mapping[str, Any]) -> Path:
         """Write one JSON file atomically; a number that is not finite becomes null."""
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, json.dumps(_finite(values), indent=2, ensure_ascii=False) + "\n")
+        write_json(path, values)
         return path
 
     def clean(self) -> None:
         """Remove what a killed process left half-written."""
-        for pattern in (f"{_TEMPORARY}*", ".*.partial"):
-            for path in self.path.rglob(pattern):
-                path.unlink(missing_ok=True)
+        remove_temporary_files(self.path)
 
     def write_status(self, state: str, **details: Any) -> None:
         """`status.json`: running, done, failed or interrupted, with process, host, time and reason."""
@@ -176,27 +172,5 @@ def _make(path: Path) -> None:
         ) from error
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write a file under another name first, so that a kill leaves the old one or the new one."""
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return value
-
-
 def now() -> datetime.datetime:
     return datetime.datetime.now().astimezone()
-
-
-def command_line() -> list[str]:
-    """The command as it was typed, with the program's short name."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ptrun.files.atomic import replacing_text
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric, format_seconds
 
@@ -33,7 +34,7 @@ def report(rows: Sequence[Mapping[str, Any]], folder: Path, console: Console) ->
     for row in rows:
         if row["reason"]:
             console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
-    with (folder / "results.csv").open("w", newline="", encoding="utf-8") as file:
+    with replacing_text(folder / "results.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["job", "state", *swept, monitor, *(f"test/{name}" for name in first["test"]), "seconds"])
         for row in rows:

@@ -12,6 +12,7 @@ import torch
 
 from ptrun.checkpoint import store
 from ptrun.errors import CheckpointError, ResourceError
+from ptrun.files.atomic import remove_temporary_files
 from ptrun.runs import find
 
 REST: dict[str, object] = {"config": {}, "spec": {}, "fitted": {}, "progress": {"epoch": 1}, "data": {}}
@@ -74,7 +75,7 @@ def test_a_kill_while_saving_leaves_the_last_one_whole(tmp_path: Path):
         process.wait()
         process.stdout.close()
         store.load(tmp_path / "last.pt")
-    store.clean(tmp_path)
+    remove_temporary_files(tmp_path)
     assert not list(tmp_path.glob(".tmp-*"))
 
 
