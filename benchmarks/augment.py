@@ -1,4 +1,4 @@
-"""Augmentation: samples a second of each random step and of the ready-made transforms, against torchvision's v2 image by image.
+"""Augmentation: samples a second of each random image transform and of the ready-made transforms, against torchvision's v2 image by image.
 
 python benchmarks/augment.py [--quick] [--csv FILE] [--rounds N] [--threads N] [--size 32 224]
 """
@@ -27,14 +27,14 @@ from ptrun.transforms.build import build_pipeline
 
 assert catalog.MODULES  # importing it filled the registries
 
-FIXED = {"center_crop", "grayscale", "normalize", "pad", "resize"}  # steps that do the same to every image
+FIXED = {"center_crop", "grayscale", "normalize", "pad", "resize"}  # image transforms that do the same to every image
 NORMALIZE = {"normalize": {"mean": "half", "std": "half"}}
 BATCH = 64
-Steps = Sequence[Mapping[str, Any] | str]
+Transforms = Sequence[Mapping[str, Any] | str]
 
 
 def peers(size: int) -> dict[str, list[v2.Transform]]:
-    """torchvision's counterparts, with the defaults of conf/step and the steps of conf/transform."""
+    """torchvision's counterparts, with the defaults of conf/image_transform and the lists of conf/transform."""
     crop, flip = v2.RandomCrop(size, padding=4), v2.RandomHorizontalFlip()
     resized, photo = (v2.RandomResizedCrop(side, antialias=True) for side in (size, 224))
     return {
@@ -52,34 +52,34 @@ def peers(size: int) -> dict[str, list[v2.Transform]]:
     }
 
 
-def steps_of(size: int) -> dict[str, Steps]:
-    """The random steps of conf/step, each followed by normalize, and the transforms of conf/transform that do something random."""
-    found: dict[str, Steps] = {}
-    for name in schema.names("step"):
+def transforms_of(size: int) -> dict[str, Transforms]:
+    """The random ones of conf/image_transform, each followed by normalize, and the transforms of conf/transform that do something random."""
+    found: dict[str, Transforms] = {}
+    for name in schema.names("image_transform"):
         if name not in FIXED:
-            keys = schema.read(schema.shipped_conf() / "step" / f"{name}.yaml").keys.values()
+            keys = schema.read(schema.shipped_conf() / "image_transform" / f"{name}.yaml").keys.values()
             needed = {key.name: size for key in keys if key.required}
             settings = {"padding": 4} if name == "random_crop" else needed
             found[name] = [{name: settings}, NORMALIZE]
     for name in schema.names("transform"):
-        steps = schema.read(schema.shipped_conf() / "transform" / f"{name}.yaml").keys["train"].default
-        if isinstance(steps, list) and any(_name(step) not in FIXED for step in steps):
-            found[f"transform={name}"] = [*(s for s in steps if _name(s) != "normalize"), NORMALIZE]
+        items = schema.read(schema.shipped_conf() / "transform" / f"{name}.yaml").keys["train"].default
+        if isinstance(items, list) and any(_name(item) not in FIXED for item in items):
+            found[f"transform={name}"] = [*(item for item in items if _name(item) != "normalize"), NORMALIZE]
     return found
 
 
-def _name(step: Mapping[str, Any] | str) -> str:
-    return step if isinstance(step, str) else next(iter(step))
+def _name(item: Mapping[str, Any] | str) -> str:
+    return item if isinstance(item, str) else next(iter(item))
 
 
 class Epochs:
     """Epochs of the batches that ptrun makes of images in memory."""
 
-    def __init__(self, split: TensorSplit, steps: Steps) -> None:
+    def __init__(self, split: TensorSplit, transforms: Transforms) -> None:
         shape = tuple(split.inputs.shape[1:])
         spec = DataSpec(layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=shape, num_outputs=10)
         sampler = BatchSampler(len(split), BATCH, shuffle=True, seed=0)
-        pipeline = build_pipeline(steps, spec, sample_images=lambda: iter([split.inputs]))
+        pipeline = build_pipeline(transforms, spec, sample_images=lambda: iter([split.inputs]))
         self.batches, self.number = make_loader(split, sampler, pipeline, torch.device("cpu"), 0), 0
 
     def __call__(self) -> float:
@@ -91,10 +91,10 @@ class Epochs:
         return (time.perf_counter() - begun) / len(self.batches.split)
 
 
-def by_torchvision(inputs: Tensor, steps: Sequence[v2.Transform]) -> float:
+def by_torchvision(inputs: Tensor, transforms: Sequence[v2.Transform]) -> float:
     """Seconds per image of torchvision's transforms, one image after the other, as a DataLoader without workers calls them."""
     finish = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.5] * 3)]
-    transform = v2.Compose([*steps, *finish])
+    transform = v2.Compose([*transforms, *finish])
     begun = time.perf_counter()
     for indices in torch.randperm(len(inputs)).split(BATCH):
         torch.stack([transform(inputs[index]) for index in indices.tolist()])
@@ -102,19 +102,19 @@ def by_torchvision(inputs: Tensor, steps: Sequence[v2.Transform]) -> float:
 
 
 def measure(report: Report, size: int, count: int, rounds: int) -> None:
-    """One table: every step, of ptrun and of torchvision in turn."""
+    """One table: every image transform, of ptrun and of torchvision in turn."""
     split, known = images(count, size, 10), peers(size)
     found: dict[str, Times] = {}
-    for name, steps in steps_of(size).items():
+    for name, transforms in transforms_of(size).items():
         try:
-            cases: dict[str, Case] = {"ptrun": Epochs(split, steps)}
+            cases: dict[str, Case] = {"ptrun": Epochs(split, transforms)}
         except PtrunError as error:
             report.note(f"{name} is left out: {error}")
             continue
         if name in known:
             cases["torchvision"] = partial(by_torchvision, split.inputs, known[name])
         found[name] = alternate(cases, rounds)
-    title = f"uint8 images of {size}x{size} in memory, batches of {BATCH}, normalised at the end"
+    title = f"uint8 images of {size}x{size} in memory, batches of {BATCH}, normalized at the end"
     report.pairs(title, found, per_second("images"), "ptrun", "torchvision")
 
 

@@ -23,7 +23,7 @@ from ptrun.errors import ConfigError, PtrunError, is_out_of_memory
 REGISTRIES: Mapping[str, registry.Registry[Any]] = {
     "model": registry.models,
     "dataset": registry.datasets,
-    "step": registry.steps,
+    "image_transform": registry.image_transforms,
     "loss": registry.losses,
     "optimizer": registry.optimizers,
     "scheduler": registry.schedulers,

@@ -20,7 +20,8 @@ class Registry(Generic[F]):
     """A dictionary of functions that build one kind of component."""
 
     def __init__(self, kind: str) -> None:
-        self.kind = kind
+        self.kind = kind  # as in a configuration: image_transform
+        self._noun = kind.replace("_", " ")  # as in a sentence: image transform
         self._functions: dict[str, F] = {}
 
     def register(self, function: F) -> F:
@@ -32,7 +33,7 @@ class Registry(Generic[F]):
         taken = self._functions.get(name)
         if taken is not None and _source(taken) != _source(function):
             raise ConfigError(
-                f"{self.kind} '{name}' is registered twice: in {_source(taken)} and in {_source(function)}. Rename one of the two functions."
+                f"{self._noun} '{name}' is registered twice: in {_source(taken)} and in {_source(function)}. Rename one of the two functions."
             )
         self._functions[name] = function
         return function
@@ -47,7 +48,7 @@ class Registry(Generic[F]):
         """Return the function called `name`. Raises ConfigError with the nearest name."""
         if name not in self._functions:
             raise ConfigError(
-                f"There is no {self.kind} '{name}'.{did_you_mean(name, self)} Available: {join_words(self)}."
+                f"There is no {self._noun} '{name}'.{did_you_mean(name, self)} Available: {join_words(self)}."
             )
         return self._functions[name]
 
@@ -75,7 +76,7 @@ class Registry(Generic[F]):
         keywords = self.keywords(name)
         own = [key for key in keywords if key not in runtime]
         problems = [
-            f"{self.kind}.{key}: {self.kind} '{name}' has no such setting.{did_you_mean(key, own)} It has: {join_words(own) or 'none'}."
+            f"{self.kind}.{key}: {self._noun} '{name}' has no such setting.{did_you_mean(key, own)} It has: {join_words(own) or 'none'}."
             for key in settings
             if key not in keywords
         ]
@@ -83,7 +84,7 @@ class Registry(Generic[F]):
             f"{self.kind}.{key} is given by the program and can't be set." for key in settings if key in runtime
         ]
         problems += [
-            f"{self.kind}.{key}: {self.kind} '{name}' needs a value for this setting."
+            f"{self.kind}.{key}: {self._noun} '{name}' needs a value for this setting."
             for key in own
             if keywords[key].default is inspect.Parameter.empty and key not in settings
         ]
@@ -97,7 +98,8 @@ def _source(function: Callable[..., Any]) -> str:
 
 models: Registry[Any] = Registry("model")
 datasets: Registry[Any] = Registry("dataset")
-steps: Registry[Any] = Registry("step")
+image_transforms: Registry[Any] = Registry("image_transform")
+steps = image_transforms  # the former name, for plugins written with it
 losses: Registry[Any] = Registry("loss")
 optimizers: Registry[Any] = Registry("optimizer")
 schedulers: Registry[Any] = Registry("scheduler")

@@ -114,7 +114,7 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
 
 
 def _decoded_for(split: Split, pipeline: pipeline.Pipeline) -> Split:
-    """The split whose large JPEGs are read in the size that the first step scales to, where `dataset.decode` asks for that."""
+    """The split whose large JPEGs are read in the size that the first image transform scales to, where `dataset.decode` asks for that."""
     if not isinstance(split, FileSplit) or split.decode == "exact" or not isinstance(split.reader, ImageReader):
         return split
     return replace(split, reader=replace(split.reader, scaled_to=pipeline.scales_to))
@@ -126,7 +126,7 @@ def _not_scaled(data: Data, train: pipeline.Pipeline, evaluation: pipeline.Pipel
         return []
     parts = [name for name, pipeline in (("train", train), ("eval", evaluation)) if not pipeline.scales_to]
     return [
-        f"dataset.decode=scaled: images of transform.{part} are decoded whole, because its first step is no bilinear `resize`."
+        f"dataset.decode=scaled: images of transform.{part} are decoded whole, because its first image transform is no bilinear `resize`."
         for part in parts
     ]
 
@@ -141,6 +141,6 @@ def _final_shape(data: Data, train: pipeline.Pipeline, evaluation: pipeline.Pipe
     shapes = train.shape_of(sample), evaluation.shape_of(sample)
     if shapes[0] != shapes[1]:
         raise ConfigError(
-            f"transform: training images become {list(shapes[0])}, evaluation images {list(shapes[1])} [channels, height, width]. Make the steps of both end in one size."
+            f"transform: training images become {list(shapes[0])}, evaluation images {list(shapes[1])} [channels, height, width]. Make both end in one size."
         )
     return shapes[0]

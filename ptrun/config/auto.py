@@ -33,7 +33,7 @@ def resolve_auto(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[Run
     left = [part for part, steps in asked.settings.items() if steps == "auto"]
     if asked.name == "auto" or left:
         chosen = "imagenet" if "files" in gives else "normalize" if "image" in gives else "none"
-        found = _with_step_defaults(default_component("transform", chosen, folders), folders)
+        found = _with_all_settings(default_component("transform", chosen, folders), folders)
         kept = {part: steps for part, steps in asked.settings.items() if part not in left}
         if asked.name == "auto":
             asked = found
@@ -51,8 +51,8 @@ def default_component(group: str, name: str, folders: tuple[Path, ...] = ()) -> 
     return Component(name, {key: given[key] if key in given else copy.deepcopy(keys[key].default) for key in keys})
 
 
-def _with_step_defaults(transform: Component, folders: tuple[Path, ...]) -> Component:
-    """The steps with all their settings, as a transform that is chosen by name has them."""
+def _with_all_settings(transform: Component, folders: tuple[Path, ...]) -> Component:
+    """The image transforms with all their settings, as the check completes those of a transform that is chosen by name."""
     return replace(
         transform,
         settings={
@@ -63,5 +63,5 @@ def _with_step_defaults(transform: Component, folders: tuple[Path, ...]) -> Comp
 
 def _with_defaults(step: str | Mapping[str, Any], folders: tuple[Path, ...]) -> dict[str, Any]:
     name, given = (step, {}) if isinstance(step, str) else next(iter(step.items()))
-    keys = schema.require("step", name, folders).keys
+    keys = schema.require("image_transform", name, folders).keys
     return {name: {key: (given or {}).get(key, copy.deepcopy(declared.default)) for key, declared in keys.items()}}

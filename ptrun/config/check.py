@@ -89,7 +89,7 @@ class _Checker:
             if key not in allowed:
                 self.unknown(str(key), allowed, "the top level has", self.elsewhere(str(key), composed))
         parts: dict[str, Any] = {group: self.component(group, composed.get(group)) for group in GROUPS}
-        self.transform_steps(parts["transform"])
+        self.image_transforms(parts["transform"])
         plain = {name: key for name, key in root.keys.items() if "." not in name}
         train_keys = {name.removeprefix("train."): key for name, key in root.keys.items() if name.startswith("train.")}
         top = self.values({k: v for k, v in composed.items() if k in plain}, plain, "")
@@ -151,7 +151,7 @@ class _Checker:
         found = schema.find(group, name, self.folders)
         if found is not None:
             return found.keys
-        registry = self.registries.get(group)
+        registry, noun = self.registries.get(group), group.replace("_", " ")
         if registry is not None and name in registry:
             return {
                 key: schema.Key(key, schema.MISSING if p.default is p.empty else p.default, schema.ANY, "")
@@ -160,7 +160,7 @@ class _Checker:
             }
         known = sorted({*schema.names(group, self.folders), *(registry or ())})
         self.problems.append(
-            f"{path or group}: there is no {group} '{name}'.{did_you_mean(name, known)} Available: {join_words(known)}."
+            f"{path or group}: there is no {noun} '{name}'.{did_you_mean(name, known)} Available: {join_words(known)}."
         )
         return None
 
@@ -194,27 +194,28 @@ class _Checker:
             )
             return None
 
-    def transform_steps(self, transform: Component) -> None:
-        """Check the named steps of the train and eval pipelines in place."""
+    def image_transforms(self, transform: Component) -> None:
+        """Check the image transforms of the train and eval pipelines in place."""
         for part in ("train", "eval"):
             steps = transform.settings.get(part)
             if isinstance(steps, list):
                 transform.settings[part][:] = [
-                    self.named("step", each, f"transform.{part}[{i}]") for i, each in enumerate(steps)
+                    self.named("image_transform", each, f"transform.{part}[{i}]") for i, each in enumerate(steps)
                 ]
 
     def named(self, group: str, item: Any, path: str) -> dict[str, Any]:
         """Check one item of a list, `name` or `name: {settings}`; return it as a one-key map."""
+        noun = group.replace("_", " ")
         if isinstance(item, str):
             item = {item: {}}
         if not isinstance(item, Mapping) or len(item) != 1:
-            self.problems.append(f"{path}: expected one {group} as `NAME: {{settings}}`, got {_shown(item)}.")
+            self.problems.append(f"{path}: expected one {noun} as `NAME: {{settings}}`, got {_shown(item)}.")
             return {}
         name, settings = next(iter(item.items()))
         keys = self.declared(group, str(name), path.partition("[")[0])
         if keys is None:
             return {}
-        return {str(name): self.values(settings or {}, keys, f"{path}.{name}", f"{group} '{name}' has")}
+        return {str(name): self.values(settings or {}, keys, f"{path}.{name}", f"{noun} '{name}' has")}
 
     def monitor(self, monitor: Any) -> None:
         """Check that the monitored metric exists."""

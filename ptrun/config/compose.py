@@ -279,8 +279,10 @@ def _plugin_problems(plugin: str, settings: Any) -> list[str]:
 
 
 def _scan(folder: Path) -> None:
-    """Refuse YAML files that are huge, hold many aliases (a few bytes can stand for gigabytes), or do not parse. Raises ConfigError."""
+    """Refuse a folder with a former name, and YAML files that are huge, hold many aliases (a few bytes can stand for gigabytes), or do not parse. Raises ConfigError."""
     problems = []
+    if (folder / "step").is_dir():
+        problems.append(f"{folder / 'step'}: the folder of image transforms is called image_transform now. Rename it.")
     for path in sorted(folder.rglob("*.y*ml")):
         text = path.read_text(encoding="utf-8", errors="replace")
         if path.suffix == ".yml":

@@ -151,7 +151,7 @@ class FileSplit:
     """Samples that are read from files when they are needed.
 
     `rows` are the rows of the list `source` that name the paths, or are empty. `cache` says where images are kept
-    once they are decoded and went through the fixed steps, and `cache_dir` the folder for `disk` (None: the user's).
+    once they are decoded and went through the fixed transforms, and `cache_dir` the folder for `disk` (None: the user's).
     `on_bad_sample` says whether training leaves out what can't be read; evaluation never does. `decode` says whether
     the reader may be told the size that the first step scales to, to read a large JPEG in that size.
     """
@@ -216,7 +216,7 @@ def skips_bad_samples(split: Split) -> bool:
 
 @dataclass(frozen=True)
 class PreparedSplit:
-    """Samples after the deterministic steps of a pipeline, which are done at each reading."""
+    """Samples after the deterministic transforms of a pipeline, which are done at each reading."""
 
     source: Split
     fixed: Callable[[Tensor], Tensor]

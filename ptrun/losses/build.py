@@ -66,5 +66,5 @@ def require_shares(name: str, spec: DataSpec) -> None:
     """Raise ConfigError when a loss can't take shares of several classes as targets, which mixup and cutmix give."""
     if spec.task is Task.CLASSIFICATION and name not in _SHARES:
         raise ConfigError(
-            f"loss: mixup and cutmix give an image shares of several classes, which '{name}' can't take. Use {join_words(_SHARES)}, or remove these steps from transform.train."
+            f"loss: mixup and cutmix give an image shares of several classes, which '{name}' can't take. Use {join_words(_SHARES)}, or remove them from transform.train."
         )

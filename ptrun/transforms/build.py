@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from ptrun.errors import ConfigError
-from ptrun.registry import steps
+from ptrun.registry import image_transforms
 from ptrun.spec import DataSpec, Layout
 from ptrun.transforms.pipeline import Pipeline
 from ptrun.transforms.statistics import fit_normalize
-from ptrun.transforms.transform import AnyTransform, BatchTransform, MixTransform, Normalize, Step
+from ptrun.transforms.transform import AnyTransform, BatchTransform, MixTransform, Normalize, Transform
 
 
 def build_pipeline(
@@ -22,39 +22,42 @@ def build_pipeline(
     fitted: Mapping[str, Any] | None = None,
     sample_images: Callable[[], Iterator[Tensor]] | None = None,
 ) -> Pipeline:
-    """Build the pipeline of a list of steps, each a name or a map of one name to its settings.
+    """Build the pipeline of a list of image transforms, each a name or a map of one name to its settings.
 
     fitted: `Pipeline.fitted` of the training pipeline, so that evaluation treats images alike; None in training.
     sample_images: gives raw training images, uint8 [C, H, W] or batches of them, at the indices that
         `evenly_spaced` names; called when statistics have to be computed.
-    Raises ConfigError with all mistakes of the list, DataError when the images don't fit the steps.
+    Raises ConfigError with all mistakes of the list, DataError when a transform can't take the images.
     """
     if spec.layout is not Layout.IMAGE:
         raise ConfigError(
-            f"transform: steps change images, but the data are of layout '{spec.layout}'. Use transform=auto."
+            f"transform: image transforms need images, but the data are of layout '{spec.layout}'. Use transform=auto."
         )
     built: list[tuple[str, AnyTransform]] = []
     problems: list[str] = []
     for position, item in enumerate(given, start=1):
         try:
             name, settings = _named(item)
-            built.append((name, _build_step(name, settings)))
+            built.append((name, _build_transform(name, settings)))
         except ConfigError as error:
-            problems += [f"transform, step {position}: {problem}" for problem in error.problems]
-    if any(isinstance(step, Normalize) for _, step in built[:-1]):
+            problems += [f"transform, number {position}: {problem}" for problem in error.problems]
+    if any(isinstance(transform, Normalize) for _, transform in built[:-1]):
         problems.append(
-            "transform: normalize has to be the last step, because all others work on uint8 images. Move it to the end."
+            "transform: normalize has to come last, because all other transforms work on uint8 images. "
+            "Move it to the end of the list."
         )
-    images = [(name, step) for name, step in built if isinstance(step, Step | BatchTransform)]
-    mixing = [step for _, step in built if isinstance(step, MixTransform)]
-    if mixing and any(isinstance(step, MixTransform) for _, step in built[: len(images)]):
+    images = [(name, transform) for name, transform in built if isinstance(transform, Transform | BatchTransform)]
+    mixing = [transform for _, transform in built if isinstance(transform, MixTransform)]
+    if mixing and any(isinstance(transform, MixTransform) for _, transform in built[: len(images)]):
         problems.append(
-            "transform: mixup and cutmix mix finished images. Put them after the steps that change one image."
+            "transform: mixup and cutmix mix finished images. Put them after the transforms that change one image."
         )
     if problems:
         raise ConfigError(problems)
     pipeline = Pipeline(images, mixing, spec.num_outputs)
-    pipeline.fixed_steps = repr([(item, steps.source_digest(_named(item)[0])) for item in given[: pipeline.num_fixed]])
+    pipeline.fixed_transforms = repr(
+        [(item, image_transforms.source_digest(_named(item)[0])) for item in given[: pipeline.num_fixed]]
+    )
     if built and isinstance(built[-1][1], Normalize):
         fit_normalize(pipeline, built[-1][1], spec, fitted or {}, sample_images)
     return pipeline
@@ -71,9 +74,9 @@ def _named(item: Any) -> tuple[str, Mapping[str, Any]]:
     return str(name), settings or {}
 
 
-def _build_step(name: str, settings: Mapping[str, Any]) -> AnyTransform:
+def _build_transform(name: str, settings: Mapping[str, Any]) -> AnyTransform:
     try:
-        step: AnyTransform = steps.build(name, settings)
+        transform: AnyTransform = image_transforms.build(name, settings)
     except (TypeError, ValueError, IndexError) as error:
         raise ConfigError(f"{name} refuses its settings: {error}.") from None
-    return step
+    return transform

@@ -1,4 +1,4 @@
-"""Steps that change colours: normalisation, grey, and random brightness, contrast, saturation and hue.
+"""Image transforms that change colors: normalization, gray, and random brightness, contrast, saturation and hue.
 
 Invariant: luma is that of ITU-R BT.601 in whole numbers, as Pillow computes it; sums over pixels are of whole numbers,
 so that the result for an image does not depend on the batch it is in.
@@ -12,26 +12,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptrun.registry import steps
+from ptrun.registry import image_transforms
 from ptrun.rng import Floats, SampleRng
-from ptrun.transforms.transform import BatchTransform, Normalize, Statistic, Step, as_uint8, column
+from ptrun.transforms.transform import BatchTransform, Normalize, Statistic, Transform, as_uint8, column
 
 
-@steps.register
+@image_transforms.register
 def normalize(*, mean: Statistic = "computed", std: Statistic = "computed") -> Normalize:
     """Statistics in units of [0, 1]; applied to whole batches on the device."""
     return Normalize(mean, std)
 
 
-@steps.register
-def grayscale(*, channels: int = 1) -> Step:
+@image_transforms.register
+def grayscale(*, channels: int = 1) -> Transform:
     """Luma of the colours (ITU-R BT.601), as one channel or three equal ones; grey images are copied."""
     from torchvision.transforms import v2
 
-    return Step(v2.Grayscale(channels))
+    return Transform(v2.Grayscale(channels))
 
 
-@steps.register
+@image_transforms.register
 def color_jitter(
     *, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.0
 ) -> BatchTransform:

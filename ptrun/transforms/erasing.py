@@ -1,4 +1,4 @@
-"""Steps that paint a part of each image over.
+"""Image transforms that paint over a part of each image.
 
 Invariant: pixels outside the part are kept; the part is drawn for each image.
 """
@@ -11,13 +11,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ptrun.registry import steps
+from ptrun.registry import image_transforms
 from ptrun.rng import Integers, SampleRng
 from ptrun.transforms.geometry import rectangles, require_ranges
 from ptrun.transforms.transform import BatchTransform, beside
 
 
-@steps.register
+@image_transforms.register
 def random_erasing(
     *, p: float = 0.5, scale: Sequence[float] = (0.02, 0.33), ratio: Sequence[float] = (0.3, 3.3), fill: int = 0
 ) -> BatchTransform:
@@ -35,7 +35,7 @@ def _random_erasing(
     return torch.where(inside(images, top, top + height, left, left + width), fill, images).to(torch.uint8)
 
 
-@steps.register
+@image_transforms.register
 def cutout(*, size: int = 8, fill: int = 0, p: float = 1.0) -> BatchTransform:
     """Paint a square of `size` pixels over; its middle is anywhere, so that it may reach over the edge (DeVries and Taylor, Cutout, 2017)."""
     if size < 1:

@@ -1,6 +1,6 @@
-"""Steps that move pixels: sizes, crops, mirroring, rotation.
+"""Image transforms that move pixels: sizes, crops, mirroring, rotation.
 
-Invariant: crops and mirroring copy pixels and never change one; where a random step looks is drawn for each image.
+Invariant: crops and mirroring copy pixels and never change one; where a random one looks is drawn for each image.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ptrun.registry import steps
+from ptrun.registry import image_transforms
 from ptrun.rng import Floats, Integers, SampleRng
-from ptrun.transforms.transform import BatchTransform, Step, as_uint8, beside, column
+from ptrun.transforms.transform import BatchTransform, Transform, as_uint8, beside, column
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 TRIES = 10  # rectangles that are drawn for an image; the first that fits is taken, as torchvision does one by one
 
 
-@steps.register
-def resize(*, size: int | Sequence[int], interpolation: Interpolation = "bilinear") -> Step:
+@image_transforms.register
+def resize(*, size: int | Sequence[int], interpolation: Interpolation = "bilinear") -> Transform:
     """Scale the shorter side to `size`, or to [height, width]; antialiased."""
     from torchvision.transforms.v2 import functional
 
     both = not isinstance(size, int) and len(size) == 2
     change = partial(functional.resize, size=_size(size), interpolation=_mode(interpolation), antialias=True)
-    return Step(change, sizes=both, scales_to=tuple(_size(size)) if interpolation == "bilinear" else ())
+    return Transform(change, sizes=both, scales_to=tuple(_size(size)) if interpolation == "bilinear" else ())
 
 
-@steps.register
-def center_crop(*, size: int | Sequence[int]) -> Step:
+@image_transforms.register
+def center_crop(*, size: int | Sequence[int]) -> Transform:
     """Cut out the middle; smaller images are padded with black."""
     from torchvision.transforms import v2
     from torchvision.transforms.v2 import functional
 
     checked = v2.CenterCrop(size).size
-    return Step(partial(functional.center_crop, output_size=list(checked)), sizes=True)
+    return Transform(partial(functional.center_crop, output_size=list(checked)), sizes=True)
 
 
-@steps.register
-def pad(*, padding: int | Sequence[int], fill: int = 0) -> Step:
+@image_transforms.register
+def pad(*, padding: int | Sequence[int], fill: int = 0) -> Transform:
     """Add a border: one number, [left and right, top and bottom], or [left, top, right, bottom]."""
     from torchvision.transforms import v2
 
-    return Step(v2.Pad(padding, fill=fill))
+    return Transform(v2.Pad(padding, fill=fill))
 
 
-@steps.register
+@image_transforms.register
 def random_crop(
     *,
     size: int | Sequence[int] | None = None,
@@ -93,7 +93,7 @@ def _cut(images: Tensor, tops: Integers, lefts: Integers, height: int, width: in
     return windows[torch.arange(len(images), device=images.device), :, at[0], at[1]]
 
 
-@steps.register
+@image_transforms.register
 def random_resized_crop(
     *,
     size: int | Sequence[int],
@@ -162,13 +162,13 @@ def rectangles(draws: SampleRng, height: int, width: int, scale: Sequence[float]
     return boxes
 
 
-@steps.register
+@image_transforms.register
 def horizontal_flip(*, p: float = 0.5) -> BatchTransform:
     """Mirror left and right with probability `p`."""
     return BatchTransform(partial(_flip, 3, p))
 
 
-@steps.register
+@image_transforms.register
 def vertical_flip(*, p: float = 0.5) -> BatchTransform:
     """Mirror top and bottom with probability `p`."""
     return BatchTransform(partial(_flip, 2, p))
@@ -186,7 +186,7 @@ def _flip(dimension: int, p: float, images: Tensor, draws: SampleRng) -> Tensor:
     return flipped
 
 
-@steps.register
+@image_transforms.register
 def rotation(
     *, degrees: float = 15.0, interpolation: Literal["nearest", "bilinear"] = "bilinear", fill: int = 0
 ) -> BatchTransform:

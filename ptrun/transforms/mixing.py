@@ -1,4 +1,4 @@
-"""Steps that mix pairs of finished samples: mixup and cutmix.
+"""Image transforms that mix pairs of finished samples: mixup and cutmix.
 
 Invariant: neighbours in the epoch's order are partners (the first and second, the third and fourth, ...), and both
 use the numbers drawn for the first; so a mixture is the same for every even batch size. A sample without a partner
@@ -11,12 +11,12 @@ from functools import partial
 
 import numpy as np
 
-from ptrun.registry import steps
+from ptrun.registry import image_transforms
 from ptrun.rng import Floats, SampleRng
 from ptrun.transforms.transform import MixTransform
 
 
-@steps.register
+@image_transforms.register
 def mixup(*, alpha: float = 0.2, p: float = 1.0) -> MixTransform:
     """Weighted mean of two samples and of their targets, the weight from Beta(alpha, alpha), with probability `p` (Zhang et al., mixup, 2018)."""
     _check(alpha)
@@ -29,7 +29,7 @@ def _mixup(alpha: float, p: float, draws: SampleRng, height: int, width: int) ->
     return np.stack([weight, weight, nowhere, nowhere, nowhere, nowhere])
 
 
-@steps.register
+@image_transforms.register
 def cutmix(*, alpha: float = 1.0, p: float = 1.0) -> MixTransform:
     """A box of the partner is pasted in, of an area from Beta(alpha, alpha); targets are mixed by area, with probability `p` (Yun et al., CutMix, 2019)."""
     _check(alpha)

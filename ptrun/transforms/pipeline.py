@@ -1,4 +1,4 @@
-"""Image pipelines: named steps on uint8 images, then one multiply-add to normalised floats.
+"""Image pipelines: named transforms of uint8 images, then one multiply-add to normalized floats.
 
 Invariant: what a sample looks like is a function of (seed, epoch, sample index) only, and torch's
 global random state is the same before and after; order, workers and restarts change nothing.
@@ -19,66 +19,68 @@ from ptrun.errors import DataError
 from ptrun.rng import Floats, SampleRng
 from ptrun.transforms.erasing import inside
 from ptrun.transforms.to_float import scaled
-from ptrun.transforms.transform import BatchTransform, MixTransform, Step, apply, column
+from ptrun.transforms.transform import BatchTransform, MixTransform, Transform, apply, column
 
-CHUNK_BYTES = 2**20  # of uint8 images that the varying steps treat together on a CPU
+CHUNK_BYTES = 2**20  # of uint8 images that the varying transforms treat together on a CPU
 
 
 class Pipeline:
-    """The steps of one part of the data: fixed ones first, then varying ones, then floats, then mixtures.
+    """The image transforms of one part of the data: fixed ones first, then varying ones, then floats, then mixtures.
 
-    is_random: whether anything after the fixed steps is random.
+    is_random: whether anything after the fixed transforms is random.
     mixes: whether `mix` does anything.
-    gives_one_size: whether the fixed steps alone make all images equal in size.
+    gives_one_size: whether the fixed transforms alone make all images equal in size.
     fitted: what was computed from the training images, to be passed to `build_pipeline` at evaluation.
     facts: sentences about what was found and decided.
-    fixed_steps: the fixed steps as they were given, to tell what was done to images that are kept.
-    scales_to: the size that the first step scales images to (see Step), or ().
+    fixed_transforms: the fixed transforms as they were given, to tell what was done to images that are kept.
+    scales_to: the size that the first transform scales images to (see Transform), or ().
     """
 
     def __init__(
         self,
-        named: Sequence[tuple[str, Step | BatchTransform]],
+        named: Sequence[tuple[str, Transform | BatchTransform]],
         mixing: Sequence[MixTransform] = (),
         num_outputs: int = 0,
     ) -> None:
-        first = next((i for i, (_, step) in enumerate(named) if _is_random(step)), len(named))
-        self.gives_one_size = any(step.sizes for _, step in named[:first])
-        self._fixed = tuple((name, step.apply) for name, step in named[:first] if isinstance(step, Step))
+        first = next((i for i, (_, transform) in enumerate(named) if _is_random(transform)), len(named))
+        self.gives_one_size = any(transform.sizes for _, transform in named[:first])
+        self._fixed = tuple(
+            (name, transform.apply) for name, transform in named[:first] if isinstance(transform, Transform)
+        )
         self._varying, self.num_fixed = tuple(named[first:]), first
-        # The last step that makes sizes equal: all before it, and itself, see one image at a time when sizes differ.
-        self._num_single = max((i + 1 for i, (_, step) in enumerate(self._varying) if step.sizes), default=0)
+        # The last transform that makes sizes equal: all before it, and itself, see one image at a time when sizes differ.
+        self._num_single = max((i + 1 for i, (_, transform) in enumerate(self._varying) if transform.sizes), default=0)
         self._mixing, self._num_outputs = tuple(mixing), num_outputs
         self.is_random = bool(self._varying)
         self.mixes = bool(mixing)
         self.fitted: dict[str, Any] = {}
         self.facts: tuple[str, ...] = ()
-        self.fixed_steps = ""
-        self.scales_to = named[0][1].scales_to if named and isinstance(named[0][1], Step) else ()
+        self.fixed_transforms = ""
+        self.scales_to = named[0][1].scales_to if named and isinstance(named[0][1], Transform) else ()
         self._scale_shift: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def fixed(self, images: Tensor) -> Tensor:
-        """Run the deterministic steps before the first random one on uint8 [C, H, W] or [N, C, H, W]."""
+        """Run the deterministic transforms before the first random one on uint8 [C, H, W] or [N, C, H, W]."""
         for name, change in self._fixed:
             images = _tried(name, change, images)
         return images
 
     def vary_single(self, image: Tensor, draws: SampleRng) -> Tensor:
-        """Run the varying steps that need not see images of one size on one image [C, H, W] and the draws of it."""
+        """Run the varying transforms that need not see images of one size on one image [C, H, W] and the draws of it."""
         if not self._num_single:
             return image
         return self._run(range(self._num_single), image.unsqueeze(0), draws)[0]
 
     def vary_stacked(self, images: Tensor, draws: SampleRng) -> Tensor:
-        """Run the varying steps that come after those of `vary_single` on [N, C, H, W] and N draws."""
+        """Run the varying transforms that come after those of `vary_single` on [N, C, H, W] and N draws."""
         return self._run(range(self._num_single, len(self._varying)), images, draws)
 
     def vary(self, images: Tensor, draws: SampleRng) -> Tensor:
-        """Run all varying steps on images of one size, uint8 [N, C, H, W], and N draws."""
+        """Run all varying transforms on images of one size, uint8 [N, C, H, W], and N draws."""
         return self._run(range(len(self._varying)), images, draws)
 
     def _run(self, positions: range, images: Tensor, draws: SampleRng) -> Tensor:
-        """A few images at a time on a CPU, so that they stay in its cache from step to step; the bits are the same."""
+        """A few images at a time on a CPU, so that they stay in its cache from one transform to the next; the bits are the same."""
         at_once = max(1, CHUNK_BYTES // max(1, images[0].nbytes)) if images.device.type == "cpu" else len(images)
         if len(images) <= at_once or not positions:
             return self._run_at_once(positions, images, draws)
@@ -88,8 +90,8 @@ class Pipeline:
 
     def _run_at_once(self, positions: range, images: Tensor, draws: SampleRng) -> Tensor:
         for position in positions:
-            name, step = self._varying[position]
-            images = _tried(name, partial(apply, step, draws=draws.fork(position)), images)
+            name, transform = self._varying[position]
+            images = _tried(name, partial(apply, transform, draws=draws.fork(position)), images)
         return images
 
     def mix(self, inputs: Tensor, targets: Tensor, draws: SampleRng) -> tuple[Tensor, Tensor]:
@@ -113,13 +115,13 @@ class Pipeline:
         return torch.cat([blended, inputs[2 * pairs :]]), torch.cat([labels, targets[2 * pairs :]])
 
     def _mixture(self, draws: SampleRng, height: int, width: int) -> Floats:
-        """The plan of each pair (see MixTransform), [6, pairs]; a pair takes one of the mixing steps."""
+        """The plan of each pair (see MixTransform), [6, pairs]; a pair takes one of the mixing transforms."""
         chosen = draws.integers(0, len(self._mixing) - 1)
-        plans = [step.plan(draws.fork(i), height, width) for i, step in enumerate(self._mixing)]
+        plans = [transform.plan(draws.fork(i), height, width) for i, transform in enumerate(self._mixing)]
         return np.choose(chosen, plans)
 
     def finish(self, batch: Tensor) -> Tensor:
-        """Turn uint8 [N, C, H, W] into float32: normalised, or in [0, 1] without a normalize step.
+        """Turn uint8 [N, C, H, W] into float32: normalised, or in [0, 1] without normalize.
 
         Raises DataError when the images have other channels than those the statistics are of.
         """
@@ -137,11 +139,11 @@ class Pipeline:
         return scaled(batch, scale, shift)
 
     def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape [C, H, W] after all steps of an image of `input_shape`. Raises DataError when a step can't treat it."""
+        """Shape [C, H, W] after all transforms of an image of `input_shape`. Raises DataError when a transform can't take it."""
         return self.shape_of(torch.zeros(tuple(input_shape), dtype=torch.uint8))
 
     def shape_of(self, image: Tensor) -> tuple[int, ...]:
-        """Shape [C, H, W] that one image [C, H, W] has after all steps."""
+        """Shape [C, H, W] that one image [C, H, W] has after all transforms."""
         return tuple(self.vary(self.fixed(image).unsqueeze(0), SampleRng.of(0, 0, [0])).shape[1:])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -157,8 +159,8 @@ class Pipeline:
         self._scale_shift = {torch.device("cpu"): (scale.float().view(-1, 1, 1), shift.float().view(-1, 1, 1))}
 
 
-def _is_random(step: Step | BatchTransform) -> bool:
-    return isinstance(step, BatchTransform) or step.random
+def _is_random(transform: Transform | BatchTransform) -> bool:
+    return isinstance(transform, BatchTransform) or transform.random
 
 
 def _tried(name: str, change: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
@@ -166,4 +168,4 @@ def _tried(name: str, change: Callable[[Tensor], Tensor], images: Tensor) -> Ten
         return change(images)
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         shape = list(images.shape[-3:])
-        raise DataError(f"transform: step '{name}' can't treat an image of shape {shape}: {error}.") from None
+        raise DataError(f"transform: '{name}' can't take an image of shape {shape}: {error}.") from None

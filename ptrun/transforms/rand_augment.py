@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptrun.registry import steps
+from ptrun.registry import image_transforms
 from ptrun.rng import Floats, SampleRng
 from ptrun.transforms.color import brighter, coloured, contrasted
 from ptrun.transforms.geometry import turned, warp
@@ -23,7 +23,7 @@ GREATEST = 30  # magnitude, of 31 strengths from 0
 Change = Callable[[Tensor, Floats], Tensor]  # images and one signed strength in [-1, 1] each
 
 
-@steps.register
+@image_transforms.register
 def rand_augment(*, num_ops: int = 2, magnitude: int = 9) -> BatchTransform:
     """`num_ops` random changes of strength `magnitude` of 31 (Cubuk et al., RandAugment, 2020)."""
     if num_ops < 0 or not 0 <= magnitude <= GREATEST:

@@ -28,14 +28,14 @@ STATISTICS = {  # means and standard deviations of the channels in units of [0, 
 
 def fit_normalize(
     pipeline: Pipeline,
-    step: Normalize,
+    normalize: Normalize,
     spec: DataSpec,
     fitted: Mapping[str, Any],
     sample_images: Callable[[], Iterator[Tensor]] | None,
 ) -> None:
     """Find mean and std of each channel, and give them to the pipeline."""
     facts: list[str] = []
-    if "computed" in (step.mean, step.std) and not {"mean", "std"} <= set(fitted):
+    if "computed" in (normalize.mean, normalize.std) and not {"mean", "std"} <= set(fitted):
         if sample_images is None:
             raise ConfigError(
                 "transform: normalize with computed statistics needs the training images or what was fitted to them."
@@ -45,7 +45,8 @@ def fit_normalize(
         facts.append(f"normalize: mean {_shown(mean)} and std {_shown(std)} of {count:,} training images.")
     channels = len(fitted["mean"]) if fitted else pipeline.output_shape(spec.input_shape)[0]
     pipeline.normalize(
-        _resolve("mean", step.mean, channels, fitted, facts), _resolve("std", step.std, channels, fitted, facts)
+        _resolve("mean", normalize.mean, channels, fitted, facts),
+        _resolve("std", normalize.std, channels, fitted, facts),
     )
     pipeline.fitted, pipeline.facts = dict(fitted), tuple(facts)
 

@@ -1,4 +1,4 @@
-"""uint8 images to float32 ones: the last step, on a whole batch.
+"""uint8 images to float32 ones: the end of a pipeline, on a whole batch.
 
 Invariant: a pixel becomes float(pixel) * scale + shift, rounded after each of the two, in any memory format and on any device.
 """

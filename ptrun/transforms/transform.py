@@ -1,6 +1,6 @@
-"""What a step of an image pipeline is.
+"""The kinds of image transforms.
 
-Invariant: a step takes and gives uint8 images, can be sent to worker processes, and imports torchvision only where
+Invariant: an image transform takes and gives uint8 images, can be sent to worker processes, and imports torchvision only where
 it needs it. A random one takes its numbers from `SampleRng` (or from torch's generator, seeded for each sample).
 """
 
@@ -21,7 +21,7 @@ Statistic = str | float | Sequence[float]
 
 
 @dataclass(frozen=True)
-class Step:
+class Transform:
     """A change of uint8 images [..., channels, height, width].
 
     random: it draws from torch's global generator; it is then called for one image [channels, height, width] at a time.
@@ -40,7 +40,7 @@ class BatchTransform:
     """A random change of a whole batch: apply(images [N, channels, height, width], draws of N samples).
 
     What becomes of an image may depend on its own draws only, so that it is the same in a batch of one.
-    sizes: as for Step.
+    sizes: as for Transform.
     """
 
     apply: Callable[[Tensor, SampleRng], Tensor]
@@ -60,32 +60,32 @@ class MixTransform:
 
 @dataclass(frozen=True)
 class Normalize:
-    """The last step: (image / 255 - mean) / std with statistics that are named, given, or computed."""
+    """The last transform of a list: (image / 255 - mean) / std with statistics that are named, given, or computed."""
 
     mean: Statistic
     std: Statistic
 
 
-AnyTransform = Step | BatchTransform | MixTransform | Normalize
+AnyTransform = Transform | BatchTransform | MixTransform | Normalize
 
 
-def apply(step: Step | BatchTransform, images: Tensor, draws: SampleRng) -> Tensor:
-    """Run a step on uint8 images [N, channels, height, width]."""
-    if isinstance(step, BatchTransform):
-        return step.apply(images, draws)
-    if not step.random:
-        return step.apply(images)
+def apply(transform: Transform | BatchTransform, images: Tensor, draws: SampleRng) -> Tensor:
+    """Run a transform on uint8 images [N, channels, height, width]."""
+    if isinstance(transform, BatchTransform):
+        return transform.apply(images, draws)
+    if not transform.random:
+        return transform.apply(images)
     generator = torch.default_generator  # not torch.manual_seed, which also seeds the GPUs
     before = generator.get_state()
     try:
-        return torch.stack([_seeded(step, image, seed) for image, seed in zip(images, draws.seeds(), strict=True)])
+        return torch.stack([_seeded(transform, image, seed) for image, seed in zip(images, draws.seeds(), strict=True)])
     finally:
         generator.set_state(before)
 
 
-def _seeded(step: Step, image: Tensor, seed: int) -> Tensor:
+def _seeded(transform: Transform, image: Tensor, seed: int) -> Tensor:
     torch.default_generator.manual_seed(seed)
-    return step.apply(image)
+    return transform.apply(image)
 
 
 def column(values: Floats, images: Tensor) -> Tensor:

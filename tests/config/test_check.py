@@ -63,7 +63,7 @@ def test_all_mistakes_in_one_message(ptrun: Call):
         ("scheduler=cosine scheduler.min_factor=2", "scheduler.min_factor: expected"),
         (
             "transform=basic transform.train=[{random_crp:{}}]",
-            "there is no step 'random_crp'. Did you mean 'random_crop'?",
+            "there is no image transform 'random_crp'. Did you mean 'random_crop'?",
         ),
         ("transform=basic transform.train=[{random_crop:{sise:3}}]", "sise: there is no such key. Did you mean"),
         ("transform=basic dataset=iris", "transform: 'basic' changes images, but dataset 'iris' gives a vector"),
@@ -164,6 +164,13 @@ def test_a_mistake_in_ones_own_yaml_names_file_and_line(ptrun: Call):
     (own / "twice.yaml").write_text("seed: no\n")
     (own / "twice.yaml").write_text("# @package _global_\nseed: no\n")
     assert "got false (a bare yes, no, on or off" in ptrun("train", "experiment=twice").err
+
+
+def test_a_folder_with_the_former_name_of_image_transforms_is_refused(ptrun: Call, folder: Path):
+    (folder / "conf" / "step").mkdir(parents=True)
+    ended = ptrun("train")
+    assert ended.code == 2
+    assert "conf/step: the folder of image transforms is called image_transform now. Rename it." in ended.err
 
 
 def test_no_python_word_leaks(ptrun: Call):

@@ -21,7 +21,9 @@ assert catalog.MODULES
 CONF = schema.shipped_conf()
 ALL = sorted(CONF.rglob("*.yaml"))
 COMPONENTS = [
-    (path.parent.name, path.stem) for path in ALL if path.parent.name in (*run_config.GROUPS, "step", "metric")
+    (path.parent.name, path.stem)
+    for path in ALL
+    if path.parent.name in (*run_config.GROUPS, "image_transform", "metric")
 ]
 NOT_FUNCTIONS = {("loss", "auto"), ("model", "auto"), ("transform", None), ("device", None), ("checkpoint", None)}
 

@@ -13,10 +13,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from ptrun import catalog
-from ptrun.registry import steps
+from ptrun.registry import image_transforms
 from ptrun.rng import SampleRng
 from ptrun.transforms import color, geometry, rand_augment
-from ptrun.transforms.transform import BatchTransform, MixTransform, Normalize, Step
+from ptrun.transforms.transform import BatchTransform, MixTransform, Normalize, Transform
 
 assert catalog.MODULES
 
@@ -46,7 +46,7 @@ def picture(channels: int = 3, height: int = 20, width: int = 16, count: int | N
 
 
 def make(name: str, settings: dict[str, Any]) -> Any:
-    return steps.build(name, settings)
+    return image_transforms.build(name, settings)
 
 
 def draws(count: int, seed: int = 0) -> SampleRng:
@@ -57,37 +57,37 @@ def mean_error(found: Tensor, expected: Tensor) -> float:
     return float((found.float() - expected.float()).abs().mean())
 
 
-def test_every_step_is_tested_here() -> None:
-    assert set(steps) == {*FIXED, *RANDOM, *MIXING, "normalize"}
+def test_every_transform_is_tested_here() -> None:
+    assert set(image_transforms) == {*FIXED, *RANDOM, *MIXING, "normalize"}
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", sorted(FIXED))
-def test_fixed_steps_equal_torchvision_and_treat_one_image_as_a_batch(name: str, channels: int) -> None:
+def test_fixed_transforms_equal_torchvision_and_treat_one_image_as_a_batch(name: str, channels: int) -> None:
     settings, reference = FIXED[name]
-    step, batch = make(name, settings), picture(channels, count=3)
-    result = step.apply(batch)
-    assert isinstance(step, Step)
-    assert not step.random
+    transform, batch = make(name, settings), picture(channels, count=3)
+    result = transform.apply(batch)
+    assert isinstance(transform, Transform)
+    assert not transform.random
     assert result.dtype == torch.uint8
     assert torch.equal(result, reference(batch))
-    assert torch.equal(result, torch.stack([step.apply(image) for image in batch]))
+    assert torch.equal(result, torch.stack([transform.apply(image) for image in batch]))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", sorted(RANDOM))
-def test_a_random_step_gives_an_image_the_same_bits_in_any_batch(name: str, channels: int) -> None:
-    step, images = make(name, RANDOM[name]), picture(channels, 37, 29, count=60)
-    assert isinstance(step, BatchTransform)
-    whole = step.apply(images, draws(60))
+def test_a_random_transform_gives_an_image_the_same_bits_in_any_batch(name: str, channels: int) -> None:
+    transform, images = make(name, RANDOM[name]), picture(channels, 37, 29, count=60)
+    assert isinstance(transform, BatchTransform)
+    whole = transform.apply(images, draws(60))
     assert whole.dtype == torch.uint8
     assert whole.shape[:2] == images.shape[:2]
-    alone = torch.cat([step.apply(images[i : i + 1], draws(60)[i : i + 1]) for i in range(60)])
+    alone = torch.cat([transform.apply(images[i : i + 1], draws(60)[i : i + 1]) for i in range(60)])
     assert torch.equal(whole, alone)
     reversed_rows = np.arange(59, -1, -1)
-    assert torch.equal(step.apply(images.flip(0), draws(60)[reversed_rows]), whole.flip(0))
-    assert not torch.equal(step.apply(images, draws(60, seed=1)), whole)
-    assert torch.equal(images, picture(channels, 37, 29, count=60)), "the step changed its input"
+    assert torch.equal(transform.apply(images.flip(0), draws(60)[reversed_rows]), whole.flip(0))
+    assert not torch.equal(transform.apply(images, draws(60, seed=1)), whole)
+    assert torch.equal(images, picture(channels, 37, 29, count=60)), "the transform changed its input"
 
 
 def test_draws_are_uniform_and_addressed() -> None:
@@ -196,8 +196,8 @@ def test_colours_change_as_torchvisions_do(channels: int) -> None:
 
 def test_colour_has_no_effect_on_grey_images() -> None:
     images = picture(1, count=4)
-    step = make("color_jitter", {"brightness": 0.0, "contrast": 0.0, "saturation": 0.9, "hue": 0.5})
-    assert torch.equal(step.apply(images, draws(4)), images)
+    transform = make("color_jitter", {"brightness": 0.0, "contrast": 0.0, "saturation": 0.9, "hue": 0.5})
+    assert torch.equal(transform.apply(images, draws(4)), images)
     brighter = make("color_jitter", {"brightness": 0.9, "contrast": 0.0, "saturation": 0.0})
     assert not torch.equal(brighter.apply(images, draws(4)), images)
 
@@ -249,9 +249,9 @@ def test_cutout_paints_a_square_that_may_reach_over_the_edge() -> None:
 
 
 def plans(name: str, settings: dict[str, Any], count: int = 4000) -> Any:
-    step = make(name, settings)
-    assert isinstance(step, MixTransform)
-    return step.plan(draws(count), 32, 24)
+    transform = make(name, settings)
+    assert isinstance(transform, MixTransform)
+    return transform.plan(draws(count), 32, 24)
 
 
 def test_mixup_draws_its_weights_from_the_beta_distribution() -> None:
@@ -292,22 +292,22 @@ def test_resize_scales_the_shorter_side_or_both() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RANDOM))
-def test_steps_can_be_sent_to_workers(name: str) -> None:
-    step, images = make(name, RANDOM[name]), picture(count=4)
-    copy = pickle.loads(pickle.dumps(step))
-    assert torch.equal(copy.apply(images, draws(4)), step.apply(images, draws(4)))
+def test_transforms_can_be_sent_to_workers(name: str) -> None:
+    transform, images = make(name, RANDOM[name]), picture(count=4)
+    copy = pickle.loads(pickle.dumps(transform))
+    assert torch.equal(copy.apply(images, draws(4)), transform.apply(images, draws(4)))
 
 
 def test_normalize_is_plain_numbers() -> None:
-    assert steps.build("normalize", {"mean": "imagenet"}) == Normalize("imagenet", "computed")
+    assert image_transforms.build("normalize", {"mean": "imagenet"}) == Normalize("imagenet", "computed")
 
 
-def test_the_steps_of_small_images_do_not_import_torchvision() -> None:
+def test_the_transforms_of_small_images_do_not_import_torchvision() -> None:
     program = (
-        "import sys, torch, ptrun.transforms.pipeline; from ptrun import catalog; from ptrun.registry import steps; from ptrun.rng import SampleRng;"
-        "steps.build('normalize', {}); image = torch.zeros(1, 1, 8, 8, dtype=torch.uint8); draws = SampleRng.of(0, 0, [0]);"
-        "steps.build('random_crop', {'padding': 2}).apply(image, draws); steps.build('color_jitter', {}).apply(image, draws);"
-        "steps.build('horizontal_flip', {}).apply(image, draws); print('torchvision' in sys.modules)"
+        "import sys, torch, ptrun.transforms.pipeline; from ptrun import catalog; from ptrun.registry import image_transforms; from ptrun.rng import SampleRng;"
+        "image_transforms.build('normalize', {}); image = torch.zeros(1, 1, 8, 8, dtype=torch.uint8); draws = SampleRng.of(0, 0, [0]);"
+        "image_transforms.build('random_crop', {'padding': 2}).apply(image, draws); image_transforms.build('color_jitter', {}).apply(image, draws);"
+        "image_transforms.build('horizontal_flip', {}).apply(image, draws); print('torchvision' in sys.modules)"
     )
     assert (
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ptrun import catalog
 from ptrun.errors import ConfigError, DataError
-from ptrun.registry import steps
+from ptrun.registry import image_transforms
 from ptrun.rng import SampleRng
 from ptrun.spec import DataSpec, Layout, Task
 from ptrun.transforms.build import build_pipeline
 from ptrun.transforms.pipeline import Pipeline
 from ptrun.transforms.statistics import STATISTICS, evenly_spaced
-from ptrun.transforms.transform import Step
+from ptrun.transforms.transform import Transform
 
 assert catalog.MODULES
 
@@ -84,7 +84,7 @@ def test_seed_epoch_and_index_each_change_the_augmentation() -> None:
     assert len({one(line, image, key).numpy().tobytes() for key in keys}) > 60
 
 
-def test_steps_before_the_sizes_are_equal_see_one_image() -> None:
+def test_transforms_before_the_sizes_are_equal_see_one_image() -> None:
     line = pipeline(["horizontal_flip", {"random_resized_crop": {"size": 9}}, "color_jitter", {"cutout": {"size": 3}}])
     images = [pictures(1, height=14 + i, width=20 - i)[0] for i in range(6)]
     draws = SampleRng.of(5, 1, range(6))
@@ -95,8 +95,8 @@ def test_steps_before_the_sizes_are_equal_see_one_image() -> None:
 
 
 def test_the_global_random_state_is_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "_functions", dict(steps._functions))
-    steps.register(speckle)
+    monkeypatch.setattr(image_transforms, "_functions", dict(image_transforms._functions))
+    image_transforms.register(speckle)
     line = pipeline([*STRONG, "speckle", {"resize": {"size": 5}}])
     torch.manual_seed(3)
     expected = torch.rand(4)
@@ -104,16 +104,16 @@ def test_the_global_random_state_is_untouched(monkeypatch: pytest.MonkeyPatch) -
     one(line, pictures()[0], (0, 0, 0))
     assert torch.equal(torch.rand(4), expected)
     torch.manual_seed(3)
-    with pytest.raises(DataError, match="step 'random_crop' can't treat an image of shape"):
+    with pytest.raises(DataError, match="'random_crop' can't take an image of shape"):
         one(pipeline(["speckle", {"random_crop": {"size": 64}}]), pictures()[0], (0, 0, 0))
     assert torch.equal(torch.rand(4), expected)
 
 
-def speckle(*, amount: float = 0.5) -> Step:
-    return Step(lambda image: image * (torch.rand(image.shape) > amount), random=True)
+def speckle(*, amount: float = 0.5) -> Transform:
+    return Transform(lambda image: image * (torch.rand(image.shape) > amount), random=True)
 
 
-def test_fixed_steps_end_at_the_first_random_one() -> None:
+def test_fixed_transforms_end_at_the_first_random_one() -> None:
     line = pipeline([{"resize": {"size": 10}}, "horizontal_flip", {"center_crop": {"size": 6}}])
     images = pictures(height=15)
     fixed = line.fixed(images)
@@ -123,7 +123,7 @@ def test_fixed_steps_end_at_the_first_random_one() -> None:
     assert one(line, fixed[0], (0, 0, 0)).shape == (3, 6, 6)
 
 
-def test_a_pipeline_without_random_steps_does_not_vary() -> None:
+def test_a_pipeline_without_random_transforms_does_not_vary() -> None:
     line, images = pipeline([{"center_crop": {"size": 6}}]), pictures()
     assert not line.is_random
     assert line.vary(images, SampleRng.of(0, 0, range(6))) is images
@@ -149,15 +149,15 @@ def test_mixtures_are_of_neighbours_and_the_same_for_every_even_batch_size() -> 
 def test_mixed_pixels_and_targets_agree() -> None:
     inputs = torch.cat([torch.zeros(1, 3, 40, 40), torch.ones(1, 3, 40, 40)]).repeat(50, 1, 1, 1)
     labels = torch.tensor([0, 1]).repeat(50)
-    for steps_given in (["mixup"], ["cutmix"], ["mixup", "cutmix"]):
-        mixed, shares = pipeline(steps_given).mix(inputs, labels, SampleRng.of(0, 0, range(100)))
+    for transforms in (["mixup"], ["cutmix"], ["mixup", "cutmix"]):
+        mixed, shares = pipeline(transforms).mix(inputs, labels, SampleRng.of(0, 0, range(100)))
         assert mixed.mean((1, 2, 3)) == pytest.approx(shares[:, 1], abs=1e-4)
     numbers, targets = pipeline(["mixup"]).mix(inputs, labels[:, None].float(), SampleRng.of(0, 0, range(100)))
     assert numbers.mean((1, 2, 3)) == pytest.approx(targets[:, 0], abs=1e-4)
 
 
-def test_mixing_comes_after_the_steps_of_one_image() -> None:
-    with pytest.raises(ConfigError, match="Put them after the steps that change one image"):
+def test_mixing_comes_after_the_transforms_of_one_image() -> None:
+    with pytest.raises(ConfigError, match="Put them after the transforms that change one image"):
         pipeline(["mixup", "horizontal_flip"])
 
 
@@ -167,9 +167,9 @@ def test_without_normalize_images_are_scaled_to_one() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 6])
-@pytest.mark.parametrize("steps_given", [[], [{"normalize": {"mean": [0.1, 0.2, 0.3], "std": [0.3, 0.2, 0.4]}}]])
-def test_floats_have_the_same_bits_in_any_memory_format(steps_given: list[Any], count: int) -> None:
-    line, images = pipeline(steps_given), pictures(count, height=150, width=131)
+@pytest.mark.parametrize("transforms", [[], [{"normalize": {"mean": [0.1, 0.2, 0.3], "std": [0.3, 0.2, 0.4]}}]])
+def test_floats_have_the_same_bits_in_any_memory_format(transforms: list[Any], count: int) -> None:
+    line, images = pipeline(transforms), pictures(count, height=150, width=131)
     expected = line.finish(images)
     by_pixel = images.contiguous(memory_format=torch.channels_last)
     found = line.finish(by_pixel)
@@ -253,7 +253,7 @@ def test_statistics_follow_a_change_of_channels() -> None:
 def test_output_shape() -> None:
     line = pipeline([{"random_resized_crop": {"size": 7}}, "horizontal_flip", {"pad": {"padding": 1}}])
     assert line.output_shape((3, 40, 30)) == (3, 9, 9)
-    with pytest.raises(DataError, match=r"step 'random_crop' can't treat an image of shape \[3, 8, 8\]"):
+    with pytest.raises(DataError, match=r"'random_crop' can't take an image of shape \[3, 8, 8\]"):
         pipeline([{"random_crop": {"size": 32}}]).output_shape((3, 8, 8))
 
 
@@ -267,9 +267,9 @@ def test_a_pipeline_can_be_sent_to_workers() -> None:
     assert torch.equal(copy.finish(image[None]), line.finish(image[None]))
 
 
-def test_a_plugin_step_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "_functions", dict(steps._functions))
-    steps.register(speckle)
+def test_a_plugin_transform_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_transforms, "_functions", dict(image_transforms._functions))
+    image_transforms.register(speckle)
     line, image = pipeline([{"speckle": {"amount": 0.9}}]), pictures()[0] | 1
     assert torch.equal(one(line, image, (0, 0, 1)), one(line, image, (0, 0, 1)))
     assert not torch.equal(one(line, image, (0, 0, 1)), one(line, image, (0, 1, 1)))
@@ -291,16 +291,18 @@ def test_all_mistakes_of_a_list_are_told_at_once() -> None:
             ["normalize", {"resise": {"size": 3}}, {"resize": None}, {"a": {}, "b": {}}, {"pad": 3}, "horizontal_flip"]
         )
     told = caught.value.problems
-    assert told[0].startswith("transform, step 2: There is no step 'resise'. Did you mean 'resize'?")
-    assert told[1] == "transform, step 3: step.size: step 'resize' needs a value for this setting."
-    assert told[2].startswith("transform, step 4: expected a name or one `NAME: {settings}`, got {'a'")
-    assert told[3] == "transform, step 5: expected `pad: {SETTING: VALUE}`, got `pad: 3`."
-    assert "normalize has to be the last step" in told[4]
+    assert told[0].startswith("transform, number 2: There is no image transform 'resise'. Did you mean 'resize'?")
+    assert (
+        told[1] == "transform, number 3: image_transform.size: image transform 'resize' needs a value for this setting."
+    )
+    assert told[2].startswith("transform, number 4: expected a name or one `NAME: {settings}`, got {'a'")
+    assert told[3] == "transform, number 5: expected `pad: {SETTING: VALUE}`, got `pad: 3`."
+    assert "normalize has to come last" in told[4]
     assert len(told) == 5
 
 
 def test_other_mistakes_are_told() -> None:
-    with pytest.raises(ConfigError, match="transform, step 1: color_jitter refuses its settings"):
+    with pytest.raises(ConfigError, match="transform, number 1: color_jitter refuses its settings"):
         pipeline([{"color_jitter": {"hue": 3.0}}])
     with pytest.raises(ConfigError, match=r"normalize\.std: 2 values are given, but the images have 3 channels"):
         pipeline([{"normalize": {"mean": 0.5, "std": [1, 2]}}])

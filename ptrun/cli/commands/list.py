@@ -17,7 +17,7 @@ KINDS = {
     "models": "model",
     "datasets": "dataset",
     "transforms": "transform",
-    "steps": "step",
+    "image_transforms": "image_transform",
     "losses": "loss",
     "optimizers": "optimizer",
     "schedulers": "scheduler",
@@ -82,9 +82,10 @@ def _one(group: str, name: str, folders: tuple[Path, ...]) -> None:
             for key in found.keys.values()
         ]
         console.table(["keyword", "default", "type", "meaning"], rows)
-    usage = {"step": f"a step of conf/transform/*.yaml: `- {name}: {{...}}`", "metric": f"metrics=[{name}]"}.get(
-        group, f"{group}={name}"
-    )
+    usage = {
+        "image_transform": f"transform.train=[{name},normalize], or a line `- {name}: {{...}}` of conf/transform/*.yaml",
+        "metric": f"metrics=[{name}]",
+    }.get(group, f"{group}={name}")
     print(f"\nUse it: {usage}")
 
 

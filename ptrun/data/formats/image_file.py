@@ -146,7 +146,7 @@ def plain_jpeg_size(content: bytes, channels: int) -> tuple[int, int] | None:
 
 
 def _resized(height: int, width: int, size: tuple[int, ...]) -> tuple[int, int]:
-    """Height and width of an image of which the step `resize` scales the shorter side to `size`, or both."""
+    """Height and width of an image of which the image transform `resize` scales the shorter side to `size`, or both."""
     if len(size) == 2:
         return size[0], size[1]
     short = size[0]

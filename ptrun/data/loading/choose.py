@@ -36,7 +36,7 @@ def make_loader(
     """Keep the split on the device when it is made of tensors that fit; stream it otherwise.
 
     tell: is told how far keeping decoded images is (`dataset.cache`); None: they are read only once, and not kept.
-    sample_shape: of an input after all steps.
+    sample_shape: of an input after all transforms.
     Raises DataError when there is no batch or an image can't be read, ResourceError when there is no room to keep images.
     """
     if len(sampler) == 0:
@@ -61,12 +61,12 @@ def make_loader(
 
 
 def _prepared_bytes(split: Split, pipeline: Pipeline | None) -> int:
-    """Memory of all samples after the fixed steps, which may enlarge them."""
+    """Memory of all samples after the fixed transforms, which may enlarge them."""
     return 0 if pipeline is None else pipeline.fixed(split.read(0)).nbytes * len(split)
 
 
 def _prepared(split: ResidentSplit, pipeline: Pipeline | None) -> ResidentSplit:
-    """The split after the fixed steps, which need to be done only once."""
+    """The split after the fixed transforms, which need to be done only once."""
     if pipeline is None or not isinstance(split, TensorSplit):
         return split
     return replace(split, inputs=pipeline.fixed(split.inputs))

@@ -1,7 +1,7 @@
 """Keeps decoded, resized images so that files are read once: in memory, or in a folder that runs share.
 
 Invariant: what is kept equals what would be read. A folder's name is a hash of all that decides its bytes (files with
-their sizes and times, reader, fixed steps, versions of the decoders), and it has that name only when it is complete.
+their sizes and times, reader, fixed transforms, versions of the decoders), and it has that name only when it is complete.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ProgressCallback = Callable[[str, int, int], None]  # what is done, images done,
 
 @dataclass(frozen=True)
 class CachedSplit:
-    """Images of several sizes after the fixed steps, each uint8 [height, width, channels], in memory or in a mapped file."""
+    """Images of several sizes after the fixed transforms, each uint8 [height, width, channels], in memory or in a mapped file."""
 
     source: Split
     images: Sequence[Tensor]
@@ -60,7 +60,7 @@ class CachedSplit:
 
 @dataclass(frozen=True)
 class CachedImages:
-    """Images of one size after the fixed steps, so that a batch is one indexed gather; pixels uint8 [N, height, width, channels]."""
+    """Images of one size after the fixed transforms, so that a batch is one indexed gather; pixels uint8 [N, height, width, channels]."""
 
     source: Split
     pixels: Tensor
@@ -208,7 +208,7 @@ def _key(files: FileSplit, pipeline: Pipeline | None) -> str:
     """Hash of everything that decides the kept bytes."""
     digest = hashlib.blake2b(digest_size=12)
     versions = [version(package) for package in ("torch", "torchvision", "torchcodec", "pillow")]
-    digest.update(repr((FORMAT, files.reader, pipeline.fixed_steps if pipeline else "", versions)).encode())
+    digest.update(repr((FORMAT, files.reader, pipeline.fixed_transforms if pipeline else "", versions)).encode())
     for path in files.paths:
         found = os.stat(path)
         digest.update(f"{os.path.abspath(path)}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())

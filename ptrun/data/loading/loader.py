@@ -31,22 +31,22 @@ class Pipeline(Protocol):
     is_random: bool
     mixes: bool
     gives_one_size: bool
-    fixed_steps: str
+    fixed_transforms: str
 
     def fixed(self, images: Tensor) -> Tensor:
-        """Deterministic steps, uint8 to uint8."""
+        """Deterministic transforms, uint8 to uint8."""
         ...
 
     def vary_single(self, image: Tensor, draws: SampleRng) -> Tensor:
-        """Random steps of one sample, uint8 to uint8, after which all are of one size."""
+        """Random transforms of one sample, uint8 to uint8, after which all are of one size."""
         ...
 
     def vary_stacked(self, images: Tensor, draws: SampleRng) -> Tensor:
-        """The random steps that come after those, uint8 to uint8."""
+        """The random transforms that come after those, uint8 to uint8."""
         ...
 
     def vary(self, images: Tensor, draws: SampleRng) -> Tensor:
-        """All random steps of samples of one size, uint8 to uint8."""
+        """All random transforms of samples of one size, uint8 to uint8."""
         ...
 
     def mix(self, inputs: Tensor, targets: Tensor, draws: SampleRng) -> tuple[Tensor, Tensor]:
@@ -92,7 +92,7 @@ class BatchSampler:
 
 
 def mixed(batch: Batch, pipeline: Pipeline | None, draws: SampleRng) -> Batch:
-    """The batch after the mixing steps of a pipeline; `draws` are those of its samples."""
+    """The batch after the mixing transforms of a pipeline; `draws` are those of its samples."""
     if pipeline is None or not pipeline.mixes:
         return batch
     inputs, targets = pipeline.mix(batch.inputs, batch.targets, draws)

@@ -28,7 +28,7 @@ READ_AT_ONCE = 8  # samples that a worker reads for one answer when all are read
 
 
 class StreamingLoader:
-    """Workers read, prepare and stack the samples of a batch; the split gives them after the fixed steps.
+    """Workers read, prepare and stack the samples of a batch; the split gives them after the fixed transforms.
 
     sample_shape: of most inputs; larger ones reach this process by a slower way.
     """
@@ -153,7 +153,7 @@ class _Reader:
     """Runs in a worker: a request in, its answer out.
 
     skips: whether samples that can't be read are left out.
-    varies_stacked: whether the random steps of whole batches are done here too.
+    varies_stacked: whether the random transforms of whole batches are done here too.
     """
 
     split: Split
@@ -202,7 +202,7 @@ class _Reader:
             if sample.shape != shape:
                 raise DataError(
                     f"Samples differ in size: {self.split.name(indices[0])} is {list(shape)}, {self.split.name(index)} is "
-                    f"{list(sample.shape)} [channels, height, width]. Add a step that makes them equal, for example transform=imagenet, "
+                    f"{list(sample.shape)} [channels, height, width]. Add an image transform that makes them equal, for example transform=imagenet, "
                     "or `resize` and `center_crop` in your own transform."
                 )
         by_pixel = len(shape) == 3 and samples[0].stride(0) == 1

@@ -1,4 +1,4 @@
-"""dataset.decode=scaled: a large JPEG is read in the size that the first step asks for, almost as if it were read whole."""
+"""dataset.decode=scaled: a large JPEG is read in the size that the first image transform asks for, almost as if it were read whole."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_sample_is_the_same_for_any_workers_batches_and_cache(photos: Path) ->
 def test_where_it_changes_nothing_it_says_so(photos: Path) -> None:
     run = built(photos, CROP, "dataset.decode=scaled")
     assert [fact for fact in run.facts if "decode" in fact] == [
-        "dataset.decode=scaled: images of transform.train are decoded whole, because its first step is no bilinear `resize`."
+        "dataset.decode=scaled: images of transform.train are decoded whole, because its first image transform is no bilinear `resize`."
     ]
     whole = built(photos, CROP)
     assert all(torch.equal(a, b) for a, b in zip(samples(run).values(), samples(whole).values(), strict=True))

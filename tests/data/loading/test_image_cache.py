@@ -56,27 +56,27 @@ def files(photos: Path, how: str, channels: int = 3) -> FileSplit:
     return kept
 
 
-def line(steps: list[Any]) -> Pipeline:
-    return build_pipeline(steps, SPEC)
+def line(transforms: list[Any]) -> Pipeline:
+    return build_pipeline(transforms, SPEC)
 
 
-def batches(split: FileSplit, steps: list[Any], num_workers: int = 0, told: list[str] | None = None) -> Any:
+def batches(split: FileSplit, transforms: list[Any], num_workers: int = 0, told: list[str] | None = None) -> Any:
     sampler = BatchSampler(len(split), 4, shuffle=True, seed=1)
     note = (lambda doing, done, total: told.append(doing)) if told is not None else (lambda *progress: None)
-    return make_loader(split, sampler, line(steps), CPU, num_workers, note)
+    return make_loader(split, sampler, line(transforms), CPU, num_workers, note)
 
 
 def content(source: Any) -> list[Tensor]:
     return [torch.cat(part) for part in zip(*source.epoch(3), strict=True)]
 
 
-@pytest.mark.parametrize("steps", [SAME_SIZE, MANY_SIZES], ids=["same size", "many sizes"])
-def test_kept_images_give_the_same_batches(photos: Path, steps: list[Any]) -> None:
-    expected = content(batches(files(photos, "none"), steps))
+@pytest.mark.parametrize("transforms", [SAME_SIZE, MANY_SIZES], ids=["same size", "many sizes"])
+def test_kept_images_give_the_same_batches(photos: Path, transforms: list[Any]) -> None:
+    expected = content(batches(files(photos, "none"), transforms))
     for how in ("ram", "disk"):
         for workers in (0, 2):
-            source = batches(files(photos, how), steps, workers)
-            assert isinstance(source, InMemoryLoader if steps is SAME_SIZE else StreamingLoader)
+            source = batches(files(photos, how), transforms, workers)
+            assert isinstance(source, InMemoryLoader if transforms is SAME_SIZE else StreamingLoader)
             assert all(torch.equal(a, b) for a, b in zip(content(source), expected, strict=True)), (how, workers)
 
 
@@ -95,7 +95,7 @@ def test_a_folder_is_read_once_and_shared(photos: Path) -> None:
     assert not second
 
 
-def test_changed_files_steps_and_readers_are_read_again(photos: Path) -> None:
+def test_changed_files_transforms_and_readers_are_read_again(photos: Path) -> None:
     told: list[str] = []
     split = files(photos, "disk")
     batches(split, SAME_SIZE, told=told)
@@ -111,7 +111,7 @@ def test_changed_files_steps_and_readers_are_read_again(photos: Path) -> None:
     batches(files(photos, "disk", channels=1), [{"resize": {"size": [12, 10]}}], told=told)
     assert len(told) == 4 * built
     batches(split, [*SAME_SIZE[:1], "vertical_flip", NORMALIZE], told=told)
-    assert len(told) == 4 * built, "random steps do not decide what is kept"
+    assert len(told) == 4 * built, "random transforms do not decide what is kept"
 
 
 def test_an_interrupted_build_leaves_nothing_that_is_used(photos: Path) -> None:

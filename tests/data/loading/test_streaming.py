@@ -40,9 +40,9 @@ def photos(tmp_path: Path) -> Path:
 
 
 def streams(photos: Path, num_workers: int, batch_size: int = 4) -> Loader:
-    steps = "[{resize:{size:[12,12]}},{random_crop:{padding:2}},{horizontal_flip:{}},{normalize:{mean:half,std:half}}]"
+    train = "[{resize:{size:[12,12]}},{random_crop:{padding:2}},{horizontal_flip:{}},{normalize:{mean:half,std:half}}]"
     config = load.load_config(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
-                                       "transform=basic", f"transform.train={steps}", "transform.eval=[{resize:{size:[12,12]}},{normalize:{mean:half,std:half}}]"]).config  # fmt: skip
+                                       "transform=basic", f"transform.train={train}", "transform.eval=[{resize:{size:[12,12]}},{normalize:{mean:half,std:half}}]"]).config  # fmt: skip
     return run.build(auto.resolve_auto(config)[0]).experiment.train
 
 
@@ -148,7 +148,7 @@ def test_an_unreadable_image_in_a_worker_is_one_sentence_naming_it(photos: Path)
         list(source.epoch(0))
 
 
-def test_own_steps_are_kept_when_the_rest_is_chosen_by_the_data():
+def test_own_transforms_are_kept_when_the_rest_is_chosen_by_the_data():
     config = load.load_config(Composer(), ["transform.train=[cutout, normalize]"]).config
     chosen = auto.resolve_auto(config)[0].transform
     assert chosen.name == "normalize"
