@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from support import ROOT, train
 
 SCRIPTS = {  # with what its tables have to name
     "augment": ["random_crop", "transform=augment"],
@@ -47,7 +48,7 @@ def run(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProce
 
 def test_every_script_is_named_here():
     scripts = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if not path.name.startswith("_")}
-    assert scripts == set(SCRIPTS)
+    assert scripts == {*SCRIPTS, "equal_numbers"}
 
 
 @pytest.mark.slow
@@ -73,3 +74,24 @@ def test_without_a_gpu_the_gpu_script_says_so(folder: Path):
     done = run(folder, "gpu")
     assert done.returncode == 0, done.stderr
     assert "no CUDA device" in done.stdout
+
+
+@pytest.mark.slow
+def test_equal_numbers_finds_a_version_equal_to_itself(folder: Path):
+    ended = run(folder, "equal_numbers", str(ROOT), "--only", "captured step")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout == "equal    captured step\n"
+
+
+def test_equal_numbers_names_what_differs(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    equal_numbers = importlib.import_module("equal_numbers")
+    common = ("model=simplenet", "dataset=iris", "train.epochs=1")
+    runs = [train(*common, f"optimizer.lr={lr}", quiet=True).run_dir for lr in (0.1, 0.1, 0.2)]
+    assert list(equal_numbers.differences(*runs[:2])) == []
+    assert {"last.pt: model", "best.pt: model", "metrics.csv"} <= set(equal_numbers.differences(*runs[1:]))
+    required = equal_numbers.Configuration((), at_least={"rollbacks": 1}, captured=False)
+    assert list(equal_numbers.missing_evidence(required, runs[0])) == [
+        "rollbacks is 0, should be at least 1",
+        "the step was captured",
+    ]
