@@ -1,49 +1,20 @@
-"""The layout of the package holds: imports go down, no cycles, one owner for each third-party system, sizes, banned calls."""
+"""The structure of the package: imports go down, one owner for each third-party system, sizes, names that README gives."""
 
 from __future__ import annotations
 
 import ast
 import re
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import ROOT
 
-PACKAGE = Path(__file__).resolve().parent.parent / "ptrun"
+PACKAGE = ROOT / "ptrun"
+MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_MEDIAN_LINES = 360, 61, 12
 
-# Each folder, and each module beside them, imports only from those above it. Imports for types count too.
-FLOORS = (
-    "version",
-    "errors",
-    "spec",
-    "rng",
-    "process",
-    "files",
-    "terminal",
-    "registry",
-    "plugins",
-    "device",
-    "transforms",
-    "models",
-    "losses",
-    "metrics",
-    "optim",
-    "data",
-    "loggers",
-    "catalog",
-    "config",
-    "reports",
-    "engine",
-    "evaluation",
-    "checkpoint",
-    "build",
-    "runs",
-    "sweeps",
-    "cli",
-    "__init__",
-    "__main__",
-)
-
+# Which folder may import a third-party package.
 OWNERS: dict[str, set[str]] = {
     "hydra": {"config"},
     "omegaconf": {"config"},
@@ -57,21 +28,39 @@ OWNERS: dict[str, set[str]] = {
 }
 
 
+def readme_section(title: str) -> str:
+    """The text of a section of README.md."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+# The rows of README's table, from the lowest floor to the highest. Each imports only from those before it.
+LAYOUT = re.findall(r"^\| `(\w+(?:\.py|/))` \|", readme_section("How the code is laid out"), re.MULTILINE)
+FLOORS = [name.removesuffix(".py").removesuffix("/") for name in LAYOUT]
+
+
 def modules() -> list[Path]:
+    """All modules of the package."""
     return sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "conf")
 
 
+def relative(path: Path) -> str:
+    """The path of a module within the package."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
 def room(path: Path) -> str:
-    """The folder at the top of the package that holds a module, or the module that stands there itself."""
+    """The folder at the top of the package that holds a module, or the name of a module that stands there itself."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def dotted(path: Path) -> str:
+    """The name by which a module is imported."""
     return ".".join(("ptrun", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever in the file and for whatever purpose."""
+    """Every module that a file imports, also within functions and for typing."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -82,20 +71,37 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def is_own_module(name: str) -> bool:
+    """Whether the package has a module or folder of this name."""
     path = PACKAGE.joinpath(*name.split(".")[1:])
     return name.startswith("ptrun.") and (path.with_suffix(".py").is_file() or path.is_dir())
 
 
 def upward_imports(path: Path) -> list[str]:
-    """What a file imports from its own floor's neighbours above."""
+    """The imports of a file that lead to a higher floor."""
     here = room(path)
-    rooms = {module.split(".")[1] if "." in module else "__init__" for module in imports(path) if module.split(".")[0] == "ptrun"}  # fmt: skip
-    above = [other for other in sorted(rooms - {here}) if FLOORS.index(other) > FLOORS.index(here)]
-    return [f"{path.relative_to(PACKAGE)} imports {other}" for other in above]
+    own = (name for name in imports(path) if name.split(".")[0] == "ptrun")
+    rooms = {name.split(".")[1] if "." in name else "__init__" for name in own}
+    higher = [other for other in sorted(rooms - {here}) if FLOORS.index(other) > FLOORS.index(here)]
+    return [f"{relative(path)} imports {other}" for other in higher]
 
 
-def test_every_folder_has_a_floor():
-    assert {room(path) for path in modules()} == set(FLOORS)
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and number of lines of each function of a module."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{relative(path)}: {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+class WithoutTexts(ast.NodeTransformer):
+    """Empties the docstrings and messages of a module; comments are not part of its syntax tree."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        return ast.Constant("") if isinstance(node.value, str) else node
+
+
+def test_readme_lists_each_folder_and_module_at_the_top_of_the_package():
+    names = {path.relative_to(PACKAGE).parts[0] for path in modules()}
+    assert sorted(LAYOUT) == sorted(name if name.endswith(".py") else f"{name}/" for name in names)
 
 
 def test_imports_go_downward_only():
@@ -117,12 +123,12 @@ def test_no_module_imports_itself_through_others():
     graph = {dotted(path): {name for name in imports(path) if name.startswith("ptrun.")} for path in modules()}
     finished: set[str] = set()
 
-    def visit(name: str, above: tuple[str, ...]) -> None:
-        assert name not in above, f"cycle: {' → '.join((*above, name))}"
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"cycle: {' → '.join((*path, name))}"
         if name in finished:
             return
-        for other in graph.get(name, ()):
-            visit(other, (*above, name))
+        for imported in graph.get(name, ()):
+            visit(imported, (*path, name))
         finished.add(name)
 
     for name in graph:
@@ -130,14 +136,14 @@ def test_no_module_imports_itself_through_others():
             visit(name, ())
 
 
-def test_each_third_party_system_has_its_owner():
-    found = [
-        f"{path.relative_to(PACKAGE)} imports {module}"
+def test_each_third_party_package_has_its_owner():
+    problems = [
+        f"{relative(path)} imports {name}"
         for path in modules()
-        for module in imports(path)
-        if module.split(".")[0] in OWNERS and room(path) not in OWNERS[module.split(".")[0]]
+        for name in imports(path)
+        if name.split(".")[0] in OWNERS and room(path) not in OWNERS[name.split(".")[0]]
     ]
-    assert found == []
+    assert problems == []
 
 
 @pytest.mark.parametrize(
@@ -152,48 +158,55 @@ def test_each_third_party_system_has_its_owner():
     ],
 )
 def test_banned_calls(call: str, allowed: set[str]):
-    found = []
+    problems = []
     for path in modules():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        code = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
-        if call in code and room(path) not in allowed:
-            found.append(str(path.relative_to(PACKAGE)))
-    assert found == []
+        code = WithoutTexts().visit(ast.parse(path.read_text(encoding="utf-8")))
+        if call in ast.unparse(code) and room(path) not in allowed:
+            problems.append(relative(path))
+    assert problems == []
 
 
 def test_no_default_stands_beside_a_config_value():
-    """Defaults stand in YAML: whoever reads a setting finds it there, so `get` with a second value hides a mistake."""
+    """Defaults are in the YAML files. A `get` with a second value would be another default, and would hide a mistake."""
     readers = FLOORS[FLOORS.index("config") :]
-    found = [
-        f"{path.name}: {line.strip()}"
+    problems = [
+        f"{relative(path)}: {line.strip()}"
         for path in modules()
         if room(path) in readers
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(r"\b(config|settings|cfg)\.get\([^()]*,", line)
     ]
-    assert found == []
+    assert problems == []
 
 
 def test_package_init_files_are_empty():
     files = [path for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
-    assert [str(path) for path in files if path.read_text(encoding="utf-8").strip()] == []
+    assert [relative(path) for path in files if path.read_text(encoding="utf-8").strip()] == []
 
 
-def test_every_module_says_its_purpose():
+def test_each_module_states_its_purpose():
     texts = {path: path.read_text(encoding="utf-8") for path in modules()}
-    assert [str(path) for path, text in texts.items() if text and not ast.get_docstring(ast.parse(text))] == []
+    assert [relative(path) for path, text in texts.items() if text and not ast.get_docstring(ast.parse(text))] == []
 
 
 def test_sizes():
-    sources = {path: path.read_text(encoding="utf-8") for path in modules()}
-    lines = {str(path.relative_to(PACKAGE)): len(text.splitlines()) for path, text in sources.items()}
-    assert {name: count for name, count in lines.items() if count > 360} == {}
-    functions = [
-        (f"{path.name}: {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1)
-        for path, text in sources.items()
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef)
-    ]
-    assert [name for name, length in functions if length > 60] == []
-    lengths = sorted(length for _, length in functions)
-    assert lengths[len(lengths) // 2] <= 12
+    lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
+    assert {name: length for name, length in lengths.items() if length > MAX_FILE_LINES} == {}
+    sizes = [(length, name) for path in modules() for name, length in functions(path)]
+    assert [(length, name) for length, name in sizes if length > MAX_FUNCTION_LINES] == []
+    assert statistics.median(length for length, _ in sizes) <= MAX_MEDIAN_LINES
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "tests/faults/README.md"])
+def test_paths_named_in_a_document_exist(document: str):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:ptrun|tests|benchmarks|conf)/[\w./-]*)`", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_learners_path_names_files():
+    rows = re.findall(r"^\| (.+?) \| `(.+?)` \| (.+) \|$", readme_section("A learner's path"), re.MULTILINE)
+    assert len(rows) > 10
+    for idea, command, files in rows:
+        assert command.startswith("ptrun "), idea
+        assert all((ROOT / path).is_file() for path in re.findall(r"`(.+?)`", files)), idea
