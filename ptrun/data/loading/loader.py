@@ -1,7 +1,7 @@
-"""What a batch is, and which samples make it.
+"""What a loader is: batches of one split, in an order that depends on the seed and the epoch alone.
 
-Invariant: which samples make batch k of an epoch is a function of (seed, epoch) alone, and how a
-sample is augmented a function of (seed, epoch, index); neither touches the global random state.
+Which samples make batch k of an epoch is a function of (seed, epoch). How a sample is augmented is a function of
+(seed, epoch, index). Neither reads or changes torch's global random state.
 """
 
 from __future__ import annotations
@@ -15,61 +15,33 @@ from torch import Tensor
 
 from ptrun.data.splits import Split
 from ptrun.rng import SampleRng, mix_seed
+from ptrun.transforms.pipeline import Pipeline
 
 
 class Batch(NamedTuple):
-    """Inputs [n, ...] and targets [n] or [n, num_outputs] on the device, and where they stand in the split."""
+    """Inputs [n, ...] and targets [n] or [n, num_outputs] on the device, and the positions of the samples in the split."""
 
     inputs: Tensor
     targets: Tensor
     indices: Tensor
 
 
-class Pipeline(Protocol):
-    """What batches need of an image pipeline (ptrun/transforms.py)."""
-
-    is_random: bool
-    mixes: bool
-    gives_one_size: bool
-    fixed_transforms: str
-
-    def fixed(self, images: Tensor) -> Tensor:
-        """Deterministic transforms, uint8 to uint8."""
-        ...
-
-    def vary_single(self, image: Tensor, draws: SampleRng) -> Tensor:
-        """Random transforms of one sample, uint8 to uint8, after which all are of one size."""
-        ...
-
-    def vary_stacked(self, images: Tensor, draws: SampleRng) -> Tensor:
-        """The random transforms that come after those, uint8 to uint8."""
-        ...
-
-    def vary(self, images: Tensor, draws: SampleRng) -> Tensor:
-        """All random transforms of samples of one size, uint8 to uint8."""
-        ...
-
-    def mix(self, inputs: Tensor, targets: Tensor, draws: SampleRng) -> tuple[Tensor, Tensor]:
-        """Mixtures of the finished samples of a batch."""
-        ...
-
-    def finish(self, batch: Tensor) -> Tensor:
-        """uint8 to normalised float32, a whole batch at once."""
-        ...
-
-
 @dataclass(frozen=True)
 class BatchSampler:
-    """How a split is cut into batches."""
+    """Cuts the samples of a split into batches, for each epoch in another order if `shuffle`.
+
+    skip_single: leave out a last batch of one sample, on which batch norm can't train.
+    """
 
     num_samples: int
     batch_size: int
     shuffle: bool
     seed: int
     drop_last: bool = False
-    skip_single: bool = False  # leave out a last batch of one sample: batch norm can't train on it
+    skip_single: bool = False
 
     def __len__(self) -> int:
+        """Batches in an epoch."""
         full, rest = divmod(self.num_samples, self.batch_size)
         if rest == 0 or self.drop_last or (rest == 1 and self.skip_single):
             return full
@@ -79,10 +51,6 @@ class BatchSampler:
         """Samples in the batch at a position."""
         return min(self.batch_size, self.num_samples - position * self.batch_size)
 
-    def draws(self, epoch: int, indices: Tensor) -> SampleRng:
-        """The random numbers of samples in an epoch."""
-        return SampleRng.of(self.seed, epoch, indices.numpy())
-
     def order(self, epoch: int) -> Tensor:
         """Indices of all samples in the order of an epoch."""
         if not self.shuffle:
@@ -90,24 +58,31 @@ class BatchSampler:
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
         return torch.randperm(self.num_samples, generator=generator)
 
+    def rng(self, epoch: int, indices: Tensor) -> SampleRng:
+        """The random numbers of samples in an epoch, one row for each index."""
+        return SampleRng.of(self.seed, epoch, indices.numpy())
 
-def mixed(batch: Batch, pipeline: Pipeline | None, draws: SampleRng) -> Batch:
-    """The batch after the mixing transforms of a pipeline; `draws` are those of its samples."""
+
+def mix_batch(batch: Batch, pipeline: Pipeline | None, rng: SampleRng) -> Batch:
+    """The batch after mixup and cutmix, if the pipeline has them; `rng` has a row for each sample of the batch."""
     if pipeline is None or not pipeline.mixes:
         return batch
-    inputs, targets = pipeline.mix(batch.inputs, batch.targets, draws)
+    inputs, targets = pipeline.mix(batch.inputs, batch.targets, rng)
     return Batch(inputs, targets, batch.indices)
 
 
 class Loader(Protocol):
-    """Batches of one split."""
+    """Gives the batches of one split.
+
+    bad_samples: index and reason of each sample that could not be read and was left out so far.
+    """
 
     sampler: BatchSampler
-    bad_samples: dict[int, str]  # those that could not be read and were left out so far, with the reason
+    bad_samples: dict[int, str]
 
     @property
     def split(self) -> Split:
-        """The samples, wherever they are kept."""
+        """The samples."""
         ...
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:

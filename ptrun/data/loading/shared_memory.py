@@ -1,7 +1,8 @@
-"""Memory that workers and the process that trains share: a batch is left there, and only a few numbers travel.
+"""Buffers in memory that workers share with the training process, so that a batch need not travel through a pipe.
 
-Invariant: a place is used again only when the process that trains is done with what it held.
-The memory has no name, so nothing is left of it however a run ends, and a small /dev/shm, as in Docker, does not matter.
+torch's DataLoader sends a handle of each batch through an authenticated connection, which takes 1 to 1.7 ms of the
+training process; here a few numbers are sent that say where the batch is. The memory is a file without a name:
+nothing of it stays however a run ends, and a small /dev/shm, as in Docker, does not matter.
 """
 
 from __future__ import annotations
@@ -24,88 +25,94 @@ from ptrun.errors import ResourceError
 from ptrun.rng import Integers
 
 INDEX_BYTES, FLOAT_BYTES = 8, 4
-ALIGNED_BYTES = 64  # what the vector instructions of a CPU load at once
+ALIGNMENT_BYTES = 64  # a cache line, and the widest vector register of a CPU
 
 
-class Left(NamedTuple):
-    """How a tensor lies in a place; stride and offset in elements."""
+class InBuffer(NamedTuple):
+    """Where a tensor is in a buffer, and its layout; stride and offset in elements."""
 
-    place: int
+    buffer: int
     dtype: torch.dtype
     shape: Sequence[int]
     stride: Sequence[int]
     offset: int
 
 
-class Sent(NamedTuple):
-    """A tensor that no place is large enough for, with its dimensions in the order of memory, the outermost first."""
+class Pickled(NamedTuple):
+    """A tensor that is too large for a buffer: its dimensions in the order of memory, and their order in the tensor."""
 
     values: NDArray[Any]
     order: Sequence[int]
 
 
-class Places:
-    """Places of one size, each for the indices of a batch and its inputs. They take memory when they are used.
+class SharedBuffers:
+    """Numbered buffers of one size, each for the indices and the inputs of one batch.
 
-    Raises ResourceError where the system gives none.
+    The system gives them memory when they are first written. Whoever writes to a buffer has to know that its last
+    batch is no longer used. Raises ResourceError when the system gives no memory.
     """
 
-    def __init__(self, count: int, most_samples: int, sample_shape: Sequence[int]) -> None:
+    def __init__(self, count: int, max_samples: int, sample_shape: Sequence[int]) -> None:
         self.count = count
-        self._index_bytes = _aligned(most_samples * INDEX_BYTES)
-        self._num_bytes = self._index_bytes + _aligned(most_samples * math.prod(sample_shape) * FLOAT_BYTES)
+        self._index_bytes = _aligned(max_samples * INDEX_BYTES)
+        self._buffer_bytes = self._index_bytes + _aligned(max_samples * math.prod(sample_shape) * FLOAT_BYTES)
         try:
             file = _unnamed_file()
-            os.ftruncate(file, count * self._num_bytes)
+            os.ftruncate(file, count * self._buffer_bytes)
             self._map(file)
         except OSError as error:
+            megabytes = count * self._buffer_bytes / 1e6
             raise ResourceError(
-                f"There is no memory for {count} batches on their way ({count * self._num_bytes / 1e6:,.0f} MB: {error.strerror or error}). "
-                "Use a smaller train.batch_size or fewer train.num_workers."
+                f"There is no memory for {count} batches that workers prepare ({megabytes:,.0f} MB: "
+                f"{error.strerror or error}). Use a smaller train.batch_size or fewer train.num_workers."
             ) from error
 
-    def ask(self, place: int, indices: Integers) -> None:
-        """Write down the indices of a batch."""
-        self._indices[place, : len(indices)] = indices
+    def write_indices(self, buffer: int, indices: Integers) -> None:
+        """Store the indices of a batch."""
+        self._indices[buffer, : len(indices)] = indices
 
-    def asked(self, place: int, count: int) -> Integers:
-        """The indices that were written down."""
-        return self._indices[place, :count].copy()
+    def read_indices(self, buffer: int, count: int) -> Integers:
+        """A copy of the first `count` indices that were stored."""
+        return self._indices[buffer, :count].copy()
 
-    def room(self, place: int, dtype: torch.dtype, shape: Sequence[int]) -> Tensor | None:
-        """A tensor in a place, with whatever was left there; None when the place is too small for it."""
+    def empty(self, buffer: int, dtype: torch.dtype, shape: Sequence[int]) -> Tensor | None:
+        """A tensor in a buffer with undefined values, as torch.empty gives it; None when the buffer is too small."""
         size = math.prod(shape) * dtype.itemsize
-        if size > self._num_bytes - self._index_bytes:
+        if size > self._buffer_bytes - self._index_bytes:
             return None
-        return self._inputs(place).narrow(0, 0, size).view(dtype).view(tuple(shape))
+        return self._inputs(buffer).narrow(0, 0, size).view(dtype).view(tuple(shape))
 
-    def leave(self, place: int, tensor: Tensor) -> Left | Sent:
-        """Put a tensor into a place, if it is not there, and say how it is found; it has to be sent when it is too large."""
+    def put(self, buffer: int, tensor: Tensor) -> InBuffer | Pickled:
+        """Copy a tensor into a buffer, unless it is in it already, and return what `get` needs to find it.
+
+        A tensor that is too large is returned itself, to be pickled.
+        """
         if not self.holds(tensor):
-            room = self.room(place, tensor.dtype, tensor.shape)
-            if room is None:
+            target = self.empty(buffer, tensor.dtype, tensor.shape)
+            if target is None:
                 order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
-                return Sent(tensor.permute(order).numpy(), order)
+                return Pickled(tensor.permute(order).numpy(), order)
             # In the tensor's own order in memory: images have their channels innermost.
-            tensor = room.as_strided(tensor.shape, torch.empty_like(tensor, device="meta").stride()).copy_(tensor)
-        offset = (tensor.data_ptr() - self._inputs(place).data_ptr()) // tensor.dtype.itemsize
-        return Left(place, tensor.dtype, tuple(tensor.shape), tensor.stride(), offset)
+            tensor = target.as_strided(tensor.shape, torch.empty_like(tensor, device="meta").stride()).copy_(tensor)
+        offset = (tensor.data_ptr() - self._inputs(buffer).data_ptr()) // tensor.dtype.itemsize
+        return InBuffer(buffer, tensor.dtype, tuple(tensor.shape), tensor.stride(), offset)
 
-    def find(self, left: Left | Sent) -> Tensor:
-        """What was left in a place, as a view that holds until the place is used again; or what was sent."""
-        if isinstance(left, Sent):
-            return torch.from_numpy(left.values).permute(np.argsort(left.order).tolist())
-        inputs = self._inputs(left.place).view(left.dtype)
-        return inputs.as_strided(left.shape, left.stride, int(inputs.storage_offset()) + left.offset)
+    def get(self, stored: InBuffer | Pickled) -> Tensor:
+        """The tensor that was put into a buffer, as a view that is valid until the buffer is written again."""
+        if isinstance(stored, Pickled):
+            return torch.from_numpy(stored.values).permute(np.argsort(stored.order).tolist())
+        inputs = self._inputs(stored.buffer).view(stored.dtype)
+        return inputs.as_strided(stored.shape, stored.stride, int(inputs.storage_offset()) + stored.offset)
 
     def holds(self, tensor: Tensor) -> bool:
-        """Whether a tensor is a view of a place."""
+        """Whether a tensor is a view of a buffer."""
         return tensor.untyped_storage().data_ptr() == self._bytes.untyped_storage().data_ptr()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a process gets that is not forked: the same memory."""
-        kept = {name: value for name, value in self.__dict__.items() if name not in ("_bytes", "_indices", "_file")}
-        return {**kept, "file": reduction.DupFd(self._file)}
+        """What a spawned worker gets: a descriptor of the same file, which it maps itself."""
+        mapped = ("_bytes", "_indices", "_file")
+        state = {name: value for name, value in self.__dict__.items() if name not in mapped}
+        return {**state, "file": reduction.DupFd(self._file)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         file = state.pop("file").detach()
@@ -118,22 +125,22 @@ class Places:
 
     def _map(self, file: int) -> None:
         self._file = file
-        self._bytes = torch.frombuffer(mmap.mmap(file, self.count * self._num_bytes), dtype=torch.uint8)
-        rows = self._bytes.numpy().reshape(self.count, self._num_bytes)
+        self._bytes = torch.frombuffer(mmap.mmap(file, self.count * self._buffer_bytes), dtype=torch.uint8)
+        rows = self._bytes.numpy().reshape(self.count, self._buffer_bytes)
         self._indices: Integers = rows[:, : self._index_bytes].view(np.int64)
 
-    def _inputs(self, place: int) -> Tensor:
-        begin = place * self._num_bytes + self._index_bytes
-        return self._bytes.narrow(0, begin, self._num_bytes - self._index_bytes)
+    def _inputs(self, buffer: int) -> Tensor:
+        begin = buffer * self._buffer_bytes + self._index_bytes
+        return self._bytes.narrow(0, begin, self._buffer_bytes - self._index_bytes)
 
 
 def _aligned(num_bytes: int) -> int:
-    return math.ceil(num_bytes / ALIGNED_BYTES) * ALIGNED_BYTES
+    return math.ceil(num_bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
 def _unnamed_file() -> int:
-    """In memory where the system has such files, else in the folder for temporary ones."""
-    with contextlib.suppress(AttributeError, OSError):  # an old system, or a sandbox without
+    """Descriptor of a file in memory, or in the folder for temporary files where the system has none in memory."""
+    with contextlib.suppress(AttributeError, OSError):  # an old system, or a sandbox that forbids it
         return os.memfd_create("ptrun batches", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

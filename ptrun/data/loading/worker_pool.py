@@ -1,7 +1,8 @@
-"""Processes that work ahead of this one: requests go out in order, and their answers come back in that order.
+"""Processes that work ahead of the training process: requests go out in order, results come back in that order.
 
-Invariant: request k goes to worker k % count through a pipe that these two alone hold. So a worker that dies is noticed at
-once, whatever it was doing, and holds up nobody; a worker whose process died ends too. No lock, file or thread is involved.
+Request k goes to worker k % num_workers, through a pipe that only this worker and the training process hold. So a
+worker that dies is noticed at once, because its pipe ends, and no other worker waits for it. torch's DataLoader polls
+a queue instead, and the worker that died may have locked it. No lock, file or thread is used here.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from ptrun import plugins
 from ptrun.errors import PtrunError, ResourceError
 from ptrun.rng import mix_seed
 
-AHEAD = 2  # requests that each worker has, so that it need not wait for the next
-# A fork shares all that this process has read; macOS has system libraries that don't survive one.
+PREFETCH_FACTOR = 2  # requests that each worker holds: the next one is there when it finishes one
+# A forked worker shares all that this process has read. System libraries of macOS do not survive a fork.
 START_METHOD = "fork" if sys.platform == "linux" else "spawn"
-PARENT_CHECK_MS = 5000
-PATIENCE_SECONDS = 1.0  # for a worker to finish what it is doing, before it is killed
+PARENT_CHECK_MS = 5000  # how often an idle worker looks whether its parent is alive
+EXIT_TIMEOUT_SECONDS = 1.0  # for a worker to finish its request before it is killed
 
 Request = TypeVar("Request")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -49,57 +50,58 @@ class _Worker:
 
 @dataclass(frozen=True)
 class _Raised:
-    """What a worker sends instead of an answer: the error to raise."""
+    """Sent by a worker instead of a result: the error to raise."""
 
     error: Exception
 
 
-class Workers(Generic[Request, Answer]):
-    """Does `work` on requests, in `count` processes that start when they are first needed; with none, in this process.
+class WorkerPool(Generic[Request, Result]):
+    """Calls `work` on requests, in processes that start with the first request; in this process for 0 workers.
 
-    Requests and answers should be small: they are pickled.
+    Requests and results are pickled, so they should be small.
     """
 
-    def __init__(self, work: Callable[[Request], Answer], count: int, seed: int = 0) -> None:
-        self._work, self._count, self._seed = work, count, seed
-        self._running: list[_Worker] = []
-        self._asked: deque[_Worker] = deque()  # for the answers still to come
-        self._pass = 0
-        _ALL.add(self)
+    def __init__(self, work: Callable[[Request], Result], num_workers: int, seed: int = 0) -> None:
+        self._work, self._num_workers, self._seed = work, num_workers, seed
+        self._workers: list[_Worker] = []
+        self._pending: deque[_Worker] = deque()  # the worker of each request without a result, oldest first
+        self._current_pass = 0
+        _POOLS.add(self)
 
-    def answers(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        """The answers to all requests. Requests are taken AHEAD * count before their answers are asked for; a new pass ends the one before.
+    def imap(self, requests: Iterable[Request]) -> Iterator[Result]:
+        """The results of all requests, in order. A new pass ends the one before it.
 
-        Raises what `work` raised, when its answer is due, and ResourceError for a worker that died.
+        PREFETCH_FACTOR * num_workers requests are taken ahead of the result that is waited for.
+        Raises what `work` raised when its result is due, and ResourceError for a worker that died.
         """
-        if self._count == 0:
+        if self._num_workers == 0:
             yield from map(self._work, requests)
             return
-        if not self._running:
+        if not self._workers:
             self._start()
-        self._pass += 1
-        this_pass = self._pass
-        while self._asked:  # of a pass that was broken off
+        self._current_pass += 1
+        this_pass = self._current_pass
+        while self._pending:  # results of a pass that was not finished
             self._receive()
-        addressed = zip(requests, itertools.cycle(self._running), strict=False)
-        for request, worker in itertools.islice(addressed, AHEAD * self._count):
-            self._ask(worker, request)
-        while self._asked and self._pass == this_pass:
-            answer = self._receive()
+        addressed = zip(requests, itertools.cycle(self._workers), strict=False)
+        for request, worker in itertools.islice(addressed, PREFETCH_FACTOR * self._num_workers):
+            self._send(worker, request)
+        while self._pending and self._current_pass == this_pass:
+            result = self._receive()
             for request, worker in itertools.islice(addressed, 1):
-                self._ask(worker, request)
-            if isinstance(answer, _Raised):
-                raise answer.error
-            yield answer
+                self._send(worker, request)
+            if isinstance(result, _Raised):
+                raise result.error
+            yield result
 
     def close(self) -> None:
-        """End the processes; they start again when they are needed."""
-        ending, self._running = self._running, []
-        self._asked.clear()
-        for worker in ending:
+        """End the processes. The next pass starts new ones."""
+        workers, self._workers = self._workers, []
+        self._pending.clear()
+        for worker in workers:
             worker.pipe.close()
-        for worker in ending:
-            worker.process.join(PATIENCE_SECONDS)
+        for worker in workers:
+            worker.process.join(EXIT_TIMEOUT_SECONDS)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
@@ -108,108 +110,117 @@ class Workers(Generic[Request, Answer]):
     def _start(self) -> None:
         context: Any = multiprocessing.get_context(START_METHOD)
         try:
-            for number in range(self._count):
-                here, there = context.Pipe()
-                inherited = [*_ends(), here] if START_METHOD == "fork" else []
+            for number in range(self._num_workers):
+                parent_end, worker_end = context.Pipe()
+                inherited = [*_parent_ends(), parent_end] if START_METHOD == "fork" else []
+                seed = mix_seed(self._seed, number)
                 process = context.Process(
-                    target=_serve,
-                    args=(plugins.Loaded(), self._work, there, inherited, os.getpid(), mix_seed(self._seed, number)),
+                    target=_run_worker,
+                    args=(plugins.Loaded(), self._work, worker_end, inherited, os.getpid(), seed),
                     name=f"data worker {number}",
                     daemon=True,
                 )
                 process.start()
-                there.close()
-                self._running.append(_Worker(process, here))
+                worker_end.close()
+                self._workers.append(_Worker(process, parent_end))
         except OSError as error:
             self.close()
             raise ResourceError(
                 f"The data workers can't be started: {error.strerror or error}. Use fewer train.num_workers."
             ) from error
 
-    def _ask(self, worker: _Worker, request: Request) -> None:
-        with contextlib.suppress(OSError):  # of one that died, which is told when its answer is due
+    def _send(self, worker: _Worker, request: Request) -> None:
+        with contextlib.suppress(OSError):  # The worker died: `_receive` raises this when the result is due.
             worker.pipe.send(request)
-        self._asked.append(worker)
+        self._pending.append(worker)
 
     def _receive(self) -> Any:
-        worker = self._asked.popleft()
+        worker = self._pending.popleft()
         try:
             return worker.pipe.recv()
         except (EOFError, OSError) as error:
-            worker.process.join(PATIENCE_SECONDS)
-            told = _death(worker.process.exitcode)
+            worker.process.join(EXIT_TIMEOUT_SECONDS)
+            message = _explain_death(worker.process.exitcode)
             self.close()
-            raise ResourceError(told) from error
+            raise ResourceError(message) from error
 
 
-_ALL: weakref.WeakSet[Workers[Any, Any]] = weakref.WeakSet()
+_POOLS: weakref.WeakSet[WorkerPool[Any, Any]] = weakref.WeakSet()
 
 
 def _close_all() -> None:
-    for workers in list(_ALL):
-        workers.close()
+    for pool in list(_POOLS):
+        pool.close()
 
 
-# Before Python's own way at exit, a SIGTERM, which workers let pass once.
+# Runs before multiprocessing's own exit handler, which sends SIGTERM: workers ignore the first one and would be waited
+# for without end.
 atexit.register(_close_all)
 
 
-def _ends() -> list[Connection]:
-    """This process's ends of all pipes; a worker that held one would keep its neighbour from noticing that this process died."""
-    return [worker.pipe for workers in _ALL for worker in workers._running]
+def _parent_ends() -> list[Connection]:
+    """This process's ends of all pipes.
+
+    A forked worker closes them: an open copy would keep other workers from noticing that this process died.
+    """
+    return [worker.pipe for pool in _POOLS for worker in pool._workers]
 
 
-def _serve(
+def _run_worker(
     _: object, work: Callable[[Any], Any], pipe: Connection, inherited: list[Connection], parent_id: int, seed: int
 ) -> None:
-    """The life of a worker."""
+    """What a worker process does. The first argument loads plugins when it is unpickled."""
     for end in inherited:
         end.close()
-    _calm()
-    torch.set_num_threads(1)  # the cores are shared with the other workers; also, OpenMP's threads don't survive a fork
-    # For plugins that draw from the global states, which else would be equal in all workers.
+    _ignore_first_signals()
+    torch.set_num_threads(1)  # Workers share the cores; also, the threads of OpenMP do not survive a fork.
+    # For plugins that use the global generators, which would be equal in all workers.
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
     poll = select.poll()
     poll.register(pipe.fileno(), select.POLLIN)
-    with contextlib.suppress(EOFError, OSError):  # the process that asks is no more, or wants no more
+    with contextlib.suppress(EOFError, OSError):  # The parent closed the pipe or died.
         while True:
             while not poll.poll(PARENT_CHECK_MS):
                 if os.getppid() != parent_id:
                     return
-            pipe.send(_answer(work, pipe.recv()))
+            pipe.send(_result_or_error(work, pipe.recv()))
 
 
-def _answer(work: Callable[[Any], Any], request: Any) -> Any:
+def _result_or_error(work: Callable[[Any], Any], request: Any) -> Any:
     try:
         return work(request)
     except PtrunError as error:
         return _Raised(error)
-    except Exception as error:  # noqa: BLE001 (raised again in the process that asked)
-        kind = MemoryError if isinstance(error, MemoryError) else RuntimeError  # any other might not survive the pipe
+    except Exception as error:  # noqa: BLE001 - raised again in the parent
+        # Errors of other classes may not survive pickling.
+        kind = MemoryError if isinstance(error, MemoryError) else RuntimeError
         return _Raised(kind(f"in a data worker:\n{traceback.format_exc()}"))
 
 
-def _death(exit_code: int | None) -> str:
-    """A worker that died, as a sentence with the likely cause."""
+def _explain_death(exit_code: int | None) -> str:
+    """Why a worker died, and what to do."""
     number = -(exit_code or 0)
     if exit_code is None or number == signal.SIGKILL:
-        reason = "it was killed, most likely by the system because memory ran out. Use fewer train.num_workers or a smaller train.batch_size (train.num_workers=0 shows whether it is the data)"
+        reason = (
+            "it was killed, most likely by the system because memory ran out. Use fewer train.num_workers or a smaller "
+            "train.batch_size (with train.num_workers=0 you see whether the data are the cause)"
+        )
     elif number > 0:
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-        reason = f"it was ended by {name}. train.num_workers=0 shows whether it is the data, and which"
+        reason = f"it was ended by {name}. With train.num_workers=0 you see whether the data are the cause"
     else:
-        reason = f"it left with exit code {exit_code}. train.num_workers=0 shows why"
+        reason = f"it exited with code {exit_code}. With train.num_workers=0 you see why"
     return f"A data worker died: {reason}."
 
 
-def _calm() -> None:
-    """Leave the first signal to the main process, which stops at a step boundary; a second one ends the worker too."""
+def _ignore_first_signals() -> None:
+    """Ignore the first of each signal: the parent stops at a step boundary and ends its workers. A second one ends this."""
     for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _let_pass_once)
+            signal.signal(getattr(signal, name), _ignore_once)
 
 
-def _let_pass_once(number: int, frame: object) -> None:
+def _ignore_once(number: int, frame: object) -> None:
     signal.signal(number, signal.SIG_DFL)

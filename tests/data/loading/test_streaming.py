@@ -1,4 +1,4 @@
-"""Batches are addressed: order and augmentation depend on (seed, epoch, index), not on workers, size or history."""
+"""Streamed batches equal those in memory, for any number of workers, any batch size and any start."""
 
 from __future__ import annotations
 
@@ -12,173 +12,159 @@ import pytest
 import torch
 from PIL import Image
 
-from ptrun.build import run
-from ptrun.config import auto, load
-from ptrun.config.compose import Composer
+from ptrun import plugins, registry
+from ptrun.data.datasets.image_files import OnBadSample, image_folder
+from ptrun.data.loading import worker_pool
 from ptrun.data.loading.choose import make_loader
 from ptrun.data.loading.in_memory import InMemoryLoader
 from ptrun.data.loading.loader import BatchSampler, Loader
-from ptrun.data.loading.streaming import StreamingLoader
-from ptrun.data.splits import TensorSplit
+from ptrun.data.loading.streaming import StreamingLoader, read_in_order
+from ptrun.data.splits import Split, TensorSplit
 from ptrun.errors import DataError
 from ptrun.spec import DataSpec, Layout, Task
 from ptrun.transforms.build import build_pipeline
 
 CPU = torch.device("cpu")
+# Each process that is not forked imports torch.
+METHODS = ["fork", pytest.param("spawn", marks=pytest.mark.slow)] if sys.platform == "linux" else ["spawn"]
+AUGMENT = ["horizontal_flip", {"random_crop": {"padding": 2}}, {"rand_augment": {"num_ops": 1}}, "cutmix", "mixup"]
+NORMALIZE = {"normalize": {"mean": 0.5, "std": 0.5}}
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
+    random = np.random.default_rng(0)
     for label in ("cat", "dog"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for number in range(12):
-            Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(
-                tmp_path / "photos" / label / f"{number}.png"
-            )
+            pixels = random.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
     return tmp_path / "photos"
 
 
-def streams(photos: Path, num_workers: int, batch_size: int = 4) -> Loader:
-    train = "[{resize:{size:[12,12]}},{random_crop:{padding:2}},{horizontal_flip:{}},{normalize:{mean:half,std:half}}]"
-    config = load.load_config(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
-                                       "transform=basic", f"transform.train={train}", "transform.eval=[{resize:{size:[12,12]}},{normalize:{mean:half,std:half}}]"]).config  # fmt: skip
-    return run.build(auto.resolve_auto(config)[0]).experiment.train
+def image_spec(*shape: int) -> DataSpec:
+    names = ("a", "b", "c")
+    return DataSpec(
+        layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=shape, num_outputs=len(names), class_names=names
+    )
 
 
-def samples(source: Loader, epoch: int) -> dict[int, torch.Tensor]:
-    return {int(i): x for batch in source.epoch(epoch) for i, x in zip(batch.indices, batch.inputs, strict=True)}
+def stream(photos: Path, num_workers: int, batch_size: int = 4, on_bad_sample: OnBadSample = "stop") -> Loader:
+    """Augmented batches of the training photos."""
+    split = image_folder(root=str(photos), on_bad_sample=on_bad_sample).train
+    transforms = [{"resize": {"size": [12, 12]}}, {"random_crop": {"padding": 2}}, "horizontal_flip", NORMALIZE]
+    sampler = BatchSampler(len(split), batch_size, shuffle=True, seed=0)
+    return make_loader(split, sampler, build_pipeline(transforms, image_spec(3, 20, 24)), CPU, num_workers)
+
+
+def samples(loader: Loader, epoch: int) -> dict[int, torch.Tensor]:
+    return {int(i): x for batch in loader.epoch(epoch) for i, x in zip(batch.indices, batch.inputs, strict=True)}
 
 
 def test_workers_and_batch_size_do_not_change_a_sample(photos: Path):
-    alone, two, larger = streams(photos, 0), streams(photos, 2), streams(photos, 0, batch_size=5)
+    alone, two, larger = stream(photos, 0), stream(photos, 2), stream(photos, 0, batch_size=5)
     for epoch in (0, 1):
         expected = samples(alone, epoch)
         assert len(expected) == len(alone.split)
         for other in (two, larger):
-            found = samples(other, epoch)
-            assert found.keys() == expected.keys()
-            assert all(torch.equal(found[i], expected[i]) for i in expected)
+            actual = samples(other, epoch)
+            assert actual.keys() == expected.keys()
+            assert all(torch.equal(actual[i], expected[i]) for i in expected)
     first, second = samples(alone, 0), samples(alone, 1)
     assert any(not torch.equal(first[i], second[i]) for i in first), "augmentation should differ between epochs"
 
 
-def test_the_order_is_a_function_of_seed_and_epoch():
-    sampler = BatchSampler(10, 3, shuffle=True, seed=4)
-    torch.manual_seed(0)
-    first = sampler.order(2)
-    torch.rand(7)
-    assert torch.equal(sampler.order(2), first)
-    assert not torch.equal(sampler.order(3), first)
-    assert not torch.equal(BatchSampler(10, 3, shuffle=True, seed=5).order(2), first)
-    assert sorted(first.tolist()) == list(range(10))
-
-
 def test_an_epoch_can_start_anywhere(photos: Path):
-    source = streams(photos, 0)
-    whole = [batch.inputs for batch in source.epoch(1)]
-    rest = [batch.inputs for batch in source.epoch(1, start=2)]
+    loader = stream(photos, 0)
+    whole = [batch.inputs for batch in loader.epoch(1)]
+    rest = [batch.inputs for batch in loader.epoch(1, start=2)]
     assert all(torch.equal(a, b) for a, b in zip(whole[2:], rest, strict=True))
 
 
-def test_batches_leave_the_global_random_state_alone(photos: Path):
-    for workers in (0, 2):
-        source = streams(photos, workers)
-        before = torch.get_rng_state()
-        list(source.epoch(0))
-        assert torch.equal(torch.get_rng_state(), before)
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_batches_leave_the_global_random_state_alone(photos: Path, num_workers: int):
+    loader = stream(photos, num_workers)
+    before = torch.get_rng_state()
+    list(loader.epoch(0))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(("count", "size", "drop_last", "skip_single", "sizes"), [(10, 3, False, False, [3, 3, 3, 1]), (10, 3, True, False, [3, 3, 3]), (10, 3, False, True, [3, 3, 3]), (9, 3, False, True, [3, 3, 3])])  # fmt: skip
-def test_how_a_split_is_cut(count: int, size: int, drop_last: bool, skip_single: bool, sizes: list[int]):
-    sampler = BatchSampler(count, size, shuffle=False, seed=0, drop_last=drop_last, skip_single=skip_single)
-    split = TensorSplit(torch.arange(count, dtype=torch.float32)[:, None], torch.arange(count), torch.arange(count))
-    for source in (InMemoryLoader(split, sampler, None, CPU), StreamingLoader(split, sampler, None, CPU, 0)):
-        found = list(source.epoch(0))
-        assert [len(batch.targets) for batch in found] == sizes == [sampler.size(k) for k in range(len(sampler))]
-        assert torch.equal(torch.cat([b.inputs[:, 0] for b in found]).long(), torch.cat([b.targets for b in found]))
+@pytest.mark.parametrize(("drop_last", "sizes"), [(False, [3, 3, 3, 1]), (True, [3, 3, 3])])
+def test_batches_follow_the_sampler(drop_last: bool, sizes: list[int]):
+    sampler = BatchSampler(10, 3, shuffle=False, seed=0, drop_last=drop_last)
+    split = TensorSplit(torch.arange(10).float()[:, None], torch.arange(10), torch.arange(10))
+    batches = list(StreamingLoader(split, sampler, None, CPU, 0).epoch(0))
+    assert [len(batch.targets) for batch in batches] == sizes
+    assert torch.equal(torch.cat([b.inputs[:, 0] for b in batches]).long(), torch.cat([b.targets for b in batches]))
 
 
-def test_resident_and_streamed_batches_are_equal():
-    images = torch.randint(0, 256, (11, 1, 6, 6), dtype=torch.uint8)
-    split = TensorSplit(images, torch.arange(11), torch.arange(11))
-    sampler = BatchSampler(11, 4, shuffle=True, seed=3)
-    resident, streamed = (
-        InMemoryLoader(split, sampler, None, CPU),
-        StreamingLoader(split, sampler, None, CPU, 2),
-    )
-    for a, b in zip(resident.epoch(5), streamed.epoch(5), strict=True):
-        assert torch.equal(a.inputs, b.inputs)
-        assert torch.equal(a.targets, b.targets)
-        assert torch.equal(a.indices, b.indices)
-
-
-AUGMENT = ["horizontal_flip", {"random_crop": {"padding": 2}}, {"rand_augment": {"num_ops": 1}}, "cutmix", "mixup"]
-
-
-def test_augmented_batches_are_equal_resident_and_streamed_and_for_any_batch_size():
+def test_augmented_batches_equal_those_in_memory_for_any_even_batch_size():
     images = torch.randint(0, 256, (26, 3, 9, 9), dtype=torch.uint8)
     split = TensorSplit(images, torch.arange(26) % 3, torch.arange(26))
-    spec = DataSpec(
-        layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=(3, 9, 9), num_outputs=3, class_names=("a", "b", "c")
-    )
-    line = build_pipeline([*AUGMENT, {"normalize": {"mean": 0.5, "std": 0.5}}], spec)
-    found = []
-    for size, kind in ((4, "resident"), (8, "resident"), (4, "streamed")):
+    pipeline = build_pipeline([*AUGMENT, NORMALIZE], image_spec(3, 9, 9))
+    epochs = []
+    for size, kind in ((4, "in memory"), (8, "in memory"), (4, "streamed")):
         sampler = BatchSampler(26, size, shuffle=True, seed=3)
-        source = InMemoryLoader(split, sampler, line, CPU) if kind == "resident" else StreamingLoader(split, sampler, line, CPU, 2)  # fmt: skip
-        found.append([torch.cat(part) for part in zip(*source.epoch(1), strict=True)])
-        assert not torch.equal(found[-1][0], torch.cat([batch.inputs for batch in source.epoch(2)]))
-    for other in found[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
-    assert found[0][1].shape == (26, 3)
+        loader: Loader = InMemoryLoader(split, sampler, pipeline, CPU)
+        if kind == "streamed":
+            loader = StreamingLoader(split, sampler, pipeline, CPU, 2)
+        epochs.append([torch.cat(part) for part in zip(*loader.epoch(1), strict=True)])
+        assert not torch.equal(epochs[-1][0], torch.cat([batch.inputs for batch in loader.epoch(2)]))
+    for epoch in epochs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(epochs[0], epoch, strict=True))
+    assert epochs[0][1].shape == (26, 3)
 
 
-def test_no_batch_at_all_is_told():
-    split = TensorSplit(torch.zeros(5, 2), torch.zeros(5, dtype=torch.long), torch.arange(5))
-    with pytest.raises(DataError, match=r"5 samples, which give no batch of 8 because train\.drop_last"):
-        make_loader(split, BatchSampler(5, 8, shuffle=True, seed=0, drop_last=True), None, CPU, 0)
+def numbers(*shape: int, channels_last: bool = False) -> TensorSplit:
+    inputs = torch.arange(13 * torch.Size(shape).numel(), dtype=torch.float32).view(13, *shape)
+    if channels_last:
+        inputs = inputs.to(torch.uint8).to(memory_format=torch.channels_last)
+    return TensorSplit(inputs, torch.arange(13), torch.arange(13))
 
 
-def test_an_unreadable_image_in_a_worker_is_one_sentence_naming_it(photos: Path):
-    broken = photos / "cat" / "0.png"
-    source = streams(photos, 2)
-    broken.write_bytes(b"<html>not found</html>")
+@pytest.mark.parametrize("method", METHODS)
+def test_batches_are_equal_with_and_without_buffers_that_fit(method: str, monkeypatch: pytest.MonkeyPatch):
+    """A batch that the caller keeps is not overwritten by later ones."""
+    monkeypatch.setattr(worker_pool, "START_METHOD", method)
+    images = numbers(3, 4, 5, channels_last=True)
+    for split, buffer_shape in ((numbers(7), (7,)), (images, (3, 4, 5)), (images, ()), (numbers(2, 3), (2, 2))):
+        sampler = BatchSampler(13, 2, shuffle=True, seed=1)
+        expected = [batch for epoch in (0, 1) for batch in InMemoryLoader(split, sampler, None, CPU).epoch(epoch)]
+        for num_workers in (0, 2):
+            loader = StreamingLoader(split, sampler, None, CPU, num_workers, buffer_shape)
+            batches = [batch for epoch in (0, 1) for batch in loader.epoch(epoch)]
+            loader.close()
+            for batch, other in zip(batches, expected, strict=True):
+                assert all(torch.equal(a, b) for a, b in zip(batch, other, strict=True))
+                assert batch.inputs.is_contiguous() or split is images
+                assert batch.inputs.is_contiguous(memory_format=torch.channels_last) or split is not images
+
+
+def test_read_in_order_gives_every_sample_once():
+    images = numbers(3, 4, 5, channels_last=True)
+    for num_workers in (0, 2):
+        assert all(torch.equal(a, b) for a, b in zip(read_in_order(images, num_workers), images.inputs, strict=True))
+
+
+def test_an_unreadable_image_in_a_worker_is_named(photos: Path):
+    loader = stream(photos, 2)
+    (photos / "cat" / "0.png").write_bytes(b"<html>not found</html>")
     with pytest.raises(DataError, match=r"cat/0\.png"):
-        list(source.epoch(0))
+        list(loader.epoch(0))
 
 
-def test_own_transforms_are_kept_when_the_rest_is_chosen_by_the_data():
-    config = load.load_config(Composer(), ["transform.train=[cutout, normalize]"]).config
-    chosen = auto.resolve_auto(config)[0].transform
-    assert chosen.name == "normalize"
-    assert [next(iter(step)) if isinstance(step, dict) else step for step in chosen.settings["train"]] == [
-        "cutout",
-        "normalize",
-    ]
-    assert len(chosen.settings["eval"]) == 1
-
-
-def test_one_part_of_a_chosen_transform_can_be_left_to_the_data():
-    config = load.load_config(Composer(), ["transform=basic", "transform.eval=auto"]).config
-    config, decisions = auto.resolve_auto(config)
-    by_data = auto.resolve_auto(load.load_config(Composer(), []).config)[0].transform
-    assert config.transform.name == "basic"
-    assert [next(iter(step)) for step in config.transform.settings["train"]] == ["random_crop", "horizontal_flip", "normalize"]  # fmt: skip
-    assert config.transform.settings["eval"] == by_data.settings["eval"]
-    assert ("transform.eval", "auto", "that of normalize") in decisions
-
-
-def skipping(photos: Path, num_workers: int, batch_size: int = 4) -> Loader:
-    config = load.load_config(Composer(), ["dataset=image_folder", f"dataset.root={photos}", f"train.num_workers={num_workers}", f"train.batch_size={batch_size}",
-                                       "dataset.on_bad_sample=skip", "transform=basic"]).config  # fmt: skip
-    return run.build(auto.resolve_auto(config)[0]).experiment.train
+def test_samples_of_different_shapes_are_named(photos: Path):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(photos / "cat" / "0.png")
+    split = image_folder(root=str(photos)).train
+    loader = StreamingLoader(split, BatchSampler(len(split), len(split), shuffle=False, seed=0), None, CPU, 0)
+    with pytest.raises(DataError, match=r"Samples differ in size: .*\[3, 8, 8\]"):
+        list(loader.epoch(0))
 
 
 def test_bad_samples_are_left_out_and_listed(photos: Path):
     for number in range(6):
         (photos / "cat" / f"{number}.png").write_bytes(b"<html>not found</html>")
-    alone, two, larger = (skipping(photos, *how) for how in ((0,), (2,), (0, 9)))
+    alone, two, larger = (stream(photos, *sizes, on_bad_sample="skip") for sizes in ((0,), (2,), (0, 9)))
     expected = samples(alone, 0)
     bad = {i for i in range(len(alone.split)) if Path(alone.split.name(i)).read_bytes()[:6] == b"<html>"}
     assert set(alone.bad_samples) == bad
@@ -186,40 +172,42 @@ def test_bad_samples_are_left_out_and_listed(photos: Path):
     assert set(expected) == set(range(len(alone.split))) - bad
     assert all("is a web page" in reason for reason in alone.bad_samples.values())
     for other in (two, larger):
-        found = samples(other, 0)
+        actual = samples(other, 0)
         assert other.bad_samples == alone.bad_samples
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[i], expected[i]) for i in expected)
+        assert actual.keys() == expected.keys()
+        assert all(torch.equal(actual[i], expected[i]) for i in expected)
 
 
-def test_for_a_batch_of_bad_samples_the_next_readable_one_stands_in(photos: Path):
-    source = skipping(photos, 0, 1)
-    bad = source.split.name(5)
+def test_the_next_readable_sample_replaces_a_batch_of_bad_ones(photos: Path):
+    loader = stream(photos, 0, 1, on_bad_sample="skip")
+    bad = loader.split.name(5)
     Path(bad).write_bytes(b"")
-    found = [int(batch.indices) for batch in source.epoch(0)]
-    assert [source.split.name(i) for i in source.bad_samples] == [bad]
-    assert sorted(found) == sorted([*(i for i in range(len(source.split)) if i != 5), 6])
+    indices = [int(batch.indices) for batch in loader.epoch(0)]
+    assert [loader.split.name(i) for i in loader.bad_samples] == [bad]
+    assert sorted(indices) == sorted([*(i for i in range(len(loader.split)) if i != 5), 6])
     for path in photos.rglob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(DataError, match="no training sample can be read"):
-        list(source.epoch(1))
+        list(loader.epoch(1))
 
 
-def test_workers_end_with_the_process_whatever_holds_them(tmp_path: Path):
+def test_workers_end_with_the_process_even_when_a_reference_cycle_holds_them():
     program = (
-        "import torch; from ptrun.data.loading.loader import BatchSampler; from ptrun.data.loading.streaming import StreamingLoader\n"
+        "import torch\n"
+        "from ptrun.data.loading.loader import BatchSampler\n"
+        "from ptrun.data.loading.streaming import StreamingLoader\n"
         "from ptrun.data.splits import TensorSplit\n"
         "split = TensorSplit(torch.zeros(8, 2), torch.zeros(8), torch.arange(8))\n"
-        "kept = StreamingLoader(split, BatchSampler(8, 2, shuffle=True, seed=0), None, torch.device('cpu'), 1)\n"
-        "kept.self = kept; half = kept.epoch(0); next(half); list(kept.epoch(1)); print('done')"
+        "loader = StreamingLoader(split, BatchSampler(8, 2, shuffle=True, seed=0), None, torch.device('cpu'), 1)\n"
+        "loader.itself = loader; half = loader.epoch(0); next(half); list(loader.epoch(1)); print('done')"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
-    assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert (ended.stdout, ended.returncode) == ("done\n", 0), ended.stderr
 
 
 @dataclass(frozen=True)
-class CountsThreads:
-    """Samples that say with how many threads torch computes where they are read."""
+class ThreadCounts:
+    """Each sample is the number of threads that torch uses where the sample is read."""
 
     targets: torch.Tensor
 
@@ -237,13 +225,54 @@ class CountsThreads:
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_samples_are_read_by_one_thread_and_the_rest_goes_on_with_all(num_workers: int):
+def test_samples_are_read_by_one_thread_and_training_keeps_all(num_workers: int):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        source = StreamingLoader(CountsThreads(torch.zeros(4)), BatchSampler(4, 2, shuffle=False, seed=0), None, CPU, num_workers)  # fmt: skip
-        for batch in source.epoch(0):
+        sampler = BatchSampler(4, 2, shuffle=False, seed=0)
+        loader = StreamingLoader(ThreadCounts(torch.zeros(4)), sampler, None, CPU, num_workers)
+        for batch in loader.epoch(0):
             assert batch.inputs.unique().tolist() == [1]
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_describe():
+    sampler = BatchSampler(13, 2, shuffle=True, seed=1)
+    sentences = [StreamingLoader(numbers(7), sampler, None, CPU, count).describe() for count in (0, 1, 2)]
+    assert sentences == ["read from files", "read from files by 1 worker", "read from files by 2 workers"]
+
+
+PLUGIN = """
+import torch
+from dataclasses import dataclass
+from ptrun.registry import datasets
+
+@dataclass(frozen=True)
+class Squares:
+    targets: torch.Tensor
+    def __len__(self): return len(self.targets)
+    def read(self, index): return torch.tensor([float(index * index)])
+    def name(self, index): return str(index)
+    def fingerprint(self): return ""
+
+@datasets.register
+def squares_of_a_plugin(): return Squares(torch.zeros(5))
+"""
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("plugin") / "squares.py"
+    file.write_text(PLUGIN)
+    return file
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_workers_can_read_the_data_set_of_a_plugin(plugin: Path, method: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(worker_pool, "START_METHOD", method)
+    plugins.load([str(plugin)])
+    split: Split = registry.datasets.build("squares_of_a_plugin", {})
+    loader = StreamingLoader(split, BatchSampler(5, 2, shuffle=False, seed=0), None, CPU, 1, (1,))
+    assert torch.cat([batch.inputs for batch in loader.epoch(0)]).flatten().tolist() == [0, 1, 4, 9, 16]

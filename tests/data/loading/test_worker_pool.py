@@ -1,4 +1,4 @@
-"""Workers answer in order, whatever happens to them; and what they leave in a place is what was read."""
+"""Results come in order, errors and deaths of workers are raised when their result is due, and no worker stays."""
 
 from __future__ import annotations
 
@@ -17,34 +17,27 @@ import numpy as np
 import pytest
 import torch
 
-from ptrun import plugins, registry
-from ptrun.data.loading import worker_pool
-from ptrun.data.loading.in_memory import InMemoryLoader
-from ptrun.data.loading.loader import BatchSampler
-from ptrun.data.loading.shared_memory import Left, Places, Sent
-from ptrun.data.loading.streaming import StreamingLoader, read_in_order
-from ptrun.data.loading.worker_pool import AHEAD, Workers
-from ptrun.data.splits import Split, TensorSplit
+from ptrun.data.loading.worker_pool import PREFETCH_FACTOR, WorkerPool
 from ptrun.errors import DataError, ResourceError
 
 CPU = torch.device("cpu")
 # Each process that is not forked imports torch.
 METHODS = ["fork", pytest.param("spawn", marks=pytest.mark.slow)] if sys.platform == "linux" else ["spawn"]
-Opened = Callable[..., Workers[Any, Any]]
+MakePool = Callable[..., WorkerPool[Any, Any]]
 
 
 @pytest.fixture
-def opened() -> Iterator[Opened]:
-    """Workers that are ended with the test."""
-    made: list[Workers[Any, Any]] = []
+def make_pool() -> Iterator[MakePool]:
+    """Makes pools that are closed after the test."""
+    pools: list[WorkerPool[Any, Any]] = []
 
-    def open_(*args: Any) -> Workers[Any, Any]:
-        made.append(Workers(*args))
-        return made[-1]
+    def make(*args: Any) -> WorkerPool[Any, Any]:
+        pools.append(WorkerPool(*args))
+        return pools[-1]
 
-    yield open_
-    for each in made:
-        each.close()
+    yield make
+    for pool in pools:
+        pool.close()
 
 
 def twice(number: int) -> int:
@@ -71,7 +64,7 @@ def fail_at_three(how: str, number: int) -> int:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_answers_come_in_order_and_requests_are_taken_as_they_are_needed(opened: Opened, count: int):
+def test_results_come_in_order_and_requests_are_taken_as_they_are_needed(make_pool: MakePool, count: int):
     taken: list[int] = []
 
     def requests() -> Iterator[int]:
@@ -79,55 +72,55 @@ def test_answers_come_in_order_and_requests_are_taken_as_they_are_needed(opened:
             taken.append(number)
             yield number
 
-    found = []
-    for answer in opened(twice, count).answers(requests()):
-        found.append(answer)
-        assert len(taken) == min(20, len(found) + AHEAD * count)
-    assert found == [2 * number for number in range(20)]
+    results = []
+    for result in make_pool(twice, count).imap(requests()):
+        results.append(result)
+        assert len(taken) == min(20, len(results) + PREFETCH_FACTOR * count)
+    assert results == [2 * number for number in range(20)]
 
 
-def test_a_pass_that_was_broken_off_leaves_nothing_to_the_next(opened: Opened):
-    pair = opened(twice, 2)
-    first = pair.answers(range(10))
+def test_a_pass_that_was_not_finished_leaves_nothing_to_the_next(make_pool: MakePool):
+    pool = make_pool(twice, 2)
+    first = pool.imap(range(10))
     assert [next(first), next(first), next(first)] == [0, 2, 4]
-    assert list(pair.answers(range(50, 53))) == [100, 102, 104]
+    assert list(pool.imap(range(50, 53))) == [100, 102, 104]
     assert list(first) == []
-    assert list(pair.answers([])) == []
-    assert list(pair.answers([7])) == [14]
+    assert list(pool.imap([])) == []
+    assert list(pool.imap([7])) == [14]
 
 
-def test_each_worker_is_a_process_with_one_thread_and_random_numbers_of_its_own(opened: Opened):
-    answers = list(opened(who, 2, 5).answers(range(4)))
-    assert answers[0][0] == answers[2][0] != answers[1][0] == answers[3][0]
-    assert os.getpid() not in {answer[0] for answer in answers}
-    assert {answer[1] for answer in answers} == {1}
-    drawn = [number for answer in answers for number in answer[2:]]
-    assert len(set(drawn)) == len(drawn)
-    again = opened(who, 2, 5).answers(range(4))
-    assert [answer[2:] for answer in again] == [answer[2:] for answer in answers]
+def test_each_worker_is_a_process_with_one_thread_and_random_numbers_of_its_own(make_pool: MakePool):
+    results = list(make_pool(who, 2, 5).imap(range(4)))
+    assert results[0][0] == results[2][0] != results[1][0] == results[3][0]
+    assert os.getpid() not in {result[0] for result in results}
+    assert {result[1] for result in results} == {1}
+    numbers = [number for result in results for number in result[2:]]
+    assert len(set(numbers)) == len(numbers)
+    again = make_pool(who, 2, 5).imap(range(4))
+    assert [result[2:] for result in again] == [result[2:] for result in results]
 
 
 DEATHS = {
     "SIGKILL": "it was killed, most likely by the system because memory ran out",
     "SIGXCPU": "it was ended by SIGXCPU",
-    "exit": "it left with exit code 7",
+    "exit": "it exited with code 7",
 }
 
 
 @pytest.mark.parametrize("how", DEATHS)
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_worker_that_dies_is_told_when_its_answer_is_due(opened: Opened, how: str, count: int):
-    answers = opened(partial(fail_at_three, how), count).answers(range(9))
-    assert [next(answers) for _ in range(3)] == [0, 1, 2]
+def test_a_death_is_raised_when_the_result_is_due(make_pool: MakePool, how: str, count: int):
+    results = make_pool(partial(fail_at_three, how), count).imap(range(9))
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ResourceError, match=f"A data worker died: {DEATHS[how]}"):
-        next(answers)
+        next(results)
 
 
-def test_workers_start_again_after_a_death(opened: Opened):
-    pair = opened(partial(fail_at_three, "SIGKILL"), 2)
+def test_workers_start_again_after_a_death(make_pool: MakePool):
+    pool = make_pool(partial(fail_at_three, "SIGKILL"), 2)
     with pytest.raises(ResourceError):
-        list(pair.answers(range(9)))
-    assert list(pair.answers([4, 5])) == [4, 5]
+        list(pool.imap(range(9)))
+    assert list(pool.imap([4, 5])) == [4, 5]
 
 
 ERRORS: dict[str, tuple[type[BaseException], str]] = {
@@ -138,127 +131,38 @@ ERRORS: dict[str, tuple[type[BaseException], str]] = {
 
 
 @pytest.mark.parametrize("how", ERRORS)
-def test_what_work_raises_is_raised_when_its_answer_is_due(opened: Opened, how: str):
+def test_an_error_is_raised_when_the_result_is_due(make_pool: MakePool, how: str):
     kind, text = ERRORS[how]
-    pair = opened(partial(fail_at_three, how), 2)
-    answers = pair.answers(range(9))
-    assert [next(answers) for _ in range(3)] == [0, 1, 2]
+    pool = make_pool(partial(fail_at_three, how), 2)
+    results = pool.imap(range(9))
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(kind, match=text):
-        next(answers)
-    assert list(pair.answers([8])) == [8]
+        next(results)
+    assert list(pool.imap([8])) == [8]
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs pidfd_open")
 @pytest.mark.parametrize("method", METHODS)
 def test_workers_end_when_their_process_is_killed(method: str):
-    """Also beside others that were started later, which inherit what is open."""
+    """Also when workers that were forked later have inherited the pipes."""
     program = (
         "import os, signal, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from ptrun.data.loading import worker_pool as workers; from test_worker_pool import who\n"
         f"workers.START_METHOD = {method!r}\n"
         "if __name__ == '__main__':\n"
-        "    kept = [workers.Workers(who, 2) for _ in range(2)]\n"
-        "    print(*{answer[0] for each in kept for answer in each.answers(range(4))}, flush=True)\n"
+        "    pools = [workers.WorkerPool(who, 2) for _ in range(2)]\n"
+        "    print(*{result[0] for pool in pools for result in pool.imap(range(4))}, flush=True)\n"
         "    sys.stdin.read(1); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        found = [os.pidfd_open(int(each)) for each in process.stdout.readline().split()]
-        assert len(found) == 4
+        handles = [os.pidfd_open(int(pid)) for pid in process.stdout.readline().split()]
+        assert len(handles) == 4
         assert process.stdin is not None
-        process.stdin.close()  # not `communicate`, which waits for all that hold the other end of stdout
+        process.stdin.close()  # `communicate` would wait for the workers too, which hold stdout
         process.wait(60)
-        for handle in found:
-            assert select.select([handle], [], [], 3)[0], "a worker is still there"  # a look at the parent takes longer
+        for handle in handles:
+            # Within 3 seconds: the end of the pipe is noticed at once, a check of the parent only after 5.
+            assert select.select([handle], [], [], 3)[0], "a worker is still alive"
             os.close(handle)
-
-
-def held(shape: tuple[int, ...], *, by_pixel: bool = False) -> TensorSplit:
-    inputs = torch.arange(13 * torch.Size(shape).numel(), dtype=torch.float32).view(13, *shape)
-    if by_pixel:
-        inputs = inputs.to(torch.uint8).to(memory_format=torch.channels_last)
-    return TensorSplit(inputs, torch.arange(13), torch.arange(13))
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_way_gives_equal_batches(method: str, monkeypatch: pytest.MonkeyPatch):
-    """Places large enough or too small, workers or none; and a batch that is kept is not written to by later ones."""
-    monkeypatch.setattr(worker_pool, "START_METHOD", method)
-    images = held((3, 4, 5), by_pixel=True)
-    for split, shape in ((held((7,)), (7,)), (images, (3, 4, 5)), (images, ()), (held((2, 3)), (2, 2))):
-        sampler = BatchSampler(13, 2, shuffle=True, seed=1)
-        expected = [batch for epoch in (0, 1) for batch in InMemoryLoader(split, sampler, None, CPU).epoch(epoch)]
-        for count in (0, 2):
-            source = StreamingLoader(split, sampler, None, CPU, count, shape)
-            kept = [batch for epoch in (0, 1) for batch in source.epoch(epoch)]
-            source.close()
-            for ours, theirs in zip(kept, expected, strict=True):
-                assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-                assert ours.inputs.is_contiguous() or split is images
-                assert ours.inputs.is_contiguous(memory_format=torch.channels_last) or split is not images
-    assert all(torch.equal(a, b) for a, b in zip(read_in_order(images, 2), images.inputs, strict=True))
-
-
-PLUGIN = """
-import torch
-from dataclasses import dataclass
-from ptrun.registry import datasets
-
-@dataclass(frozen=True)
-class Squares:
-    targets: torch.Tensor
-    def __len__(self): return len(self.targets)
-    def read(self, index): return torch.tensor([float(index * index)])
-    def name(self, index): return str(index)
-    def fingerprint(self): return ""
-
-@datasets.register
-def squares_of_a_plugin(): return Squares(torch.zeros(5))
-"""
-
-
-@pytest.fixture(scope="module")
-def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("plugin") / "squares.py"
-    file.write_text(PLUGIN)
-    return file
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_data_set_of_a_plugin_is_known_to_workers(plugin: Path, method: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(worker_pool, "START_METHOD", method)
-    plugins.load([str(plugin)])
-    split: Split = registry.datasets.build("squares_of_a_plugin", {})
-    source = StreamingLoader(split, BatchSampler(5, 2, shuffle=False, seed=0), None, CPU, 1, (1,))
-    assert torch.cat([batch.inputs for batch in source.epoch(0)]).flatten().tolist() == [0, 1, 4, 9, 16]
-
-
-def test_places_hold_what_fits_in_the_order_that_it_had():
-    places = Places(3, 2, (3, 4, 5))
-    for tensor in (
-        torch.rand(2, 3, 4, 5),
-        torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last),
-        torch.randint(0, 256, (2, 3, 8, 10), dtype=torch.uint8),
-        torch.rand(2, 3, 8, 10)[:, :, ::2, ::2],
-    ):
-        places.ask(1, np.array([7, 9]))
-        left = places.leave(1, tensor)
-        assert isinstance(left, Left)
-        found = places.find(left)
-        assert torch.equal(found, tensor)
-        assert places.holds(found)
-        assert not places.holds(tensor)
-        if tensor.is_contiguous(memory_format=torch.channels_last):
-            assert found.is_contiguous(memory_format=torch.channels_last)
-        # A part of what is there already is not copied, but found.
-        part = places.leave(1, found[1:])
-        assert isinstance(part, Left)
-        assert torch.equal(places.find(part), tensor[1:])
-        assert places.asked(1, 2).tolist() == [7, 9]
-    large = torch.rand(2, 3, 4, 6).to(memory_format=torch.channels_last)
-    sent = places.leave(1, large)
-    assert isinstance(sent, Sent)
-    assert sent.values.flags.c_contiguous
-    assert torch.equal(places.find(sent), large)
-    assert places.find(sent).stride() == large.stride()
