@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 
 from ptrun import catalog
 from ptrun.config import schema
+from ptrun.config.folders import shipped_conf
 from ptrun.data.loading.choose import make_loader
 from ptrun.data.loading.loader import BatchSampler
 from ptrun.data.splits import TensorSplit
@@ -57,12 +58,12 @@ def transforms_of(size: int) -> dict[str, Transforms]:
     found: dict[str, Transforms] = {}
     for name in schema.names("image_transform"):
         if name not in FIXED:
-            keys = schema.read(schema.shipped_conf() / "image_transform" / f"{name}.yaml").keys.values()
+            keys = schema.read(shipped_conf() / "image_transform" / f"{name}.yaml").keys.values()
             needed = {key.name: size for key in keys if key.required}
             settings = {"padding": 4} if name == "random_crop" else needed
             found[name] = [{name: settings}, NORMALIZE]
     for name in schema.names("transform"):
-        items = schema.read(schema.shipped_conf() / "transform" / f"{name}.yaml").keys["train"].default
+        items = schema.read(shipped_conf() / "transform" / f"{name}.yaml").keys["train"].default
         if isinstance(items, list) and any(_name(item) not in FIXED for item in items):
             found[f"transform={name}"] = [*(item for item in items if _name(item) != "normalize"), NORMALIZE]
     return found

@@ -17,11 +17,12 @@ def train(*overrides: str, config_dir: str | None = None, quiet: bool = False) -
 
     Returns the run folder, the summary and the best monitored value. Raises ptrun.errors.PtrunError.
     """
-    from ptrun.config import load
     from ptrun.config.compose import Composer
+    from ptrun.config.folders import conf_folders
+    from ptrun.config.load import load_config
 
-    composer = Composer("train", load.conf_folders(config_dir))
-    loaded = load.load_config(composer, overrides)
+    composer = Composer("train", conf_folders(config_dir))
+    loaded = load_config(composer, overrides)
 
     from ptrun.runs import session
 

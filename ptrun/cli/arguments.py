@@ -1,65 +1,83 @@
-"""Parses the arguments of one command."""
+"""The parser of one verb's arguments, and the flags that several verbs share."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from ptrun.errors import ConfigError
-from ptrun.process.startup import resting_collector
+from ptrun.errors import ConfigError, did_you_mean, join_words
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse whose mistakes are ConfigErrors."""
+class Parser(argparse.ArgumentParser):
+    """argparse for one verb, whose mistakes are ConfigErrors that name the verb's flags."""
 
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing and leaving."""
+    def __init__(self, verb: str, setting_example: str = "") -> None:
+        """setting_example: a setting of this verb as it is typed, for who writes `--epochs 5`; empty for no settings."""
+        super().__init__(prog=f"ptrun {verb}", add_help=False, allow_abbrev=False)
+        self._setting_example = setting_example
+        self.add_argument("-h", "--help", action="store_true")
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Parse flags and positional words, in any order. Raises ConfigError."""
+        options, unknown = self.parse_known_intermixed_args(list(argv))
+        if unknown:
+            self._refuse(unknown[0])
+        return options
+
+    def _refuse(self, word: str) -> NoReturn:
+        flags = sorted(flag for flag in self._option_string_actions if flag.startswith("--"))
+        name = word.partition("=")[0]
+        settings = (
+            f" Settings have no dashes: KEY=VALUE, as in {self._setting_example}." if self._setting_example else ""
+        )
         raise ConfigError(
-            f"{message[0].upper()}{message[1:]}. Settings have no dashes: KEY=VALUE, as in train.epochs=5. `ptrun train --help` lists the flags."
+            f"{self.prog}: there is no flag {name}.{did_you_mean(name, flags)}{settings} "
+            f"Flags: {join_words([*flags, '--debug'])}."
         )
 
-
-def load_plugins(files: Sequence[str]) -> None:
-    """Import the shipped components, and with them torch, and then the user's own files."""
-    with resting_collector():
-        from ptrun import catalog, plugins
-
-    assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is refused
-    plugins.load(files)
+    def error(self, message: str) -> NoReturn:
+        """Raise a ConfigError, where argparse would print its usage and exit."""
+        raise ConfigError(f"{self.prog}: {message}. `{self.prog} --help` shows how it is used.")
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The overrides and flags of a command. Raises ConfigError."""
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("overrides", nargs="*")
-    parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("-m", "--multirun", action="store_true")
+def add_quiet_flag(parser: Parser) -> None:
+    """-q: print nothing but warnings and errors."""
     parser.add_argument("-q", "--quiet", action="store_true")
+
+
+def add_config_dir_flag(parser: Parser) -> None:
+    """--config-dir: the user's own YAML files."""
     parser.add_argument("-cd", "--config-dir")
+
+
+def add_config_name_flag(parser: Parser) -> None:
+    """--config-name: the root file of a composition."""
     parser.add_argument("-cn", "--config-name", default="train")
-    parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"))
-    parser.add_argument("-p", "--package")
-    parser.add_argument("--resolve", action="store_true")
-    parser.add_argument(
-        "-i",
-        "--info",
-        nargs="?",
-        const="all",
-        choices=("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
-    )
-    parser.add_argument("-sc", "--shell-completion")
-    parser.add_argument("--allow-change", action="append", default=[])
-    return parser.parse_intermixed_args(list(argv))
 
 
-def run_and_changes(verb: str, words: Sequence[str]) -> tuple[list[str], dict[str, Any], str, list[str]]:
-    """At most one run, the changed settings, output_dir, and the plugins' files. Raises ConfigError."""
-    from ptrun.config import compose
+def add_allow_change_flag(parser: Parser) -> None:
+    """--allow-change: a setting that may change although the resumed run computes other numbers then."""
+    parser.add_argument("--allow-change", action="append", default=[], metavar="KEY")
+
+
+class RunAndChanges(NamedTuple):
+    """What `ptrun resume` and `ptrun reproduce` are given: at most one run, and changes of its settings."""
+
+    run: str | None
+    changes: dict[str, Any]  # dotted key → value, without output_dir and plugins
+    output_dir: str
+    plugins: list[str]
+
+
+def split_run_and_changes(verb: str, words: Sequence[str]) -> RunAndChanges:
+    """Tell the run from the KEY=VALUE words. Raises ConfigError when there are several runs or a word can't be read."""
+    from ptrun.config.overrides import parse_values
 
     runs = [word for word in words if "=" not in word]
     if len(runs) > 1:
-        raise ConfigError(f"{verb}: expected one run, got {len(runs)}: {' '.join(runs)}.")
-    changes = compose.parse_values([word for word in words if "=" in word])
+        raise ConfigError(f"ptrun {verb}: expected one run, got {len(runs)}: {' '.join(runs)}.")
+    changes = parse_values([word for word in words if "=" in word])
     output_dir = str(changes.pop("output_dir", "outputs"))
-    return runs, changes, output_dir, [str(file) for file in changes.pop("plugins", [])]
+    plugins = [str(file) for file in changes.pop("plugins", [])]
+    return RunAndChanges(runs[0] if runs else None, changes, output_dir, plugins)

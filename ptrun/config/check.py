@@ -12,6 +12,7 @@ from typing import Any
 
 from ptrun.config import schema
 from ptrun.config.compatibility import given_by, pair_problem, task_of, task_problems, views_problem
+from ptrun.config.folders import shipped_conf
 from ptrun.config.run_config import GROUPS, Component, RunConfig, TrainSettings
 from ptrun.config.types import Mismatch, Type
 from ptrun.errors import ConfigError, did_you_mean, join_words
@@ -83,7 +84,7 @@ class _Checker:
 
     def run(self, composed: Mapping[str, Any]) -> RunConfig:
         self.problems.extend(refuse_code(composed))
-        root = schema.read(schema.shipped_conf() / "train.yaml")
+        root = schema.read(shipped_conf() / "train.yaml")
         allowed = [key for key in root.keys if "." not in key] + [*GROUPS, "train"]
         for key in composed:
             if key not in allowed:

@@ -1,49 +1,36 @@
 """Overrides → a checked RunConfig, plugins included: the one way in, for the command line and for Python.
 
-Invariant: every problem of every override and every value is in one ConfigError, and torch is
-imported only when plugins are named.
+One ConfigError holds every problem of every override and every value. torch is imported only when plugins are named.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ptrun.config import check as configuration
 from ptrun.config import compose, schema
 from ptrun.config.compose import Composed, Composer
 from ptrun.config.run_config import GROUPS, PRESETS, RunConfig
 from ptrun.errors import ConfigError
+from ptrun.process.startup import resting_collector
 from ptrun.registry import Registry
 
 
-@dataclass(frozen=True)
-class LoadedConfig:
+class LoadedConfig(NamedTuple):
     """A checked configuration, and the same as it was written, with references unresolved."""
 
     config: RunConfig
     as_written: Mapping[str, Any]
 
 
-def conf_folders(config_dir: str | None) -> tuple[Path, ...]:
-    """The user's folders of YAML files, first one first: `--config-dir`, then `conf` in the working folder. Raises ConfigError."""
-    own = schema.user_conf()
-    if config_dir is None:
-        return (own,) if own else ()
-    folder = Path(config_dir).expanduser().resolve()
-    if not folder.is_dir():
-        raise ConfigError(f"--config-dir: there is no folder {folder}.")
-    return (folder, own) if own and own.resolve() != folder else (folder,)
-
-
 def load_config(composer: Composer, overrides: Sequence[str]) -> LoadedConfig:
     """Compose and check. Raises ConfigError listing every problem."""
-    unknown = composer.unknown_choices(overrides)
+    unknown = composer.unknown_choices(overrides)  # to be composed once more when the plugins are imported
     composed = composer.compose([text for text in overrides if text not in unknown])
-    registries = _load_plugins(composed, composer.folders)
+    registries = _import_named_plugins(composed, composer.folders)
     problems: list[str] = []
     try:
         composer.check_overrides(unknown, {group: list(registry) for group, registry in registries.items()})
@@ -61,34 +48,43 @@ def load_config(composer: Composer, overrides: Sequence[str]) -> LoadedConfig:
 
 def check(composed: Composed, folders: tuple[Path, ...], registries: Mapping[str, Registry[Any]]) -> RunConfig:
     """Check one composed configuration. Raises ConfigError."""
-    lost = [group for group in PRESETS if composed.get(group) is not None]
-    if lost:
+    without_package = [group for group in PRESETS if composed.get(group) is not None]
+    if without_package:
         raise ConfigError(
-            [
-                f"{group}: the file that was chosen lacks the line `# @package _global_` at its top, without which its settings go nowhere."
-                for group in lost
-            ]
+            f"{group}: the file that was chosen lacks the line `# @package _global_` at its top. "
+            "Without it none of its settings has an effect."
+            for group in without_package
         )
     return configuration.check(compose.plain(composed, resolve=True), folders, registries)
 
 
-def _load_plugins(composed: Composed, folders: tuple[Path, ...]) -> Mapping[str, Registry[Any]]:
-    """Import the plugins that the configuration names, and make their components choosable."""
+def import_components(plugin_files: Sequence[str]) -> Mapping[str, Registry[Any]]:
+    """Import the shipped components, and with them torch, then the user's files. Returns group → registry.
+
+    Raises ConfigError when a file can't be imported, or registers a name that is taken.
+    """
+    with resting_collector():
+        from ptrun import catalog, plugins
+
+    assert catalog.MODULES  # shipped names come first, so that a plugin that takes one is refused
+    plugins.load(list(plugin_files))
+    return plugins.REGISTRIES
+
+
+def _import_named_plugins(composed: Composed, folders: tuple[Path, ...]) -> Mapping[str, Registry[Any]]:
+    """Import the plugins that the configuration names, and let Hydra know their components."""
     files = composed.get("plugins") or []
     if not files:
         return {}
     if isinstance(files, str):
         raise ConfigError(f"plugins: expected a list of files, got '{files}'. Write plugins=[{files}].")
-    from ptrun import catalog, plugins
-
-    assert catalog.MODULES  # the shipped names first, so that a plugin that takes one is told
-    plugins.load([str(file) for file in files])
+    registries = import_components([str(file) for file in files])
     for group in GROUPS:
-        registry = plugins.REGISTRIES.get(group)
+        registry = registries.get(group)
         for name in registry or ():
             if registry is not None and name not in schema.names(group, folders):
                 compose.add_choice(group, name, _defaults(registry, name))
-    return plugins.REGISTRIES
+    return registries
 
 
 def _defaults(registry: Registry[Any], name: str) -> dict[str, Any]:

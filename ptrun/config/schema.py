@@ -1,23 +1,23 @@
-"""What each YAML file declares: its keys, their types and meanings, and facts about the component.
+"""What the YAML files declare: the settings of a component with their types and meanings, and facts about it.
 
-Invariant: the YAML files are the only place where names, defaults, types and meanings of settings
-stand; nothing here imports torch or Hydra.
+The files are read here without Hydra and without torch, so that lists and error messages come at once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ptrun.config.folders import shipped_conf
 from ptrun.config.types import Type, parse_type
 from ptrun.config.yaml_file import load_yaml
-from ptrun.errors import ConfigError, did_you_mean
+from ptrun.errors import ConfigError, did_you_mean, join_words
 
-MISSING = "???"
+MISSING = "???"  # the default of a setting that the user has to give, in OmegaConf's notation
 ANY = parse_type("any")
 _LINE = re.compile(
     r"^(?P<indent> *)(?P<key>[A-Za-z_][\w.]*):(?P<value>.*?)(?:\s#\s*(?P<type>[^:]+): (?P<meaning>.*))?$"
@@ -27,7 +27,7 @@ _FACT = re.compile(r"^#\s*(accepts|gives|task|better):\s*(.+)$")
 
 @dataclass(frozen=True)
 class Key:
-    """One setting: dotted name within its file, default, type and meaning."""
+    """One setting: its dotted name within the file, default, type and meaning."""
 
     name: str
     default: Any
@@ -38,6 +38,11 @@ class Key:
     def required(self) -> bool:
         """Whether the user has to give a value."""
         return isinstance(self.default, str) and self.default == MISSING
+
+    @property
+    def default_text(self) -> str:
+        """The default as YAML spells it, or "(required)"."""
+        return "(required)" if self.required else yaml_text(self.default)
 
 
 @dataclass(frozen=True)
@@ -52,53 +57,96 @@ class Schema:
     keys: Mapping[str, Key]
 
 
-def shipped_conf() -> Path:
-    """The folder of the shipped YAML files: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
-
-
-def user_conf(folder: Path | None = None) -> Path | None:
-    """The user's own `conf` folder in the working folder, unless it is the shipped one."""
-    found = (folder or Path.cwd()) / "conf"
-    return found if found.is_dir() and found.resolve() != shipped_conf().resolve() else None
+def yaml_text(value: object) -> str:
+    """A plain value on one line as YAML spells it: true, null, [1, 2]."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(yaml_text(item) for item in value)}]"
+    return "null" if value is None else str(value)
 
 
 def names(group: str, folders: tuple[Path, ...] = ()) -> list[str]:
     """Names of the YAML files of a group, shipped and in the given folders."""
-    places = (shipped_conf(), *folders)
-    return sorted({path.stem for place in places for path in (place / group).glob("*.yaml")})
+    return sorted({path.stem for folder in (shipped_conf(), *folders) for path in (folder / group).glob("*.yaml")})
 
 
 def find(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema | None:
-    """The declaration of one component: the shipped one if there is, else a user's, else None."""
-    for place in (shipped_conf(), *folders):
-        path = place / group / f"{name}.yaml"
-        if path.is_file():
-            return read(path, group)
-    return None
+    """The declaration of one component: the shipped one if there is one, else the user's, else None."""
+    path = _first_file(group, name, (shipped_conf(), *folders))
+    return None if path is None else read(path, group, folders)
+
+
+def require(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema:
+    """Like `find`. Raises ConfigError with the nearest name when there is none."""
+    schema = find(group, name, folders)
+    if schema is None:
+        known = names(group, folders)
+        raise ConfigError(f"There is no {group} '{name}'.{did_you_mean(name, known)} Available: {join_words(known)}.")
+    return schema
 
 
 def choice(group: str, name: str, folders: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What `group=name` stands for: `name` and settings, a user's own file before the shipped one. Raises ConfigError."""
-    for place in (*folders, shipped_conf()):
-        path = place / group / f"{name}.yaml"
-        if path.is_file():
-            return {"name": name, **load_yaml(path.read_text(encoding="utf-8"), path)}
-    return {"name": require(group, name, folders).name}
+    """What `group=name` stands for: `name` and settings, a user's file before the shipped one. Raises ConfigError."""
+    search = (*folders, shipped_conf())
+    path = _first_file(group, name, search)
+    if path is None:
+        return {"name": require(group, name, folders).name}
+    values: dict[str, Any] = {}
+    for file in _merge_order(path, group, search):
+        values |= load_yaml(file.read_text(encoding="utf-8"), file)
+    values.pop("defaults", None)
+    return {"name": name, **values}
 
 
 @cache
-def read(path: Path, group: str = "") -> Schema:
-    """Parse one YAML file. Raises ConfigError when it is not a mapping."""
+def read(path: Path, group: str = "", folders: tuple[Path, ...] = ()) -> Schema:
+    """Parse one YAML file and those that it is based on. Raises ConfigError when one is not a mapping."""
+    facts: dict[str, tuple[str, ...]] = {}
+    keys: dict[str, Key] = {}
+    for file in _merge_order(path, group, (shipped_conf(), *folders)):
+        text = file.read_text(encoding="utf-8")
+        facts |= {m[1]: tuple(re.split(r"[,\s]+", m[2].strip())) for line in _header(text) if (m := _FACT.match(line))}
+        for key in _keys(text, load_yaml(text, file)):
+            keys[key.name] = _declared_by_base(key, keys.get(key.name))
     text = path.read_text(encoding="utf-8")
-    values = load_yaml(text, path)
-    header = [line for line in text.splitlines() if line.startswith("#")]
-    facts = {m[1]: tuple(re.split(r"[,\s]+", m[2].strip())) for line in header if (m := _FACT.match(line))}
-    summary = next((line.lstrip("# ") for line in header if not _FACT.match(line) and "@package" not in line), "")
-    keys = {key.name: key for key in _keys(text, values) if key.name != "name"}
-    return Schema(group, str(values.get("name", path.stem)), path, summary, facts, keys)
+    name = str(load_yaml(text, path).get("name", path.stem))
+    summary = next(
+        (line.lstrip("# ") for line in _header(text) if not _FACT.match(line) and "@package" not in line), ""
+    )
+    return Schema(group, name, path, summary, facts, {key: keys[key] for key in keys if key != "name"})
+
+
+def _declared_by_base(key: Key, base: Key | None) -> Key:
+    """A line without a type changes the default only: type and meaning are those of the file it is based on."""
+    return key if base is None or key.meaning else replace(base, default=key.default)
+
+
+def _first_file(group: str, name: str, folders: Sequence[Path]) -> Path | None:
+    paths = (folder / group / f"{name}.yaml" for folder in folders)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _merge_order(path: Path, group: str, folders: Sequence[Path], above: tuple[Path, ...] = ()) -> list[Path]:
+    """The file and the files of its group that its `defaults` list names, in the order in which Hydra merges them.
+
+    Such a list is `defaults: [auto, _self_]`: start from auto.yaml, then take this file's own lines. `above` are the
+    files that led here; one of these is not followed again.
+    """
+    defaults = load_yaml(path.read_text(encoding="utf-8"), path).get("defaults")
+    bases = [entry for entry in defaults if isinstance(entry, str)] if isinstance(defaults, list) else []
+    order = []
+    for base in bases if "_self_" in bases else [*bases, "_self_"]:
+        file = path if base == "_self_" else _first_file(group, base, folders)
+        if file == path:
+            order.append(path)
+        elif file is not None and file not in above:
+            order += _merge_order(file, group, folders, (*above, path))
+    return order
+
+
+def _header(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("#")]
 
 
 def _keys(text: str, values: Mapping[str, Any]) -> Iterator[Key]:
@@ -124,12 +172,3 @@ def _look_up(values: Any, dotted: str) -> tuple[bool, Any]:
             return False, None
         values = values[part]
     return True, values
-
-
-def require(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema:
-    """Like `find`. Raises ConfigError with the nearest name when there is none."""
-    schema = find(group, name, folders)
-    if schema is None:
-        known = names(group, folders)
-        raise ConfigError(f"There is no {group} '{name}'.{did_you_mean(name, known)} Available: {', '.join(known)}.")
-    return schema

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ptrun.config import compose, load
 from ptrun.config.compose import Composed, Composer
+from ptrun.config.overrides import without_sweeps
 from ptrun.config.run_config import RunConfig
 from ptrun.errors import ConfigError, Interrupted, PtrunError
 from ptrun.runs import find
@@ -79,7 +80,7 @@ def check_jobs(composer: Composer, overrides: Sequence[str]) -> tuple[list[list[
     composer.check_overrides([text for text in overrides if text not in composer.unknown_choices(overrides)])
     jobs = composer.jobs(overrides)
     if jobs is None:
-        return [], load.load_config(composer, composer.without_sweeps(overrides)).config
+        return [], load.load_config(composer, without_sweeps(overrides)).config
     problems: dict[str, list[str]] = {}
     configs = []
     for job in jobs:

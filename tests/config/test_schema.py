@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from ptrun import catalog, registry
-from ptrun.config import check, load, run_config, schema
+from ptrun.config import check, folders, load, run_config, schema
 from ptrun.config.compose import Composer
 from ptrun.device import choose
 from ptrun.errors import ConfigError
 from ptrun.plugins import REGISTRIES
 
 assert catalog.MODULES
-CONF = schema.shipped_conf()
+CONF = folders.shipped_conf()
 ALL = sorted(CONF.rglob("*.yaml"))
 COMPONENTS = [
     (path.parent.name, path.stem)

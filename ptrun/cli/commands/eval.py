@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from ptrun.cli.arguments import load_plugins, parse
-from ptrun.cli.help import EVAL_HELP
+from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag
 from ptrun.process.signals import interrupt_raised
 from ptrun.process.startup import resting_collector
+
+HELP = """\
+ptrun eval checkpoint=PATH [split=test] [KEY=VALUE ...] [flags]
+
+  checkpoint=PATH               a checkpoint file, or a run folder (its best checkpoint)
+  split=train|val|test          the part of the data to evaluate
+  output_dir=DIR                where the folder of this evaluation is made
+  plots=false                   draw no pictures
+  plugins=[FILE.py]             the file of your own components, which a checkpoint never names
+  dataset.path=new.csv          any setting of dataset, transform, device, metrics or train, in place of the stored one
+  dataset=image_folder dataset.root=DIR        other data of the same kind
+
+Flags: -q, --quiet; --debug; --config-dir DIR
+"""
 
 
 def main(argv: list[str]) -> int:
     """Evaluate a checkpoint. Returns the exit code."""
-    options = parse(argv)
+    parser = Parser("eval", "dataset.path=new.csv")
+    parser.add_argument("overrides", nargs="*")
+    add_quiet_flag(parser)
+    add_config_dir_flag(parser)
+    options = parser.parse(argv)
     if options.help or not options.overrides:
-        print(EVAL_HELP, end="")
+        print(HELP, end="")
         return 0
-    from ptrun.config import compose, load, schema
+    from ptrun.config import load, schema
     from ptrun.config.check import check_section
+    from ptrun.config.folders import conf_folders, shipped_conf
+    from ptrun.config.overrides import parse_values
 
-    folders = load.conf_folders(options.config_dir)
-    values = compose.parse_values(options.overrides)
-    own = schema.read(schema.shipped_conf() / "eval.yaml").keys
-    settings = check_section({key: value for key, value in values.items() if key in own}, own)
-    changes = {key: value for key, value in values.items() if key not in own}
+    folders = conf_folders(options.config_dir)
+    values = parse_values(options.overrides)
+    own_keys = schema.read(shipped_conf() / "eval.yaml").keys
+    settings = check_section({key: value for key, value in values.items() if key in own_keys}, own_keys)
+    changes = {key: value for key, value in values.items() if key not in own_keys}
 
-    load_plugins(settings["plugins"])
+    load.import_components(settings["plugins"])
     with resting_collector():
         from ptrun.runs import evaluate
 

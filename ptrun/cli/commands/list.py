@@ -1,17 +1,26 @@
-"""`ptrun list`: what there is to choose from, read from the YAML files alone.
-
-Invariant: needs neither torch nor Hydra.
-"""
+"""`ptrun list`: what there is to choose from, read from the YAML files alone, without torch and Hydra."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from ptrun.cli.arguments import parse
+from ptrun.cli.arguments import Parser, add_config_dir_flag
 from ptrun.config import schema
+from ptrun.config.folders import conf_folders
 from ptrun.errors import ConfigError, did_you_mean, join_words
 from ptrun.terminal import console
+
+HELP = """\
+ptrun list [KIND [NAME]] [flags]
+
+  ptrun list                                   every component of every kind
+  ptrun list models                            the components of one kind
+  ptrun list models convnet                    one component: its settings with defaults, types and meanings
+
+Kinds: {kinds}
+
+Flags: --debug; --config-dir DIR (also list your own YAML files in DIR; those in ./conf are listed without it)
+"""
 
 KINDS = {
     "models": "model",
@@ -27,34 +36,45 @@ KINDS = {
     "loggers": "logger",
     "experiments": "experiment",
 }
+_FACT_LABELS = {"accepts": "reads", "gives": "gives", "task": "for", "better": "better is"}
 
 
-def print_components(arguments: Sequence[str], folders: tuple[Path, ...] = ()) -> int:
-    """List all kinds, one kind, or one component. Raises ConfigError for a name that does not exist."""
-    if not arguments:
-        _all(folders)
+def main(argv: list[str]) -> int:
+    """List all kinds, one kind, or one component. Returns the exit code."""
+    parser = Parser("list")
+    parser.add_argument("words", nargs="*")
+    add_config_dir_flag(parser)
+    options = parser.parse(argv)
+    if options.help:
+        print(HELP.format(kinds=", ".join(KINDS)), end="")
         return 0
-    kind, group = _kind(arguments[0])
-    if len(arguments) == 1:
-        console.table([kind, "what it is"], _rows(group, folders))
-        print(f"\nMore on one: ptrun list {kind} {schema.names(group, folders)[0]}")
-        return 0
-    _one(group, arguments[1], folders)
+    folders = conf_folders(options.config_dir)
+    match options.words:
+        case []:
+            _print_all(folders)
+        case [kind]:
+            _print_kind(_plural(kind), folders)
+        case [kind, name]:
+            _print_component(KINDS[_plural(kind)], name, folders)
+        case _:
+            raise ConfigError("ptrun list: expected a kind and a name at most, as in `ptrun list models convnet`.")
     return 0
 
 
-def _kind(word: str) -> tuple[str, str]:
+def _plural(word: str) -> str:
+    """`models` for both `models` and `model`. Raises ConfigError for other words."""
     plural = {group: kind for kind, group in KINDS.items()}.get(word, word)
     if plural not in KINDS:
         raise ConfigError(
-            f"list: there is no kind '{word}'.{did_you_mean(word, [*KINDS, *KINDS.values()])} Available: {join_words(KINDS)}."
+            f"ptrun list: there is no kind '{word}'.{did_you_mean(word, [*KINDS, *KINDS.values()])} "
+            f"Available: {join_words(KINDS)}."
         )
-    return plural, KINDS[plural]
+    return plural
 
 
-def _all(folders: tuple[Path, ...]) -> None:
+def _print_all(folders: tuple[Path, ...]) -> None:
     for kind, group in KINDS.items():
-        print(f"{kind}")
+        print(kind)
         rows = _rows(group, folders)
         width = max((len(name) for name, _ in rows), default=0)
         for name, summary in rows:
@@ -62,46 +82,32 @@ def _all(folders: tuple[Path, ...]) -> None:
     print("\nMore on one: ptrun list models convnet")
 
 
+def _print_kind(kind: str, folders: tuple[Path, ...]) -> None:
+    console.table([kind, "what it is"], _rows(KINDS[kind], folders))
+    print(f"\nMore on one: ptrun list {kind} {schema.names(KINDS[kind], folders)[0]}")
+
+
 def _rows(group: str, folders: tuple[Path, ...]) -> list[tuple[str, str]]:
     return [(name, schema.require(group, name, folders).summary) for name in schema.names(group, folders)]
 
 
-def _one(group: str, name: str, folders: tuple[Path, ...]) -> None:
-    found = schema.require(group, name, folders)
-    print(f"{found.name}: {found.summary}")
-    labels = {"accepts": "reads", "gives": "gives", "task": "for", "better": "better is"}
-    for fact, words in found.facts.items():
-        print(f"  {labels.get(fact, fact)}: {', '.join(words)}")
+def _print_component(group: str, name: str, folders: tuple[Path, ...]) -> None:
+    component = schema.require(group, name, folders)
+    print(f"{component.name}: {component.summary}")
+    for fact, words in component.facts.items():
+        print(f"  {_FACT_LABELS.get(fact, fact)}: {', '.join(words)}")
     if group == "experiment":
-        print(f"\n{found.path.read_text(encoding='utf-8').strip()}\n\nRun it: ptrun train experiment={name}")
+        text = component.path.read_text(encoding="utf-8").strip()
+        print(f"\n{text}\n\nRun it: ptrun train experiment={name}")
         return
-    if found.keys:
+    if component.keys:
         print()
-        rows = [
-            (key.name, "(needed)" if key.required else _shown(key.default), key.type.text, key.meaning)
-            for key in found.keys.values()
-        ]
-        console.table(["keyword", "default", "type", "meaning"], rows)
-    usage = {
-        "image_transform": f"transform.train=[{name},normalize], or a line `- {name}: {{...}}` of conf/transform/*.yaml",
-        "metric": f"metrics=[{name}]",
-    }.get(group, f"{group}={name}")
-    print(f"\nUse it: {usage}")
+        rows = [(key.name, key.default_text, key.type.text, key.meaning) for key in component.keys.values()]
+        console.table(["setting", "default", "type", "meaning"], rows)
+    print(f"\nUse it: {_usage(group, name)}")
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, list):
-        return "[" + ", ".join(_shown(each) for each in value) + "]"
-    return str(value)
-
-
-def main(argv: list[str]) -> int:
-    """List components. Returns the exit code."""
-    options = parse(argv)
-    if options.help:
-        print(f"ptrun list [{' | '.join(KINDS)}] [NAME]")
-        return 0
-    own = schema.user_conf()
-    return print_components(options.overrides, (own,) if own else ())
+def _usage(group: str, name: str) -> str:
+    if group == "image_transform":
+        return f"transform.train=[{name},normalize], or a line `- {name}: {{...}}` of conf/transform/*.yaml"
+    return f"metrics=[{name}]" if group == "metric" else f"{group}={name}"

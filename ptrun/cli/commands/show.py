@@ -1,35 +1,38 @@
-"""`ptrun show`: the composed and checked configuration, without running it.
-
-Invariant: prints YAML that `ptrun train` would accept, and nothing else.
-"""
+"""`ptrun show`: the composed and checked configuration, as YAML that `ptrun train` accepts. Runs nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import yaml
 
-from ptrun.cli.arguments import parse
-from ptrun.cli.help import print_train_help
-from ptrun.config.run_config import RunConfig
+from ptrun.cli.arguments import Parser, add_config_dir_flag, add_config_name_flag
 from ptrun.runs.folder import redact
 
+HELP = """\
+ptrun show [KEY=VALUE ...] [flags]
 
-def print_config(config: RunConfig) -> int:
-    """Print the configuration as YAML."""
-    values: Mapping[str, Any] = redact(config.to_dict())
-    print(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120), end="")
-    return 0
+  ptrun show model=convnet train.epochs=5      the configuration that `ptrun train` would run with these settings
+
+Checks every setting, prints the whole configuration as YAML, and runs nothing. `ptrun train --help` lists the settings.
+
+Flags: --debug; --config-dir DIR; --config-name NAME (start from NAME.yaml instead of train.yaml)
+"""
 
 
 def main(argv: list[str]) -> int:
     """Print the configuration. Returns the exit code."""
-    options = parse(argv)
+    parser = Parser("show", "train.epochs=5")
+    parser.add_argument("overrides", nargs="*")
+    add_config_dir_flag(parser)
+    add_config_name_flag(parser)
+    options = parser.parse(argv)
     if options.help:
-        return print_train_help()
-    from ptrun.config import load
+        print(HELP, end="")
+        return 0
     from ptrun.config.compose import Composer
+    from ptrun.config.folders import conf_folders
+    from ptrun.config.load import load_config
 
-    composer = Composer(options.config_name, load.conf_folders(options.config_dir))
-    return print_config(load.load_config(composer, options.overrides).config)
+    config, _ = load_config(Composer(options.config_name, conf_folders(options.config_dir)), options.overrides)
+    values = redact(config.to_dict())
+    print(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120), end="")
+    return 0

@@ -1,0 +1,49 @@
+"""What a failed command prints, and its exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, is_out_of_memory
+from ptrun.process.signals import READER_GONE, STOPPED_BY_KEYBOARD
+from ptrun.terminal import console
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+
+
+def report(error: Exception) -> int | None:
+    """Print the sentences of an error that a user can act on and return the exit code; None for a bug of the program."""
+    if isinstance(error, PtrunError):
+        console.error(error.problems if isinstance(error, ConfigError) else str(error))
+        return error.exit_code
+    if is_out_of_memory(error):
+        console.error(
+            "Out of memory. Try a smaller train.batch_size (with train.grad_accumulation the optimizer still sees the "
+            "large batch), or a smaller model."
+        )
+        return ResourceError.exit_code
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        path = error.filename or "A file of the run"
+        console.error(
+            f"{path}: can't be written or read ({error.strerror}). Free some space, check the permissions, or choose "
+            "another output_dir."
+        )
+        return ResourceError.exit_code
+    return None
+
+
+def report_interrupt(interrupt: KeyboardInterrupt) -> int:
+    """Print that the keyboard stopped the command; the exit code says whether a run can be resumed."""
+    console.error("Stopped by the keyboard.")
+    return Interrupted.exit_code if isinstance(interrupt.__cause__, Interrupted) else STOPPED_BY_KEYBOARD
+
+
+def silence_stdout() -> int:
+    """Discard what is still to be printed after the reader of a pipe has gone, as in `ptrun list | head`.
+
+    The exit code is not 0, because what was not printed may have been bad news.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return READER_GONE

@@ -1,0 +1,60 @@
+"""The parts of Hydra that we need and that Hydra does not promise to keep, in one place.
+
+Composition itself is public (`hydra.compose`). A search path of several folders is public from Hydra 1.4 on; Hydra 1.3,
+which gets security fixes only, needs two private names. Sweeps, `--info` and shell completion are methods of an object
+that Hydra keeps to itself: when one is missing, only the feature that needs it ends, with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+
+from ptrun.errors import ConfigError
+
+# What is missing when a method of Hydra's object is missing.
+FEATURES = {
+    "multirun": "sweeps (-m)",
+    "show_info": "reports (--info)",
+    "shell_completion": "shell completion (-sc)",
+}
+
+
+def start(folders: Sequence[Path]) -> Any:
+    """Start Hydra with these folders, the first one wins. Returns Hydra's own object, which `hydra.compose` works on."""
+    sources = [f"file://{folder}" for folder in folders]
+    GlobalHydra.instance().clear()
+    public_start = getattr(hydra, "initialize_config_search_path", None)
+    if public_start is not None:
+        public_start(sources, job_name="ptrun")
+    else:
+        _start_privately(sources)
+    return GlobalHydra.instance().hydra
+
+
+def _start_privately(sources: Sequence[str]) -> None:
+    """The same with Hydra 1.3, which takes one folder publicly: the others are put between that one and its schema."""
+    from hydra import version
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+
+    version.setbase("1.3")
+    path = create_config_search_path(sources[0])
+    for source in sources[1:]:
+        path.prepend("ptrun", source, anchor="schema")
+    Hydra.create_main_hydra2("ptrun", path)
+
+
+def method(hydra_object: Any, name: str) -> Callable[..., Any]:
+    """A method of Hydra's object. Raises ConfigError when this version of Hydra has none of that name."""
+    found: Callable[..., Any] | None = getattr(hydra_object, name, None)
+    if found is None:
+        raise ConfigError(
+            f"Hydra {hydra.__version__} does not offer what {FEATURES[name]} need in ptrun. "
+            "Everything else works. Install another version: pip install 'hydra-core>=1.3.7,<1.5'."
+        )
+    return found

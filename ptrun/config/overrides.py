@@ -1,0 +1,138 @@
+"""Overrides as they are typed, `KEY=VALUE`: parsed, checked and split into the jobs of a sweep, without composing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from ptrun.config import schema
+from ptrun.config.run_config import GROUPS, PRESETS
+from ptrun.errors import ConfigError, did_you_mean, join_words
+
+
+def parse_values(overrides: Sequence[str]) -> dict[str, Any]:
+    """`a.b=value` texts → flat mapping of dotted keys to plain values. Raises ConfigError for other texts."""
+    values: dict[str, Any] = {}
+    problems = []
+    for text in overrides:
+        override = _parse(text)
+        if override is None:
+            problems.append(_syntax_problem(text))
+        elif override.is_delete() or override.is_sweep_override():
+            problems.append(f"{text}: expected KEY=VALUE with one value.")
+        else:
+            value = override.value()
+            values[override.key_or_group] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    if problems:
+        raise ConfigError(problems)
+    return values
+
+
+def override_problems(
+    text: str, folders: tuple[Path, ...] = (), plugin_names: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
+    """Why a text is no override, or which of its choices do not exist; empty when all is well.
+
+    plugin_names: group → names that plugins add.
+    """
+    override = _parse(text)
+    if override is None:
+        return [_syntax_problem(text)]
+    key = override.key_or_group
+    if override.is_delete():
+        return [
+            f"{text}: a setting can't be removed. Give it a value: {key}=VALUE, or {key}=null where null is allowed."
+        ]
+    if key not in (*GROUPS, *PRESETS):
+        return []
+    known = [*schema.names(key, folders), *(plugin_names or {}).get(key, ())]
+    return [
+        f"{key}: there is no {key} '{choice}'.{did_you_mean(choice, known)} Available: {join_words(known)}."
+        for choice in _choices(override)
+        if choice not in known and choice != "null"
+    ]
+
+
+def unknown_choices(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> list[str]:
+    """The overrides that choose a component without a YAML file; a plugin may have it."""
+    return [text for text in overrides if _parse(text) is not None and override_problems(text, folders)]
+
+
+def is_sweep(text: str) -> bool:
+    """Whether an override has several values, as `seed=1,2` has."""
+    override = _parse(text)
+    return override is not None and override.is_sweep_override()
+
+
+def refuse_sweeps(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for overrides that have several values, which only `-m` runs."""
+    problems = [
+        f"{text}: several values make a sweep, which -m starts: `ptrun train -m {text}`. "
+        "A list is written in brackets, as KEY=[1,2]."
+        for text in overrides
+        if is_sweep(text)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def without_sweeps(overrides: Sequence[str]) -> list[str]:
+    """The overrides that have one value."""
+    return [text for text in overrides if not is_sweep(text)]
+
+
+def grid(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each job: all combinations of the values, as Hydra's own sweeper makes them, last key fastest."""
+    axes: dict[str, list[str]] = {}  # of an override that is given twice the last one counts
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise ConfigError(
+                f"{override.input_line}: an interval has no values to list. Write choice(...) or range(...), "
+                "or choose a sweeper that searches by hydra/sweeper=NAME."
+            )
+    return [list(job) for job in itertools.product(*axes.values())]
+
+
+def forced(text: str) -> str:
+    """`key=value` → `++key=value`: Hydra accepts unknown keys then, so that our check reports them with the nearest one."""
+    text = text.lstrip("+")
+    key = text.partition("=")[0]
+    return text if key.startswith("hydra/") or key in (*GROUPS, *PRESETS) else f"++{text}"
+
+
+def _parse(text: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        return None
+
+
+def _choices(override: Override) -> list[str]:
+    if override.is_sweep_override():
+        return [str(choice) for choice in override.sweep_iterator()]
+    value = override.value()
+    return [str(choice) for choice in value] if isinstance(value, list) else ["null" if value is None else str(value)]
+
+
+def _syntax_problem(text: str) -> str:
+    if "=" not in text:
+        return f"{text}: expected KEY=VALUE, as in train.epochs=5."
+    key, _, value = text.partition("=")
+    if key != key.strip() or value != value.strip():
+        return f"{text}: no spaces around '='. Write {key.strip()}={value.strip()}."
+    return (
+        f"{text}: the value can't be read. Put quotes around a value that holds = , : {{ [ or a space, and quotes for "
+        f"the shell around those: {key}=\"'{value}'\"."
+    )
