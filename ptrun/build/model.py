@@ -48,7 +48,7 @@ def build_ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.Av
 def build_loss(config: RunConfig, prepared: Prepared, runtime: Runtime) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss, on the device."""
     if prepared.pipelines.train is not None and prepared.pipelines.train.mixes:
-        build.require_shares(config.loss.name, prepared.spec)
+        build.require_probability_targets(config.loss.name, prepared.spec)
     counts = None if prepared.class_counts is None else torch.tensor(prepared.class_counts)
     loss = build.build_loss(config.loss.name, config.loss.settings, prepared.spec, counts)
     return loss.to(runtime.device) if isinstance(loss, nn.Module) else loss

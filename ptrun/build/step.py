@@ -8,7 +8,7 @@ from ptrun.data.loading.loader import Loader
 from ptrun.device.runtime import Runtime
 from ptrun.engine.capture.captured_step import CapturedStep
 from ptrun.engine.capture.captured_step import capture_step
-from ptrun.engine.context import Loss
+from ptrun.losses.shapes import Loss
 from ptrun.engine.nonfinite import Guard
 from ptrun.errors import ConfigError
 from ptrun.spec import DataSpec

@@ -16,11 +16,11 @@ from ptrun.data.loading.loader import Loader
 from ptrun.device.runtime import Runtime
 from ptrun.engine.capture.captured_step import CapturedStep
 from ptrun.engine.progress import Times
+from ptrun.losses.shapes import Loss
 
 if TYPE_CHECKING:
     from ptrun.engine.nonfinite import Guard
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Schedule(Protocol):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ptrun.data.loading.loader import Loader
 from ptrun.device.runtime import Runtime
-from ptrun.engine.context import Loss
 from ptrun.engine.out_of_memory import explain_out_of_memory
+from ptrun.losses.shapes import Loss
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 
 from ptrun.data.dataset import Data
 from ptrun.metrics import compute
-from ptrun.metrics.predictions import Predictions, predictions
+from ptrun.metrics.predictions import Predictions, to_predictions
 from ptrun.spec import Task
 
 
@@ -22,7 +22,7 @@ def baselines(
         chosen = {name: settings for name, settings in chosen.items() if name in ("accuracy", "balanced_accuracy")}
     targets = _standardised_targets(predicted)
     return {
-        name: compute.compute(chosen, predictions(predicted.spec, values, targets), chosen)[0]
+        name: compute.compute(chosen, to_predictions(predicted.spec, values, targets), chosen)[0]
         for name, values in outputs.items()
     }
 

@@ -21,7 +21,7 @@ from ptrun.evaluation.baselines import baselines
 from ptrun.files.atomic import replacing, replacing_text
 from ptrun.files.json_file import write_json
 from ptrun.metrics import compute
-from ptrun.metrics.predictions import Predictions, confusion, per_class
+from ptrun.metrics.predictions import Predictions, confusion_matrix, per_class_scores
 from ptrun.spec import DataSpec, Layout, Task
 
 _NUM_SAMPLES = 25
@@ -67,8 +67,8 @@ def summarize(
         "baselines": baselines(split, chosen, predicted, data),
     }
     if spec.task is Task.CLASSIFICATION:
-        document["confusion_matrix"] = confusion(predicted).tolist()
-        document["per_class"] = per_class(predicted)
+        document["confusion_matrix"] = confusion_matrix(predicted).tolist()
+        document["per_class"] = per_class_scores(predicted)
     return document
 
 

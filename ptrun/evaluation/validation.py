@@ -16,9 +16,8 @@ from ptrun.config.run_config import RunConfig
 from ptrun.engine.context import Measure
 from ptrun.engine.evaluate import Outputs
 from ptrun.metrics import compute
-from ptrun.metrics.predictions import Predictions
-from ptrun.metrics.predictions import predictions as predict
-from ptrun.metrics.running import NAMES, Sums
+from ptrun.metrics.predictions import Predictions, to_predictions
+from ptrun.metrics.running import NAMES, RunningMetrics
 from ptrun.spec import DataSpec
 
 
@@ -44,7 +43,7 @@ class _Measure:
         self, config: RunConfig, spec: DataSpec, summed: list[str], gathered: list[str], undefined: dict[str, str]
     ) -> None:
         self._config, self._spec, self._gathered, self._undefined = config, spec, gathered, undefined
-        self._sums = Sums(tuple(summed), spec)
+        self._sums = RunningMetrics(tuple(summed), spec)
         self._kept: list[tuple[Tensor, Tensor]] = []
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
@@ -58,7 +57,7 @@ class _Measure:
         values, reasons = self._sums.values()
         if self._gathered:
             outputs, targets = (torch.cat(each).cpu() for each in zip(*self._kept, strict=True))
-            predicted = predictions(self._config, self._spec, Outputs(outputs, targets, 0.0))
+            predicted = predictions_of(self._config, self._spec, Outputs(outputs, targets, 0.0))
             found, missing = compute.compute(self._gathered, predicted, metric_settings(self._config))
             values, reasons = values | found, reasons | missing
         self._undefined.update(reasons)
@@ -70,7 +69,7 @@ def metric_settings(config: RunConfig) -> dict[str, dict[str, Any]]:
     return {name: settings for item in config.metrics if isinstance(item, dict) for name, settings in item.items()}
 
 
-def predictions(config: RunConfig, spec: DataSpec, outputs: Outputs) -> Predictions:
+def predictions_of(config: RunConfig, spec: DataSpec, outputs: Outputs) -> Predictions:
     """Raw outputs → classes with probabilities, or numbers in their original units."""
     one_vs_rest = config.loss.name == "binary_cross_entropy" and spec.num_outputs > 2
-    return predict(spec, outputs.outputs, outputs.targets, one_vs_rest)
+    return to_predictions(spec, outputs.outputs, outputs.targets, one_vs_rest)

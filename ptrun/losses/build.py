@@ -1,8 +1,4 @@
-"""Losses: how far outputs are from targets, as one number to minimise.
-
-Invariant: a loss is the mean over the batch, and outputs and targets whose shapes do not match
-raise a DataError instead of being broadcast.
-"""
+"""Builds the loss that a configuration names, for the task and the classes of the data."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ from ptrun.losses.shapes import Loss, check_classes, check_numbers
 from ptrun.registry import losses
 from ptrun.spec import DataSpec, Task
 
+# The same facts as `# task:` in conf/loss/*.yaml, which this floor can't read; a test keeps them equal.
 _TASKS = {
     "cross_entropy": Task.CLASSIFICATION,
     "binary_cross_entropy": Task.CLASSIFICATION,
@@ -26,7 +23,7 @@ _TASKS = {
     "huber": Task.REGRESSION,
     "smooth_l1": Task.REGRESSION,
 }
-_SHARES = ("cross_entropy", "binary_cross_entropy")  # also take targets [batch, classes] that sum to one
+_ACCEPT_PROBABILITIES = ("cross_entropy", "binary_cross_entropy")  # as targets, [batch, classes], each row summing to 1
 
 
 def default_loss(spec: DataSpec) -> str:
@@ -35,36 +32,39 @@ def default_loss(spec: DataSpec) -> str:
 
 
 def build_loss(name: str, settings: Mapping[str, Any], spec: DataSpec, class_counts: Tensor | None = None) -> Loss:
-    """Return `loss(outputs, targets) -> scalar`, an nn.Module when it holds tensors.
+    """Return the loss called `name`; it is an nn.Module when it holds tensors, which then move with it to a device.
 
     class_counts: training samples per class, int64 [num_outputs]; None for regression.
-    A registered function whose first parameter is called `outputs` is the loss itself; any other is
+    A registered function whose first parameter is called `outputs` is the loss itself. Any other function is
     called with the spec (and `class_counts` if it has that keyword) and returns the loss.
-    Raises ConfigError for a wrong setting or task, DataError for a class without samples to weigh.
+    Raises ConfigError for a wrong setting or task, DataError for a class without samples that needs a weight.
     """
     function = losses.get(name)
     task = _TASKS.get(name, spec.task)
     if task is not spec.task:
-        fitting = [loss for loss, its_task in _TASKS.items() if its_task is spec.task]
+        suitable = [loss for loss, loss_task in _TASKS.items() if loss_task is spec.task]
         raise ConfigError(
-            f"loss: '{name}' is for {task}, but the data ask for {spec.task}. Use loss=auto or one of: {join_words(fitting)}."
+            f"loss: '{name}' is for {task}, but the data ask for {spec.task}. "
+            f"Use loss=auto or one of: {join_words(suitable)}."
         )
     if next(iter(inspect.signature(function).parameters), "") != "outputs":
-        built: Loss = losses.build(name, settings, spec, class_counts=class_counts)
-        return built
+        loss: Loss = losses.build(name, settings, spec, class_counts=class_counts)
+        return loss
     losses.check(name, settings)
     return partial(_checked, partial(function, **settings), spec.task)
 
 
 def _checked(loss: Loss, task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The loss of a batch whose shapes are checked first, so that the function of a plugin need not do it."""
     check = check_classes if task is Task.CLASSIFICATION else check_numbers
     check(outputs, targets)
     return loss(outputs, targets)
 
 
-def require_shares(name: str, spec: DataSpec) -> None:
-    """Raise ConfigError when a loss can't take shares of several classes as targets, which mixup and cutmix give."""
-    if spec.task is Task.CLASSIFICATION and name not in _SHARES:
+def require_probability_targets(name: str, spec: DataSpec) -> None:
+    """Raise ConfigError when a loss can't take the targets that mixup and cutmix give: probabilities of the classes."""
+    if spec.task is Task.CLASSIFICATION and name not in _ACCEPT_PROBABILITIES:
         raise ConfigError(
-            f"loss: mixup and cutmix give an image shares of several classes, which '{name}' can't take. Use {join_words(_SHARES)}, or remove them from transform.train."
+            f"loss: mixup and cutmix give an image a share of several classes as its target, which '{name}' can't "
+            f"take. Use {join_words(_ACCEPT_PROBABILITIES)}, or remove them from transform.train."
         )

@@ -1,7 +1,7 @@
-"""What is reported of predictions: numbers where they are defined, reasons where they are not.
+"""Computes metrics over all samples of a split at once: a value where it is defined, else the reason why it is not.
 
-Invariant: metrics are computed in float64, in the original units of the targets (but for those called
-`scaled_`), over all samples at once; nothing is averaged over batches, and no warning leaks.
+Everything is float64 in the original units of the targets, except metrics called `scaled_`. Nothing is averaged over
+batches, because the mean of a metric over batches is another number for most metrics.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptrun.errors import ConfigError
 from ptrun.metrics.predictions import Predictions
 from ptrun.registry import metrics
 from ptrun.spec import Task
 
-Array = NDArray[Any]
 Better = Literal["higher", "lower"]
 
+# The facts `# task:` and `# better:` of conf/metric/*.yaml, which this floor can't read; a test keeps them equal.
 _FACTS: dict[str, tuple[Task, Better]] = {
     "accuracy": (Task.CLASSIFICATION, "higher"),
     "top_k": (Task.CLASSIFICATION, "higher"),
@@ -56,7 +55,7 @@ _DEFAULTS = {
 
 
 class Undefined(Exception):
-    """A metric has no value for these samples; the text is the reason."""
+    """Raised by a metric that has no value for these samples. Its text is the reason, as users read it."""
 
 
 def default_metrics(task: Task) -> list[str]:
@@ -65,40 +64,41 @@ def default_metrics(task: Task) -> list[str]:
 
 
 def primary_metric(task: Task) -> str:
-    """The metric named first in results."""
+    """The metric that results show first."""
     return "accuracy" if task is Task.CLASSIFICATION else "rmse"
 
 
 def better(name: str) -> Better:
-    """Which direction of a metric, or of the loss, is better.
+    """Whether a higher or a lower value of a metric, or of the loss, is better.
 
-    A metric of a plugin says so by an attribute: `my_metric.better = "higher"`. Raises ConfigError when it does not.
+    A plugin's metric says so by an attribute: `my_metric.better = "higher"`. Raises ConfigError when it has none.
     """
     if name == "loss":
         return "lower"
-    known = _FACTS[name][1] if name in _FACTS else getattr(metrics.get(name), "better", None)
-    if known not in ("higher", "lower"):
+    direction = _FACTS[name][1] if name in _FACTS else getattr(metrics.get(name), "better", None)
+    if direction not in ("higher", "lower"):
         raise ConfigError(
-            f'metrics: \'{name}\' does not say which direction is better. Add `{name}.better = "higher"` (or "lower") below the function.'
+            f"metrics: '{name}' does not say which direction is better. "
+            f'Add `{name}.better = "higher"` (or "lower") below the function.'
         )
-    return known
+    return direction
 
 
 def compute(
-    names: Iterable[str], p: Predictions, settings: Mapping[str, Mapping[str, Any]] | None = None
+    names: Iterable[str], predictions: Predictions, settings: Mapping[str, Mapping[str, Any]] | None = None
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Return the values of the metrics, and the reasons of those that have none.
+    """Return the values of the metrics by name, and the reasons of those that have none.
 
-    settings: keywords of metrics that have some, by name. Raises ConfigError for an unknown metric or setting.
+    settings: name of a metric → its keywords. Raises ConfigError for an unknown metric or setting.
     """
     values: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for name in names:
         try:
-            _require_sound(name, p)
+            _require_computable(name, predictions)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                value = float(metrics.build(name, (settings or {}).get(name, {}), p))
+                warnings.simplefilter("ignore")  # scikit-learn warns of what is answered here by a reason
+                value = float(metrics.build(name, (settings or {}).get(name, {}), predictions))
             if not np.isfinite(value):
                 raise Undefined(f"the result is {value}")
             values[name] = value
@@ -107,13 +107,15 @@ def compute(
     return values, reasons
 
 
-def _require_sound(name: str, p: Predictions) -> None:
-    task = _FACTS[name][0] if name in _FACTS else p.spec.task
-    if task is not p.spec.task:
-        raise Undefined(f"it is for {task}, and the data ask for {p.spec.task}")
-    if not len(p.targets):
+def _require_computable(name: str, predictions: Predictions) -> None:
+    """Raise Undefined for another task, for no samples, and for outputs that are not finite."""
+    spec = predictions.spec
+    task = _FACTS[name][0] if name in _FACTS else spec.task
+    if task is not spec.task:
+        raise Undefined(f"it is for {task}, and the data ask for {spec.task}")
+    if not len(predictions.targets):
         raise Undefined("there are no samples")
-    numbers = p.values if p.probabilities is None else p.probabilities
-    broken = len(numbers) - int(np.isfinite(numbers).reshape(len(numbers), -1).all(1).sum())
-    if broken:
-        raise Undefined(f"{broken} of {len(numbers)} outputs are not finite numbers")
+    numbers = predictions.values if predictions.probabilities is None else predictions.probabilities
+    num_broken = len(numbers) - int(np.isfinite(numbers).reshape(len(numbers), -1).all(1).sum())
+    if num_broken:
+        raise Undefined(f"{num_broken} of {len(numbers)} outputs are not finite numbers")

@@ -1,7 +1,4 @@
-"""What a model said of all samples of a split, in classes or in the units of the data.
-
-Invariant: numbers are float64 in the original units of the targets; classes are int64.
-"""
+"""A model's predictions of a whole split, in classes or in the original units of the targets."""
 
 from __future__ import annotations
 
@@ -23,8 +20,8 @@ Array = NDArray[Any]
 class Predictions:
     """Targets and predictions of all samples of a split.
 
-    targets: int64 [N] classes, or float64 [N, num_outputs] in the original units.
-    values: the predicted class [N], or numbers [N, num_outputs] in the original units.
+    targets: classes int64 [N], or numbers float64 [N, num_outputs] in the original units.
+    values: the predicted classes or numbers, of the same shape and units.
     probabilities: float64 [N, num_outputs] for classification, else None.
     """
 
@@ -34,10 +31,11 @@ class Predictions:
     probabilities: Array | None = None
 
 
-def predictions(spec: DataSpec, outputs: Tensor, targets: Tensor, one_vs_rest: bool = False) -> Predictions:
+def to_predictions(spec: DataSpec, outputs: Tensor, targets: Tensor, one_vs_rest: bool = False) -> Predictions:
     """Turn model outputs [N, num_outputs] and targets, as the loss sees them, into classes or original units.
 
-    one_vs_rest: more than two classes were trained with sigmoids; these are scaled to sum to 1.
+    one_vs_rest: the model was trained with one sigmoid per class; with more than two classes these are scaled to sum
+        to 1.
     Raises DataError when the shapes do not fit the spec.
     """
     outputs, targets = outputs.detach().cpu().double(), targets.detach().cpu()
@@ -51,32 +49,33 @@ def predictions(spec: DataSpec, outputs: Tensor, targets: Tensor, one_vs_rest: b
 
 def require_shapes(spec: DataSpec, outputs: Tensor, targets: Tensor) -> None:
     """Raise DataError when outputs and targets do not have the shapes that metrics of these data need."""
-    wanted = (len(outputs),) if spec.task is Task.CLASSIFICATION else (len(outputs), spec.num_outputs)
-    if tuple(outputs.shape) != (len(outputs), spec.num_outputs) or tuple(targets.shape) != wanted:
+    expected = (len(outputs),) if spec.task is Task.CLASSIFICATION else (len(outputs), spec.num_outputs)
+    if tuple(outputs.shape) != (len(outputs), spec.num_outputs) or tuple(targets.shape) != expected:
         raise DataError(
-            f"Metrics need outputs [samples, {spec.num_outputs}] and targets {['samples', *wanted[1:]]}; "
+            f"Metrics need outputs [samples, {spec.num_outputs}] and targets {['samples', *expected[1:]]}; "
             f"got {list(outputs.shape)} and {list(targets.shape)}."
         )
 
 
-def confusion(p: Predictions) -> Array:
+def confusion_matrix(predictions: Predictions) -> Array:
     """Counts [classes, classes] int64: row = true class, column = predicted class."""
-    classes = p.spec.num_outputs
-    return np.bincount(p.targets * classes + p.values, minlength=classes**2).reshape(classes, classes)
+    classes = predictions.spec.num_outputs
+    positions = predictions.targets * classes + predictions.values
+    return np.bincount(positions, minlength=classes**2).reshape(classes, classes)
 
 
-def per_class(p: Predictions) -> dict[str, dict[str, float | int | None]]:
-    """Precision, recall, F1 and support by class name; None where the denominator is 0."""
-    counts = confusion(p)
-    hits, predicted, support = np.diag(counts), counts.sum(0), counts.sum(1)
+def per_class_scores(predictions: Predictions) -> dict[str, dict[str, float | int | None]]:
+    """Precision, recall, F1 and support (its samples) by class name; None where the denominator is 0."""
+    counts = confusion_matrix(predictions)
+    correct, predicted, support = np.diag(counts), counts.sum(0), counts.sum(1)
     return {
         name: {
-            "precision": _ratio(hits[i], predicted[i]),
-            "recall": _ratio(hits[i], support[i]),
-            "f1": _ratio(2 * hits[i], predicted[i] + support[i]),
+            "precision": _ratio(correct[i], predicted[i]),
+            "recall": _ratio(correct[i], support[i]),
+            "f1": _ratio(2 * correct[i], predicted[i] + support[i]),
             "support": int(support[i]),
         }
-        for i, name in enumerate(p.spec.class_names)
+        for i, name in enumerate(predictions.spec.class_names)
     }
 
 

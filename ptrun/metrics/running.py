@@ -1,7 +1,7 @@
 """Metrics of a validation from sums that grow batch by batch on the device, so that no prediction is kept.
 
-Invariant: each equals its namesake in ptrun/metrics.py but for the order of additions (accuracy: exactly); the device
-is read once, at the end.
+Each equals the metric of the same name in classification.py or regression.py up to the order of additions; accuracy
+equals it exactly.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ from ptrun.spec import DataSpec, Task
 
 _Totals = Mapping[str, list[float]]
 _FORMULAS: dict[str, Callable[[_Totals, float], float]] = {
-    "accuracy": lambda sums, count: sums["hits"][0] / count,
+    "accuracy": lambda sums, count: sums["correct"][0] / count,
     "mse": lambda sums, count: _mean(sums["squares"]) / count,
-    "mae": lambda sums, count: _mean(sums["sizes"]) / count,
+    "mae": lambda sums, count: _mean(sums["absolutes"]) / count,
     "rmse": lambda sums, count: _mean([(square / count) ** 0.5 for square in sums["squares"]]),
     "scaled_mse": lambda sums, count: _mean(sums["scaled squares"]) / count,
-    "scaled_mae": lambda sums, count: _mean(sums["scaled sizes"]) / count,
+    "scaled_mae": lambda sums, count: _mean(sums["scaled absolutes"]) / count,
 }
 NAMES = tuple(_FORMULAS)
 
 
-class Sums:
-    """Adds up what the metrics of these names (of NAMES) need, for one pass over a split."""
+class RunningMetrics:
+    """The metrics of these names (among NAMES) over one pass through a split.
+
+    The sums stay on the device. Reading a number from a GPU waits for everything it was given to do, so `values` reads
+    all of them in one transfer at the end.
+    """
 
     def __init__(self, names: tuple[str, ...], spec: DataSpec) -> None:
         self._names, self._spec, self._count = names, spec, 0
@@ -35,44 +39,48 @@ class Sums:
         self._std: Tensor | None = None
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Take in a batch: raw outputs [n, num_outputs], and targets as the loss sees them. Raises DataError on other shapes."""
+        """Add a batch: raw outputs [batch, num_outputs], and targets as the loss sees them.
+
+        Raises DataError on other shapes.
+        """
         require_shapes(self._spec, outputs, targets)
         self._count += len(targets)
         if self._spec.task is Task.CLASSIFICATION:
-            found = {"hits": (outputs.argmax(1) == targets).sum()}
+            sums = {"correct": (outputs.argmax(1) == targets).sum()}
         else:
-            found = self._errors(outputs, targets)
-        found["broken"] = (~torch.isfinite(outputs)).flatten(1).any(1).sum()
-        for name, value in found.items():
+            sums = self._errors(outputs, targets)
+        sums["broken"] = (~torch.isfinite(outputs)).flatten(1).any(1).sum()
+        for name, value in sums.items():
             self._totals[name] = self._totals[name] + value if name in self._totals else value
 
     def values(self) -> tuple[dict[str, float], dict[str, str]]:
-        """Return the values by name, and the reasons of those that have none."""
+        """Return the values by name, and the reasons of those that have none: outputs that are not finite."""
         sums = self._read()
-        broken = int(sums["broken"][0])
-        if broken:
-            reason = f"{broken} of {self._count} outputs are not finite numbers"
+        num_broken = int(sums["broken"][0])
+        if num_broken:
+            reason = f"{num_broken} of {self._count} outputs are not finite numbers"
             return {}, dict.fromkeys(self._names, reason)
         return {name: _FORMULAS[name](sums, self._count) for name in self._names}, {}
 
     def _errors(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Of each target: squared and absolute errors, in original units and in standard deviations."""
+        """Batch sums of each target's squared and absolute errors, in original units and in standard deviations."""
         scaled = _wide(outputs) - _wide(targets)
         if self._std is None:
             self._std = torch.tensor(self._spec.target_std or (1.0,), dtype=scaled.dtype, device=scaled.device)
         errors = scaled * self._std
-        found = {"squares": errors.square(), "sizes": errors.abs()}
+        sums = {"squares": errors.square(), "absolutes": errors.abs()}
         if any(name.startswith("scaled_") for name in self._names):
-            found |= {"scaled squares": scaled.square(), "scaled sizes": scaled.abs()}
-        return {name: value.sum(0) for name, value in found.items()}
+            sums |= {"scaled squares": scaled.square(), "scaled absolutes": scaled.abs()}
+        return {name: value.sum(0) for name, value in sums.items()}
 
     def _read(self) -> dict[str, list[float]]:
-        numbers = iter(torch.cat([_wide(each).reshape(-1) for each in self._totals.values()]).tolist())
+        """All sums, by one transfer from the device."""
+        numbers = iter(torch.cat([_wide(total).reshape(-1) for total in self._totals.values()]).tolist())
         return {name: [next(numbers) for _ in range(total.numel())] for name, total in self._totals.items()}
 
 
 def _wide(numbers: Tensor) -> Tensor:
-    """In the widest format that the device has."""
+    """In float64, or in float32 on Apple GPUs, which have no float64."""
     return numbers.float() if numbers.device.type == "mps" else numbers.double()
 
 

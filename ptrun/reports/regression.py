@@ -30,7 +30,7 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Predictions:
+class PredictionTable:
     """What `predictions.csv` holds: true and predicted [samples, targets], names of both axes."""
 
     samples: list[str]
@@ -39,7 +39,7 @@ class Predictions:
     predicted: NDArray[Any]
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path) -> PredictionTable:
     """Read the columns `target_NAME` and `predicted_NAME`; an empty or unreadable cell is NaN."""
     with path.open(newline="", encoding="utf-8") as file:
         columns, *rows = list(csv.reader(file)) or [[]]
@@ -51,7 +51,7 @@ def read_predictions(path: Path) -> Predictions:
         return np.array([_numbers([row[i] if i < len(row) else "" for i in at]) for row in rows], dtype=float)
 
     samples = [row[columns.index("sample")] if "sample" in columns else "" for row in rows]
-    return Predictions(samples, names, values("target_"), values("predicted_"))
+    return PredictionTable(samples, names, values("target_"), values("predicted_"))
 
 
 def _numbers(cells: list[str]) -> list[float]:
@@ -68,7 +68,7 @@ def _number(text: str | None) -> float:
         return float("nan")
 
 
-def draw_forecast(predictions: Predictions, document: Document, path: Path) -> Path:
+def draw_forecast(predictions: PredictionTable, document: Document, path: Path) -> Path:
     """Truth and forecast over the whole test period, and its last samples close up; up to four targets."""
     panels = _forecast_panels(len(predictions.names), int(document["horizon"]))
     figure = new_figure(13.0, 0.8 + 3.0 * max(len(panels), 1.2), f"Forecast against truth, {_scores(document)}")
@@ -169,7 +169,7 @@ def _scores(document: Document) -> str:
     return f"{own} ({shorten(best, 40)}: {format_metric(name, naive[best])})"
 
 
-def draw_predicted_vs_true(predictions: Predictions, document: Document, path: Path) -> Path:
+def draw_predicted_vs_true(predictions: PredictionTable, document: Document, path: Path) -> Path:
     """Predicted over true values with the line of perfect prediction, and how the errors spread; up to four targets."""
     count = min(len(predictions.names), _MOST_PANELS)
     figure = new_figure(10.0, 0.7 + 4.2 * count, f"Predicted against true values, {_scores(document)}")

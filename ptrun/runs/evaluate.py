@@ -25,7 +25,7 @@ from ptrun.device.auto import settle
 from ptrun.engine.evaluate import predict
 from ptrun.errors import CheckpointError, DataError
 from ptrun.evaluation import results
-from ptrun.evaluation.validation import metric_settings, predictions
+from ptrun.evaluation.validation import metric_settings, predictions_of
 from ptrun.plugins import REGISTRIES, attribute_plugin_errors
 from ptrun.reports import evaluation as evaluation_plots
 from ptrun.runs import find
@@ -85,7 +85,7 @@ def _evaluate(
         raise DataError(f"The {request.split} split of these data is empty. Choose another split, or other fractions.")
     batches, views = eval_batches(config, prepared, runtime, split), build_views(config, spec)
     outputs = predict(views(model), build_loss(config, prepared, runtime), batches, runtime)
-    predicted = predictions(config, spec, outputs)
+    predicted = predictions_of(config, spec, outputs)
     folder = create_run_dir(request.output_dir, ("eval", config.model.name, config.dataset.name))
     document = results.write(
         folder.path, request.split, metric_settings(config), predicted, outputs.loss, prepared.data, batches

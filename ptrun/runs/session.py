@@ -24,7 +24,7 @@ from ptrun.engine.loop import fit
 from ptrun.engine.progress import EpochReport, Progress
 from ptrun.errors import Interrupted
 from ptrun.evaluation import results
-from ptrun.evaluation.validation import metric_settings, predictions
+from ptrun.evaluation.validation import metric_settings, predictions_of
 from ptrun.files import lock
 from ptrun.process.signals import STOPPED_BY_KEYBOARD, interrupt_raised, stop_signals
 from ptrun.process.startup import keep_freed_memory, without_compiler
@@ -243,7 +243,7 @@ def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str,
     if best.is_file():
         model.load_state_dict(state.evaluated_weights(store.load(best)))
     outputs = predict(x.views(model), x.loss, parts.test, x.runtime)
-    predicted = predictions(config, parts.prepared.spec, outputs)
+    predicted = predictions_of(config, parts.prepared.spec, outputs)
     return results.write(
         run_dir.path / "test", "test", metric_settings(config), predicted, outputs.loss, parts.prepared.data, parts.test
     )

@@ -8,15 +8,19 @@ import weakref
 import pytest
 import torch
 
+from ptrun import catalog
 from ptrun.build.run import build
 from ptrun.config.auto import resolve_auto
 from ptrun.config.compose import Composer
-from ptrun.config.load import read
+from ptrun.config.load import load_config
 from ptrun.errors import DataError
 from ptrun.metrics.compute import compute
-from ptrun.metrics.predictions import predictions
-from ptrun.metrics.running import NAMES, Sums
+from ptrun.metrics.predictions import to_predictions
+from ptrun.metrics.running import NAMES, RunningMetrics
 from ptrun.spec import DataSpec, Layout, Task
+
+assert catalog.MODULES  # importing it filled the registries
+
 
 CLASSES = DataSpec(
     layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(4,), num_outputs=3, class_names=("a", "b", "c")
@@ -40,10 +44,10 @@ def batches(spec: DataSpec) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 @pytest.mark.parametrize(("spec", "names"), [(CLASSES, ("accuracy",)), (NUMBERS, OF_NUMBERS), (SCALED, OF_NUMBERS)])
 def test_sums_equal_the_metrics_of_all_samples(spec: DataSpec, names: tuple[str, ...]):
-    sums, parts = Sums(names, spec), batches(spec)
+    sums, parts = RunningMetrics(names, spec), batches(spec)
     for outputs, targets in parts:
         sums.add(outputs, targets)
-    whole = predictions(spec, *(torch.cat(each) for each in zip(*parts, strict=True)))
+    whole = to_predictions(spec, *(torch.cat(each) for each in zip(*parts, strict=True)))
     expected, reasons = compute(names, whole)
     assert (sums.values()[1], reasons) == ({}, {})
     assert sums.values()[0] == pytest.approx(expected, rel=1e-12)
@@ -52,7 +56,7 @@ def test_sums_equal_the_metrics_of_all_samples(spec: DataSpec, names: tuple[str,
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 def test_outputs_that_are_no_finite_numbers_are_counted_by_sample(bad: float):
-    sums, parts = Sums(("rmse", "mae"), NUMBERS), batches(NUMBERS)
+    sums, parts = RunningMetrics(("rmse", "mae"), NUMBERS), batches(NUMBERS)
     parts[0][0][3] = bad  # both numbers of one sample
     parts[2][0][1, 1] = bad
     for outputs, targets in parts:
@@ -63,7 +67,7 @@ def test_outputs_that_are_no_finite_numbers_are_counted_by_sample(bad: float):
 
 @pytest.mark.parametrize(("monitor", "keeps"), [("val/accuracy", False), ("val/loss", False), ("val/f1_macro", True)])
 def test_outputs_are_kept_only_for_a_metric_that_needs_them_all(monitor: str, keeps: bool):
-    measure = build(resolve_auto(read(Composer(), [f"train.monitor={monitor}"]).config)[0]).experiment.measure()
+    measure = build(resolve_auto(load_config(Composer(), [f"train.monitor={monitor}"]).config)[0]).experiment.measure()
     outputs = torch.eye(10)
     seen = weakref.ref(outputs)
     measure.add(outputs, torch.arange(10))
@@ -75,6 +79,6 @@ def test_outputs_are_kept_only_for_a_metric_that_needs_them_all(monitor: str, ke
 
 def test_outputs_of_another_number_are_refused_in_the_first_validation():
     with pytest.raises(DataError, match=r"Metrics need outputs \[samples, 3\]"):
-        Sums(("accuracy",), CLASSES).add(torch.zeros(4, 5), torch.zeros(4, dtype=torch.int64))
+        RunningMetrics(("accuracy",), CLASSES).add(torch.zeros(4, 5), torch.zeros(4, dtype=torch.int64))
     with pytest.raises(DataError, match=r"Metrics need outputs \[samples, 2\]"):
-        Sums(("rmse",), NUMBERS).add(torch.zeros(4, 1), torch.zeros(4, 2))
+        RunningMetrics(("rmse",), NUMBERS).add(torch.zeros(4, 1), torch.zeros(4, 2))

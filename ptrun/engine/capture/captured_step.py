@@ -17,10 +17,10 @@ from ptrun.device.random_state import random_state, restore_random_state
 from ptrun.device.runtime import Runtime
 from ptrun.engine.capture.recorder import Recorder
 from ptrun.engine.capture.replay import compile_graph
+from ptrun.losses.shapes import Loss
 
 Program = Callable[..., list[Tensor]]
 _KNOWN = ("ptrun", "torch", "torchvision")
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class _NotRecordable(Exception):
