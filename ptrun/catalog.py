@@ -24,11 +24,11 @@ from ptrun.models import (
     simplenet,
     transformer,
 )
-from ptrun.optim import optimizers, schedules
+from ptrun.optim import adaptive, gradient_descent, schedules
 from ptrun.transforms import color, erasing, geometry, mixing, rand_augment
 
 MODULES = (
-    *(files, tensorboard, optimizers, schedules),
+    *(files, tensorboard, adaptive, gradient_descent, schedules),
     *(classification_losses, regression_losses, classification_metrics, regression_metrics),
     *(color, erasing, geometry, mixing, rand_augment),
     *(arrays, scikit_learn, mnist_cifar, image_files, sequences, series, table),

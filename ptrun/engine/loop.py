@@ -25,7 +25,7 @@ from ptrun.engine.progress import EpochReport, Progress
 from ptrun.engine.running_loss import RunningLoss
 from ptrun.engine.step import backward, backward_in_parts, closure_step, guarded_step, share_of_step
 from ptrun.errors import DivergedError
-from ptrun.optim.optimizers import main_param_group
+from ptrun.optim.parameter_groups import main_param_group
 from ptrun.optim.step import make_step
 
 

@@ -11,7 +11,7 @@ from ptrun.build.run import Run
 from ptrun.checkpoint import state, store
 from ptrun.engine.progress import Progress
 from ptrun.errors import ConfigError
-from ptrun.optim.optimizers import main_param_group
+from ptrun.optim.parameter_groups import main_param_group
 from ptrun.runs.folder import RunDir
 from ptrun.terminal.console import Console
 
