@@ -1,4 +1,4 @@
-"""Losses that fail at fixed steps, so that equal_numbers.py compares the steps that skip, roll back or split a batch."""
+"""Losses that fail at fixed steps: equal_numbers.py compares how steps are skipped, rolled back and split with them."""
 
 from __future__ import annotations
 

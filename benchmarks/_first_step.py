@@ -1,6 +1,6 @@
-"""A plugin that ends the process right after the first optimizer step, so that its wall time is the time to that step.
+"""A plugin that ends the process after the first optimizer step, so that its wall time is the time to that step.
 
-Invariant: it takes the place of the scheduler, which the loop asks for the next learning rate after each step.
+It is a scheduler, because the loop calls that after each step for the next learning rate.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ptrun.registry import schedulers
 
 @schedulers.register
 def ending() -> Callable[[float], float]:
-    """A constant learning rate that ends the process when asked for a time later than the start."""
+    """Build a constant schedule that ends the process when it is called for a time after the start."""
 
     def factor(epoch: float) -> float:
         if epoch > 0:

@@ -1,7 +1,4 @@
-"""Made-up images as splits of ptrun, kept in memory or offered one by one.
-
-Invariant: the same arguments give the same images.
-"""
+"""Synthetic images as splits of ptrun, in memory or read one by one; equal arguments give equal images."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from ptrun.data.splits import TensorSplit
 
 @dataclass(frozen=True)
 class Streamed:
-    """A split that offers one sample at a time, as files do, so that workers read it."""
+    """A split that gives one sample at a time, as files do, so that workers read it."""
 
     inner: TensorSplit
 
@@ -28,20 +25,20 @@ class Streamed:
         return len(self.inner)
 
     def read(self, index: int) -> Tensor:
-        """Input of one sample."""
+        """Return the input of one sample."""
         return self.inner.read(index)
 
     def name(self, index: int) -> str:
-        """Its row."""
+        """Return the row of a sample, as its name."""
         return self.inner.name(index)
 
     def fingerprint(self) -> str:
-        """Hex digest."""
+        """Return the hex digest of the data."""
         return self.inner.fingerprint()
 
 
 def images(count: int, size: int, num_classes: int, *, channels: int = 3, seed: int = 0) -> TensorSplit:
-    """Made-up uint8 images [count, channels, size, size]: noise whose mean brightness goes with the class."""
+    """Make uint8 images [count, channels, size, size]: noise whose mean brightness depends on the class."""
     generator = torch.Generator().manual_seed(seed)
     targets = torch.randint(0, num_classes, (count,), generator=generator)
     noise = torch.randint(0, 156, (count, channels, size, size), dtype=torch.uint8, generator=generator)

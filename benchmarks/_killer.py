@@ -1,7 +1,7 @@
-"""A plugin that ends its process by SIGKILL, KILL_AT="STEP PHASE": at the first instant of a phase after so many optimizer steps.
+"""A plugin that kills its process (SIGKILL) at KILL_AT="STEP PHASE": in the first PHASE after that many steps.
 
-Invariant: a scheduler of constant rate, which the loop asks after each step, counts them into the file KILL_NOTES;
-torch tells of the forward pass and Python of files being renamed, so that nothing of the program is replaced.
+A scheduler of constant rate counts the steps and writes the count to the file KILL_NOTES. A torch hook reports forward
+passes, and a Python audit hook reports renamed files. So no code of ptrun is replaced.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _instant(phase: str) -> None:
 
 @schedulers.register
 def killing(*, steps_per_epoch: int) -> Callable[[float], float]:
-    """A constant learning rate."""
+    """Build a constant schedule that counts the steps."""
 
     def factor(epoch: float) -> float:
         global _steps

@@ -1,7 +1,4 @@
-"""The peer Lightning: a module and a default Trainer, timed from the start of training to its end.
-
-Invariant: imported only where the package is installed.
-"""
+"""Lightning, to compare with: a module and a default Trainer, timed from the start of training to its end."""
 
 from __future__ import annotations
 
@@ -21,38 +18,38 @@ from torch import nn
 
 
 class Module(lightning.LightningModule):
-    """What Lightning's introduction shows: a loss, logged, and an optimizer."""
+    """The module of Lightning's introduction: a logged loss and an optimizer."""
 
     def __init__(self, model: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]) -> None:
         super().__init__()
         self.model, self.make_optimizer = model, optimizer
         self.loss = nn.CrossEntropyLoss()
-        self.begun = self.seconds = 0.0
+        self.started = self.seconds = 0.0
 
     def training_step(self, batch: Any, index: int) -> torch.Tensor:
-        """Loss of one batch."""
+        """Return the loss of one batch."""
         inputs, targets = batch
         loss = self.loss(self.model(inputs), targets)
         self.log("train_loss", loss)
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimizer."""
+        """Return the optimizer."""
         return self.make_optimizer(self.model.parameters())
 
     def on_train_start(self) -> None:
         """Start the clock."""
-        self.begun = time.perf_counter()
+        self.started = time.perf_counter()
 
     def on_train_end(self) -> None:
         """Stop the clock."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
-        self.seconds = time.perf_counter() - self.begun
+        self.seconds = time.perf_counter() - self.started
 
 
 def train(module: Module, loader: Iterable[Any], epochs: int, **settings: Any) -> float:
-    """Seconds of training with a default Trainer: its logger, bar and checkpoints."""
+    """Return the seconds of training with a default Trainer, which has a logger, a progress bar and checkpoints."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="lightning-bench-") as folder, warnings.catch_warnings(), _silent():
         warnings.simplefilter("ignore")

@@ -1,7 +1,4 @@
-"""Components that the benchmarks give to ptrun by `plugins=[...]`: made-up images, and a stopwatch around the loop.
-
-Invariant: they use only what any plugin can use.
-"""
+"""Components that the benchmarks load with `plugins=[...]`: synthetic images, and a stopwatch around the loop."""
 
 from __future__ import annotations
 
@@ -29,10 +26,11 @@ def bench_images(
     num_classes: int = 10,
     streamed: bool = False,
 ) -> Data:
-    """Made-up colour images."""
-    parts: list[Split] = [images(n, size, num_classes, seed=i) for i, n in enumerate((count, val_count, val_count))]
+    """Synthetic color images."""
+    counts = (count, val_count, val_count)
+    splits: list[Split] = [images(number, size, num_classes, seed=seed) for seed, number in enumerate(counts)]
     if streamed:
-        parts = [Streamed(part) for part in parts if isinstance(part, TensorSplit)]
+        splits = [Streamed(split) for split in splits if isinstance(split, TensorSplit)]
     spec = DataSpec(
         layout=Layout.IMAGE,
         task=Task.CLASSIFICATION,
@@ -40,29 +38,29 @@ def bench_images(
         num_outputs=num_classes,
         class_names=tuple(f"class {i}" for i in range(num_classes)),
     )
-    return Data(spec=spec, train=parts[0], val=parts[1], test=parts[2])
+    return Data(spec=spec, train=splits[0], val=splits[1], test=splits[2])
 
 
 class Stopwatch:
-    """Writes the seconds from the first epoch to the last to `stopwatch.json`."""
+    """Writes the seconds from before the first epoch to after the last one to `stopwatch.json`."""
 
     def __init__(self, run_dir: Path) -> None:
-        self.run_dir, self.begun = run_dir, 0.0
+        self.run_dir, self.started = run_dir, 0.0
 
     def start(self, run_dir: Path, config: Mapping[str, Any]) -> None:
         """Called just before the first epoch."""
-        self.begun = time.perf_counter()
+        self.started = time.perf_counter()
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Called after each epoch."""
 
     def close(self) -> None:
         """Called after the last epoch and its checkpoint."""
-        seconds = time.perf_counter() - self.begun
+        seconds = time.perf_counter() - self.started
         (self.run_dir / "stopwatch.json").write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
 
 
 @loggers.register
 def stopwatch(*, run_dir: Path, resume_step: int | None = None) -> Stopwatch:
-    """Logger of the time from the first epoch to the last."""
+    """Build the logger that measures the time from the first epoch to the last."""
     return Stopwatch(run_dir)

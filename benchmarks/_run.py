@@ -1,7 +1,4 @@
-"""Runs ptrun as a user does, or builds its parts, and says how long training took.
-
-Invariant: every run has its own folder, which is removed afterwards.
-"""
+"""Runs ptrun as a user does, in a temporary folder, or builds its parts; measures how long training takes."""
 
 from __future__ import annotations
 
@@ -31,12 +28,12 @@ PLUGIN = Path(__file__).with_name("_plugin.py")
 class Timing:
     """Seconds and optimizer steps of one run.
 
-    whole: from the first epoch to the last, with validation, metrics, console, log and checkpoints, by a clock outside the loop.
-    training: of batches and steps alone, the part of `whole` that `summary.json` gives to them.
+    whole: from the first epoch to the last, with validation, metrics, console, log and checkpoints, timed by a logger.
+    training: batches and steps alone, by their shares of `whole` in `summary.json`.
     """
 
     whole: float
-    later_epoch: float  # seconds per sample, the median of the epochs after the first, which have nothing to warm up, start or compile
+    later_epoch: float  # seconds per sample, median of the epochs after the first: no warm-up, start or compilation
     training: float
     steps: int
     shares: Mapping[str, float]  # percentages of `whole` by kind of work
@@ -53,10 +50,10 @@ class Timing:
 
 
 def train(*overrides: str) -> Timing:
-    """Call `ptrun.train` with its console (to a buffer instead of a terminal) and all else that it does by default."""
+    """Call `ptrun.train` with all that it does by default; the console writes to a buffer instead of a terminal."""
     with tempfile.TemporaryDirectory(prefix="ptrun-bench-") as folder, contextlib.redirect_stdout(io.StringIO()):
-        places = (f"plugins=[{PLUGIN}]", "logger=stopwatch", f"output_dir={folder}", "plots=false")
-        result = ptrun.train(*places, *overrides)
+        settings = (f"plugins=[{PLUGIN}]", "logger=stopwatch", f"output_dir={folder}", "plots=false")
+        result = ptrun.train(*settings, *overrides)
         with (result.run_dir / "metrics.csv").open(encoding="utf-8", newline="") as file:
             speeds = [float(line["samples_per_second"]) for line in csv.DictReader(file)]
         watch = json.loads((result.run_dir / "stopwatch.json").read_text(encoding="utf-8"))
@@ -68,22 +65,23 @@ def train(*overrides: str) -> Timing:
 
 
 def shares(timings: Sequence[Timing]) -> str:
-    """Where the time of some equal runs went, in words."""
+    """Percentages of the time of some equal runs by kind of work, as text; medians over the runs."""
     return ", ".join(
         f"{work} {statistics.median(timing.shares[work] for timing in timings):.0f} %" for work in timings[0].shares
     )
 
 
 def built(*overrides: str) -> Run:
-    """The parts of a run, which is not run."""
-    asked = load.load_config(Composer(), [f"plugins=[{PLUGIN}]", *overrides]).config
-    config, chosen = auto.resolve_auto(asked)
+    """Build the parts of a run without running it."""
+    loaded = load.load_config(Composer(), [f"plugins=[{PLUGIN}]", *overrides])
+    config, chosen = auto.resolve_auto(loaded.config)
     return build(config, chosen=chosen)
 
 
 class Epochs:
-    """Training epochs of a run, batches and steps alone, one at each call. Runs that live side by side can so be compared
-    epoch by epoch; the first call starts workers and kernels.
+    """Training epochs of a run, batches and steps alone, one per call.
+
+    So runs that exist side by side can be compared epoch by epoch. The first call starts workers and kernels.
     """
 
     def __init__(self, *overrides: str) -> None:
@@ -93,7 +91,7 @@ class Epochs:
 
     def __call__(self) -> float:
         """Seconds per step of the next epoch."""
-        begun = time.perf_counter()
+        start = time.perf_counter()
         train_epoch(self._run, self._progress.epoch, self._progress, self._watch)
         self._progress.epoch += 1
-        return (time.perf_counter() - begun) / len(self._run.train.sampler)
+        return (time.perf_counter() - start) / len(self._run.train.sampler)

@@ -1,7 +1,7 @@
 """What the benchmarks share: options, the machine line, alternating rounds, medians and ratios, and printing.
 
-Invariant: cases are compared within one call, round by round, in an order that turns about, so that a machine that
-grows slower does so for all of them. Nothing here imports torch: a parent of measured processes stays small.
+All cases run within one call, round by round, in alternating order, so that a machine that becomes slower does so for
+all of them. Nothing here imports torch: the parent of measured processes stays small.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Case = Callable[[], float]  # runs once and returns the seconds that one item of work took
-Times = Mapping[str, Sequence[float]]  # seconds per item of each case, one number a round
+Times = Mapping[str, Sequence[float]]  # seconds per item of each case, one number per round
 
 
 @dataclass(frozen=True)
 class Unit:
-    """How seconds per item are shown."""
+    """How seconds per item are printed."""
 
     label: str
-    of: Callable[[float], float]
+    of: Callable[[float], float]  # from seconds per item to a number in this unit
 
 
 US_PER_STEP = Unit("us/step", lambda seconds: 1e6 * seconds)
@@ -36,38 +36,34 @@ SECONDS = Unit("s", lambda seconds: seconds)
 
 
 def per_second(items: str) -> Unit:
-    """Items in a second."""
+    """Return the unit "items per second"."""
     return Unit(f"{items}/s", lambda seconds: 1 / seconds)
 
 
 def parser(description: str, *, rounds: int, threads: int | None) -> argparse.ArgumentParser:
-    """The options that every script has; a script may add its own."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    made.add_argument("--quick", action="store_true", help="a smoke run of seconds; its numbers mean nothing")
-    made.add_argument("--csv", type=Path, metavar="FILE", help="write the rows to this file as well")
-    made.add_argument("--rounds", type=int, default=rounds, help="how often every case is measured")
-    made.add_argument(
-        "--threads", type=int, default=threads, help="CPU threads of torch (none: as many as there are cores)"
-    )
-    return made
+    """Return a parser with the options that all scripts have; a script may add its own."""
+    arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    arguments.add_argument("--quick", action="store_true", help="a smoke run of seconds; its numbers mean nothing")
+    arguments.add_argument("--csv", type=Path, metavar="FILE", help="also write the rows to this file")
+    arguments.add_argument("--rounds", type=int, default=rounds, help="how often to measure each case")
+    arguments.add_argument("--threads", type=int, default=threads, help="CPU threads of torch (none: one per core)")
+    return arguments
 
 
-def read(options: argparse.ArgumentParser) -> argparse.Namespace:
-    """The options as given; a quick run takes one round, and one thread unless told."""
-    asked = options.parse_args()
-    if asked.quick:
-        asked.rounds, asked.threads = 1, asked.threads or 1
-    return asked
+def read(arguments: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the command line. A quick run has one round, and one thread unless `--threads` is given."""
+    options = arguments.parse_args()
+    if options.quick:
+        options.rounds, options.threads = 1, options.threads or 1
+    return options
 
 
 def machine_line(threads: int | None) -> str:
-    """Processor, usable cores, versions, threads, and how busy the machine was when the script began."""
+    """Describe processor, usable cores, versions, threads, and the load when the script starts."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return (
-        f"{_cpu_name()}, {cores} cores, torch {importlib.metadata.version('torch')}, Python {platform.python_version()}, "
-        f"threads {threads or cores}{load}"
-    )
+    versions = f"torch {importlib.metadata.version('torch')}, Python {platform.python_version()}"
+    return f"{_cpu_name()}, {cores} cores, {versions}, threads {threads or cores}{load}"
 
 
 def _cpu_name() -> str:
@@ -79,12 +75,12 @@ def _cpu_name() -> str:
 
 
 def is_installed(package: str) -> bool:
-    """Whether a peer can be imported."""
+    """Return whether a package can be imported."""
     return importlib.util.find_spec(package) is not None
 
 
 def alternate(cases: Mapping[str, Case], rounds: int, *, warm_up: bool = True) -> dict[str, list[float]]:
-    """Run every case once a round, forwards and backwards in turn; the warm-up round before is not counted."""
+    """Run each case once per round, in alternating order. The warm-up round is not counted."""
     times: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(-1 if warm_up else 0, rounds):
         for name in cases if number % 2 == 0 else reversed(list(cases)):
@@ -96,13 +92,13 @@ def alternate(cases: Mapping[str, Case], rounds: int, *, warm_up: bool = True) -
 
 
 def ratios(times: Times, case: str, baseline: str) -> list[float]:
-    """Time of a case over that of the baseline in each round."""
+    """Return the time of a case divided by that of the baseline, for each round."""
     return [a / b for a, b in zip(times[case], times[baseline], strict=True)]
 
 
 @dataclass
 class Report:
-    """Everything that a script prints, and the same as rows for a CSV file."""
+    """Prints the results of a script and collects them as rows for a CSV file."""
 
     title: str
     machine: str
@@ -115,68 +111,67 @@ class Report:
             print("quick: a smoke run, whose numbers mean nothing")
 
     def note(self, text: str) -> None:
-        """Print a sentence, such as why a case was left out."""
+        """Print a sentence, for example why a case is missing."""
         print(text)
 
     def compare(self, name: str, times: Times, unit: Unit, baseline: str) -> None:
-        """Print a table: median and best of each case, and the median and range of its time over the baseline's."""
+        """Print a table: median and best of each case, and median and range of its time divided by the baseline's."""
         lines = [("case", unit.label, "best", f"time / {baseline}", "range")]
         for case, seconds in times.items():
-            found = ratios(times, case, baseline)
+            quotients = ratios(times, case, baseline)
             median, best = unit.of(statistics.median(seconds)), unit.of(min(seconds))
-            ratio, low, high = statistics.median(found), min(found), max(found)
+            ratio, low, high = statistics.median(quotients), min(quotients), max(quotients)
             lines.append((case, _number(median), _number(best), f"{ratio:.2f}", f"{low:.2f} - {high:.2f}"))
-            self.add(
-                name, case, unit.label, median, best=best, ratio=ratio, low=low, high=high, rounds=len(seconds), baseline=baseline
-            )  # fmt: skip
+            spread: dict[str, object] = {"ratio": ratio, "low": low, "high": high, "baseline": baseline}
+            self.add(name, case, unit.label, median, best=best, rounds=len(seconds), **spread)
         print(f"\n{name}")
         print_table(lines)
 
-    def pairs(self, name: str, found: Mapping[str, Times], unit: Unit, case: str, baseline: str) -> None:
-        """Print a table with a line for each item: the medians of a baseline and a case, and their ratio; the baseline may be absent."""
+    def pairs(self, name: str, items: Mapping[str, Times], unit: Unit, case: str, baseline: str) -> None:
+        """Print one row per item: medians of baseline and case, and their ratio. The baseline may be absent."""
         lines = [("item", f"{baseline} {unit.label}", f"{case} {unit.label}", "time ratio", "range")]
-        for item, times in found.items():
-            medians = {each: unit.of(statistics.median(seconds)) for each, seconds in times.items()}
-            more: dict[str, object] = {"rounds": len(times[case])}
-            shown = ("-", _number(medians[case]), "-", "-")
+        for item, times in items.items():
+            medians = {key: unit.of(statistics.median(seconds)) for key, seconds in times.items()}
+            columns: dict[str, object] = {"rounds": len(times[case])}
+            cells = ("-", _number(medians[case]), "-", "-")
             if baseline in times:
-                many = ratios(times, case, baseline)
-                ratio, low, high = statistics.median(many), min(many), max(many)
-                shown = (_number(medians[baseline]), shown[1], f"{ratio:.2f}", f"{low:.2f} - {high:.2f}")
-                more |= {"baseline": f"{item}, {baseline}", "ratio": ratio, "low": low, "high": high}
+                quotients = ratios(times, case, baseline)
+                ratio, low, high = statistics.median(quotients), min(quotients), max(quotients)
+                cells = (_number(medians[baseline]), cells[1], f"{ratio:.2f}", f"{low:.2f} - {high:.2f}")
+                columns |= {"baseline": f"{item}, {baseline}", "ratio": ratio, "low": low, "high": high}
                 self.add(name, f"{item}, {baseline}", unit.label, medians[baseline])
-            lines.append((item, *shown))
-            self.add(name, f"{item}, {case}", unit.label, medians[case], best=unit.of(min(times[case])), **more)
+            lines.append((item, *cells))
+            self.add(name, f"{item}, {case}", unit.label, medians[case], best=unit.of(min(times[case])), **columns)
         print(f"\n{name}")
         print_table(lines)
 
     def number(self, name: str, case: str, unit: Unit, value: float) -> None:
-        """Print a number that is compared with nothing."""
+        """Print a number that has no baseline."""
         print(f"{name}: {case}: {unit.of(value):.4g} {unit.label}")
         self.add(name, case, unit.label, unit.of(value))
 
     def accept(self, times: Times, case: str, baseline: str, limit: float, *, aim: float | None = None) -> None:
-        """Print whether the time of a case over another's stays within a limit; nothing where one was left out."""
+        """Print whether a case's time over the baseline's is within a limit; nothing if one of them is missing."""
         if case not in times or baseline not in times:
             return
-        found = ratios(times, case, baseline)
-        told = f"{f', aim {aim:g}' if aim else ''} (range {min(found):.2f} - {max(found):.2f})"
-        self.check(f"time of {case} / {baseline}", statistics.median(found), limit, aim=told)
+        quotients = ratios(times, case, baseline)
+        comment = f"{f', aim {aim:g}' if aim else ''} (range {min(quotients):.2f} - {max(quotients):.2f})"
+        self.check(f"time of {case} / {baseline}", statistics.median(quotients), limit, comment=comment)
 
-    def check(self, what: str, value: float, limit: float, *, at_least: bool = False, aim: str = "") -> None:
-        """Print whether a number stays within its limit."""
+    def check(self, name: str, value: float, limit: float, *, at_least: bool = False, comment: str = "") -> None:
+        """Print whether a number is within its limit."""
         met = value >= limit if at_least else value <= limit
         sign = ">=" if at_least else "<="
         verdict = "not judged (quick)" if self.quick else "met" if met else "NOT MET"
-        print(f"acceptance: {what} = {value:.3f}, wanted {sign} {limit:g}{aim}: {verdict}")
-        self.add("acceptance", what, "number", value, limit=f"{sign} {limit:g}", met=verdict)
+        print(f"acceptance: {name} = {value:.3f}, wanted {sign} {limit:g}{comment}: {verdict}")
+        self.add("acceptance", name, "number", value, limit=f"{sign} {limit:g}", met=verdict)
 
     def add(self, table: str, case: str, unit: str, value: float, **more: object) -> None:
-        """Keep a row for the CSV file that the caller prints in its own way."""
+        """Add a row for the CSV file, without printing it."""
         self.rows.append({"table": table, "case": case, "unit": unit, "value": value, **more})
 
     def write(self, path: Path | None) -> None:
-        """Write the rows as CSV, the machine in each, when a file was asked for."""
+        """Write the rows as CSV, each with the machine, unless `path` is None."""
         if path is None:
             return
         columns = [
@@ -200,7 +195,7 @@ class Report:
 
 
 def print_table(lines: Sequence[Sequence[str]]) -> None:
-    """Print rows of cells: the first column to the left, numbers to the right."""
+    """Print rows of cells: the first column aligned left, the others right."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     for line in lines:
         cells = [

@@ -1,4 +1,4 @@
-"""The tutorial script that startup.py and memory.py run as a process: digits, a small network, a DataLoader, 12 lines of loop.
+"""The tutorial script that startup.py and memory.py run as a process: digits, a small network, a 12-line loop.
 
 python benchmarks/_tutorial.py EPOCHS|first-step
 """

@@ -1,4 +1,4 @@
-"""Augmentation: samples a second of each random image transform and of the ready-made transforms, against torchvision's v2 image by image.
+"""Augmentation: images per second of each random image transform and each shipped transform, against torchvision v2.
 
 python benchmarks/augment.py [--quick] [--csv FILE] [--rounds N] [--threads N] [--size 32 224]
 """
@@ -35,7 +35,7 @@ Transforms = Sequence[Mapping[str, Any] | str]
 
 
 def peers(size: int) -> dict[str, list[v2.Transform]]:
-    """torchvision's counterparts, with the defaults of conf/image_transform and the lists of conf/transform."""
+    """Return torchvision's counterparts, with the defaults of conf/image_transform and the lists of conf/transform."""
     crop, flip = v2.RandomCrop(size, padding=4), v2.RandomHorizontalFlip()
     resized, photo = (v2.RandomResizedCrop(side, antialias=True) for side in (size, 224))
     return {
@@ -54,19 +54,19 @@ def peers(size: int) -> dict[str, list[v2.Transform]]:
 
 
 def transforms_of(size: int) -> dict[str, Transforms]:
-    """The random ones of conf/image_transform, each followed by normalize, and the transforms of conf/transform that do something random."""
-    found: dict[str, Transforms] = {}
+    """Return each random image transform followed by normalize, and the shipped transforms that hold a random one."""
+    transforms: dict[str, Transforms] = {}
     for name in schema.names("image_transform"):
         if name not in FIXED:
             keys = schema.read(shipped_conf() / "image_transform" / f"{name}.yaml").keys.values()
-            needed = {key.name: size for key in keys if key.required}
-            settings = {"padding": 4} if name == "random_crop" else needed
-            found[name] = [{name: settings}, NORMALIZE]
+            sizes = {key.name: size for key in keys if key.required}
+            settings = {"padding": 4} if name == "random_crop" else sizes
+            transforms[name] = [{name: settings}, NORMALIZE]
     for name in schema.names("transform"):
         items = schema.read(shipped_conf() / "transform" / f"{name}.yaml").keys["train"].default
         if isinstance(items, list) and any(_name(item) not in FIXED for item in items):
-            found[f"transform={name}"] = [*(item for item in items if _name(item) != "normalize"), NORMALIZE]
-    return found
+            transforms[f"transform={name}"] = [*(item for item in items if _name(item) != "normalize"), NORMALIZE]
+    return transforms
 
 
 def _name(item: Mapping[str, Any] | str) -> str:
@@ -74,7 +74,7 @@ def _name(item: Mapping[str, Any] | str) -> str:
 
 
 class Epochs:
-    """Epochs of the batches that ptrun makes of images in memory."""
+    """Epochs of ptrun's batches of images in memory, one per call."""
 
     def __init__(self, split: TensorSplit, transforms: Transforms) -> None:
         shape = tuple(split.inputs.shape[1:])
@@ -86,51 +86,51 @@ class Epochs:
     def __call__(self) -> float:
         """Seconds per image of the next epoch."""
         self.number += 1
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for _ in self.batches.epoch(self.number):
             pass
-        return (time.perf_counter() - begun) / len(self.batches.split)
+        return (time.perf_counter() - start) / len(self.batches.split)
 
 
 def by_torchvision(inputs: Tensor, transforms: Sequence[v2.Transform]) -> float:
-    """Seconds per image of torchvision's transforms, one image after the other, as a DataLoader without workers calls them."""
+    """Seconds per image of torchvision's transforms, image by image, as a DataLoader without workers calls them."""
     finish = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.5] * 3)]
     transform = v2.Compose([*transforms, *finish])
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for indices in torch.randperm(len(inputs)).split(BATCH):
         torch.stack([transform(inputs[index]) for index in indices.tolist()])
-    return (time.perf_counter() - begun) / len(inputs)
+    return (time.perf_counter() - start) / len(inputs)
 
 
 def measure(report: Report, size: int, count: int, rounds: int) -> None:
     """One table: every image transform, of ptrun and of torchvision in turn."""
-    split, known = images(count, size, 10), peers(size)
-    found: dict[str, Times] = {}
+    split, counterparts = images(count, size, 10), peers(size)
+    results: dict[str, Times] = {}
     for name, transforms in transforms_of(size).items():
         try:
             cases: dict[str, Case] = {"ptrun": Epochs(split, transforms)}
         except PtrunError as error:
             report.note(f"{name} is left out: {error}")
             continue
-        if name in known:
-            cases["torchvision"] = partial(by_torchvision, split.inputs, known[name])
-        found[name] = alternate(cases, rounds)
+        if name in counterparts:
+            cases["torchvision"] = partial(by_torchvision, split.inputs, counterparts[name])
+        results[name] = alternate(cases, rounds)
     title = f"uint8 images of {size}x{size} in memory, batches of {BATCH}, normalized at the end"
-    report.pairs(title, found, per_second("images"), "ptrun", "torchvision")
+    report.pairs(title, results, per_second("images"), "ptrun", "torchvision")
 
 
 def main() -> None:
-    """Measure and print."""
-    options = parser(__doc__.splitlines()[0], rounds=5, threads=1)
-    options.add_argument("--size", type=int, nargs="+", default=[32, 224], help="sides of the images")
-    asked = read(options)
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    report = Report("augmentation", machine_line(asked.threads), asked.quick)
-    for size in asked.size:
-        count = 64 if asked.quick and size < 100 else 16 if asked.quick else 2048 if size < 100 else 128
-        measure(report, size, count, asked.rounds)
-    report.write(asked.csv)
+    """Measure and print the results."""
+    arguments = parser(__doc__.splitlines()[0], rounds=5, threads=1)
+    arguments.add_argument("--size", type=int, nargs="+", default=[32, 224], help="sides of the images")
+    options = read(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    report = Report("augmentation", machine_line(options.threads), options.quick)
+    for size in options.size:
+        count = 64 if options.quick and size < 100 else 16 if options.quick else 2048 if size < 100 else 128
+        measure(report, size, count, options.rounds)
+    report.write(options.csv)
 
 
 if __name__ == "__main__":

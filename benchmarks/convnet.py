@@ -1,4 +1,4 @@
-"""A convolutional network on 32x32 colour images: the arithmetic is torch's; what is left is how it is fed and kept in memory.
+"""A convolutional network on 32x32 color images. The loops differ in data loading and memory format.
 
 python benchmarks/convnet.py [--quick] [--csv FILE] [--rounds N] [--threads N] [--batch 64 128]
 """
@@ -22,12 +22,12 @@ from ptrun.models.convnet import ConvNet
 NUM_CLASSES, LR = 10, 0.001
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 STREAMED = ("dataset.streamed=true", "train.num_workers=2")
-EPOCHS_A_ROUND = 5  # of runs that live side by side, each a second: the machine has little time to change between them
+EPOCHS_PER_ROUND = 5  # of runs that exist side by side, a second each, so that the machine changes little between them
 STEPS = "[{normalize: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}}]"
 
 
 class Photos(Dataset[tuple[Tensor, int]]):
-    """Images as torchvision's data sets give them: PIL images through ToTensor and Normalize."""
+    """Images as torchvision's datasets give them: PIL images through ToTensor and Normalize."""
 
     def __init__(self, count: int) -> None:
         split = images(count, 32, NUM_CLASSES)
@@ -53,33 +53,34 @@ def tutorial(data: Photos, batch: int) -> float:
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
     loader = DataLoader(data, batch_size=batch, shuffle=True)
     model.train()
-    running, begun = 0.0, time.perf_counter()
+    running, start = 0.0, time.perf_counter()
     for inputs, targets in loader:
         optimizer.zero_grad()
         loss = loss_fn(model(inputs), targets)
         loss.backward()
         optimizer.step()
         running += loss.item()
-    return (time.perf_counter() - begun) / len(loader)
+    return (time.perf_counter() - start) / len(loader)
 
 
 def tuned(inputs: Tensor, targets: Tensor, batch: int, *, bf16: bool = False) -> float:
-    """Seconds per step of the best loop by hand: uint8 images in memory, channels innermost, the fused optimizer."""
+    """Seconds per step of the best hand-written loop: uint8 images in memory, channels-last format, fused optimizer."""
     model, loss_fn = network().to(memory_format=torch.channels_last), nn.CrossEntropyLoss()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, fused=True)
-    scale, shift = (torch.tensor(v).view(-1, 1, 1) for v in ([1 / (255 * s) for s in STD], [-m / s for m, s in zip(MEAN, STD, strict=True)]))  # fmt: skip
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (MEAN, STD))
+    scale, shift = 1 / (255 * std), -mean / std
     model.train()
-    parts = torch.randperm(len(targets)).split(batch)
-    begun = time.perf_counter()
-    for indices in parts:
+    batches = torch.randperm(len(targets)).split(batch)
+    start = time.perf_counter()
+    for indices in batches:
         optimizer.zero_grad()
         pixels = inputs.index_select(0, indices).contiguous(memory_format=torch.channels_last)
-        pictures = pixels.float().mul_(scale).add_(shift)
+        normalized = pixels.float().mul_(scale).add_(shift)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            loss = loss_fn(model(pictures), targets[indices])
+            loss = loss_fn(model(normalized), targets[indices])
         loss.backward()
         optimizer.step()
-    return (time.perf_counter() - begun) / len(parts)
+    return (time.perf_counter() - start) / len(batches)
 
 
 def ptrun(count: int, batch: int, threads: int | None, *more: str) -> float:
@@ -88,7 +89,7 @@ def ptrun(count: int, batch: int, threads: int | None, *more: str) -> float:
 
 
 def settings(count: int, batch: int, threads: int | None) -> tuple[str, ...]:
-    """A run as the others are."""
+    """Return the settings of a run that computes what the other loops compute."""
     return (
         *("dataset=bench_images", f"dataset.count={count}", "dataset.val_count=16", "model=convnet", "device=cpu"),
         *(f"transform.train={STEPS}", f"transform.eval={STEPS}", "optimizer=adamw", f"optimizer.lr={LR}"),
@@ -106,7 +107,7 @@ def lightning(data: Photos, batch: int) -> float:
 
 
 def measure(batch: int, steps: int, rounds: int, threads: int | None) -> Times:
-    """Every case with batches of one size."""
+    """Measure each case with batches of one size."""
     data, split = Photos(batch * steps), images(batch * steps, 32, NUM_CLASSES)
     run = partial(ptrun, batch * steps, batch, threads)
     cases: dict[str, Case] = {
@@ -124,7 +125,7 @@ def measure(batch: int, steps: int, rounds: int, threads: int | None) -> Times:
 
 
 def later_epochs(batch: int, steps: int, rounds: int, threads: int | None) -> Times:
-    """Epochs that have nothing to start, neither workers nor kernels: three runs side by side, epoch by epoch."""
+    """Measure epochs that start no workers and no kernels: three runs side by side, epoch by epoch."""
     run = settings(batch * steps, batch, threads)
     cases: dict[str, Case] = {
         "ptrun": _run.Epochs(*run),
@@ -135,28 +136,28 @@ def later_epochs(batch: int, steps: int, rounds: int, threads: int | None) -> Ti
 
 
 def main() -> None:
-    """Measure and print."""
-    options = parser(__doc__.splitlines()[0], rounds=5, threads=None)
-    options.add_argument("--batch", type=int, nargs="+", default=[64, 128], help="batch sizes")
-    options.add_argument("--steps", type=int, default=20, help="steps of each measured epoch")
-    asked = read(options)
-    steps, sizes = (2, [16]) if asked.quick else (asked.steps, asked.batch)
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    report = Report("convnet on 32x32 colour images, AdamW", machine_line(asked.threads), asked.quick)
+    """Measure and print the results."""
+    arguments = parser(__doc__.splitlines()[0], rounds=5, threads=None)
+    arguments.add_argument("--batch", type=int, nargs="+", default=[64, 128], help="batch sizes")
+    arguments.add_argument("--steps", type=int, default=20, help="steps of each measured epoch")
+    options = read(arguments)
+    steps, sizes = (2, [16]) if options.quick else (options.steps, options.batch)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    report = Report("convnet on 32x32 color images, AdamW", machine_line(options.threads), options.quick)
     if not is_installed("lightning"):
         report.note("Lightning is not installed (pip install lightning), so its row is absent.")
     for size in sizes:
-        times = measure(size, steps, asked.rounds, asked.threads)
+        times = measure(size, steps, options.rounds, options.threads)
         report.compare(f"batches of {size}", times, MS_PER_STEP, "tutorial")
         report.accept(times, "ptrun", "tutorial", 0.75)
         report.accept(times, "ptrun", "best by hand", 1.02)
         report.accept(times, "ptrun bf16", "tutorial", 0.45)
-        later = later_epochs(size, steps, EPOCHS_A_ROUND * asked.rounds, asked.threads)
+        later = later_epochs(size, steps, EPOCHS_PER_ROUND * options.rounds, options.threads)
         report.compare(f"batches of {size}, later epochs", later, MS_PER_STEP, "ptrun")
         report.accept(later, "ptrun streamed, 2 workers", "ptrun", 1.05)
-    report.note("The first table is of first epochs, short ones, in which workers are started.")
-    report.write(asked.csv)
+    report.note("The first table measures first epochs, which are short and include starting the workers.")
+    report.write(options.csv)
 
 
 if __name__ == "__main__":

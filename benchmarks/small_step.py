@@ -37,14 +37,14 @@ def mlp() -> nn.Module:
 
 
 def samples() -> tuple[Samples, Samples]:
-    """Normalised digits [N, 1, 8, 8] and labels [N] for training and validation: those of ptrun, so that all take as many steps."""
+    """Return ptrun's normalized digits [N, 1, 8, 8] and labels [N], for training and for validation."""
     x = _run.built(*SETTINGS).experiment
     train, val = (list(zip(*batches.epoch(0), strict=True)) for batches in (x.train, x.val))
     return (torch.cat(train[0]), torch.cat(train[1])), (torch.cat(val[0]), torch.cat(val[1]))
 
 
 def loader(data: Samples) -> DataLoader[tuple[Tensor, ...]]:
-    """What tutorials make of them."""
+    """Return the DataLoader that tutorials make of them."""
     return DataLoader(TensorDataset(*data), batch_size=BATCH, shuffle=True)
 
 
@@ -52,7 +52,7 @@ def tutorial(data: Samples, epochs: int, *, log: bool) -> float:
     """Seconds per step of the loop of every introduction to PyTorch; `log` reads the loss at each step."""
     model, loss_fn, batches = mlp(), nn.CrossEntropyLoss(), loader(data)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
-    running, steps, begun = 0.0, 0, time.perf_counter()
+    running, steps, start = 0.0, 0, time.perf_counter()
     for _ in range(epochs):
         model.train()
         for inputs, targets in batches:
@@ -63,15 +63,15 @@ def tutorial(data: Samples, epochs: int, *, log: bool) -> float:
             steps += 1
             if log:
                 running += loss.item()
-    return (time.perf_counter() - begun) / steps
+    return (time.perf_counter() - start) / steps
 
 
 def whole_tutorial(data: Samples, held_out: Samples, epochs: int) -> float:
-    """Seconds per step of the tutorial loop with what most tutorials add: validation and `torch.save` after each epoch."""
+    """Seconds per step of the tutorial loop with validation and `torch.save` after each epoch."""
     model, loss_fn, batches = mlp(), nn.CrossEntropyLoss(), loader(data)
     validation = DataLoader(TensorDataset(*held_out), batch_size=BATCH)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
-    running, steps, begun = 0.0, 0, time.perf_counter()
+    running, steps, start = 0.0, 0, time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tutorial-bench-") as folder:
         for epoch in range(epochs):
             model.train()
@@ -91,15 +91,15 @@ def whole_tutorial(data: Samples, held_out: Samples, epochs: int) -> float:
                     correct += int((outputs.argmax(1) == targets).sum())
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             torch.save(state, Path(folder) / f"epoch-{epoch}.pt")
-        return (time.perf_counter() - begun) / steps
+        return (time.perf_counter() - start) / steps
 
 
 def tuned(data: Samples, epochs: int) -> float:
-    """Seconds per step of a loop by hand: indexed gathers instead of a DataLoader, the fused optimizer, no reading."""
+    """Seconds per step of a tuned loop: indexing instead of a DataLoader, fused optimizer, loss never read."""
     model, loss_fn = mlp(), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, fused=True)
     inputs, targets = data
-    steps, begun = 0, time.perf_counter()
+    steps, start = 0, time.perf_counter()
     for _ in range(epochs):
         model.train()
         for indices in torch.randperm(len(targets)).split(BATCH):
@@ -107,7 +107,7 @@ def tuned(data: Samples, epochs: int) -> float:
             loss_fn(model(inputs[indices]), targets[indices]).backward()
             optimizer.step()
             steps += 1
-    return (time.perf_counter() - begun) / steps
+    return (time.perf_counter() - start) / steps
 
 
 def lightning(data: Samples, epochs: int) -> float:
@@ -120,28 +120,28 @@ def lightning(data: Samples, epochs: int) -> float:
 
 
 class Ptrun:
-    """Runs of ptrun; one run gives two numbers: its steps alone, and all that happens from the first epoch to the last."""
+    """Runs of ptrun. Each gives two numbers: its steps alone, and all that happens from the first epoch to the last."""
 
     def __init__(self, epochs: int, threads: int | None, *more: str) -> None:
         self.overrides = (*SETTINGS, f"train.epochs={epochs}", f"device.threads={threads or 'auto'}", *more)
-        self.found: list[_run.Timing] = []
+        self.timings: list[_run.Timing] = []
 
     def __call__(self) -> float:
         """Seconds per step of the whole loop."""
         timing = _run.train(*self.overrides)
-        self.found.append(timing)
+        self.timings.append(timing)
         return timing.whole_step
 
 
 def main() -> None:
-    """Measure and print."""
-    asked = read(parser(__doc__.splitlines()[0], rounds=7, threads=1))
-    epochs, rounds = 2 if asked.quick else 20, asked.rounds
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    report = Report("A small step: digits, MLP 64-128-10, batch 32, SGD", machine_line(asked.threads), asked.quick)
+    """Measure and print the results."""
+    options = read(parser(__doc__.splitlines()[0], rounds=7, threads=1))
+    epochs, rounds = 2 if options.quick else 20, options.rounds
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    report = Report("A small step: digits, MLP 64-128-10, batch 32, SGD", machine_line(options.threads), options.quick)
     data, held_out = samples()
-    plain, eager = Ptrun(epochs, asked.threads), Ptrun(epochs, asked.threads, "device.compile=none")
+    plain, eager = Ptrun(epochs, options.threads), Ptrun(epochs, options.threads, "device.compile=none")
     cases: dict[str, Case] = {
         "tutorial": partial(tutorial, data, epochs, log=True),
         "tutorial, loss never read": partial(tutorial, data, epochs, log=False),
@@ -154,9 +154,9 @@ def main() -> None:
         cases["Lightning"] = partial(lightning, data, epochs)
     else:
         report.note("Lightning is not installed (pip install lightning), so its row is absent.")
-    times = alternate(_guarded(cases, asked.threads), rounds)
+    times = alternate(_with_threads(cases, options.threads), rounds)
     for name, runs in (("ptrun", plain), ("ptrun compile=none", eager)):
-        times[f"{name}, steps alone"] = [timing.step for timing in runs.found[-rounds:]]
+        times[f"{name}, steps alone"] = [timing.step for timing in runs.timings[-rounds:]]
     report.compare("training, from the first step to the last", times, US_PER_STEP, "tutorial")
     report.note(
         "ptrun: with validation, metrics, console, log files and synced checkpoints, each epoch has 40 steps. Of the"
@@ -164,26 +164,26 @@ def main() -> None:
     report.note(
         "loops by hand, only the one `with validation and torch.save` does something of that between its epochs."
     )
-    report.note("By default ptrun records the step of such a model (device.compile=auto); compile=none is without.")
+    report.note("By default ptrun captures the step of such a model (device.compile=auto); compile=none does not.")
     report.note("Lightning: default Trainer with its logger, bar and checkpoints, without validation.")
     for name, runs in (("ptrun", plain), ("ptrun compile=none", eager)):
-        report.note(f"time of {name}: {_run.shares(runs.found[-rounds:])}")
+        report.note(f"time of {name}: {_run.shares(runs.timings[-rounds:])}")
     for part in ("", ", steps alone"):
         report.accept(times, f"ptrun{part}", "tutorial", 0.30)
         report.accept(times, f"ptrun compile=none{part}", "tutorial", 0.60, aim=0.45)
         report.accept(times, f"ptrun{part}", "Lightning", 0.20)
-    report.write(asked.csv)
+    report.write(options.csv)
 
 
-def _guarded(cases: dict[str, Case], threads: int | None) -> dict[str, Case]:
-    """Each case begins with the same number of threads, whatever the one before it did."""
+def _with_threads(cases: dict[str, Case], threads: int | None) -> dict[str, Case]:
+    """Make each case start with the same number of threads, even if the previous one changed it."""
 
-    def guarded(case: Callable[[], float]) -> float:
+    def run(case: Callable[[], float]) -> float:
         if threads:
             torch.set_num_threads(threads)
         return case()
 
-    return {name: partial(guarded, case) for name, case in cases.items()}
+    return {name: partial(run, case) for name, case in cases.items()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Starting: from the process to the first step of training, and the commands that need no training; whole processes.
+"""Start-up: time from process start to the first training step, and of commands that do not train.
 
 python benchmarks/startup.py [--quick] [--csv FILE] [--rounds N] [--threads N]
 """
@@ -21,12 +21,12 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Measure and print."""
-    asked = read(parser(__doc__.splitlines()[0], rounds=7, threads=1))
-    report = Report("starting", machine_line(asked.threads), asked.quick)
+    """Measure and print the results."""
+    options = read(parser(__doc__.splitlines()[0], rounds=7, threads=1))
+    report = Report("starting", machine_line(options.threads), options.quick)
 
     def seconds(arguments: tuple[str | Path, ...], folder: Path, exit_code: int = 0) -> float:
-        return run(arguments, folder, asked.threads, exit_code).seconds
+        return run(arguments, folder, options.threads, exit_code).seconds
 
     with tempfile.TemporaryDirectory(prefix="startup-bench-") as name:
         first = ("-m", "ptrun", "train", f"plugins=[{HERE / '_first_step.py'}]", "scheduler=ending")
@@ -38,10 +38,10 @@ def main() -> None:
         }
         for title, (arguments, code) in COMMANDS.items():
             cases[title] = partial(seconds, ("-m", "ptrun", *arguments), Path(name), code)
-        times = alternate(cases, asked.rounds)
+        times = alternate(cases, options.rounds)
     report.compare("wall time of the process", times, SECONDS, "tutorial script, to the first step")
-    report.note("Both train the same convolutional network on the digits; the process ends right after its first step.")
-    report.write(asked.csv)
+    report.note("Both train the same convolutional network on the digits; the process ends after its first step.")
+    report.write(options.csv)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables and series: rows and windows a second through the batches, and the time to read the file.
+"""Tables and series: rows and windows per second as batches, and the time to read the file.
 
 python benchmarks/tables_series.py [--quick] [--csv FILE] [--rounds N] [--threads N]
 """
@@ -27,18 +27,19 @@ COLUMNS = 12
 
 
 def write_table(path: Path, rows: int) -> None:
-    """A CSV file of numbers, one column of words, and a column to predict."""
+    """Write a CSV file with columns of numbers, one of words, and one to predict."""
     rng = np.random.default_rng(0)
     numbers, words = rng.normal(size=(rows, COLUMNS)), rng.choice(["red", "green", "blue"], rows)
     labels = np.where(numbers[:, 0] + (words == "red") > 0, "yes", "no")
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*(f"x{i}" for i in range(COLUMNS)), "colour", "label"])
-        writer.writerows([*map("{:.6f}".format, row), word, label] for row, word, label in zip(numbers, words, labels, strict=True))  # fmt: skip
+        writer.writerow([*(f"x{i}" for i in range(COLUMNS)), "color", "label"])
+        for row, word, label in zip(numbers, words, labels, strict=True):
+            writer.writerow([*map("{:.6f}".format, row), word, label])
 
 
 def write_series(path: Path, rows: int) -> None:
-    """A CSV file of seven waves with noise, an hour apart."""
+    """Write a CSV file of seven noisy waves, one row per hour."""
     rng = np.random.default_rng(0)
     hours = np.arange(rows)
     waves = np.stack([np.sin(hours / (3 + i)) for i in range(7)], axis=1) + 0.1 * rng.normal(size=(rows, 7))
@@ -46,11 +47,12 @@ def write_series(path: Path, rows: int) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["date", *(f"y{i}" for i in range(7))])
-        writer.writerows([str(stamp).replace("T", " ") + ":00:00", *map("{:.6f}".format, row)] for stamp, row in zip(stamps, waves, strict=True))  # fmt: skip
+        for stamp, row in zip(stamps, waves, strict=True):
+            writer.writerow([str(stamp).replace("T", " ") + ":00:00", *map("{:.6f}".format, row)])
 
 
 class Epochs:
-    """Epochs of ptrun's batches, one after the other."""
+    """Epochs of ptrun's batches, one per call."""
 
     def __init__(self, batches: Loader) -> None:
         self.batches, self.number = batches, 0
@@ -58,59 +60,61 @@ class Epochs:
     def __call__(self) -> float:
         """Seconds per sample of the next epoch."""
         self.number += 1
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for _ in self.batches.epoch(self.number):
             pass
-        return (time.perf_counter() - begun) / len(self.batches.split)
+        return (time.perf_counter() - start) / len(self.batches.split)
 
 
 def by_loader(inputs: Tensor, targets: Tensor) -> float:
-    """Seconds per sample of the DataLoader of every tutorial."""
+    """Seconds per sample of a tutorial's DataLoader."""
     loader = DataLoader(TensorDataset(inputs, targets), batch_size=BATCH, shuffle=True)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for _ in loader:
         pass
-    return (time.perf_counter() - begun) / len(targets)
+    return (time.perf_counter() - start) / len(targets)
 
 
 def by_csv_module(path: Path) -> float:
     """Seconds per row of Python's csv module with a float for each cell of numbers."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[1:]
     np.array([[float(cell) for cell in row[1:8]] for row in rows])
-    return (time.perf_counter() - begun) / len(rows)
+    return (time.perf_counter() - start) / len(rows)
 
 
 def timed(call: Callable[[], object], rows: int) -> float:
     """Seconds per row of one call."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     call()
-    return (time.perf_counter() - begun) / rows
+    return (time.perf_counter() - start) / rows
 
 
-def measure(report: Report, what: str, path: Path, rows: int, rounds: int, *settings: str) -> None:
-    """The batches of one file and the time to read it."""
-    overrides = (f"dataset={what}", f"dataset.path={path}", f"train.batch_size={BATCH}", "device=cpu", *settings)
+def measure(report: Report, dataset: str, path: Path, rows: int, rounds: int, *settings: str) -> None:
+    """Measure the batches of one file and the time to read it."""
+    overrides = (f"dataset={dataset}", f"dataset.path={path}", f"train.batch_size={BATCH}", "device=cpu", *settings)
     run = _run.built(*overrides)
     config, batches = run.config, run.experiment.train
     split = batches.split
     inputs = torch.stack([split.read(index) for index in range(len(split))])
-    items = "rows" if what == "table" else "windows"
+    items = "rows" if dataset == "table" else "windows"
     cases: dict[str, Case] = {
         "tutorial": partial(by_loader, inputs, split.targets),
-        f"ptrun dataset={what}": Epochs(batches),
+        f"ptrun dataset={dataset}": Epochs(batches),
     }
     times = alternate(cases, rounds)
-    kind = "" if what == "table" else f" of {WINDOW} rows and 7 columns"
+    kind = "" if dataset == "table" else f" of {WINDOW} rows and 7 columns"
     report.compare(f"batches of {BATCH} from {len(split):,} {items}{kind}", times, per_second(items), "tutorial")
     reading: dict[str, Case] = {
         "csv module and float()": partial(by_csv_module, path),
-        f"ptrun dataset={what}": partial(timed, partial(registry.datasets.build, what, config.dataset.settings), rows),
+        f"ptrun dataset={dataset}": partial(
+            timed, partial(registry.datasets.build, dataset, config.dataset.settings), rows
+        ),
     }
     times = alternate(reading, rounds)
     report.compare(
-        f"the file of {rows:,} rows (ptrun: checked, split and standardised as well)",
+        f"the file of {rows:,} rows (ptrun: checked, split and standardized as well)",
         times,
         per_second("rows"),
         "csv module and float()",
@@ -118,22 +122,22 @@ def measure(report: Report, what: str, path: Path, rows: int, rounds: int, *sett
 
 
 def main() -> None:
-    """Measure and print."""
-    asked = read(parser(__doc__.splitlines()[0], rounds=5, threads=1))
-    rows = 1_000 if asked.quick else 20_000
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    report = Report("tables and series", machine_line(asked.threads), asked.quick)
+    """Measure and print the results."""
+    options = read(parser(__doc__.splitlines()[0], rounds=5, threads=1))
+    rows = 1_000 if options.quick else 20_000
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    report = Report("tables and series", machine_line(options.threads), options.quick)
     with tempfile.TemporaryDirectory(prefix="tables-bench-") as name:
         table, series = Path(name) / "table.csv", Path(name) / "series.csv"
         write_table(table, rows)
         write_series(series, rows)
-        threads = f"device.threads={asked.threads or 'auto'}"
-        measure(report, "table", table, rows, asked.rounds, "dataset.target=label", threads)
+        threads = f"device.threads={options.threads or 'auto'}"
+        measure(report, "table", table, rows, options.rounds, "dataset.target=label", threads)
         forecast = (f"dataset.window={WINDOW}", f"dataset.horizon={HORIZON}", "model=lstm", "model.hidden_features=8")
-        measure(report, "series", series, rows, asked.rounds, *forecast, threads)
-    report.note("ptrun takes the windows out of the series for each batch; the tutorial keeps all of them in memory.")
-    report.write(asked.csv)
+        measure(report, "series", series, rows, options.rounds, *forecast, threads)
+    report.note("ptrun cuts the windows out of the series for each batch; the tutorial keeps all of them in memory.")
+    report.write(options.csv)
 
 
 if __name__ == "__main__":
