@@ -1,14 +1,14 @@
 """The `arrays` data set: NumPy arrays of a .npz file, as images, vectors or sequences with a class each.
 
-Invariant: a file can't run code, because pickled objects in it are refused; features are standardised with the
-training samples, images stay uint8.
+Pickled objects in the file are refused, because they could run code. Images stay uint8; other inputs are
+standardized with the training samples.
 """
 
 from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ptrun.data.dataset import Data
 from ptrun.data.features.labels import class_names, encode, fit_scaler
 from ptrun.data.formats.npz_header import array_layout
 from ptrun.data.formats.paths import existing_file
-from ptrun.data.partition import Parts, record, stratified
+from ptrun.data.partition import Indices, SplitSettings, record, stratified
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError, DataError, join_words
 from ptrun.registry import datasets
@@ -34,12 +34,16 @@ _HOW_TO_WRITE = "Write it with numpy.savez(path, x_train=..., y_train=...), from
 
 @dataclass(frozen=True)
 class _Samples:
-    """Inputs as the file has them, but images as [N, channels, height, width], and the label of each."""
+    """Inputs as in the file, but images are [N, channels, height, width]; `where` names the labels in messages."""
 
     inputs: NDArray[Any]
     layout: Layout
     labels: list[str]
     where: str
+
+    def codes(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """The class number of each sample."""
+        return encode(self.labels, names, self.where, range(len(self.labels)))
 
 
 @datasets.register
@@ -52,7 +56,7 @@ def arrays(
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Data:
-    """Arrays x_train and y_train of a .npz file, and x_test and y_test if it has them, else the test part is cut from train.
+    """Arrays x_train and y_train of a .npz file, and x_test and y_test; without these, the test part is cut from train.
 
     Images are uint8 [N, height, width], [N, height, width, channels] or [N, channels, height, width]; vectors are
     [N, features] and sequences [N, steps, features] of other numbers. Labels are class numbers or names, [N].
@@ -60,45 +64,42 @@ def arrays(
     """
     if channel_axis not in ("auto", "first", "last"):
         raise ConfigError(f"dataset.channel_axis is '{channel_axis}'; it can be auto, first or last.")
-    given = _read(existing_file(path, "dataset.path"), channel_axis)
-    train, other = given["train"], given.get("test")
+    samples = _read(existing_file(path, "dataset.path"), channel_axis)
+    train, test = samples["train"], samples.get("test")
     names = tuple(fitted["class_names"]) if fitted else class_names(train.labels, train.where)
-    codes = encode(train.labels, names, train.where, range(len(train.labels)))
-    parts = stratified(
-        codes,
-        names,
-        val_fraction=val_fraction,
-        test_fraction=0.0 if other else test_fraction,
-        split_seed=split_seed,
-        evaluating=fitted is not None,
-    )
-    known = dict(fitted) if fitted else _fit(train, parts, names)
-    held_out = (train, codes, parts.test)
-    if other:
-        held_out = (other, encode(other.labels, names, other.where, range(len(other.labels))), _all(other))
-    cuts = {"train": (train, codes, parts.train), "val": (train, codes, parts.val), "test": held_out}
-    splits = {part: _split(*cut, known) for part, cut in cuts.items()}
-    told = [(part, rows, of[rows]) for part, (_, of, rows) in cuts.items()]
+    splitting = SplitSettings(val_fraction, 0.0 if test else test_fraction, split_seed, evaluating=fitted is not None)
+    codes = train.codes(names)
+    parts = stratified(codes, names, splitting)
+    fitted = dict(fitted) if fitted else _fit(train, parts.train, names)
+    cuts = {"train": (train, codes, parts.train), "val": (train, codes, parts.val), "test": (train, codes, parts.test)}
+    if test:
+        cuts["test"] = (test, test.codes(names), np.arange(len(test.labels)))
+    splits = {part: _split(*cut, fitted) for part, cut in cuts.items()}
+    method = "stratified val, given test" if test else "stratified"
+    by_part = [(part, split.rows.numpy(), split.targets.numpy()) for part, split in splits.items()]
     return Data(
         spec=_spec(train, names),
         train=splits["train"],
         val=splits["val"],
         test=splits["test"],
-        fitted=known,
-        record=record("stratified val, given test" if other else "stratified", told, names, split_seed),
+        fitted=fitted,
+        record=record(method, by_part, names, split_seed),
     )
 
 
 def _read(path: Path, channel_axis: str) -> dict[str, _Samples]:
-    found = _load(path)
-    wanted = [*PARTS["train"], *(PARTS["test"] if set(PARTS["test"]) & set(found) else ())]
-    missing = [key for key in wanted if key not in found]
+    """The samples of each part that the file has."""
+    arrays = _load(path)
+    has_test = bool(set(PARTS["test"]) & set(arrays))
+    required = [*PARTS["train"], *(PARTS["test"] if has_test else ())]
+    missing = [name for name in required if name not in arrays]
     if missing:
         raise DataError(
-            f"{path} has the arrays {join_words(found) or '(none)'}, but {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing. "
-            "It needs x_train and y_train, and may have x_test and y_test."
+            f"{path} has the arrays {join_words(arrays) or '(none)'}, but {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing. It needs x_train and y_train, and may have x_test and "
+            "y_test."
         )
-    return {part: _samples(path, x, y, found, channel_axis) for part, (x, y) in PARTS.items() if x in found}
+    return {part: _samples(path, names, arrays, channel_axis) for part, names in PARTS.items() if names[0] in arrays}
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
@@ -112,7 +113,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """numpy's words, except where they tell how to load a file at one's own risk."""
+    """Why the file can't be read: numpy's message, except when that advises to load pickled objects."""
     if isinstance(error, OSError) and error.errno:
         return error.strerror or str(error)
     with path.open("rb") as file:
@@ -123,28 +124,43 @@ def _reason(path: Path, error: Exception) -> str:
     return str(error).rstrip(".") if is_zip else "it is another kind of file"
 
 
-def _samples(path: Path, x: str, y: str, found: Mapping[str, NDArray[Any]], channel_axis: str) -> _Samples:
-    inputs, labels = found[x], found[y]
+def _checked_labels(path: Path, name: str, labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels [N], also of an array [N, 1]. Raises DataError for other shapes and types."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iubU":
         raise DataError(
-            f"{path}: {y} is {labels.dtype} {list(labels.shape)}; one class number or name for each sample is needed, [N]. "
-            "To predict other numbers, use dataset=table."
+            f"{path}: {name} is {labels.dtype} {list(labels.shape)}; one class number or name for each sample is "
+            "needed, [N]. To predict other numbers, use dataset=table."
         )
-    if len(inputs.shape) == 0 or len(inputs) != len(labels):
-        raise DataError(f"{path}: {x} has the shape {list(inputs.shape)}, but {y} has {len(labels)} labels.")
+    return labels
+
+
+def _checked_layout(path: Path, name: str, inputs: NDArray[Any]) -> Layout:
+    """What the inputs are. Raises DataError for other shapes and types, and for a non-finite value."""
     layout = array_layout(inputs.dtype.str, inputs.ndim)
     if layout is None:
         raise DataError(
-            f"{path}: {x} is {inputs.dtype} {list(inputs.shape)}. Give images as uint8 [N, height, width] or [N, height, width, channels] "
-            "with values from 0 to 255, vectors as numbers [N, features], or sequences as numbers [N, steps, features]."
+            f"{path}: {name} is {inputs.dtype} {list(inputs.shape)}. Give images as uint8 [N, height, width] or "
+            "[N, height, width, channels] with values from 0 to 255, vectors as numbers [N, features], or sequences "
+            "as numbers [N, steps, features]."
         )
     if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
-        place = np.argwhere(~np.isfinite(inputs))[0].tolist()
-        raise DataError(f"{path}: {x}{place} is no finite number. Fill it, or remove the sample.")
-    arranged = _channels_first(inputs, channel_axis) if layout is Layout.IMAGE else inputs
-    return _Samples(arranged, layout, [str(label) for label in labels.tolist()], f"{path}, {y},")
+        position = np.argwhere(~np.isfinite(inputs))[0].tolist()
+        raise DataError(f"{path}: {name}{position} is non-finite (NaN or infinite). Fill it, or remove the sample.")
+    return layout
+
+
+def _samples(path: Path, names: tuple[str, str], arrays: Mapping[str, NDArray[Any]], channel_axis: str) -> _Samples:
+    """The samples of two arrays, of inputs and of labels."""
+    x, y = names
+    inputs, labels = arrays[x], _checked_labels(path, y, arrays[y])
+    if len(inputs.shape) == 0 or len(inputs) != len(labels):
+        raise DataError(f"{path}: {x} has the shape {list(inputs.shape)}, but {y} has {len(labels)} labels.")
+    layout = _checked_layout(path, x, inputs)
+    if layout is Layout.IMAGE:
+        inputs = _channels_first(inputs, channel_axis)
+    return _Samples(inputs, layout, [str(label) for label in labels.tolist()], f"{path}, {y},")
 
 
 def _channels_first(images: NDArray[Any], channel_axis: str) -> NDArray[Any]:
@@ -156,17 +172,14 @@ def _channels_first(images: NDArray[Any], channel_axis: str) -> NDArray[Any]:
     return images if first else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
-def _fit(train: _Samples, parts: Parts, names: tuple[str, ...]) -> dict[str, Any]:
-    known: dict[str, Any] = {"class_names": list(names), "shape": list(train.inputs.shape[1:])}
-    if train.layout is Layout.IMAGE:
-        return known
-    chosen = train.inputs[parts.train].astype(np.float64)
-    mean, std = fit_scaler(chosen.reshape(-1, chosen.shape[-1]))
-    return known | {"mean": mean.tolist(), "std": std.tolist()}
-
-
-def _all(samples: _Samples) -> NDArray[np.int64]:
-    return np.arange(len(samples.labels))
+def _fit(samples: _Samples, train: Indices, names: tuple[str, ...]) -> dict[str, Any]:
+    """Class names, shape, and for vectors and sequences mean and standard deviation of each feature."""
+    fitted: dict[str, Any] = {"class_names": list(names), "shape": list(samples.inputs.shape[1:])}
+    if samples.layout is Layout.IMAGE:
+        return fitted
+    inputs = samples.inputs[train].astype(np.float64)
+    mean, std = fit_scaler(inputs.reshape(-1, inputs.shape[-1]))
+    return fitted | {"mean": mean.tolist(), "std": std.tolist()}
 
 
 def _spec(train: _Samples, names: tuple[str, ...]) -> DataSpec:
@@ -179,15 +192,13 @@ def _spec(train: _Samples, names: tuple[str, ...]) -> DataSpec:
     )
 
 
-def _split(
-    samples: _Samples, codes: NDArray[np.int64], rows: NDArray[np.int64], known: Mapping[str, Any]
-) -> TensorSplit:
+def _split(samples: _Samples, codes: NDArray[np.int64], rows: Indices, fitted: Mapping[str, Any]) -> TensorSplit:
     inputs = samples.inputs[rows]
-    if list(inputs.shape[1:]) != known["shape"]:
+    if list(inputs.shape[1:]) != fitted["shape"]:
         raise DataError(
-            f"{samples.where} belongs to samples of shape {list(inputs.shape[1:])}, but the training samples have the shape {known['shape']}. "
-            "All samples need one shape."
+            f"{samples.where} belongs to samples of shape {list(inputs.shape[1:])}, but the training samples have the "
+            f"shape {fitted['shape']}. All samples need one shape."
         )
     if samples.layout is not Layout.IMAGE:
-        inputs = ((inputs - np.array(known["mean"])) / np.array(known["std"])).astype(np.float32)
+        inputs = ((inputs - np.array(fitted["mean"])) / np.array(fitted["std"])).astype(np.float32)
     return TensorSplit(torch.from_numpy(inputs), torch.from_numpy(codes[rows]), torch.from_numpy(rows))

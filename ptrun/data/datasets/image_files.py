@@ -1,14 +1,14 @@
-"""Data sets of image files: `image_folder` (class folders) and `image_list` (paths and labels).
+"""Data sets of image files: `image_folder` (a folder for each class) and `image_list` (a CSV file of paths and labels).
 
-Invariant: the order of the files is that of their sorted names, whatever the file system says; a file is
-listed in one part only; images are read when they are needed.
+Files are in the order of their sorted names, which does not depend on the file system. Images are read when they
+are needed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
 from ptrun.data.features.labels import class_names, encode
-from ptrun.data.formats.csv_file import read_csv
+from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.image_file import MAX_PIXELS, SUFFIXES, ImageReader
 from ptrun.data.formats.paths import existing_file, existing_folder
-from ptrun.data.partition import record, stratified
+from ptrun.data.partition import Indices, SplitSettings, record, stratified
 from ptrun.data.splits import FileSplit, first_readable
 from ptrun.errors import ConfigError, DataError, join_words
 from ptrun.registry import datasets
 from ptrun.spec import DataSpec, Layout, Task
 
+# Names of folders, and the part that each holds.
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 Cache = Literal["none", "ram", "disk"]
@@ -35,19 +36,19 @@ Decode = Literal["exact", "scaled"]
 
 
 @dataclass
-class _Found:
-    """Image files with their labels, and what was passed over."""
+class _Images:
+    """Image files with their labels, their rows in a list if there is one, and how many files were ignored."""
 
     paths: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
-    hidden: int = 0
-    foreign: int = 0
+    num_hidden: int = 0
+    num_other: int = 0
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """How images are read, and where they are kept once they are decoded."""
+class _ReadSettings:
+    """The settings of a dataset that say how images are read and where decoded ones are cached."""
 
     reader: ImageReader
     cache: Cache
@@ -58,8 +59,8 @@ class _Reading:
     def __post_init__(self) -> None:
         if self.cache != "none" and self.on_bad_sample == "skip":
             raise ConfigError(
-                f"dataset.on_bad_sample: 'skip' can't be used with dataset.cache={self.cache}, which keeps every image. "
-                "Remove the bad files, or use dataset.cache=none."
+                f"dataset.on_bad_sample: 'skip' can't be used with dataset.cache={self.cache}, which keeps every "
+                "image. Remove the bad files, or use dataset.cache=none."
             )
 
 
@@ -78,21 +79,19 @@ def image_folder(
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Data:
-    """Images in ROOT/CLASS/..., cut by the seed, or in ROOT/train|val|test/CLASS/...; parts that are absent are cut from train.
+    """Images in ROOT/CLASS/..., divided by the seed, or in ROOT/train|val|test/CLASS/...
 
+    Where there is a train folder, a part without a folder is cut from it.
     Raises DataError for a folder without classes, with one class, or with an empty class.
     """
+    reading = _ReadSettings(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode)
+    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     folder = existing_folder(root, "dataset.root")
-    inner = {entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
-    ready = {PARTS[name]: folder / name for name in sorted(inner)} if "train" in inner and inner <= set(PARTS) else {}
-    found = {part: _classes(path) for part, path in (ready or {"train": folder}).items()}
-    return _data(
-        found,
-        _Reading(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode),
-        {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed},
-        fitted,
-        str(folder),
-    )
+    names = {entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
+    has_parts = "train" in names and names <= set(PARTS)
+    folders = {PARTS[name]: folder / name for name in sorted(names)} if has_parts else {"train": folder}
+    images = {part: _images_by_class(path) for part, path in folders.items()}
+    return _data(images, str(folder), reading, splitting, fitted)
 
 
 @datasets.register
@@ -117,31 +116,15 @@ def image_list(
 
     Raises DataError naming the row of a file that does not exist.
     """
+    reading = _ReadSettings(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode)
+    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     file = read_csv(existing_file(path, "dataset.path"))
-    names = file.column(path_column, "dataset.path_column")
-    labels = file.column(label_column, "dataset.label_column")
-    for kind, column, cells in (("path", path_column, names), ("label", label_column, labels)):
-        if "" in cells:
-            raise DataError(
-                f"{file.source}, row {file.rows[cells.index('')]}: the {kind} (column '{column}') is empty."
-            )
+    names = _filled_column(file, path_column, "path")
+    labels = _filled_column(file, label_column, "label")
     start = existing_folder(root, "dataset.root") if root else Path(file.source).parent
-    return image_list_from(
-        [str(start / Path(name).expanduser()) for name in names],
-        labels,
-        fitted=fitted,
-        channels=channels,
-        max_pixels=max_pixels,
-        cache=cache,
-        cache_dir=cache_dir,
-        on_bad_sample=on_bad_sample,
-        decode=decode,
-        val_fraction=val_fraction,
-        test_fraction=test_fraction,
-        split_seed=split_seed,
-        source=file.source,
-        rows=file.rows,
-    )
+    paths = [str(start / Path(name).expanduser()) for name in names]
+    images = _images_of_list(paths, labels, file.source, file.rows)
+    return _data({"train": images}, file.source, reading, splitting, fitted)
 
 
 def image_list_from(
@@ -161,83 +144,95 @@ def image_list_from(
     source: str = "the list",
     rows: Sequence[int] = (),
 ) -> Data:
-    """Images from a list of paths and a list of labels of the same length.
+    """Images from a list of paths and a list of labels of the same length, for plugins that find the files.
 
     `source` and `rows` say in messages where each path comes from; without them it is the position in the list, from 0.
     Raises DataError for lists of different lengths and for files that do not exist.
     """
+    reading = _ReadSettings(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode)
+    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
+    images = _images_of_list(paths, labels, source, rows)
+    return _data({"train": images}, source, reading, splitting, fitted)
+
+
+def _filled_column(file: CsvFile, column: str, kind: str) -> list[str]:
+    """The cells of the path or label column. Raises DataError for an empty one."""
+    cells = file.column(column, f"dataset.{kind}_column")
+    if "" in cells:
+        raise DataError(f"{file.source}, row {file.rows[cells.index('')]}: the {kind} (column '{column}') is empty.")
+    return cells
+
+
+def _images_of_list(paths: Sequence[str], labels: Sequence[str], source: str, rows: Sequence[int]) -> _Images:
     if not paths or len(paths) != len(labels):
         raise DataError(f"{source} has {len(paths)} paths but {len(labels)} labels; each path needs one label.")
-    found = _Found(list(map(str, paths)), list(map(str, labels)), list(rows) or list(range(len(paths))))
-    cut = {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed}
-    return _data(
-        {"train": found},
-        _Reading(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode),
-        cut,
-        fitted,
-        source,
-    )
+    return _Images(list(map(str, paths)), list(map(str, labels)), list(rows) or list(range(len(paths))))
 
 
-def _classes(folder: Path) -> _Found:
-    found, empty = _Found(), []
+def _images_by_class(folder: Path) -> _Images:
+    """The images in the class folders of a folder."""
+    images = _Images()
+    empty = []
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
-            found.hidden += 1
+            images.num_hidden += 1
         elif not entry.is_dir():
-            found.foreign += 1
+            images.num_other += 1
         else:
-            before = len(found.paths)
-            _images(entry, found)
-            found.labels += [entry.name] * (len(found.paths) - before)
-            empty += [entry.name] if len(found.paths) == before else []
+            count = _add_images(entry, images)
+            images.labels += [entry.name] * count
+            empty += [] if count else [entry.name]
     if empty:
         raise DataError(
-            f"{folder}: the class folder {join_words(map(repr, empty), 8)} has no image ({', '.join(sorted(SUFFIXES))}). Fill or remove it."
+            f"{folder}: the class folder {join_words(map(repr, empty), 8)} has no image "
+            f"({', '.join(sorted(SUFFIXES))}). Fill or remove it."
         )
-    if not found.paths:
+    if not images.paths:
         raise DataError(
             f"{folder} has no class folders. Give each class a folder with its images, such as {folder}/cat/1.jpg."
         )
-    return found
+    return images
 
 
-def _images(folder: Path, found: _Found) -> None:
+def _add_images(folder: Path, images: _Images) -> int:
+    """Add the image files in a folder and in all folders below it; returns their number."""
+    before = len(images.paths)
     for parent, folders, names in os.walk(folder):
-        found.hidden += sum(name.startswith(".") for name in [*folders, *names])
+        images.num_hidden += sum(name.startswith(".") for name in [*folders, *names])
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         visible = sorted(name for name in names if not name.startswith("."))
-        images = [name for name in visible if os.path.splitext(name)[1].lower() in SUFFIXES]
-        found.foreign += len(visible) - len(images)
-        found.paths += [os.path.join(parent, name) for name in images]
+        image_names = [name for name in visible if os.path.splitext(name)[1].lower() in SUFFIXES]
+        images.num_other += len(visible) - len(image_names)
+        images.paths += [os.path.join(parent, name) for name in image_names]
+    return len(images.paths) - before
 
 
 def _data(
-    found: Mapping[str, _Found],
-    reading: _Reading,
-    cut: Mapping[str, Any],
-    fitted: Mapping[str, Any] | None,
+    images: Mapping[str, _Images],
     source: str,
+    reading: _ReadSettings,
+    splitting: SplitSettings,
+    fitted: Mapping[str, Any] | None,
 ) -> Data:
-    # The file that is in train before val and test are cut from it.
-    whole = found["train"]
-    names = tuple(fitted["class_names"]) if fitted else class_names(whole.labels, source)
-    codes = {part: encode(one.labels, names, f"{source} ({part})", one.rows) for part, one in found.items()}
-    rows = {part: np.arange(len(one.paths)) for part, one in found.items()}
-    if not {"val", "test"} <= set(found):
-        rows |= _cut(codes["train"], names, cut, found, fitted is not None)
+    """The data set of images by part; parts that are absent are cut from train."""
+    train = images["train"]
+    names = tuple(fitted["class_names"]) if fitted else class_names(train.labels, source)
+    codes = {part: encode(files.labels, names, f"{source} ({part})", files.rows) for part, files in images.items()}
+    rows = {part: np.arange(len(files.paths)) for part, files in images.items()}
+    if not {"val", "test"} <= set(images):
+        rows |= _cut_from_train(codes["train"], names, splitting, set(images))
     splits = {
-        part: _split(found.get(part, whole), codes.get(part, codes["train"]), rows[part], reading, source)
+        part: _split(images.get(part, train), codes.get(part, codes["train"]), rows[part], reading, source)
         for part in ("train", "val", "test")
     }
-    size = first_readable(splits.values()).shape
-    told = [(part, rows[part], split.targets.numpy()) for part, split in splits.items()]
-    ready = [part for part in ("val", "test") if part in found]
+    ready = [part for part in ("val", "test") if part in images]
+    method = "folders" if len(ready) == 2 else "stratified"
+    by_part = [(part, rows[part], split.targets.numpy()) for part, split in splits.items()]
     return Data(
         spec=DataSpec(
             layout=Layout.IMAGE,
             task=Task.CLASSIFICATION,
-            input_shape=tuple(size),
+            input_shape=tuple(first_readable(splits.values()).shape),
             num_outputs=len(names),
             class_names=names,
         ),
@@ -245,49 +240,44 @@ def _data(
         val=splits["val"],
         test=splits["test"],
         fitted={"class_names": list(names)},
-        notes=tuple(_notes(found)),
-        record=record("folders" if len(ready) == 2 else "stratified", told, names, cut["split_seed"])
-        | {"ready": ready},
+        notes=tuple(_notes(images.values())),
+        record=record(method, by_part, names, splitting.split_seed) | {"ready": ready},
     )
 
 
-def _cut(
-    codes: NDArray[np.int64], names: Sequence[str], cut: Mapping[str, Any], found: Mapping[str, Any], evaluating: bool
-) -> dict[str, NDArray[np.int64]]:
-    """Cut those of val and test from train that have no folder of their own."""
-    if "val" in found:  # Only test is missing: the single held-out part of the cut is the test part.
-        parts = stratified(
-            codes,
-            names,
-            val_fraction=cut["test_fraction"],
-            test_fraction=0,
-            split_seed=cut["split_seed"],
-            evaluating=evaluating,
-        )
+def _cut_from_train(
+    codes: NDArray[np.int64], names: Sequence[str], splitting: SplitSettings, ready: set[str]
+) -> dict[str, Indices]:
+    """The rows of train, and of those of val and test that are not ready because they have no folder."""
+    if "val" in ready:  # Only test is missing, so the one part that is cut from train becomes the test part.
+        parts = stratified(codes, names, replace(splitting, val_fraction=splitting.test_fraction, test_fraction=0))
         return {"train": parts.train, "test": parts.val}
-    test_fraction = 0.0 if "test" in found else cut["test_fraction"]
-    parts = stratified(
-        codes,
-        names,
-        val_fraction=cut["val_fraction"],
-        test_fraction=test_fraction,
-        split_seed=cut["split_seed"],
-        evaluating=evaluating,
+    if "test" in ready:
+        parts = stratified(codes, names, replace(splitting, test_fraction=0))
+        return {"train": parts.train, "val": parts.val}
+    parts = stratified(codes, names, splitting)
+    return {"train": parts.train, "val": parts.val, "test": parts.test}
+
+
+def _split(images: _Images, codes: NDArray[np.int64], rows: Indices, reading: _ReadSettings, source: str) -> FileSplit:
+    paths = [images.paths[i] for i in rows]
+    list_rows = [images.rows[i] for i in rows] if images.rows else []
+    return FileSplit(
+        paths,
+        torch.from_numpy(codes[rows]),
+        reading.reader,
+        _file_sizes(paths, list_rows, source),
+        source,
+        list_rows,
+        cache=reading.cache,
+        cache_dir=reading.cache_dir,
+        on_bad_sample=reading.on_bad_sample,
+        decode=reading.decode,
     )
-    return {"train": parts.train, "val": parts.val} | ({} if "test" in found else {"test": parts.test})
 
 
-def _split(
-    found: _Found, codes: NDArray[np.int64], rows: NDArray[np.int64], reading: _Reading, source: str
-) -> FileSplit:
-    paths = [found.paths[i] for i in rows]
-    places = [found.rows[i] for i in rows] if found.rows else []
-    sizes, targets = _sizes(paths, places, source), torch.from_numpy(codes[rows])
-    how = (reading.cache, reading.cache_dir, reading.on_bad_sample, reading.decode)
-    return FileSplit(paths, targets, reading.reader, sizes, source, places, *how)
-
-
-def _sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[int]:
+def _file_sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[int]:
+    """Size of each file in bytes. Raises DataError for one that does not exist."""
     sizes = []
     for i, path in enumerate(paths):
         try:
@@ -298,7 +288,7 @@ def _sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[int]:
     return sizes
 
 
-def _notes(found: Mapping[str, _Found]) -> list[str]:
-    hidden, foreign = (sum(getattr(one, kind) for one in found.values()) for kind in ("hidden", "foreign"))
-    notes = [f"Passed over {hidden} hidden files or folders."] if hidden else []
-    return notes + ([f"Passed over {foreign} files that are not named like images."] if foreign else [])
+def _notes(images: Iterable[_Images]) -> list[str]:
+    hidden, other = (sum(counts) for counts in zip(*((i.num_hidden, i.num_other) for i in images), strict=True))
+    notes = [f"Ignored {hidden} hidden files or folders."] if hidden else []
+    return notes + ([f"Ignored {other} files that are not named like images."] if other else [])

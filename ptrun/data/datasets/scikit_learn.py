@@ -1,7 +1,4 @@
-"""The small real data sets that scikit-learn ships: digits, iris, wine, breast_cancer, diabetes.
-
-Invariant: nothing is downloaded; standardised with the statistics of the training split.
-"""
+"""The small real data sets in scikit-learn, without download: digits, iris, wine, breast_cancer, diabetes."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
 from ptrun.data.features.labels import Floats, fit_scaler
-from ptrun.data.partition import Indices, Parts, record, shuffled, stratified
+from ptrun.data.partition import Indices, Parts, SplitSettings, record, shuffled, stratified
 from ptrun.data.splits import TensorSplit
 from ptrun.registry import datasets
 from ptrun.spec import DataSpec, Layout, Task
@@ -31,25 +28,19 @@ def digits(
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Data:
-    """1,797 handwritten digits, uint8 [1, 8, 8]; the 17 grey levels of the source are spread over 0 to 255.
+    """1,797 handwritten digits, uint8 [1, 8, 8]; the 17 gray levels of the source are spread over 0 to 255.
 
     Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI (1998).
     """
+    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     table = _digits_table()
     images = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     classes, names = table[:, 64].astype(np.int64), tuple("0123456789")
-    parts = stratified(
-        classes,
-        names,
-        val_fraction=val_fraction,
-        test_fraction=test_fraction,
-        split_seed=split_seed,
-        evaluating=fitted is not None,
-    )
     spec = DataSpec(
         layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=(1, 8, 8), num_outputs=10, class_names=names
     )
-    return _data(spec, images, classes, parts, split_seed, {"class_names": list(names)})
+    parts = stratified(classes, names, splitting)
+    return _data(spec, images, classes, parts, {"class_names": list(names)}, split_seed)
 
 
 @datasets.register
@@ -61,7 +52,8 @@ def iris(
     split_seed: int = 0,
 ) -> Data:
     """150 flowers of three species, 4 lengths in cm. Source: Fisher (1936)."""
-    return _vectors("load_iris", fitted, val_fraction, test_fraction, split_seed)
+    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
+    return _vectors("load_iris", splitting, fitted)
 
 
 @datasets.register
@@ -73,7 +65,8 @@ def wine(
     split_seed: int = 0,
 ) -> Data:
     """178 wines of three growers, 13 chemical measurements. Source: Forina et al., UCI (1991)."""
-    return _vectors("load_wine", fitted, val_fraction, test_fraction, split_seed)
+    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
+    return _vectors("load_wine", splitting, fitted)
 
 
 @datasets.register
@@ -84,8 +77,9 @@ def breast_cancer(
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Data:
-    """569 tumours, malignant or benign, 30 measurements of cell nuclei. Source: Wolberg et al., UCI (1995)."""
-    return _vectors("load_breast_cancer", fitted, val_fraction, test_fraction, split_seed)
+    """569 tumors, malignant or benign, 30 measurements of cell nuclei. Source: Wolberg et al., UCI (1995)."""
+    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
+    return _vectors("load_breast_cancer", splitting, fitted)
 
 
 @datasets.register
@@ -96,22 +90,17 @@ def diabetes(
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Data:
-    """442 patients, 10 measurements; the target is the progress of the disease after a year.
+    """442 patients, 10 measurements in their own units; the target is the progress of the disease after a year.
 
-    Source: Efron et al., "Least Angle Regression" (2004). Columns in their own units before they are standardised here.
+    Source: Efron et al., "Least Angle Regression" (2004).
     """
     import sklearn.datasets
 
+    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     bunch = sklearn.datasets.load_diabetes(scaled=False)
-    parts = shuffled(
-        len(bunch.target),
-        val_fraction=val_fraction,
-        test_fraction=test_fraction,
-        split_seed=split_seed,
-        evaluating=fitted is not None,
-    )
-    known = dict(fitted) if fitted else _fit(bunch.data, bunch.target[:, None], parts.train)
-    mean, std = np.array(known["target_mean"]), np.array(known["target_std"])
+    parts = shuffled(len(bunch.target), splitting)
+    fitted = dict(fitted) if fitted else _fit(bunch.data, bunch.target[:, None], parts.train)
+    mean, std = np.array(fitted["target_mean"]), np.array(fitted["target_std"])
     spec = DataSpec(
         layout=Layout.VECTOR,
         task=Task.REGRESSION,
@@ -123,25 +112,17 @@ def diabetes(
         feature_names=tuple(bunch.feature_names),
     )
     targets = ((bunch.target[:, None] - mean) / std).astype(np.float32)
-    return _data(spec, _scaled(bunch.data, known), targets, parts, split_seed, known)
+    return _data(spec, _standardized(bunch.data, fitted), targets, parts, fitted, split_seed)
 
 
-def _vectors(
-    loader: str, fitted: Mapping[str, Any] | None, val_fraction: float, test_fraction: float, split_seed: int
-) -> Data:
-    import sklearn.datasets  # Takes about a second, so only those who ask for these sets wait for it.
+def _vectors(loader_name: str, splitting: SplitSettings, fitted: Mapping[str, Any] | None) -> Data:
+    """A data set of vectors and classes, by the function of scikit-learn with this name."""
+    import sklearn.datasets  # Takes about a second, so only these data sets import it.
 
-    bunch = getattr(sklearn.datasets, loader)()
+    bunch = getattr(sklearn.datasets, loader_name)()
     names, classes = tuple(map(str, bunch.target_names)), bunch.target.astype(np.int64)
-    parts = stratified(
-        classes,
-        names,
-        val_fraction=val_fraction,
-        test_fraction=test_fraction,
-        split_seed=split_seed,
-        evaluating=fitted is not None,
-    )
-    known = dict(fitted) if fitted else _fit(bunch.data, None, parts.train)
+    parts = stratified(classes, names, splitting)
+    fitted = dict(fitted) if fitted else _fit(bunch.data, None, parts.train)
     spec = DataSpec(
         layout=Layout.VECTOR,
         task=Task.CLASSIFICATION,
@@ -150,49 +131,55 @@ def _vectors(
         class_names=names,
         feature_names=tuple(map(str, bunch.feature_names)),
     )
-    return _data(spec, _scaled(bunch.data, known), classes, parts, split_seed, known)
+    return _data(spec, _standardized(bunch.data, fitted), classes, parts, fitted, splitting.split_seed)
 
 
 def _fit(features: Floats, targets: Floats | None, train: Indices) -> dict[str, Any]:
+    """Mean and standard deviation of the training features, and of the training targets when they are numbers."""
     mean, std = fit_scaler(features[train])
-    known: dict[str, Any] = {"mean": mean.tolist(), "std": std.tolist()}
+    fitted: dict[str, Any] = {"mean": mean.tolist(), "std": std.tolist()}
     if targets is not None:
         target_mean, target_std = fit_scaler(targets[train])
-        known |= {"target_mean": target_mean.tolist(), "target_std": target_std.tolist()}
-    return known
+        fitted |= {"target_mean": target_mean.tolist(), "target_std": target_std.tolist()}
+    return fitted
 
 
-def _scaled(features: Floats, known: Mapping[str, Any]) -> NDArray[np.float32]:
-    scores: Floats = (features - np.array(known["mean"])) / np.array(known["std"])
+def _standardized(features: Floats, fitted: Mapping[str, Any]) -> NDArray[np.float32]:
+    scores: Floats = (features - np.array(fitted["mean"])) / np.array(fitted["std"])
     return scores.astype(np.float32)
 
 
 def _data(
-    spec: DataSpec, inputs: NDArray[Any], targets: NDArray[Any], parts: Parts, split_seed: int, known: Mapping[str, Any]
+    spec: DataSpec,
+    inputs: NDArray[Any],
+    targets: NDArray[Any],
+    parts: Parts,
+    fitted: Mapping[str, Any],
+    split_seed: int,
 ) -> Data:
     all_inputs, all_targets = torch.from_numpy(inputs), torch.from_numpy(targets)
-    splits = [
-        TensorSplit(all_inputs[index], all_targets[index], index)
-        for index in map(torch.from_numpy, (parts.train, parts.val, parts.test))
-    ]
-    classes = spec.task is Task.CLASSIFICATION
-    told = record(
-        "stratified" if classes else "shuffled",
-        [
-            (name, rows, targets[rows] if classes else None)
-            for name, rows in (("train", parts.train), ("val", parts.val), ("test", parts.test))
-        ],
-        spec.class_names,
-        split_seed,
+    train, val, test = (
+        TensorSplit(all_inputs[rows], all_targets[rows], rows)
+        for rows in map(torch.from_numpy, (parts.train, parts.val, parts.test))
     )
-    return Data(spec=spec, train=splits[0], val=splits[1], test=splits[2], fitted=known, record=told)
+    is_classification = spec.task is Task.CLASSIFICATION
+    by_part = [
+        (name, split.rows.numpy(), split.targets.numpy() if is_classification else None)
+        for name, split in (("train", train), ("val", val), ("test", test))
+    ]
+    method = "stratified" if is_classification else "shuffled"
+    description = record(method, by_part, spec.class_names, split_seed)
+    return Data(spec=spec, train=train, val=val, test=test, fitted=fitted, record=description)
 
 
 def _digits_table() -> Floats:
-    # The packaged file is read without importing scikit-learn: 0.05 s instead of 1 s, for the default data set.
-    found = importlib.util.find_spec("sklearn")
-    path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz" if found and found.origin else None
-    if path is None or not path.is_file():  # A scikit-learn that keeps the file elsewhere knows where it is.
+    """Pixels and class of each digit, [1797, 65].
+
+    The file in the package is read without importing scikit-learn: 0.05 s instead of 1 s, for the default data set.
+    """
+    module = importlib.util.find_spec("sklearn")
+    path = Path(module.origin).parent / "datasets" / "data" / "digits.csv.gz" if module and module.origin else None
+    if path is None or not path.is_file():  # This scikit-learn keeps the file elsewhere.
         import sklearn.datasets
 
         bunch = sklearn.datasets.load_digits()

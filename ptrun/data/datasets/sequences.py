@@ -1,6 +1,6 @@
 """The `sequences` data set: labelled sequences of one or more channels, for classification.
 
-Invariant: all sequences leave with one length and with channels standardised by the training sequences.
+All sequences get one length, and channels are standardized with the training sequences.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ptrun.data.dataset import Data
 from ptrun.data.features.labels import Floats, class_names, encode, fit_scaler, tidy_numbers
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.formats.ts_file import Sequences, read_sequences
-from ptrun.data.partition import Indices, record, stratified
+from ptrun.data.partition import Indices, SplitSettings, record, stratified
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError, DataError
 from ptrun.registry import datasets
@@ -36,45 +36,45 @@ def sequences(
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Data:
-    """Sequences of a .ts file, or of a CSV file with one sequence a row; with `test_path`, the test part is that file.
+    """Sequences of a .ts file, or of a CSV file with one sequence in each row; `test_path` holds the test part.
 
-    Shorter sequences get zeros (the mean) in front, so that the last step is a real one; longer ones keep their end.
-    Raises DataError naming the row of a value that is missing or no number.
+    Shorter sequences get zeros (the mean) in front, so that the last time step is a measured one; longer ones lose
+    their beginning. Raises DataError naming the row of a value that is missing or not a number.
     """
     if isinstance(length, str) and length != "auto":
         raise ConfigError(f"dataset.length is '{length}'; it can be auto or a number of steps.")
     source = read_sequences(existing_file(path, "dataset.path"), label_column, header)
     other = read_sequences(existing_file(test_path, "dataset.test_path"), label_column, header) if test_path else None
     names = fitted["class_names"] if fitted else class_names(tidy_numbers(source.labels), source.source)
+    splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
     codes = _codes(source, names)
-    parts = stratified(
-        codes,
-        names,
-        val_fraction=val_fraction,
-        test_fraction=0.0 if other else test_fraction,
-        split_seed=split_seed,
-        evaluating=fitted is not None,
-    )
-    known = dict(fitted) if fitted else _fit(source, parts.train, names, length)
-    held_out = (other, _codes(other, names), np.arange(len(other.labels))) if other else (source, codes, parts.test)
-    cuts = {"train": (source, codes, parts.train), "val": (source, codes, parts.val), "test": held_out}
-    splits = {part: _split(*cut, known) for part, cut in cuts.items()}
-    told = [(part, rows, codes[rows]) for part, (_, codes, rows) in cuts.items()]
+    parts = stratified(codes, names, splitting)
+    fitted = dict(fitted) if fitted else _fit(source, parts.train, names, length)
+    cuts = {
+        "train": (source, codes, parts.train),
+        "val": (source, codes, parts.val),
+        "test": (source, codes, parts.test),
+    }
+    if other:
+        cuts["test"] = (other, _codes(other, names), np.arange(len(other.labels)))
+    splits = {part: _split(*cut, fitted) for part, cut in cuts.items()}
+    method = "stratified val, given test" if other else "stratified"
+    by_part = [(part, rows, part_codes[rows]) for part, (_, part_codes, rows) in cuts.items()]
     return Data(
-        spec=_spec(known),
+        spec=_spec(fitted),
         train=splits["train"],
         val=splits["val"],
         test=splits["test"],
-        fitted=known,
-        notes=tuple(_notes([source, other] if other else [source], known["length"])),
-        record=record("stratified val, given test" if other else "stratified", told, names, split_seed),
+        fitted=fitted,
+        notes=tuple(_notes([source, other] if other else [source], fitted["length"])),
+        record=record(method, by_part, names, split_seed),
     )
 
 
 def _fit(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:
-    chosen = [source.values[i] for i in train]
-    mean, std = fit_scaler(np.concatenate(chosen))
-    steps = max(map(len, chosen)) if isinstance(length, str) else length
+    values = [source.values[i] for i in train]
+    mean, std = fit_scaler(np.concatenate(values))
+    steps = max(map(len, values)) if isinstance(length, str) else length
     return {"class_names": list(names), "mean": mean.tolist(), "std": std.tolist(), "length": steps}
 
 
@@ -82,29 +82,30 @@ def _codes(source: Sequences, names: Sequence[str]) -> NDArray[np.int64]:
     return encode(tidy_numbers(source.labels), names, source.source, source.rows)
 
 
-def _spec(known: Mapping[str, Any]) -> DataSpec:
+def _spec(fitted: Mapping[str, Any]) -> DataSpec:
     return DataSpec(
         layout=Layout.SEQUENCE,
         task=Task.CLASSIFICATION,
-        input_shape=(known["length"], len(known["mean"])),
-        num_outputs=len(known["class_names"]),
-        class_names=tuple(known["class_names"]),
+        input_shape=(fitted["length"], len(fitted["mean"])),
+        num_outputs=len(fitted["class_names"]),
+        class_names=tuple(fitted["class_names"]),
     )
 
 
-def _split(source: Sequences, codes: NDArray[np.int64], rows: Indices, known: Mapping[str, Any]) -> TensorSplit:
-    mean, std = np.array(known["mean"]), np.array(known["std"])
-    inputs = np.zeros((len(rows), known["length"], len(mean)), np.float32)
+def _split(source: Sequences, codes: NDArray[np.int64], rows: Indices, fitted: Mapping[str, Any]) -> TensorSplit:
+    mean, std = np.array(fitted["mean"]), np.array(fitted["std"])
+    inputs = np.zeros((len(rows), fitted["length"], len(mean)), np.float32)
     for target, i in zip(inputs, rows, strict=True):
         values: Floats = source.values[i]
         if values.shape[1] != len(mean):
             raise DataError(
-                f"{source.source}, row {source.rows[i]}: it has {values.shape[1]} channels, but the training sequences have {len(mean)}."
+                f"{source.source}, row {source.rows[i]}: it has {values.shape[1]} channels, but the training sequences "
+                f"have {len(mean)}."
             )
-        kept = values[-known["length"] :]
-        target[len(target) - len(kept) :] = (kept - mean) / std
-    places = torch.tensor([source.rows[i] for i in rows], dtype=torch.int64)
-    return TensorSplit(torch.from_numpy(inputs), torch.from_numpy(codes[rows]), places)
+        end = values[-fitted["length"] :]
+        target[len(target) - len(end) :] = (end - mean) / std
+    file_rows = torch.tensor([source.rows[i] for i in rows], dtype=torch.int64)
+    return TensorSplit(torch.from_numpy(inputs), torch.from_numpy(codes[rows]), file_rows)
 
 
 def _notes(sources: Sequence[Sequences], length: int) -> list[str]:

@@ -31,7 +31,9 @@ def make_loader(
     on_progress: ProgressCallback | None = None,
     sample_shape: Sequence[int] = (),
 ) -> Loader:
-    """Keep the split on the device if it is made of tensors that fit there; stream it otherwise. Batches are equal either way.
+    """Keep the split on the device if it is made of tensors that fit there; stream it otherwise.
+
+    Batches are equal either way.
 
     on_progress: called while images are decoded for `dataset.cache`; None for a split that is read once and not cached.
     sample_shape: shape of an input after the whole pipeline.
@@ -56,8 +58,8 @@ def _check_not_empty(sampler: BatchSampler) -> None:
     if len(sampler) == 0:
         reason = " because train.drop_last leaves out the last, smaller one" if sampler.drop_last else ""
         raise DataError(
-            f"The training split has {sampler.num_samples} samples, which give no batch of {sampler.batch_size}{reason}. "
-            "Use a smaller train.batch_size."
+            f"The training split has {sampler.num_samples} samples, which give no batch of {sampler.batch_size}"
+            f"{reason}. Use a smaller train.batch_size."
         )
 
 

@@ -61,7 +61,7 @@ class CachedSplit:
 
 @dataclass(frozen=True)
 class CachedImages:
-    """Images of one size after the fixed transforms, uint8 [N, height, width, channels]: a batch is one indexed gather."""
+    """Images of one size after the fixed transforms, uint8 [N, height, width, channels]: a batch is one gather."""
 
     source: Split
     pixels: Tensor

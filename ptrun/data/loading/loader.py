@@ -19,7 +19,7 @@ from ptrun.transforms.pipeline import Pipeline
 
 
 class Batch(NamedTuple):
-    """Inputs [n, ...] and targets [n] or [n, num_outputs] on the device, and the positions of the samples in the split."""
+    """Inputs [n, ...] and targets [n] or [n, num_outputs] on the device, and positions of the samples in the split."""
 
     inputs: Tensor
     targets: Tensor

@@ -232,8 +232,8 @@ class _Reader:
             if sample.shape != shape:
                 raise DataError(
                     f"Samples differ in size: {self.split.name(indices[0])} is {list(shape)}, {self.split.name(index)} "
-                    f"is {list(sample.shape)} [channels, height, width]. Add an image transform that makes them equal, for "
-                    "example transform=imagenet, or `resize` and `center_crop` in your own transform."
+                    f"is {list(sample.shape)} [channels, height, width]. Add an image transform that makes them equal, "
+                    "for example transform=imagenet, or `resize` and `center_crop` in your own transform."
                 )
 
 

@@ -216,7 +216,10 @@ def _explain_death(exit_code: int | None) -> str:
 
 
 def _ignore_first_signals() -> None:
-    """Ignore the first of each signal: the parent stops at a step boundary and ends its workers. A second one ends this."""
+    """Ignore the first of each signal: the parent stops at a step boundary, then ends its workers.
+
+    A second one ends the worker.
+    """
     for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _ignore_once)

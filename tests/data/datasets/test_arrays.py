@@ -100,7 +100,7 @@ def test_numbers_are_standardised_with_the_training_samples(tmp_path: Path, shap
             {"x_train": bytes_of(20, 4), "y_train": RNG.random(20)},
             r"y_train is float64 \[20\]; one class number or name",
         ),
-        ({"x_train": np.full((20, 2), np.nan), "y_train": LABELS}, r"x_train\[0, 0\] is no finite number"),
+        ({"x_train": np.full((20, 2), np.nan), "y_train": LABELS}, r"x_train\[0, 0\] is non-finite"),
         (
             {"x_train": bytes_of(20, 4), "y_train": np.array([object()] * 20)},
             r"can't be read as a \.npz file of plain arrays: it holds Python objects, which are refused",

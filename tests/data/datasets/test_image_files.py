@@ -201,8 +201,8 @@ def test_nested_hidden_and_foreign_files(tmp_path: Path) -> None:
     data = image_folder(root=str(tmp_path))
     assert sum(len(paths(data, part)) for part in ("train", "val", "test")) == 21
     assert data.notes == (
-        "Passed over 2 hidden files or folders.",
-        "Passed over 2 files that are not named like images.",
+        "Ignored 2 hidden files or folders.",
+        "Ignored 2 files that are not named like images.",
     )
 
 

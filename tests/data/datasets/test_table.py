@@ -161,7 +161,7 @@ def test_lists_override_what_is_found(tmp_path: Path) -> None:
     data = table(path=path, target="kind", numeric=["id"], categorical=["size"], ignore=["town"], max_categories=2)
     assert data.spec.feature_groups == (1, 4)
     assert data.spec.feature_names[3:] == ("size=(other)", "size=(missing)")
-    assert "rarest categories share one entry" in " ".join(data.notes)
+    assert "rarest categories share one feature" in " ".join(data.notes)
 
 
 @pytest.mark.parametrize(
