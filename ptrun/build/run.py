@@ -23,6 +23,7 @@ from ptrun.build.batches import eval_batches
 from ptrun.build.batches import training_batches
 from ptrun.build.data import Prepared
 from ptrun.build.data import prepare
+from ptrun.build.evaluation import build_validation_metrics
 from ptrun.build.model import build_ema
 from ptrun.build.model import build_loss
 from ptrun.build.model import build_model
@@ -41,7 +42,6 @@ from ptrun.device.auto import settle
 from ptrun.device.choose import make_runtime
 from ptrun.device.runtime import Runtime
 from ptrun.engine.context import TrainContext
-from ptrun.evaluation.validation import make_validation_metrics
 from ptrun.loggers.logger import Logger
 from ptrun.optim import optimizers
 from ptrun.optim.fused_step import use_fused
@@ -117,7 +117,7 @@ def build(
         ema=ema,
         needs_closure=needs_closure,
         val_every_epochs=t.val_every_epochs,
-        measure=make_validation_metrics(config, prepared.spec, undefined),
+        measure=build_validation_metrics(config, prepared.spec, undefined),
         monitor=t.monitor,
         higher_is_better=t.monitor_mode == "max",
         min_delta=t.min_delta,

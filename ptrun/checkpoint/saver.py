@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ptrun.checkpoint import state, store
+from ptrun.checkpoint.names import step_file
 from ptrun.engine.context import TrainContext
 from ptrun.engine.nonfinite import first_nonfinite, learned
 from ptrun.engine.progress import EpochReport, Progress
@@ -83,7 +84,7 @@ class Saver:
         """
         if self.settings is None:
             return None
-        path = store.step_file(self.folder, progress.step)
+        path = step_file(self.folder, progress.step)
         if progress.step == self._saved_step and not best:
             return path
         self._require_finite(progress)

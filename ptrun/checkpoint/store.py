@@ -1,15 +1,13 @@
-"""Save, verify, find and load checkpoints: one file each, plain containers and tensors only.
+"""Saves, verifies and loads checkpoints: one file each, plain containers and tensors only.
 
-Invariant: a file under its final name is complete and on disk (written beside it, fsynced, renamed,
-folder fsynced), `best.pt` and `last.pt` always name a complete file, and nothing that was not
-verified is returned.
+A file under its final name is complete and on disk; `best.pt` and `last.pt` always name a complete file; a file is
+verified before its content is used.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import re
 import shutil
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
@@ -19,22 +17,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ptrun.checkpoint.names import BEST, LAST, other_checkpoints, step_file, step_files, step_of
 from ptrun.errors import CheckpointError, ResourceError
 from ptrun.files.atomic import replace_by_link, replacing, sync_folder
 from ptrun.files.torch_archive import ZIP_DAMAGES, damaged_record, why_refused
 
-FORMAT = 1
-_STEP_FILE = re.compile(r"^step-(\d{8,})\.pt$")
+FORMAT = 1  # a change of the layout that older versions can't read raises it
 _PARTS = ("model", "config", "spec", "fitted", "progress", "data")
-_MARGIN_BYTES = 2**20  # beside the tensors
-POINTERS = ("best.pt", "last.pt")
+_MARGIN_BYTES = 2**20  # what a file holds beside its tensors
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def publish(
     folder: Path, state: Mapping[str, Any], *, step: int, best: bool, keep: int, keep_steps: Collection[int] = ()
 ) -> Path:
-    """Write `step-<step>.pt`, point `last.pt` (and `best.pt`) at it, and remove the others but the newest `keep` and `keep_steps`.
+    """Write `step-<step>.pt`, and make `last.pt` (and with `best` also `best.pt`) another name of it.
 
+    Removes the other step files, except the newest `keep` and those of `keep_steps`. The pointers are hard links: a
+    second name costs no second write, and `best.pt` keeps its content when its step file is removed.
     Raises ResourceError when the disk is full or the folder can't be written.
     """
     path = step_file(folder, step)
@@ -42,34 +42,31 @@ def publish(
         folder.mkdir(parents=True, exist_ok=True)
         _require_space(path, state)
         _write(path, {"format": FORMAT, **state})
-        if best:  # first: when a kill falls between, no checkpoint names a best one that is not there
-            replace_by_link(folder / "best.pt", path)
-        replace_by_link(folder / "last.pt", path)
-        sync_folder(folder)
+        update_pointers(path, best=best)
     except OSError as error:
         raise _disk_error(error, path) from error
     _prune(folder, step, keep, keep_steps)
     return path
 
 
-def step_file(folder: Path, step: int) -> Path:
-    """Where the checkpoint after so many steps stands."""
-    return folder / f"step-{step:08d}.pt"
+def update_pointers(path: Path, *, best: bool) -> None:
+    """Make `last.pt` (and `best.pt`) other names of a published checkpoint.
 
-
-def mark(path: Path, *, best: bool) -> None:
-    """Point `last.pt` (and `best.pt`) at a published checkpoint: a kill can fall between publishing and pointing."""
-    for name in ("best.pt", "last.pt") if best else ("last.pt",):
+    A resumed run calls this for the checkpoint it starts from, because a kill can fall between writing a step file and
+    updating the pointers.
+    """
+    # The best one first: after a kill in between, the last checkpoint must not name a best epoch that has no file.
+    for name in (BEST, LAST) if best else (LAST,):
         if path.name != name:
             replace_by_link(path.with_name(name), path)
     sync_folder(path.parent)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Verify a checkpoint file and return its state, tensors on the CPU.
+    """Verify a checkpoint file and return its state, with tensors on the CPU. Raises CheckpointError.
 
-    Every record's CRC32 is compared with the one in the file's own directory, because torch.load does
-    not; loading is `weights_only`, so that a file can't run code. Raises CheckpointError.
+    The checksums are compared here because torch.load does not compare them. Loading is `weights_only`, so a file can't
+    run code.
     """
     verify(path)
     try:
@@ -80,7 +77,8 @@ def load(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(state, dict) or "format" not in state or "model" not in state:
         raise CheckpointError(
-            f"{path}: this is a torch file, but not a checkpoint of ptrun. For weights of a backbone use model.weights=FILE."
+            f"{path}: this is a torch file, but not a checkpoint of ptrun. "
+            "For weights of a backbone use model.weights=FILE."
         )
     if not isinstance(state["format"], int) or state["format"] > FORMAT:
         raise CheckpointError(
@@ -94,31 +92,33 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def load_newest(folder: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
-    """The newest whole checkpoint of a folder, its state, and why newer ones were passed over.
+    """The newest undamaged checkpoint of a folder, its state, and why newer ones were passed over.
 
     Raises FileNotFoundError when there is none at all, CheckpointError when all are damaged.
     """
+    best = folder / BEST
     passed_over: list[str] = []
-    for path in [*reversed(steps(folder)), *(each for each in (folder / "best.pt",) if each.is_file())]:
+    for path in [*reversed(step_files(folder)), *([best] if best.is_file() else [])]:
         try:
             return path, load(path), tuple(passed_over)
         except CheckpointError as error:
             passed_over.append(f"Passed over: {error}")
-    if passed_over:
-        raise CheckpointError(
-            "\n".join(
-                [f"{folder.parent}: every checkpoint of this run is damaged; it can't be continued.", *passed_over]
-            )
-        )
-    raise FileNotFoundError(folder)
+    if not passed_over:
+        raise FileNotFoundError(folder)
+    first = f"{folder.parent}: every checkpoint of this run is damaged; it can't be continued."
+    raise CheckpointError("\n".join([first, *passed_over]))
 
 
 def verify(path: Path) -> None:
-    """Raise CheckpointError when the file is absent, cut off, damaged, or compressed."""
+    """Raise CheckpointError when the file does not exist, is cut off, damaged, or compressed.
+
+    torch's zip archive holds a CRC-32 for each record; all of them are compared.
+    """
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file.{_beside(path)}")
+        raise CheckpointError(f"{path}: there is no such file.{other_checkpoints(path)}")
     try:
         with zipfile.ZipFile(path) as archive:
+            # A few compressed bytes can grow to fill the memory.
             if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
                 raise CheckpointError(
                     f"{path}: holds compressed records, which torch.save never writes; it is refused."
@@ -126,24 +126,13 @@ def verify(path: Path) -> None:
             damaged = damaged_record(archive)
     except ZIP_DAMAGES as error:
         raise CheckpointError(
-            f"{path}: is cut off, damaged, or no checkpoint ({error}). Older ones may stand in the same folder."
+            f"{path}: is cut off, damaged, or not a checkpoint ({error}). There may be older ones in the same folder."
         ) from error
     if damaged is not None:
         raise CheckpointError(
-            f"{path}: the record '{damaged}' is damaged (its checksum does not match). Older ones may stand in the same folder."
+            f"{path}: the record '{damaged}' is damaged (its checksum does not match). "
+            "There may be older ones in the same folder."
         )
-
-
-def absent(path: Path) -> CheckpointError:
-    """The error for a path that leads nowhere."""
-    hint = " Nothing was trained here yet: `ptrun train` makes it." if path.name == "latest" else _beside(path)
-    return CheckpointError(f"{path}: there is no such file or folder.{hint}")
-
-
-def steps(folder: Path) -> list[Path]:
-    """The step files of a folder, oldest first."""
-    found = [path for path in folder.glob("step-*.pt") if _STEP_FILE.match(path.name)]
-    return sorted(found, key=lambda path: int(path.stem[5:]))
 
 
 def _write(path: Path, state: Mapping[str, Any]) -> None:
@@ -155,48 +144,45 @@ def _write(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def _prune(folder: Path, step: int, keep: int, keep_steps: Collection[int]) -> None:
-    """Later steps go too: the run went back behind them, because they were damaged."""
-    numbered = {int(path.stem[5:]): path for path in steps(folder)}
-    newest = sorted(number for number in numbered if number <= step)[-keep:]
-    for number in numbered.keys() - {*newest, *keep_steps}:
-        numbered[number].unlink(missing_ok=True)
+    """Remove step files that are not kept. Later ones go too: they were damaged, and the run went back behind them."""
+    paths = {step_of(path): path for path in step_files(folder)}
+    newest = sorted(number for number in paths if number <= step)[-keep:]
+    for number in paths.keys() - {*newest, *keep_steps}:
+        paths[number].unlink(missing_ok=True)
 
 
 def _require_space(path: Path, state: Mapping[str, Any]) -> None:
     """Raise ResourceError when the disk is too full, before anything is written."""
-    sizes = {each.data_ptr(): each.numel() * each.element_size() for each in _tensors(state)}
+    sizes = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in _tensors(state)}
     needed, free = sum(sizes.values()) + _MARGIN_BYTES, shutil.disk_usage(path.parent).free
     if needed > free:
         raise ResourceError(
-            f"{path}: the disk is too full for a checkpoint: it needs {_size(needed)}, {_size(free)} are free. Earlier checkpoints are intact. "
+            f"{path}: the disk is too full for a checkpoint: it needs {_format_size(needed)}, "
+            f"{_format_size(free)} are free. Earlier checkpoints are intact. "
             "Free some space, keep fewer (checkpoint.keep, checkpoint.keep_best), or choose another output_dir."
         )
 
 
-def _size(count: int) -> str:
-    return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
-
-
 def _disk_error(error: OSError, path: Path) -> ResourceError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in _DISK_FULL:
         with contextlib.suppress(OSError):
-            free = _size(shutil.disk_usage(path.parent).free)
+            free = _format_size(shutil.disk_usage(path.parent).free)
             return ResourceError(
-                f"{path}: the disk is full while saving a checkpoint ({free} are free). Earlier checkpoints are intact. Free some space or choose another output_dir."
+                f"{path}: the disk is full while saving a checkpoint ({free} are free). "
+                "Earlier checkpoints are intact. Free some space or choose another output_dir."
             )
     return ResourceError(
-        f"{path}: the checkpoint can't be written ({error.strerror or error}). Earlier checkpoints are intact. Check the folder's permissions or choose another output_dir."
+        f"{path}: the checkpoint can't be written ({error.strerror or error}). "
+        "Earlier checkpoints are intact. Check the folder's permissions or choose another output_dir."
     )
 
 
-def _beside(path: Path) -> str:
-    """Name a checkpoint in the same folder, for the message about a missing one."""
-    found = sorted(p.name for p in path.parent.glob("*.pt")) if path.parent.is_dir() else []
-    return f" In that folder: {', '.join(found[-5:])}." if found else ""
+def _format_size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**20:,.0f} MiB" if num_bytes < 2**30 else f"{num_bytes / 2**30:,.1f} GiB"
 
 
 def _refuse_overlapping(state: Any, path: Path) -> None:
-    """Refuse tensors that claim more numbers than are stored, which a few bytes can do with a stride of 0."""
+    """Refuse tensors of more numbers than are stored: with a stride of 0 a few bytes can claim any size."""
     for tensor in _tensors(state):
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise CheckpointError(
@@ -205,11 +191,12 @@ def _refuse_overlapping(state: Any, path: Path) -> None:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors in nested containers."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _tensors(each)
+        for item in value.values():
+            yield from _tensors(item)
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _tensors(each)
+        for item in value:
+            yield from _tensors(item)

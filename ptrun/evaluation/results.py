@@ -22,6 +22,7 @@ from ptrun.files.atomic import replacing, replacing_text
 from ptrun.files.json_file import write_json
 from ptrun.metrics import compute
 from ptrun.metrics.predictions import Predictions, confusion_matrix, per_class_scores
+from ptrun.reports.evaluation import METRICS_FILE, PREDICTIONS_FILE, SAMPLES_FILE
 from ptrun.spec import DataSpec, Layout, Task
 
 _NUM_SAMPLES = 25
@@ -39,11 +40,11 @@ def write(
     """Write the three files and return what metrics.json holds."""
     folder.mkdir(parents=True, exist_ok=True)
     document = summarize(split, chosen, predicted, loss, data)
-    write_json(folder / "metrics.json", document)
+    write_json(folder / METRICS_FILE, document)
     sample_names = [batches.split.name(index) for index in range(len(batches.split))]
-    _write_predictions(folder / "predictions.csv", sample_names, predicted)
+    _write_predictions(folder / PREDICTIONS_FILE, sample_names, predicted)
     if predicted.spec.layout is Layout.IMAGE:
-        _write_samples(folder / "samples.npz", predicted, batches)
+        _write_samples(folder / SAMPLES_FILE, predicted, batches)
     return document
 
 

@@ -1,75 +1,77 @@
-"""From a configuration and raw outputs to predictions and the metrics of a validation.
+"""The metrics of one validation, computed while training.
 
-Invariant: only what decides or is shown is computed while training, from sums where they do; the rest waits for the
-final evaluation.
+Only metrics that decide the best epoch or are shown are computed here: from running sums where the metric allows that,
+so that outputs need not be kept. The other metrics wait for the final evaluation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ptrun.config.run_config import RunConfig
 from ptrun.engine.context import Measure
-from ptrun.engine.evaluate import Outputs
 from ptrun.metrics import compute
-from ptrun.metrics.predictions import Predictions, to_predictions
+from ptrun.metrics.predictions import to_predictions
 from ptrun.metrics.running import NAMES, RunningMetrics
 from ptrun.spec import DataSpec
 
 
-def make_validation_metrics(config: RunConfig, spec: DataSpec, undefined: dict[str, str]) -> Callable[[], Measure]:
-    """Return a function that begins the metrics of a validation: the task's first one, and the one that decides which epoch is best.
+def make_validation_metrics(
+    spec: DataSpec,
+    *,
+    monitored: str | None,
+    settings: Mapping[str, Mapping[str, Any]],
+    one_vs_rest: bool,
+    undefined: dict[str, str],
+) -> Callable[[], Measure]:
+    """Return a function that starts the metrics of a validation: the task's first one and the monitored one.
 
-    undefined: takes the reasons of those that have no value.
+    monitored: the metric that decides the best epoch; None for the loss, which the loop measures itself.
+    settings: of each metric, by name.
+    one_vs_rest: whether outputs are one yes-or-no question for each class.
+    undefined: receives the reasons of those that have no value.
     """
-    monitored = config.train.monitor.removeprefix("val/")
-    names = dict.fromkeys([compute.primary_metric(spec.task), *([monitored] if monitored != "loss" else [])])
-    summed, gathered = [name for name in names if name in NAMES], [name for name in names if name not in NAMES]
+    names = dict.fromkeys([compute.primary_metric(spec.task), *([monitored] if monitored else [])])
+    summed = tuple(name for name in names if name in NAMES)
+    gathered = {name: settings.get(name, {}) for name in names if name not in NAMES}
 
-    def begin() -> Measure:
-        return _Measure(config, spec, summed, gathered, undefined)
+    def start() -> Measure:
+        return _ValidationMetrics(spec, summed, gathered, one_vs_rest, undefined)
 
-    return begin
+    return start
 
 
-class _Measure:
-    """The metrics of one validation; outputs are kept only when a metric needs all of them at once."""
+class _ValidationMetrics:
+    """Keeps outputs only when a metric needs all of them at once."""
 
     def __init__(
-        self, config: RunConfig, spec: DataSpec, summed: list[str], gathered: list[str], undefined: dict[str, str]
+        self,
+        spec: DataSpec,
+        summed: Sequence[str],
+        gathered: Mapping[str, Mapping[str, Any]],
+        one_vs_rest: bool,
+        undefined: dict[str, str],
     ) -> None:
-        self._config, self._spec, self._gathered, self._undefined = config, spec, gathered, undefined
-        self._sums = RunningMetrics(tuple(summed), spec)
-        self._kept: list[tuple[Tensor, Tensor]] = []
+        self._spec, self._gathered, self._one_vs_rest, self._undefined = spec, gathered, one_vs_rest, undefined
+        self._running = RunningMetrics(tuple(summed), spec)
+        self._batches: list[tuple[Tensor, Tensor]] = []
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Take in a batch."""
-        self._sums.add(outputs, targets)
+        """Add a batch."""
+        self._running.add(outputs, targets)
         if self._gathered:
-            self._kept.append((outputs.float(), targets))
+            self._batches.append((outputs.float(), targets))
 
     def values(self) -> dict[str, float]:
-        """Of all batches, by name."""
-        values, reasons = self._sums.values()
+        """The metrics of all batches, by name."""
+        values, undefined = self._running.values()
         if self._gathered:
-            outputs, targets = (torch.cat(each).cpu() for each in zip(*self._kept, strict=True))
-            predicted = predictions_of(self._config, self._spec, Outputs(outputs, targets, 0.0))
-            found, missing = compute.compute(self._gathered, predicted, metric_settings(self._config))
-            values, reasons = values | found, reasons | missing
-        self._undefined.update(reasons)
+            outputs, targets = (torch.cat(tensors).cpu() for tensors in zip(*self._batches, strict=True))
+            predicted = to_predictions(self._spec, outputs, targets, self._one_vs_rest)
+            gathered, missing = compute.compute(self._gathered, predicted, self._gathered)
+            values, undefined = values | gathered, undefined | missing
+        self._undefined.update(undefined)
         return values
-
-
-def metric_settings(config: RunConfig) -> dict[str, dict[str, Any]]:
-    """The metrics of the final evaluation, in order, with their settings."""
-    return {name: settings for item in config.metrics if isinstance(item, dict) for name, settings in item.items()}
-
-
-def predictions_of(config: RunConfig, spec: DataSpec, outputs: Outputs) -> Predictions:
-    """Raw outputs → classes with probabilities, or numbers in their original units."""
-    one_vs_rest = config.loss.name == "binary_cross_entropy" and spec.num_outputs > 2
-    return to_predictions(spec, outputs.outputs, outputs.targets, one_vs_rest)

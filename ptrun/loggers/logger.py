@@ -1,4 +1,4 @@
-"""What a logger is."""
+"""The interface of a logger."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Logger(Protocol):
         ...
 
     def log(self, record: Record) -> None:
-        """Write one record: plain numbers and booleans by name, among them `epoch` and `step`."""
+        """Write one record: numbers and booleans by name, among them `epoch` and `step`."""
         ...
 
     def close(self) -> None:

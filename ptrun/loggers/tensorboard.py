@@ -14,9 +14,9 @@ from ptrun.registry import loggers
 
 @loggers.register
 def tensorboard(*, run_dir: Path, resume_step: int | None = None, flush_seconds: int = 10) -> Logger:
-    """Logger of every number as a TensorBoard scalar over steps, in `run_dir`/tensorboard.
+    """Logger that writes every number as a TensorBoard scalar over steps, in `run_dir`/tensorboard.
 
-    After a resume TensorBoard hides what an earlier process wrote past `resume_step`. Raises ConfigError when the
+    With `resume_step`, TensorBoard hides what an earlier process wrote after that step. Raises ConfigError when the
     package is not installed.
     """
     return TensorBoardLogger(run_dir / "tensorboard", resume_step, flush_seconds)
@@ -48,5 +48,5 @@ class TensorBoardLogger:
                 self._writer.add_scalar(name, value, record["step"])
 
     def close(self) -> None:
-        """Write what is buffered."""
+        """Write what is buffered, and close the file."""
         self._writer.close()

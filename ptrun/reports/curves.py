@@ -1,13 +1,9 @@
-"""Curves of a training run, drawn from its `metrics.jsonl`.
-
-Invariant: reads nothing but the run folder; a damaged line of the file costs that line only.
-"""
+"""Draws the curves of a training run from its `metrics.jsonl`."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+from ptrun.loggers.logger import Record
+from ptrun.loggers.records import read_records
 from ptrun.reports.figure import BLUE, GREEN, INK, ORANGE, RED, legend, new_figure, save, tidy
 from ptrun.terminal.format import format_learning_rate, format_metric, is_fraction, metric_title
 
@@ -23,39 +21,21 @@ _PARTS = (("train", BLUE), ("val", ORANGE))
 _MOST_MARKERS = 30  # points on a curve beyond which markers merge into a thick line
 _WIDE_RANGE = 50.0  # largest / smallest value from which a linear axis hides the end of the curve
 
-Record = Mapping[str, Any]
 
-
-def draw_training(run_dir: Path) -> list[Path]:
-    """Draw `plots/loss.png`, `plots/metrics.png` and `plots/learning_rate.png` of a run.
+def draw_training(records_file: Path, plots_dir: Path) -> list[Path]:
+    """Draw loss.png, metrics.png and learning_rate.png into `plots_dir` from the JSON lines of a run.
 
     Returns the files written: none for a run without records, no metrics.png where only losses were recorded.
     """
-    records = read_records(run_dir / "metrics.jsonl")
-    plots = run_dir / "plots"
+    records = [record for record in read_records(records_file) if isinstance(record.get("epoch"), int)]
+    names = _names(records)
+    metrics = [name for name in names if name != "loss"]
     written = [
-        _draw_panels(records, [name for name in _names(records) if name == "loss"], "Loss", plots / "loss.png"),
-        _draw_panels(
-            records, [name for name in _names(records) if name != "loss"], "Metrics by epoch", plots / "metrics.png"
-        ),
-        _draw_learning_rate(records, plots / "learning_rate.png"),
+        _draw_panels(records, ["loss"] if "loss" in names else [], "Loss", plots_dir / "loss.png"),
+        _draw_panels(records, metrics, "Metrics by epoch", plots_dir / "metrics.png"),
+        _draw_learning_rate(records, plots_dir / "learning_rate.png"),
     ]
     return [path for path in written if path is not None]
-
-
-def read_records(path: Path) -> list[Record]:
-    """The records of a `metrics.jsonl` in order; a missing file has none, a cut-off line is skipped."""
-    if not path.is_file():
-        return []
-    records: list[Record] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and isinstance(record.get("epoch"), int):
-            records.append(record)
-    return records
 
 
 def _names(records: Sequence[Record]) -> list[str]:

@@ -55,7 +55,7 @@ def restore_run(
     if before != now:
         console.note(f"The learning rate is {now:g} from here on; as the run was started it would be {before:g}.")
     if continuation.path is not None:
-        store.mark(continuation.path, best=0 < progress.best_epoch == progress.epoch and progress.batch == 0)
+        store.update_pointers(continuation.path, best=0 < progress.best_epoch == progress.epoch and progress.batch == 0)
     if progress.epoch < x.epochs:
         console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
     else:

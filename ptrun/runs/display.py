@@ -1,7 +1,4 @@
-"""What `ptrun train` shows: the header, the final block, and the bar within an epoch.
-
-Invariant: reads the parts of a run and prints; changes and decides nothing.
-"""
+"""What `ptrun train` prints: the header, the final block, and the bar within an epoch."""
 
 from __future__ import annotations
 
@@ -9,8 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ptrun.build.description import describe_training
 from ptrun.build.run import Run
 from ptrun.engine.progress import Progress
+from ptrun.reports.evaluation import PREDICTIONS_FILE
 from ptrun.runs.folder import RunDir
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric
@@ -19,44 +18,39 @@ _REDRAW_SECONDS = 0.1
 
 
 def work(console: Console) -> Callable[[str, int, int], None]:
-    """Shows work that takes its time before training: a line when it begins, then a bar."""
+    """A callback that shows long work before training: a line when it starts, then a bar."""
     last = 0.0
 
-    def tell(doing: str, done: int, total: int) -> None:
+    def on_progress(work_name: str, done: int, total: int) -> None:
         nonlocal last
         if done == 0:
-            console.note(f"{doing[0].upper()}{doing[1:]}.")
+            console.note(f"{work_name[0].upper()}{work_name[1:]}.")
         if done == total:
             console.clear()
         elif time.monotonic() - last > _REDRAW_SECONDS:
             last = time.monotonic()
             console.work(done, total)
 
-    return tell
+    return on_progress
 
 
 def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
-    """What is trained, on what, how, where, and everything that was found or decided."""
+    """Print what is trained, on what, how, where, and every note and decision on it."""
     x, config, spec = parts.experiment, parts.config, parts.prepared.spec
     parameters = list(x.model.parameters())
     total, trained = (sum(p.numel() for p in ps) for ps in (parameters, [p for p in parameters if p.requires_grad]))
     frozen = "" if trained == total else f", {trained:,} of them trained"
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in parts.splits.items())
-    what = (
-        f"{spec.num_outputs} classes"
-        if spec.class_names
-        else f"{spec.num_outputs} number{'s' if spec.num_outputs > 1 else ''}"
-    )
+    unit = "classes" if spec.class_names else "numbers" if spec.num_outputs > 1 else "number"
     shape = "×".join(str(length) for length in spec.input_shape)
-    lr = config.optimizer.settings.get("lr")
     console.header(
         [
             ("model", f"{config.model.name}, {total:,} parameters{frozen}"),
-            ("data", f"{config.dataset.name}: {spec.layout} {shape} → {what}; {sizes}; {x.train.describe()}"),
             (
-                "training",
-                f"{config.loss.name}, {config.optimizer.name}{f' lr {lr:g}' if lr else ''}, scheduler {config.scheduler.name}, batches of {config.train.batch_size}, seed {config.seed}",
+                "data",
+                f"{config.dataset.name}: {spec.layout} {shape} → {spec.num_outputs} {unit}; {sizes}; {x.train.describe()}",
             ),
+            ("training", describe_training(config)),
             ("device", f"{x.runtime.name()}, {x.runtime.precision}"),
             ("folder", str(run_dir.path)),
         ],
@@ -70,8 +64,8 @@ def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
 
 
 def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Console, document: Mapping[str, Any]) -> None:
-    """The best epoch, the metrics of the test split, the paths, and the next command."""
-    x, best = parts.experiment, run_dir.checkpoints / "best.pt"
+    """Print the best epoch, the metrics of the test split, the paths, and the next command."""
+    x = parts.experiment
     evaluated = (
         f"epoch {progress.best_epoch} of {progress.epoch} ({x.monitor} {format_metric(x.monitor, progress.best_value)})"
         if progress.best_value is not None
@@ -88,29 +82,23 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
     if progress.stopped:
         rows.append(("stopped", progress.stopped))
     if progress.skipped:
-        rows.append(("skipped", f"{progress.skipped:,} steps whose loss or gradient was no finite number"))
+        rows.append(("skipped", f"{progress.skipped:,} steps whose loss or gradient was non-finite"))
     if progress.rollbacks:
-        rows.append(
-            (
-                "rolled back",
-                f"{progress.rollbacks} times to earlier weights, because of numbers that were not finite",
-            )
-        )
+        rows.append(("rolled back", f"{progress.rollbacks} times to earlier weights, because of non-finite numbers"))
     if parts.config.plots:
         rows.append(("plots", str(run_dir.plots)))
-    rows.append(("test", str(run_dir.path / "test" / "predictions.csv")))
-    last = run_dir.checkpoints / "last.pt"
-    if not last.is_file():
+    rows.append(("test", str(run_dir.test / PREDICTIONS_FILE)))
+    if not run_dir.last.is_file():
         console.result(
             [*rows, ("weights", "the last ones were evaluated; none are saved (checkpoint=none)")], [], document
         )
         return
-    kept = best if best.is_file() else last
-    console.result([*rows, ("weights", str(kept))], [("evaluate", f"ptrun eval checkpoint={kept}")], document)
+    weights = run_dir.best if run_dir.best.is_file() else run_dir.last
+    console.result([*rows, ("weights", str(weights))], [("evaluate", f"ptrun eval checkpoint={weights}")], document)
 
 
 def bar(console: Console) -> Callable[[int, int], None]:
-    """Redraw the bar at most every tenth of a second."""
+    """A callback that draws the bar of an epoch, at most every tenth of a second: drawing costs more than a small step."""
     last = time.perf_counter()
 
     def on_step(done: int, total: int) -> None:

@@ -1,103 +1,122 @@
-"""Which run does the user mean?"""
+"""Finds the run or the checkpoint that a user means by a path, or by none."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ptrun.checkpoint import store
-from ptrun.checkpoint.store import absent
+from ptrun.checkpoint.names import BEST, LAST, not_found_error
 from ptrun.errors import CheckpointError, join_words
 from ptrun.files import lock
-from ptrun.runs.folder import RunDir
+from ptrun.runs.folder import CHECKPOINTS, LATEST, RECEIPT, RESOLVED, STATUS, SUMMARY, RunDir
 
 
-def find_run(given: str | None, output_dir: str) -> Path:
-    """The run folder that a user means: a run folder, a checkpoint in it, or the newest unfinished one. Raises CheckpointError."""
-    if given is None:
-        newest = next(unfinished(output_dir), None)
-        if newest is None:
-            hint = (
-                "Name a run to continue it: ptrun resume RUN train.epochs=40."
-                if Path(output_dir).expanduser().exists()
-                else "Nothing was trained here yet: `ptrun train` starts a run."
-            )
-            raise CheckpointError(f"{Path(output_dir).resolve()}: no run there is unfinished. {hint}")
-        return newest
-    path = Path(given).expanduser().resolve()
+def find_run(text: str | None, output_dir: str) -> Path:
+    """The run folder that a user means: a run folder, a checkpoint in one, or for None the newest unfinished one.
+
+    Raises CheckpointError when there is none, and for a sweep, whose runs it names.
+    """
+    if text is None:
+        return _newest_unfinished(output_dir)
+    path = Path(text).expanduser().resolve()
     folder = path.parent.parent if path.is_file() else path
-    if not path.exists() and path.name == "latest":
-        raise store.absent(Path(given))
-    refuse_sweep(folder)
-    if not (folder / "status.json").is_file():
-        gone = "" if path.exists() else " There is no such file or folder."
-        raise CheckpointError(f"{path}: this is no run folder, nor a checkpoint in one.{gone}")
+    if not path.exists() and path.name == LATEST:
+        raise not_found_error(Path(text))
+    _refuse_sweep(folder)
+    if not RunDir(folder).is_run():
+        missing = "" if path.exists() else " There is no such file or folder."
+        raise CheckpointError(f"{path}: this is neither a run folder nor a checkpoint in one.{missing}")
     return folder
 
 
-def unfinished(output_dir: str) -> Iterator[Path]:
+def find_checkpoint(text: str) -> tuple[Path, tuple[str, ...]]:
+    """The checkpoint file that a user means, and notes on how it was chosen.
+
+    A run folder means its best checkpoint, or the last one if there is no best; a sweep means its best run.
+    Raises CheckpointError, with the reason why the run ended where its folder gives one.
+    """
+    path = Path(text).expanduser()
+    runs = sweep_runs(path)
+    folder = runs[0] if runs else path
+    try:
+        checkpoint = _checkpoint_of(folder)
+    except CheckpointError as error:
+        reason = RunDir(folder).read_json(STATUS).get("reason")
+        raise CheckpointError(f"{error} That run ended with: {reason}" if reason else str(error)) from error
+    return checkpoint, (f"The best of the {len(runs)} runs of this sweep.",) if runs else ()
+
+
+def unfinished_runs(output_dir: str) -> Iterator[Path]:
     """Folders of training runs that are neither done nor still running, newest first."""
-    folders = {path.parent.resolve() for path in Path(output_dir).expanduser().glob("*/*/status.json")}
-    for folder in sorted(folders, key=lambda path: (path / "status.json").stat().st_mtime, reverse=True):
-        if (folder / "resolved.yaml").is_file() and not _is_done(folder) and not lock.is_locked(folder):
+    folders = {path.parent.resolve() for path in Path(output_dir).expanduser().glob(f"*/*/{STATUS}")}
+    for folder in sorted(folders, key=lambda path: (path / STATUS).stat().st_mtime, reverse=True):
+        # The folder of an evaluation has no resolved configuration.
+        if (folder / RESOLVED).is_file() and not _is_done(folder) and not lock.is_locked(folder):
             yield folder
 
 
+def sweep_runs(folder: Path) -> list[Path]:
+    """The run folders of a sweep's folder, best first; none for any other folder."""
+    return [folder / row["job"] for row in sweep_rows(folder)] if RunDir(folder).is_sweep() else []
+
+
+def sweep_rows(folder: Path) -> list[dict[str, Any]]:
+    """One row for each run of a sweep, best first; runs without a result last."""
+    rows = [_row(path) for path in sorted(folder.iterdir(), key=_job_number) if RunDir(path).is_run()]
+    finished = [row for row in rows if row["value"] is not None]
+    higher_is_better = bool(finished) and finished[0]["higher_is_better"]
+    finished.sort(key=lambda row: -row["value"] if higher_is_better else row["value"])
+    return [*finished, *(row for row in rows if row["value"] is None)]
+
+
+def _newest_unfinished(output_dir: str) -> Path:
+    newest = next(unfinished_runs(output_dir), None)
+    if newest is not None:
+        return newest
+    hint = (
+        "Name a run to continue it: ptrun resume RUN train.epochs=40."
+        if Path(output_dir).expanduser().exists()
+        else "Nothing was trained here yet: `ptrun train` starts a run."
+    )
+    raise CheckpointError(f"{Path(output_dir).resolve()}: no run there is unfinished. {hint}")
+
+
+def _checkpoint_of(path: Path) -> Path:
+    """The file itself, or the best or last checkpoint of a run folder or of a folder of checkpoints."""
+    if not path.is_dir():
+        if path.is_file():
+            return path
+        raise not_found_error(path)
+    for checkpoint in (path / CHECKPOINTS / BEST, path / CHECKPOINTS / LAST, path / BEST, path / LAST):
+        if checkpoint.is_file():
+            return checkpoint
+    raise CheckpointError(
+        f"{path}: this folder holds no checkpoint (looked for {CHECKPOINTS}/{BEST} and {CHECKPOINTS}/{LAST})."
+    )
+
+
+def _refuse_sweep(folder: Path) -> None:
+    """Raise CheckpointError naming the runs of a sweep where one run is needed."""
+    runs = sweep_runs(folder)
+    if runs:
+        raise CheckpointError(
+            f"{folder}: this is a sweep of {len(runs)} runs. Name one of them, best first: "
+            f"{join_words(map(str, runs), 8)}."
+        )
+
+
 def _is_done(folder: Path) -> bool:
-    """A run whose status can't be read is taken for unfinished: continuing one that is done does it no harm."""
+    """Whether a run is done. One with a damaged status counts as unfinished: continuing a finished run is harmless."""
     try:
-        return bool(RunDir(folder).read_json("status.json").get("state") == "done")
+        return RunDir(folder).is_done()
     except CheckpointError:
         return False
 
 
-def find_checkpoint(given: str) -> Path:
-    """Return the file that a user means: a checkpoint file, or a run folder (its best, else its last one)."""
-    path = Path(given).expanduser()
-    if path.is_dir():
-        for candidate in (
-            path / "checkpoints" / "best.pt",
-            path / "checkpoints" / "last.pt",
-            path / "best.pt",
-            path / "last.pt",
-        ):
-            if candidate.is_file():
-                return candidate
-        raise CheckpointError(
-            f"{path}: this folder holds no checkpoint (looked for checkpoints/best.pt and checkpoints/last.pt)."
-        )
-    if not path.is_file():
-        raise absent(path)
-    return path
-
-
-def gather(folder: Path) -> list[dict[str, Any]]:
-    """One row for each job folder, best first; jobs without a result last."""
-    rows = [_row(path) for path in sorted(folder.iterdir(), key=_job_number) if (path / "status.json").is_file()]
-    values = [row for row in rows if row["value"] is not None]
-    higher = bool(values) and values[0]["higher_is_better"]
-    values.sort(key=lambda row: -row["value"] if higher else row["value"])
-    return [*values, *(row for row in rows if row["value"] is None)]
-
-
-def runs_of(folder: Path) -> list[Path]:
-    """The run folders of a sweep's folder, best first; none when it is the folder of something else."""
-    return [folder / row["job"] for row in gather(folder)] if (folder / "multirun.yaml").is_file() else []
-
-
-def refuse_sweep(folder: Path) -> None:
-    """Raise CheckpointError naming the runs of a sweep where one run is needed."""
-    runs = runs_of(folder)
-    if runs:
-        raise CheckpointError(
-            f"{folder}: this is a sweep of {len(runs)} runs. Name one of them, best first: {join_words(map(str, runs), 8)}."
-        )
-
-
 def _row(folder: Path) -> dict[str, Any]:
-    receipt, status, summary = (_read(folder / name) for name in ("receipt.json", "status.json", "summary.json"))
+    receipt, status, summary = (_read_leniently(folder, name) for name in (RECEIPT, STATUS, SUMMARY))
     return {
         "job": folder.name,
         "overrides": receipt.get("overrides", []),
@@ -115,10 +134,8 @@ def _job_number(path: Path) -> tuple[int, str]:
     return (int(path.name), "") if path.name.isdigit() else (1 << 30, path.name)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A file of a run; nothing when there is none, or when it is damaged (which `ptrun verify` tells)."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+def _read_leniently(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON file of a run; empty when it is damaged, which `ptrun verify` reports."""
+    with contextlib.suppress(CheckpointError, OSError):
+        return RunDir(folder).read_json(name)
+    return {}

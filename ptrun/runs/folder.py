@@ -1,6 +1,7 @@
-"""The run folder: a unique, locked place with a receipt of what was asked, on what, and how it ended.
+"""The run folder: its place, the names of its files, and the files that describe a run.
 
-Invariant: names of files in a run folder stand only here; every JSON and YAML file is replaced atomically.
+The names of all files of a run stand here, except those of lower floors, which this module takes over:
+ptrun/checkpoint/names.py, ptrun/loggers/records.py and ptrun/reports/evaluation.py.
 """
 
 from __future__ import annotations
@@ -19,46 +20,97 @@ from typing import Any
 
 import yaml
 
+from ptrun.checkpoint.names import BEST, LAST
 from ptrun.config.run_config import GROUPS
 from ptrun.errors import CheckpointError, ConfigError, ResourceError
 from ptrun.files.atomic import remove_temporary_files, replace_text
 from ptrun.files.json_file import write_json
+from ptrun.loggers.records import CSV_FILE, JSONL_FILE
+
+CONFIG = "config.yaml"  # as it was written, interpolations unresolved
+RESOLVED = "resolved.yaml"  # with every decision taken
+RECEIPT = "receipt.json"
+STATUS = "status.json"
+SUMMARY = "summary.json"
+SPLITS = "splits.json"
+BAD_SAMPLES = "bad_samples.json"
+METRICS = JSONL_FILE
+METRICS_CSV = CSV_FILE
+LOG = "train.log"
+DIFF = "code.diff"
+CHECKPOINTS = "checkpoints"
+PLOTS = "plots"
+TEST = "test"  # the evaluation on the test split
+SWEEP_CONFIG = "multirun.yaml"  # in the folder of a sweep; written by Hydra
+SWEEP_RESULTS = "results.csv"
+ERROR = "error.txt"  # the traceback of a job of a sweep
+LATEST = "latest"  # beside the folders of the days: a link to the newest run
 
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class RunDir:
-    """Paths of one run folder."""
+    """One run folder."""
 
     path: Path
 
     @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoint files."""
-        return self.path / "checkpoints"
+        return self.path / CHECKPOINTS
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best epoch."""
+        return self.checkpoints / BEST
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint."""
+        return self.checkpoints / LAST
 
     @property
     def plots(self) -> Path:
         """Folder of the pictures."""
-        return self.path / "plots"
+        return self.path / PLOTS
+
+    @property
+    def test(self) -> Path:
+        """Folder of the results on the test split."""
+        return self.path / TEST
+
+    @property
+    def metrics(self) -> Path:
+        """The records of all epochs as JSON lines."""
+        return self.path / METRICS
+
+    @property
+    def bad_samples(self) -> Path:
+        """The training samples that could not be read, with the reason for each."""
+        return self.path / BAD_SAMPLES
+
+    @property
+    def diff(self) -> Path:
+        """The uncommitted changes of the code that the run began with."""
+        return self.path / DIFF
 
     @property
     def log(self) -> Path:
         """What was printed, as plain text."""
-        return self.path / "train.log"
+        return self.path / LOG
 
-    def write_config(self, asked: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
-        """`config.yaml` as asked (interpolations unresolved), `resolved.yaml` with every decision taken."""
+    def write_config(self, as_written: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
+        """Write `config.yaml` as written and `resolved.yaml` with every decision taken, without secrets."""
         for name, values in (
-            ("config.yaml", asked),
-            ("resolved.yaml", redact(_unresolved_environment(asked, resolved))),
+            (CONFIG, as_written),
+            (RESOLVED, redact(_unresolved_environment(as_written, resolved))),
         ):
             replace_text(self.path / name, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
-        """The configuration as it was decided at the start. Raises CheckpointError when the file is damaged."""
-        path = self.path / "resolved.yaml"
+        """The resolved configuration. Raises CheckpointError when the file is missing or damaged."""
+        path = self.path / RESOLVED
         values: Any = None
         with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -69,30 +121,42 @@ class RunDir:
         return values
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """One JSON file; empty when there is none. Raises CheckpointError when it is damaged."""
+        """The content of a JSON file; empty when there is none. Raises CheckpointError when it is damaged."""
         path = self.path / name
         try:
             values: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         except ValueError as error:
-            raise CheckpointError(f"{path}: is damaged: it is no JSON ({error}). Remove it or put it back.") from error
+            raise CheckpointError(f"{path}: is damaged: it is not JSON ({error}). Remove it or put it back.") from error
         if not isinstance(values, dict):
-            raise CheckpointError(f"{path}: is damaged: it holds no JSON object. Remove it or put it back.")
+            raise CheckpointError(f"{path}: is damaged: it does not hold a JSON object. Remove it or put it back.")
         return values
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> Path:
-        """Write one JSON file atomically; a number that is not finite becomes null."""
+        """Replace a JSON file; a non-finite number becomes null."""
         path = self.path / name
         write_json(path, values)
         return path
+
+    def is_run(self) -> bool:
+        """Whether the folder is that of a training run."""
+        return (self.path / STATUS).is_file()
+
+    def is_sweep(self) -> bool:
+        """Whether the folder is that of a sweep, with a folder for each of its runs."""
+        return (self.path / SWEEP_CONFIG).is_file()
+
+    def is_done(self) -> bool:
+        """Whether the run ended by itself. Raises CheckpointError when its status is damaged."""
+        return bool(self.read_json(STATUS).get("state") == "done")
 
     def clean(self) -> None:
         """Remove what a killed process left half-written."""
         remove_temporary_files(self.path)
 
     def write_status(self, state: str, **details: Any) -> None:
-        """`status.json`: running, done, failed or interrupted, with process, host, time and reason."""
+        """Write `status.json`: running, done, failed or interrupted, with process, host, time and reason."""
         self.write_json(
-            "status.json",
+            STATUS,
             {
                 "state": state,
                 "pid": os.getpid(),
@@ -109,27 +173,11 @@ def create_run_dir(output_dir: str, words: Sequence[str]) -> RunDir:
     base = Path(output_dir).expanduser()
     label = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word) for word in words if word)
     while True:
+        # The id keeps runs apart that start in the same second, as those of a cluster do.
         path = base / f"{started:%Y-%m-%d}" / f"{started:%H-%M-%S}-{label}-{secrets.token_hex(2)}"
         with contextlib.suppress(FileExistsError):
             _make(path)
-            break
-    return RunDir(path)
-
-
-def point_latest(output_dir: str, run: RunDir, *, over_another: bool = True) -> None:
-    """Let `<output_dir>/latest` name the run, or the sweep that it belongs to.
-
-    over_another: also when it names another one now. It is a convenience: where the system has no symbolic links, or
-    it is a folder of the user's, or the run lies elsewhere, it is left as it is.
-    """
-    base = Path(output_dir).expanduser().resolve()
-    temporary = base / f".latest-{secrets.token_hex(4)}"
-    with contextlib.suppress(OSError, ValueError):
-        if over_another or not (base / "latest").exists():
-            temporary.symlink_to(Path(*run.path.resolve().relative_to(base).parts[:2]), target_is_directory=True)
-            temporary.replace(base / "latest")
-    with contextlib.suppress(OSError):
-        temporary.unlink()
+            return RunDir(path)
 
 
 def create_run_dir_at(path: Path) -> RunDir:
@@ -140,17 +188,24 @@ def create_run_dir_at(path: Path) -> RunDir:
     return RunDir(path)
 
 
-def _unresolved_environment(asked: Any, resolved: Any) -> Any:
-    """The resolved values, except that one taken from an environment variable stays the reference to it."""
-    if isinstance(asked, str) and "oc.env:" in asked:
-        return asked
-    if isinstance(asked, Mapping) and isinstance(resolved, Mapping):
-        return {key: _unresolved_environment(asked.get(key), value) for key, value in resolved.items()}
-    return resolved
+def point_latest(output_dir: str, run: RunDir, *, over_another: bool = True) -> None:
+    """Make `<output_dir>/latest` a link to the run, or to the sweep that it belongs to.
+
+    over_another: also when it points to another one now. Does nothing where the system has no symbolic links, where
+    `latest` is a folder of the user's, and for a run that lies elsewhere: the link is a convenience.
+    """
+    base = Path(output_dir).expanduser().resolve()
+    temporary = base / f".{LATEST}-{secrets.token_hex(4)}"
+    with contextlib.suppress(OSError, ValueError):
+        if over_another or not (base / LATEST).exists():
+            temporary.symlink_to(Path(*run.path.resolve().relative_to(base).parts[:2]), target_is_directory=True)
+            temporary.replace(base / LATEST)
+    with contextlib.suppress(OSError):
+        temporary.unlink()
 
 
 def redact(values: Any) -> Any:
-    """Replace the values of keys that look like secrets."""
+    """Replace the texts under keys that look like secrets."""
     if isinstance(values, Mapping):
         return {
             key: "<hidden>" if _SECRET.search(str(key)) and isinstance(value, str) else redact(value)
@@ -159,6 +214,20 @@ def redact(values: Any) -> Any:
     if isinstance(values, list | tuple):
         return [redact(value) for value in values]
     return values
+
+
+def now() -> datetime.datetime:
+    """The local time with its offset from UTC."""
+    return datetime.datetime.now().astimezone()
+
+
+def _unresolved_environment(as_written: Any, resolved: Any) -> Any:
+    """The resolved values, except that a reference to an environment variable, which may be a secret, stays one."""
+    if isinstance(as_written, str) and "oc.env:" in as_written:
+        return as_written
+    if isinstance(as_written, Mapping) and isinstance(resolved, Mapping):
+        return {key: _unresolved_environment(as_written.get(key), value) for key, value in resolved.items()}
+    return resolved
 
 
 def _make(path: Path) -> None:
@@ -170,7 +239,3 @@ def _make(path: Path) -> None:
         raise ResourceError(
             f"{path}: the run folder can't be made ({error.strerror}). Choose another output_dir."
         ) from error
-
-
-def now() -> datetime.datetime:
-    return datetime.datetime.now().astimezone()

@@ -1,4 +1,4 @@
-"""What was run, where, and on which code."""
+"""The receipt of a run: what was run, where, and on which code."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import hashlib
 import os
 import platform
 import shlex
-import subprocess
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ptrun.process.machine import cpu_name
+from ptrun.runs import git
 from ptrun.runs.folder import now
 from ptrun.version import __version__
 
@@ -21,7 +21,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pillow", "hydra-co
 
 
 def make_receipt(command: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
-    """What was run, where, and on which code."""
+    """The command, the versions of Python and the packages, the hardware, and the state of the code."""
     return {
         "command": shlex.join(command),
         "overrides": list(overrides),
@@ -36,44 +36,17 @@ def make_receipt(command: Sequence[str], overrides: Sequence[str]) -> dict[str, 
             "cpu": cpu_name(),
             "cores": os.cpu_count(),
         },
-        "git": _git(),
+        "git": git.commit(),
         "code": _code_digest(),
     }
 
 
 def _code_digest() -> str:
-    """Hash of the package's own files, which say more than its version where it is being worked on."""
+    """Hash of the package's own files: while ptrun is being worked on, its version alone does not identify the code."""
     digest, package = hashlib.blake2b(digest_size=8), Path(__file__).parent.parent
     for path in sorted(package.rglob("*.py")):
         digest.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def working_diff() -> str | None:
-    """Uncommitted changes of the git checkout that the working folder is in; None when there are none."""
-    return _run_git("diff", "--no-ext-diff", "--no-textconv", "HEAD") or None
-
-
-def _git() -> dict[str, Any] | None:
-    commit = _run_git("rev-parse", "HEAD")
-    if not commit:
-        return None
-    return {
-        "commit": commit,
-        "branch": _run_git("rev-parse", "--abbrev-ref", "HEAD"),
-        "dirty": bool(_run_git("status", "--porcelain", "--untracked-files=no")),
-    }
-
-
-def _run_git(*arguments: str) -> str:
-    """Output of a git command that runs no program named in the environment or in the repository's settings; "" on failure."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    command = ["git", "-c", "core.fsmonitor=false", "-c", "core.pager=cat", *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False, env=environment)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _version(package: str) -> str | None:

@@ -1,7 +1,7 @@
-"""`ptrun resume` and `ptrun train resume=...`: continue a run in its own folder, from its newest good checkpoint.
+"""`ptrun resume` and `ptrun train resume=...`: continues a run in its own folder, from its newest undamaged checkpoint.
 
-Invariant: never from scratch silently: a damaged checkpoint is named and passed over, and when none is
-good the command ends with an error; a changed setting that would change the numbers is refused by name.
+A run never starts over without a word: a damaged checkpoint is reported and passed over, and when all are damaged the
+command ends with an error. A changed setting that would change the numbers is refused.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ from ptrun.errors import CheckpointError, ConfigError
 from ptrun.plugins import REGISTRIES
 from ptrun.runs import session
 from ptrun.runs.continuation import ResumeState
-from ptrun.runs.find import find_run, unfinished
+from ptrun.runs.find import find_run, unfinished_runs
 from ptrun.runs.folder import RunDir
 from ptrun.runs.summary import TrainResult
+
+# What a user may name on the command line; `refuse_changes` decides which of these keep the numbers.
+_NAMEABLE = (*GROUPS, "train", "metrics", "seed", "plots", "label")
 
 
 @dataclass(frozen=True)
 class ResumeRequest:
-    """Which run to continue (None: the newest one that is not finished), and with which changes (dotted key → value)."""
+    """Which run to continue (None: the newest one that is not finished), and with which changes (dotted key → value).
+
+    allowed: keys that may change although the numbers change with them.
+    """
 
     run: str | None
     changes: Mapping[str, Any]
@@ -39,38 +45,65 @@ class ResumeRequest:
     quiet: bool = False
 
 
+@dataclass(frozen=True)
+class UndamagedCheckpoint:
+    """A checkpoint that can be used, and notes on newer ones that were passed over."""
+
+    path: Path
+    saved: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+
 def run(request: ResumeRequest) -> TrainResult:
     """Continue a run. Raises ConfigError, CheckpointError, and what training raises."""
     folder = find_run(request.run, request.output_dir)
-    found = newest_good(folder)
-    stored = stored_config(folder, found)
+    checkpoint = newest_good(folder)
+    stored = stored_config(folder, checkpoint)
     values = copy.deepcopy(stored)
     values["plugins"] = list(request.plugins)
-    apply_changes(values, request.changes, (*GROUPS, "train", "metrics", "seed", "plots", "label"), request.folders)
+    apply_changes(values, request.changes, _NAMEABLE, request.folders)
     require_plugins(values, REGISTRIES, request.folders)
     config = configuration.check(values, request.folders, REGISTRIES)
-    return _proceed(folder, found, stored, config, request)
+    return _continue(folder, checkpoint, stored, config, request)
 
 
 def automatic(config: RunConfig, request: ResumeRequest) -> TrainResult | None:
     """Continue the newest unfinished run of this configuration; None when there is none."""
-    for folder in unfinished(config.output_dir):
+    for folder in unfinished_runs(config.output_dir):
         try:
-            found = newest_good(folder)
+            checkpoint = newest_good(folder)
         except CheckpointError:
-            if _was_another(folder, config, request.allowed):
+            if _has_other_config(folder, config, request.allowed):
                 continue
             raise
-        stored = stored_config(folder, found)
+        stored = stored_config(folder, checkpoint)
         try:
             refuse_changes(stored, config, request.allowed)
         except ConfigError:
             continue
-        return _proceed(folder, found, stored, config, request)
+        return _continue(folder, checkpoint, stored, config, request)
     return None
 
 
-def _was_another(folder: Path, config: RunConfig, allowed: Sequence[str]) -> bool:
+def newest_good(folder: Path) -> UndamagedCheckpoint | None:
+    """The newest undamaged checkpoint; None when the run never saved one.
+
+    Raises CheckpointError when all are damaged.
+    """
+    try:
+        return UndamagedCheckpoint(*store.load_newest(RunDir(folder).checkpoints))
+    except FileNotFoundError:
+        return None
+
+
+def stored_config(folder: Path, checkpoint: UndamagedCheckpoint | None) -> dict[str, Any]:
+    """The configuration of a run: from its checkpoint, or as it was written at the start."""
+    if checkpoint is not None:
+        return dict(checkpoint.saved["config"])
+    return RunDir(folder).read_config()
+
+
+def _has_other_config(folder: Path, config: RunConfig, allowed: Sequence[str]) -> bool:
     """Whether a run whose checkpoints are all damaged was one of another configuration, by the file in its folder."""
     try:
         refuse_changes(RunDir(folder).read_config(), config, allowed)
@@ -79,40 +112,22 @@ def _was_another(folder: Path, config: RunConfig, allowed: Sequence[str]) -> boo
     return False
 
 
-def _proceed(
-    folder: Path, found: Found | None, stored: Mapping[str, Any], config: RunConfig, request: ResumeRequest
+def _continue(
+    folder: Path,
+    checkpoint: UndamagedCheckpoint | None,
+    stored: Mapping[str, Any],
+    config: RunConfig,
+    request: ResumeRequest,
 ) -> TrainResult:
-    """Train on from what was found; from the beginning, in the same folder, when the run never saved anything."""
+    """Train on from the checkpoint; from the beginning, in the same folder, when the run never saved one."""
     changes = tuple(refuse_changes(stored, config, request.allowed))
-    continuation = (
-        ResumeState(found.path, found.saved, found.notes, changes) if found else ResumeState(None, None, (), changes)
+    resume_state = (
+        ResumeState(checkpoint.path, checkpoint.saved, checkpoint.notes, changes)
+        if checkpoint
+        else ResumeState(None, None, (), changes)
     )
     return session.run(
         session.TrainRequest(
-            config, config.to_dict(), (), request.command, request.folders, folder, request.quiet, continuation
+            config, config.to_dict(), (), request.command, request.folders, folder, request.quiet, resume_state
         )
     )
-
-
-@dataclass(frozen=True)
-class Found:
-    """A good checkpoint, and what was passed over on the way to it."""
-
-    path: Path
-    saved: Mapping[str, Any]
-    notes: tuple[str, ...]
-
-
-def newest_good(folder: Path) -> Found | None:
-    """The newest checkpoint that is whole; None when the run never saved one. Raises CheckpointError when all are damaged."""
-    try:
-        return Found(*store.load_newest(RunDir(folder).checkpoints))
-    except FileNotFoundError:
-        return None
-
-
-def stored_config(folder: Path, found: Found | None) -> dict[str, Any]:
-    """The configuration of a run: from its checkpoint, or as it was written at the start."""
-    if found is not None:
-        return dict(found.saved["config"])
-    return RunDir(folder).read_config()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun import plugins
+from ptrun.build.evaluation import make_predictions, metric_settings
 from ptrun.build.run import Run, build, build_loggers
 from ptrun.checkpoint import state, store
 from ptrun.checkpoint.saver import Saver
@@ -24,7 +25,6 @@ from ptrun.engine.loop import fit
 from ptrun.engine.progress import EpochReport, Progress
 from ptrun.errors import Interrupted
 from ptrun.evaluation import results
-from ptrun.evaluation.validation import metric_settings, predictions_of
 from ptrun.files import lock
 from ptrun.process.signals import STOPPED_BY_KEYBOARD, interrupt_raised, stop_signals
 from ptrun.process.startup import keep_freed_memory, without_compiler
@@ -32,8 +32,18 @@ from ptrun.reports import curves as training_plots
 from ptrun.reports import evaluation as evaluation_plots
 from ptrun.runs import display
 from ptrun.runs.continuation import ResumeState, restore_run
-from ptrun.runs.folder import RunDir, create_run_dir, create_run_dir_at, point_latest
-from ptrun.runs.receipt import make_receipt, working_diff
+from ptrun.runs.folder import (
+    BAD_SAMPLES,
+    RECEIPT,
+    SPLITS,
+    SUMMARY,
+    RunDir,
+    create_run_dir,
+    create_run_dir_at,
+    point_latest,
+)
+from ptrun.runs.git import uncommitted_changes
+from ptrun.runs.receipt import make_receipt
 from ptrun.runs.summary import TrainResult, decision_records, summarize
 from ptrun.terminal.console import Console, error_lines
 
@@ -90,12 +100,12 @@ def _train(
 ) -> TrainResult:
     receipt = _receipt(request, run_dir)
     run_dir.write_config(request.as_written, config.to_dict())
-    run_dir.write_json("receipt.json", receipt)
+    run_dir.write_json(RECEIPT, receipt)
     parts = build(config, request.folders, chosen, display.work(console))
     run_dir.write_config(request.as_written, parts.config.to_dict())
     data = {name: split.fingerprint() for name, split in parts.splits.items()}
-    run_dir.write_json("receipt.json", {**receipt, "data": data, "decisions": decision_records(parts)})
-    run_dir.write_json("splits.json", parts.prepared.data.record)
+    run_dir.write_json(RECEIPT, {**receipt, "data": data, "decisions": decision_records(parts)})
+    run_dir.write_json(SPLITS, parts.prepared.data.record)
     display.show_header(parts, run_dir, console)
     progress = Progress()
     if request.continuation is not None:
@@ -103,11 +113,11 @@ def _train(
     point_latest(config.output_dir, run_dir)
     _fit(parts, progress, run_dir, console, data, resumed=request.continuation is not None)
     document = _evaluate_best(parts, progress, run_dir)
-    summary = summarize(parts, progress, document, len(run_dir.read_json("bad_samples.json")))
-    run_dir.write_json("summary.json", summary)
+    summary = summarize(parts, progress, document, len(run_dir.read_json(BAD_SAMPLES)))
+    run_dir.write_json(SUMMARY, summary)
     if config.plots:
-        training_plots.draw_training(run_dir.path)
-        evaluation_plots.draw_evaluation(run_dir.path / "test", run_dir.plots)
+        training_plots.draw_training(run_dir.metrics, run_dir.plots)
+        evaluation_plots.draw_evaluation(run_dir.test, run_dir.plots)
     display.show_result(parts, progress, run_dir, console, document)
     return TrainResult(run_dir.path, summary, progress.best_value)
 
@@ -115,12 +125,12 @@ def _train(
 def _receipt(request: TrainRequest, run_dir: RunDir) -> dict[str, Any]:
     """The receipt of a new run; of a continued one the first receipt, with a line for each time it went on."""
     receipt = make_receipt(request.command, request.overrides)
-    diff = working_diff()
+    diff = uncommitted_changes()
     if request.continuation is None:
         if diff:
-            (run_dir.path / "code.diff").write_text(diff, encoding="utf-8")
+            run_dir.diff.write_bytes(diff)
         return receipt
-    first = run_dir.read_json("receipt.json")
+    first = run_dir.read_json(RECEIPT)
     again = {key: receipt[key] for key in ("command", "started", "ptrun", "python", "packages", "hardware", "git")}
     again["changes"] = list(request.continuation.changes)
     return {**first, "continued": [*first.get("continued", []), again]}
@@ -201,13 +211,13 @@ def _list_bad_samples(parts: Run, run_dir: RunDir, console: Console) -> None:
     """Say which training samples could not be read and were left out, and list them in the run folder."""
     train = parts.experiment.train
     found = {train.split.name(i): why for i, why in sorted(train.bad_samples.items())}
-    found = {**run_dir.read_json("bad_samples.json"), **found}  # of the parts of a continued run
+    found = {**run_dir.read_json(BAD_SAMPLES), **found}  # of the parts of a continued run
     if not found:
         return
-    run_dir.write_json("bad_samples.json", found)
+    run_dir.write_json(BAD_SAMPLES, found)
     console.warn(
         f"{len(found):,} of {len(train.split):,} training samples could not be read and were left out; "
-        f"{run_dir.path / 'bad_samples.json'} lists them."
+        f"{run_dir.bad_samples} lists them."
     )
 
 
@@ -215,9 +225,9 @@ def _tell_split(parts: int, batch_size: int, run_dir: RunDir, console: Console) 
     """Say and record that batches are computed in parts from here on."""
     used = f"computed in {parts} parts of {-(-batch_size // parts)}, because memory ran out; the optimizer sees the whole batch"
     console.warn(f"train.batch_size={batch_size}: {used}.")
-    receipt = run_dir.read_json("receipt.json")
+    receipt = run_dir.read_json(RECEIPT)
     decision = {"setting": "train.batch_size", "requested": str(batch_size), "used": used}
-    run_dir.write_json("receipt.json", {**receipt, "decisions": [*receipt.get("decisions", []), decision]})
+    run_dir.write_json(RECEIPT, {**receipt, "decisions": [*receipt.get("decisions", []), decision]})
 
 
 def _saver(parts: Run, run_dir: RunDir, data: Mapping[str, str]) -> Saver:
@@ -239,11 +249,11 @@ def _is_shown(parts: Run, name: str) -> bool:
 def _evaluate_best(parts: Run, progress: Progress, run_dir: RunDir) -> dict[str, Any]:
     """Put the best weights into the model and evaluate them on the test split."""
     x, config = parts.experiment, parts.config
-    model, best = x.evaluated_model, run_dir.checkpoints / "best.pt"
+    model, best = x.evaluated_model, run_dir.best
     if best.is_file():
         model.load_state_dict(state.evaluated_weights(store.load(best)))
     outputs = predict(x.views(model), x.loss, parts.test, x.runtime)
-    predicted = predictions_of(config, parts.prepared.spec, outputs)
+    predicted = make_predictions(config, parts.prepared.spec, outputs)
     return results.write(
-        run_dir.path / "test", "test", metric_settings(config), predicted, outputs.loss, parts.prepared.data, parts.test
+        run_dir.test, "test", metric_settings(config), predicted, outputs.loss, parts.prepared.data, parts.test
     )

@@ -1,6 +1,6 @@
-"""`ptrun verify PATH`: is a checkpoint, or a whole run folder, undamaged? One line a thing.
+"""`ptrun verify PATH`: reports for every file of a checkpoint or of a run folder whether it is damaged.
 
-Invariant: reads only; nothing in a file is believed before its checksums were compared, and no file can name code to run.
+It only reads, and nothing that a file names is run.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,122 +19,129 @@ import yaml
 from torch import nn
 
 from ptrun.build.model import build_model
-from ptrun.checkpoint import state, store
+from ptrun.checkpoint import names, state, store
 from ptrun.config import check as configuration
 from ptrun.config.run_config import RunConfig
 from ptrun.config.stored import require_plugins
 from ptrun.engine.nonfinite import first_nonfinite, learned
 from ptrun.errors import CheckpointError, ConfigError
 from ptrun.files import lock
-from ptrun.loggers.records import as_csv
+from ptrun.loggers.logger import Record
+from ptrun.loggers.records import as_csv, read_intact
 from ptrun.plugins import REGISTRIES
-from ptrun.runs.find import runs_of
-from ptrun.runs.folder import RunDir
+from ptrun.runs.find import sweep_runs
+from ptrun.runs.folder import CHECKPOINTS, CONFIG, METRICS, METRICS_CSV, RECEIPT, RESOLVED, STATUS, SUMMARY, RunDir
 from ptrun.spec import DataSpec
 
 _STATES = ("running", "done", "failed", "interrupted")
-_RECEIPT = ("command", "started", "ptrun", "packages", "hardware", "data")
+_RECEIPT_KEYS = ("command", "started", "ptrun", "packages", "hardware", "data")
 
 
 class Damage(Exception):
-    """A thing is not as it was written; the text says how that shows."""
+    """A file is not as it was written; the text says how that shows."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: a thing, what it holds, and its damage ("" for none)."""
+    """One line of the report: the name of a file, what it holds, and its damage ("" for none)."""
 
     name: str
-    facts: str
+    content: str
     damage: str = ""
 
 
 def run(paths: Sequence[str], plugins: Sequence[str] = (), folders: tuple[Path, ...] = ()) -> int:
-    """Verify files and run folders and print a line for each thing in them. Returns 0, or 4 when one is damaged.
+    """Verify files and run folders and print a line for each file in them. Returns 0, or 4 when one is damaged.
 
     Raises CheckpointError for a path that is neither.
     """
     damaged = 0
-    for given in paths:
-        for finding in findings(Path(given).expanduser(), plugins, folders):
+    for path in paths:
+        for finding in findings(Path(path).expanduser(), plugins, folders):
             damaged += bool(finding.damage)
-            print(f"{'DAMAGED' if finding.damage else 'ok':<8} {finding.name}: {finding.damage or finding.facts}")
+            print(f"{'DAMAGED' if finding.damage else 'ok':<8} {finding.name}: {finding.damage or finding.content}")
     return CheckpointError.exit_code if damaged else 0
 
 
 def findings(path: Path, plugins: Sequence[str], folders: tuple[Path, ...]) -> Iterator[Finding]:
-    """What is found in a checkpoint file or a run folder. Raises CheckpointError when it is neither."""
+    """One finding for a checkpoint file; one for each file of a run folder or of the runs of a sweep.
+
+    Raises CheckpointError when the path is none of these.
+    """
     if path.is_file():
-        yield _finding(str(path), lambda: check_checkpoint(path, plugins, folders))
+        yield _finding(str(path), partial(check_checkpoint, path, plugins, folders))
         return
     if not path.exists():
-        raise store.absent(path)
-    for run in runs_of(path):
-        for found in findings(run, plugins, folders):
-            yield replace(found, name=f"{run.name}/{found.name}")
-    if (path / "multirun.yaml").is_file():
-        return
+        raise names.not_found_error(path)
     run_dir = RunDir(path.resolve())
-    if not (run_dir.path / "status.json").is_file():
+    for run_path in sweep_runs(path):
+        for finding in findings(run_path, plugins, folders):
+            yield replace(finding, name=f"{run_path.name}/{finding.name}")
+    if run_dir.is_sweep():
+        return
+    if not run_dir.is_run():
         raise CheckpointError(f"{path}: this is neither a checkpoint file nor the folder of a training run.")
-    yield from _checkpoints(run_dir, plugins, folders)
-    for name, check in _RUN_FILES.items():
-        yield _finding(name, lambda check=check: check(run_dir))  # type: ignore[misc]
+    yield from _checkpoint_findings(run_dir, plugins, folders)
+    for name, check in _CHECKS.items():
+        yield _finding(name, partial(check, run_dir))
 
 
 def _finding(name: str, check: Callable[[], str]) -> Finding:
+    """Call a check, which returns what the file holds or raises; every error means damage."""
     try:
         return Finding(name, check())
     except FileNotFoundError:
         return Finding(name, "", "it is missing.")
     except (KeyError, TypeError, AttributeError) as error:
-        return Finding(name, "", f"it is not whole ({error!r}).")
+        return Finding(name, "", f"a part of it is missing or of the wrong kind ({error!r}).")
     except (Damage, CheckpointError, ValueError, yaml.YAMLError) as error:
         return Finding(name, "", " ".join(str(error).split()))
 
 
-def _checkpoints(run_dir: RunDir, plugins: Sequence[str], folders: tuple[Path, ...]) -> Iterator[Finding]:
-    """Every checkpoint of a run; two names of one file are read once."""
-    seen: dict[int, tuple[str, bool]] = {}  # name, and whether it is damaged
-    for path in [*store.steps(run_dir.checkpoints), *(run_dir.checkpoints / name for name in store.POINTERS)]:
+def _checkpoint_findings(run_dir: RunDir, plugins: Sequence[str], folders: tuple[Path, ...]) -> Iterator[Finding]:
+    """Check every checkpoint of a run; a file that has two names is read once."""
+    findings_by_inode: dict[int, Finding] = {}
+    paths = [*names.step_files(run_dir.checkpoints), *(run_dir.checkpoints / name for name in names.POINTERS)]
+    for path in [path for path in paths if path.is_file()]:
         name = str(path.relative_to(run_dir.path))
-        if not path.is_file():
-            continue
         inode = path.stat().st_ino
-        if inode and inode in seen:
-            same, damaged = seen[inode]
-            yield Finding(name, f"the same file as {same}.", f"the same file as {same}." if damaged else "")
+        first = findings_by_inode.get(inode) if inode else None
+        if first is not None:
+            same = f"the same file as {Path(first.name).name}."
+            yield Finding(name, same, same if first.damage else "")
             continue
-        found = _finding(name, lambda path=path: check_checkpoint(path, plugins, folders))  # type: ignore[misc]
-        if found.damage and not path.is_file():  # a run that goes on removes its older ones
+        finding = _finding(name, partial(check_checkpoint, path, plugins, folders))
+        if finding.damage and not path.is_file():  # a run that is under way removes its older ones
             continue
-        seen[inode] = path.name, bool(found.damage)
-        yield found
-    if not seen:
-        yield _finding("checkpoints", lambda: _none_saved(run_dir))
+        findings_by_inode[inode] = finding
+        yield finding
+    if not findings_by_inode:
+        yield _finding(CHECKPOINTS, partial(_check_that_none_is_right, run_dir))
 
 
-def _none_saved(run_dir: RunDir) -> str:
-    done = run_dir.read_json("status.json").get("state") == "done"
-    if done and run_dir.read_config()["checkpoint"]["name"] != "none":
-        raise Damage("there is none, though the run is done and was to save some.")
+def _check_that_none_is_right(run_dir: RunDir) -> str:
+    if run_dir.is_done() and run_dir.read_config()["checkpoint"]["name"] != "none":
+        raise Damage("there is none, though the run is done and its configuration saves some.")
     return "none was saved."
 
 
 def check_checkpoint(path: Path, plugins: Sequence[str] = (), folders: tuple[Path, ...] = ()) -> str:
-    """Compare all checksums, load as data only, and compare names, shapes and values with the declared model. Raises Damage."""
+    """Compare all checksums, load the file as data only, and compare its weights with the model it declares.
+
+    Returns a description. Raises Damage.
+    """
     try:
         saved = store.load(path)
     except CheckpointError as error:
         raise Damage(str(error).removeprefix(f"{path}: ")) from error
-    sizes = _compare_model(saved, plugins, folders)
+    comparison = _compare_with_model(saved, plugins, folders)
     progress = saved["progress"]
-    size = path.stat().st_size / 2**20
-    return f"epoch {progress.get('epoch')}, step {progress.get('step')}, {size:.1f} MiB, {sizes}."
+    mebibytes = path.stat().st_size / 2**20
+    return f"epoch {progress.get('epoch')}, step {progress.get('step')}, {mebibytes:.1f} MiB, {comparison}."
 
 
-def _compare_model(saved: Mapping[str, Any], plugins: Sequence[str], folders: tuple[Path, ...]) -> str:
-    """Hold the names, shapes and values of the weights against the model that the configuration declares. Raises Damage."""
+def _compare_with_model(saved: Mapping[str, Any], plugins: Sequence[str], folders: tuple[Path, ...]) -> str:
+    """Compare names, shapes and values of the weights with the model of the stored configuration. Raises Damage."""
     values = {**copy.deepcopy(saved["config"]), "plugins": list(plugins)}
     try:
         require_plugins(values, REGISTRIES, folders)
@@ -142,33 +150,55 @@ def _compare_model(saved: Mapping[str, Any], plugins: Sequence[str], folders: tu
         return f"sizes not compared with its model ({error.problems[0]})"
     except (KeyError, TypeError) as error:
         raise Damage(f"its configuration is not whole ({error!r} is missing).") from error
-    model = _declared(config, DataSpec.from_dict(saved["spec"]))
+    model = _declared_model(config, DataSpec.from_dict(saved["spec"]))
     weights = state.evaluated_weights(saved)
-    expected, found = (
-        {name: list(each.shape) for name, each in named.items()} for named in (model.state_dict(), weights)
+    _compare_shapes(model, weights, config.model.name)
+    nonfinite = first_nonfinite({name: weights[name] for name in learned(model) if name in weights})
+    if nonfinite:
+        raise Damage(f"its weights '{nonfinite}' are non-finite.")
+    return f"{len(weights)} tensors fit model '{config.model.name}'"
+
+
+def _compare_shapes(model: nn.Module, weights: Mapping[str, Any], model_name: str) -> None:
+    expected, saved = (
+        {name: list(tensor.shape) for name, tensor in tensors.items()} for tensors in (model.state_dict(), weights)
     )
-    for name in [*expected, *found]:
-        if expected.get(name) != found.get(name):
+    for name in [*expected, *saved]:
+        if expected.get(name) != saved.get(name):
             raise Damage(
-                f"its weights don't fit the model '{config.model.name}' that it declares: '{name}' is {found.get(name, 'absent')}, expected {expected.get(name, 'none')}."
+                f"its weights don't fit the model '{model_name}' that it declares: "
+                f"'{name}' is {saved.get(name, 'absent')}, expected {expected.get(name, 'none')}."
             )
-    wrong = first_nonfinite({name: weights[name] for name in learned(model) if name in weights})
-    if wrong:
-        raise Damage(f"its weights '{wrong}' are no finite numbers.")
-    return f"{len(found)} tensors fit model '{config.model.name}'"
 
 
-def _declared(config: RunConfig, spec: DataSpec) -> nn.Module:
-    """The model that a checkpoint says it is of: made without memory where the model allows that."""
+def _declared_model(config: RunConfig, spec: DataSpec) -> nn.Module:
+    """The model that a checkpoint declares, made on the meta device, which takes no memory and no time."""
     try:
         with torch.device("meta"):
             return build_model(config, spec, restoring=True)
-    except (NotImplementedError, ConfigError):  # a model that computes with its first values
+    except (NotImplementedError, ConfigError):  # a model that computes with its initial values
         return build_model(config, spec, restoring=True)
 
 
-def _status(run_dir: RunDir) -> str:
-    status = json.loads(_text(run_dir, "status.json"))
+def _check_configuration(run_dir: RunDir) -> str:
+    for name in (CONFIG, RESOLVED):
+        values = yaml.safe_load(_read_text(run_dir, name))
+        if not isinstance(values, dict) or "model" not in values:
+            raise Damage(f"{name} holds no configuration.")
+    return "both can be read."
+
+
+def _check_receipt(run_dir: RunDir) -> str:
+    receipt = json.loads(_read_text(run_dir, RECEIPT))
+    missing = [key for key in _RECEIPT_KEYS if key not in receipt]
+    # The data are added once they were read, so a run that ended before has a whole receipt without them.
+    if missing and (missing != ["data"] or run_dir.is_done()):
+        raise Damage(f"it lacks {', '.join(missing)}.")
+    return f"{receipt['command']}, started {receipt['started']}."
+
+
+def _check_status(run_dir: RunDir) -> str:
+    status = json.loads(_read_text(run_dir, STATUS))
     if status.get("state") not in _STATES:
         raise Damage(f"the state is {status.get('state')!r}, expected one of {', '.join(_STATES)}.")
     if status["state"] == "running" and not lock.is_locked(run_dir.path):
@@ -176,88 +206,57 @@ def _status(run_dir: RunDir) -> str:
     return f"{status['state']}."
 
 
-def _receipt(run_dir: RunDir) -> str:
-    receipt = json.loads(_text(run_dir, "receipt.json"))
-    missing = [key for key in _RECEIPT if key not in receipt]
-    if missing and (missing != ["data"] or _is_done(run_dir)):
-        raise Damage(f"it lacks {', '.join(missing)}.")
-    return f"{receipt['command']}, started {receipt['started']}."
-
-
-def _configuration(run_dir: RunDir) -> str:
-    for name in ("config.yaml", "resolved.yaml"):
-        values = yaml.safe_load(_text(run_dir, name))
-        if not isinstance(values, dict) or "model" not in values:
-            raise Damage(f"{name} holds no configuration.")
-    return "both can be read."
-
-
-def _metrics(run_dir: RunDir) -> str:
-    """`metrics.jsonl`: whole lines, one for each epoch from the first on. Raises Damage."""
+def _check_metrics(run_dir: RunDir) -> str:
+    """Check that there is one record for each epoch from the first on. Raises Damage."""
     records = _records(run_dir)
     for number, record in enumerate(records, start=1):
         if record.get("epoch") != number:
             raise Damage(f"line {number} is of epoch {record.get('epoch')}, expected {number}.")
     steps = [record["step"] for record in records]
-    if any(after <= before for before, after in itertools.pairwise(steps)):
+    if any(later <= earlier for earlier, later in itertools.pairwise(steps)):
         raise Damage("the steps do not increase from line to line.")
-    summary = run_dir.read_json("summary.json") if _is_done(run_dir) else {}
+    summary = run_dir.read_json(SUMMARY) if run_dir.is_done() else {}
     if summary and summary["epochs"] != len(records):
-        raise Damage(f"it has {len(records)} lines, but summary.json tells of {summary['epochs']} epochs.")
+        raise Damage(f"it has {len(records)} lines, but {SUMMARY} says {summary['epochs']} epochs.")
     return f"{len(records)} epochs, without a gap."
 
 
-def _csv(run_dir: RunDir) -> str:
-    """`metrics.csv` is `metrics.jsonl` in another form. Raises Damage."""
+def _check_metrics_csv(run_dir: RunDir) -> str:
     records = _records(run_dir)
-    want, have = as_csv(records).splitlines(), _text(run_dir, "metrics.csv").splitlines()
-    for number, (expected, line) in enumerate(zip(want, have, strict=False), start=1):
-        if expected != line:
-            raise Damage(f"line {number} differs from metrics.jsonl.")
-    if len(want) != len(have):
-        raise Damage(f"it has {len(have)} lines, expected {len(want)} of metrics.jsonl. `ptrun resume` mends it.")
-    return "the same values as metrics.jsonl."
+    if not records and not (run_dir.path / METRICS_CSV).is_file():
+        return "none yet, no epoch is done."
+    expected, lines = as_csv(records).splitlines(), _read_text(run_dir, METRICS_CSV).splitlines()
+    for number, (expected_line, line) in enumerate(zip(expected, lines, strict=False), start=1):
+        if expected_line != line:
+            raise Damage(f"line {number} differs from {METRICS}.")
+    if len(expected) != len(lines):
+        raise Damage(f"it has {len(lines)} lines, expected {len(expected)} of {METRICS}. `ptrun resume` repairs it.")
+    return f"the same values as {METRICS}."
 
 
-def _summary(run_dir: RunDir) -> str:
-    if not _is_done(run_dir):
+def _check_summary(run_dir: RunDir) -> str:
+    if not run_dir.is_done():
         return "none yet, the run is not done."
-    summary = json.loads(_text(run_dir, "summary.json"))
+    summary = json.loads(_read_text(run_dir, SUMMARY))
     return f"{summary['epochs']} epochs, {summary['steps']} steps."
 
 
-def _records(run_dir: RunDir) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; none for a run that did not finish an epoch. Raises Damage."""
-    if not (run_dir.path / "metrics.jsonl").is_file() and not _is_done(run_dir):
+def _records(run_dir: RunDir) -> list[Record]:
+    """The records of all epochs; none for a run that did not finish one. Raises ValueError when the file is damaged."""
+    if not run_dir.metrics.is_file() and not run_dir.is_done():
         return []
-    records = []
-    text = _text(run_dir, "metrics.jsonl")
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict) or "step" not in record:
-            raise Damage(f"line {number} is no record. `ptrun resume` mends a last line that was cut off.")
-        records.append(record)
-    if text and not text.endswith("\n"):
-        raise Damage("its last line is cut off. `ptrun resume` mends it.")
-    return records
+    return read_intact(run_dir.metrics)
 
 
-def _is_done(run_dir: RunDir) -> bool:
-    return bool(run_dir.read_json("status.json").get("state") == "done")
-
-
-def _text(run_dir: RunDir, name: str) -> str:
+def _read_text(run_dir: RunDir, name: str) -> str:
     return (run_dir.path / name).read_text(encoding="utf-8")
 
 
-_RUN_FILES: Mapping[str, Callable[[RunDir], str]] = {
-    "config.yaml, resolved.yaml": _configuration,
-    "receipt.json": _receipt,
-    "status.json": _status,
-    "metrics.jsonl": _metrics,
-    "metrics.csv": _csv,
-    "summary.json": _summary,
+_CHECKS: Mapping[str, Callable[[RunDir], str]] = {
+    f"{CONFIG}, {RESOLVED}": _check_configuration,
+    RECEIPT: _check_receipt,
+    STATUS: _check_status,
+    METRICS: _check_metrics,
+    METRICS_CSV: _check_metrics_csv,
+    SUMMARY: _check_summary,
 }

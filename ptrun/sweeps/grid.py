@@ -17,7 +17,7 @@ from ptrun.config.overrides import without_sweeps
 from ptrun.config.run_config import RunConfig
 from ptrun.errors import ConfigError, Interrupted, PtrunError
 from ptrun.runs import find
-from ptrun.runs.folder import create_run_dir
+from ptrun.runs.folder import ERROR, create_run_dir
 from ptrun.sweeps import table
 from ptrun.terminal.console import Console
 
@@ -51,8 +51,8 @@ class Job:
         except PtrunError as error:
             Console(self.quiet).error([str(error)])
         except Exception:  # noqa: BLE001 (whatever a job does, the others go on)
-            (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-            Console(self.quiet).error(f"Job {folder.name} failed unexpectedly; {folder / 'error.txt'} has the details.")
+            (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+            Console(self.quiet).error(f"Job {folder.name} failed unexpectedly; {folder / ERROR} has the details.")
         return None
 
 
@@ -70,7 +70,7 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
     try:
         composer.multirun(given, Job(tuple(command), composer.folders, quiet))
     finally:
-        rows = find.gather(folder)
+        rows = find.sweep_rows(folder)
         table.report(rows, folder, console)
     return 0 if rows and all(row["state"] == "done" for row in rows) else 1
 

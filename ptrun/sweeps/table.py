@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.files.atomic import replacing_text
+from ptrun.runs.folder import SWEEP_RESULTS
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric, format_seconds
 
@@ -34,7 +35,7 @@ def report(rows: Sequence[Mapping[str, Any]], folder: Path, console: Console) ->
     for row in rows:
         if row["reason"]:
             console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
-    with replacing_text(folder / "results.csv") as file:
+    with replacing_text(folder / SWEEP_RESULTS) as file:
         writer = csv.writer(file)
         writer.writerow(["job", "state", *swept, monitor, *(f"test/{name}" for name in first["test"]), "seconds"])
         for row in rows:
@@ -51,7 +52,7 @@ def report(rows: Sequence[Mapping[str, Any]], folder: Path, console: Console) ->
                 ]
             )
     console.text()
-    console.header([("table", str(folder / "results.csv")), ("best", str(folder / first["job"]))], "Sweep")
+    console.header([("table", str(folder / SWEEP_RESULTS)), ("best", str(folder / first["job"]))], "Sweep")
     if first["value"] is not None:
         console.text()
         console.header([("evaluate", f"ptrun eval checkpoint={folder / first['job']}")], "Next")

@@ -16,7 +16,7 @@ import torch
 from support import ROOT, train
 
 from ptrun.build import run
-from ptrun.checkpoint import state, store
+from ptrun.checkpoint import names, state, store
 from ptrun.checkpoint.saver import Saver
 from ptrun.config import auto, load
 from ptrun.config.compose import Composer
@@ -35,7 +35,7 @@ def parts_of(*overrides: str) -> run.Run:
 
 
 def kept_steps(run_dir: Path) -> list[int]:
-    return [int(path.stem[5:]) for path in store.steps(run_dir / "checkpoints")]
+    return [int(path.stem[5:]) for path in names.step_files(run_dir / "checkpoints")]
 
 
 def records(run_dir: Path) -> list[dict[str, Any]]:

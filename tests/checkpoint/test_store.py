@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ptrun.checkpoint import store
+from ptrun.checkpoint import names, store
 from ptrun.errors import CheckpointError, ResourceError
 from ptrun.files.atomic import remove_temporary_files
 from ptrun.runs import find
@@ -32,7 +32,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path):
 def test_the_newest_are_kept_and_the_best_survives(tmp_path: Path):
     for step in range(1, 6):
         store.publish(tmp_path, {**STATE, "step": step}, step=step, best=step == 2, keep=2)
-    assert [path.name for path in store.steps(tmp_path)] == ["step-00000004.pt", "step-00000005.pt"]
+    assert [path.name for path in names.step_files(tmp_path)] == ["step-00000004.pt", "step-00000005.pt"]
     assert store.load(tmp_path / "best.pt")["step"] == 2
     assert store.load(tmp_path / "last.pt")["step"] == 5
 
@@ -62,7 +62,7 @@ def test_damage_is_found(tmp_path: Path, damage: str):
 def test_a_kill_while_saving_leaves_the_last_one_whole(tmp_path: Path):
     """Save back to back in a process that is killed at many moments: `last.pt` always loads."""
     script = (
-        "import torch, sys\nfrom pathlib import Path\nfrom ptrun.checkpoint import store\n"
+        "import torch, sys\nfrom pathlib import Path\nfrom ptrun.checkpoint import names, store\n"
         "state = {'model': {'w': torch.zeros(200_000)}, **dict.fromkeys(('config', 'spec', 'fitted', 'progress', 'data'), {})}\n"
         "for step in range(1, 10**6):\n    store.publish(Path(sys.argv[1]), state, step=step, best=False, keep=2)\n    print(step, flush=True)\n"
     )
@@ -88,7 +88,7 @@ def test_a_read_only_folder_is_told(tmp_path: Path):
 
 def test_a_full_disk_is_told_and_keeps_the_last_one(tmp_path: Path):
     script = (
-        "import resource, torch, sys\nfrom pathlib import Path\nfrom ptrun.checkpoint import store\nimport signal\n"
+        "import resource, torch, sys\nfrom pathlib import Path\nfrom ptrun.checkpoint import names, store\nimport signal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "folder = Path(sys.argv[1])\nrest = dict.fromkeys(('config', 'spec', 'fitted', 'progress', 'data'), {})\n"
         "store.publish(folder, {'model': {'w': torch.zeros(10)}, **rest}, step=1, best=False, keep=2)\n"
@@ -106,9 +106,9 @@ def test_a_full_disk_is_told_and_keeps_the_last_one(tmp_path: Path):
 def test_a_folder_means_its_best_checkpoint(tmp_path: Path):
     run_dir = tmp_path / "run"
     store.publish(run_dir / "checkpoints", STATE, step=1, best=False, keep=2)
-    assert find.find_checkpoint(str(run_dir)).name == "last.pt"
+    assert find.find_checkpoint(str(run_dir))[0].name == "last.pt"
     store.publish(run_dir / "checkpoints", STATE, step=2, best=True, keep=2)
-    assert find.find_checkpoint(str(run_dir)).name == "best.pt"
+    assert find.find_checkpoint(str(run_dir))[0].name == "best.pt"
     with pytest.raises(CheckpointError, match=r"In that folder: best\.pt, last\.pt"):
         find.find_checkpoint(str(run_dir / "checkpoints" / "bset.pt"))
 
@@ -128,4 +128,4 @@ def test_other_torch_files_are_told_apart(tmp_path: Path):
 def test_steps_are_ordered_by_number(tmp_path: Path):
     for step in (99_999_999, 100_000_000, 100_000_001):
         store.publish(tmp_path, STATE, step=step, best=False, keep=2)
-    assert [path.name for path in store.steps(tmp_path)] == ["step-100000000.pt", "step-100000001.pt"]
+    assert [path.name for path in names.step_files(tmp_path)] == ["step-100000000.pt", "step-100000001.pt"]

@@ -195,7 +195,7 @@ def test_a_run_that_never_trained_leaves_latest_where_it_was(folder: Path, ptrun
     ended = ptrun("eval", "checkpoint=outputs/latest")
     assert ended.code == 4
     assert "holds no checkpoint" in ended.err
-    assert "That run ended so: dataset.path: there is no file" in ended.err
+    assert "That run ended with: dataset.path: there is no file" in ended.err
     assert ptrun("train", "model=simplenet", "train.epochs=1", "-q").code == 0
     trained = newest_run(folder)
     assert (trained / "summary.json").is_file()

@@ -17,7 +17,7 @@ from faulty import VOLATILE, assert_same_bits
 
 from ptrun import plugins
 from ptrun.build import run
-from ptrun.checkpoint import state, store
+from ptrun.checkpoint import names, state, store
 from ptrun.checkpoint.saver import Saver
 from ptrun.config import auto, load
 from ptrun.config.compose import Composer
@@ -125,7 +125,7 @@ def assert_continued(config: RunConfig, tmp_path: Path) -> None:
     whole = train(config, tmp_path / "whole")
     with pytest.raises(Killed):
         train(config, tmp_path / "killed", die_at=MID_WINDOW)
-    assert [path.name for path in store.steps(tmp_path / "killed")][-1] == "step-00000004.pt"
+    assert [path.name for path in names.step_files(tmp_path / "killed")][-1] == "step-00000004.pt"
     torch.manual_seed(99)
     rest = train(config, tmp_path / "killed")
     assert_same_bits(rest.state, whole.state)
@@ -152,7 +152,7 @@ def train(config: RunConfig, folder: Path, die_at: Sequence[int] | None = None) 
         records.append({key: value for key, value in report.record.items() if key not in VOLATILE})
         saver.after_epoch(progress, report)
 
-    if store.steps(folder):
+    if names.step_files(folder):
         state.restore(x, progress, store.load_newest(folder)[1])
     with Saver(x, folder, config.checkpoint.settings, constant) as saver:
         watch = Hooks(on_step, lambda: False, saver.is_due, lambda: saver.save(progress))

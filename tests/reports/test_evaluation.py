@@ -49,7 +49,7 @@ def write_records(run_dir: Path, epochs: int, *, val_every: int = 1, nan: Sequen
 @pytest.mark.parametrize("epochs", [1, 300])
 def test_a_run_gets_three_pictures_of_its_curves(tmp_path: Path, epochs: int) -> None:
     write_records(tmp_path, epochs)
-    written = draw_training(tmp_path)
+    written = draw_training(tmp_path / "metrics.jsonl", tmp_path / "plots")
     assert [path.relative_to(tmp_path).as_posix() for path in written] == [
         "plots/loss.png", "plots/metrics.png", "plots/learning_rate.png",
     ]  # fmt: skip
@@ -61,7 +61,7 @@ def test_a_run_gets_three_pictures_of_its_curves(tmp_path: Path, epochs: int) ->
 
 def test_a_run_without_validation_has_no_validation_curve(tmp_path: Path) -> None:
     write_records(tmp_path, 5, val_every=0)
-    picture = assert_picture(draw_training(tmp_path)[0])
+    picture = assert_picture(draw_training(tmp_path / "metrics.jsonl", tmp_path / "plots")[0])
     assert has_colour(picture, "#0072B2")
     assert not has_colour(picture, "#E69F00")
 
@@ -69,20 +69,20 @@ def test_a_run_without_validation_has_no_validation_curve(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("epochs", "nan"), [(40, (5, 6, 30)), (2, (1, 2))])
 def test_values_that_are_not_finite_are_marked(tmp_path: Path, epochs: int, nan: tuple[int, ...]) -> None:
     write_records(tmp_path, epochs, nan=nan, val_every=2)
-    assert has_colour(assert_picture(draw_training(tmp_path)[0]), "#C4312F")
+    assert has_colour(assert_picture(draw_training(tmp_path / "metrics.jsonl", tmp_path / "plots")[0]), "#C4312F")
     write_records(tmp_path, epochs, val_every=2)
-    assert not has_colour(assert_picture(draw_training(tmp_path)[0]), "#C4312F")
+    assert not has_colour(assert_picture(draw_training(tmp_path / "metrics.jsonl", tmp_path / "plots")[0]), "#C4312F")
 
 
 def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
     write_records(tmp_path, 3, tail='{"epoch": 4, "train/lo')
-    assert len(draw_training(tmp_path)) == 3
+    assert len(draw_training(tmp_path / "metrics.jsonl", tmp_path / "plots")) == 3
 
 
 def test_a_run_without_records_gets_no_pictures(tmp_path: Path) -> None:
-    assert draw_training(tmp_path) == []
+    assert draw_training(tmp_path / "metrics.jsonl", tmp_path / "plots") == []
     write_records(tmp_path, 0)
-    assert draw_training(tmp_path) == []
+    assert draw_training(tmp_path / "metrics.jsonl", tmp_path / "plots") == []
     assert draw_evaluation(tmp_path, tmp_path / "plots") == []
 
 
@@ -172,7 +172,8 @@ def test_drawing_needs_neither_torch_nor_pyplot_and_importing_needs_no_matplotli
     program = (
         "import sys; from pathlib import Path\n"
         "from ptrun.reports.curves import draw_training; from ptrun.reports.evaluation import draw_evaluation\n"
-        "early = 'matplotlib' in sys.modules; draw_training(Path(sys.argv[1]))\n"
+        "early = 'matplotlib' in sys.modules; folder = Path(sys.argv[1])\n"
+        "draw_training(folder / 'metrics.jsonl', folder / 'plots')\n"
         "print(early, 'torch' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)

@@ -37,7 +37,7 @@ def test_a_run_is_reproduced_in_a_new_folder(run_dir: Path, folder: Path, ptrun:
     ended = ptrun("reproduce", str(run_dir))
     assert ended.code == 0, ended.out + ended.err
     assert "Equal: every value of metrics.jsonl, the test results and every weight, bit for bit" in ended.out
-    assert "The surroundings are the same" in ended.out
+    assert "The environment is the same" in ended.out
     assert {path: path.read_bytes() for path in before} == before
     assert newest_run(folder).parent.parent == folder / "outputs"
     assert json.loads((newest_run(folder) / "receipt.json").read_text())["command"].startswith("ptrun reproduce")
@@ -68,7 +68,7 @@ def test_the_first_different_weight_is_named(run_dir: Path, ptrun: Call):
     assert "0.5 apart" in ended.out
 
 
-def test_different_surroundings_are_told(run_dir: Path, ptrun: Call):
+def test_a_different_environment_is_reported(run_dir: Path, ptrun: Call):
     path = run_dir / "receipt.json"
     receipt = json.loads(path.read_text())
     receipt["packages"]["torch"] = "1.0"
@@ -89,7 +89,7 @@ def test_a_run_that_was_extended_is_told(folder: Path, ptrun: Call):
     assert ended.code == 1  # the schedule of the first epoch was that of a shorter run
     before, _, after = ended.out.partition("Not reproduced")
     for part in (before, after):
-        assert "changed on its way" in part
+        assert "changed when it was continued" in part
         assert "train.epochs: 1 until now, 2 from here on" in part
 
 

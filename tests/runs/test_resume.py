@@ -16,7 +16,7 @@ import pytest
 import torch
 from support import ROOT, Ended, newest_run, train
 
-from ptrun.checkpoint import store
+from ptrun.checkpoint import names, store
 
 Call = Callable[..., Ended]
 RUN = (
@@ -109,7 +109,7 @@ def test_stopped_three_times(folder: Path, process: Call, whole: Path):
 def test_a_damaged_checkpoint_is_named_and_passed_over(folder: Path, process: Call, whole: Path):
     stop_after(start(folder, "train", *RUN), 3, signal.SIGKILL)
     run_dir = newest_run(folder)
-    newest = store.steps(run_dir / "checkpoints")[-1]
+    newest = names.step_files(run_dir / "checkpoints")[-1]
     content = newest.read_bytes()
     newest.unlink()  # not written through the name, which the best one may share
     newest.write_bytes(content[: len(content) // 2])
@@ -235,7 +235,7 @@ def test_nothing_to_resume_is_told(folder: Path, ptrun: Call):
     ended = ptrun("train", "train.epochs=1", "resume=auto")
     assert ended.code == 0
     assert "no unfinished run of this configuration" in ended.out
-    assert "this is no run folder" in ptrun("resume", "conf").err
+    assert "neither a run folder nor a checkpoint" in ptrun("resume", "conf").err
 
 
 def test_a_run_that_is_running_is_left_alone(folder: Path, ptrun: Call):
