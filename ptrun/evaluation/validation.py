@@ -36,10 +36,10 @@ def make_validation_metrics(
     """
     names = dict.fromkeys([compute.primary_metric(spec.task), *([monitored] if monitored else [])])
     summed = tuple(name for name in names if name in NAMES)
-    gathered = {name: settings.get(name, {}) for name in names if name not in NAMES}
+    gathered = tuple(name for name in names if name not in NAMES)
 
     def start() -> Measure:
-        return _ValidationMetrics(spec, summed, gathered, one_vs_rest, undefined)
+        return _ValidationMetrics(spec, summed, gathered, settings, one_vs_rest, undefined)
 
     return start
 
@@ -51,11 +51,13 @@ class _ValidationMetrics:
         self,
         spec: DataSpec,
         summed: Sequence[str],
-        gathered: Mapping[str, Mapping[str, Any]],
+        gathered: Sequence[str],
+        settings: Mapping[str, Mapping[str, Any]],
         one_vs_rest: bool,
         undefined: dict[str, str],
     ) -> None:
-        self._spec, self._gathered, self._one_vs_rest, self._undefined = spec, gathered, one_vs_rest, undefined
+        self._spec, self._gathered, self._settings = spec, gathered, settings
+        self._one_vs_rest, self._undefined = one_vs_rest, undefined
         self._running = RunningMetrics(tuple(summed), spec)
         self._batches: list[tuple[Tensor, Tensor]] = []
 
@@ -71,7 +73,7 @@ class _ValidationMetrics:
         if self._gathered:
             outputs, targets = (torch.cat(tensors).cpu() for tensors in zip(*self._batches, strict=True))
             predicted = to_predictions(self._spec, outputs, targets, self._one_vs_rest)
-            gathered, missing = compute.compute(self._gathered, predicted, self._gathered)
+            gathered, missing = compute.compute(self._gathered, predicted, self._settings)
             values, undefined = values | gathered, undefined | missing
         self._undefined.update(undefined)
         return values
