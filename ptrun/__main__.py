@@ -1,4 +1,4 @@
-"""`python -m ptrun` and the command `ptrun`: Ctrl-C gets its answer before anything else is imported."""
+"""`python -m ptrun` and the command `ptrun`. Handles Ctrl-C from before the other imports on."""
 
 import sys
 

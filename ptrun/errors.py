@@ -8,7 +8,7 @@ PtrunError
 ├── ResourceError     6   out of memory or disk
 └── Interrupted      75   stopped by a signal; the run can be resumed
 
-Invariant: the text of a PtrunError is a whole sentence for a user, who never sees a traceback.
+The text of a PtrunError is made of whole sentences for the user, who sees no traceback.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 
 class PtrunError(Exception):
-    """A mistake or mishap that is told in a sentence and ends the command with `exit_code`."""
+    """An error that the command prints as a sentence before it ends with `exit_code`."""
 
     exit_code = 1
 
@@ -34,7 +34,7 @@ class ConfigError(PtrunError):
 
 
 class DataError(PtrunError):
-    """The data are missing, unreadable, or are not what the configuration says they are."""
+    """The data are missing, unreadable, or not what the configuration says they are."""
 
     exit_code = 3
 
@@ -46,7 +46,7 @@ class CheckpointError(PtrunError):
 
 
 class DivergedError(PtrunError):
-    """Training produced a value that is not a finite number."""
+    """Training produced a non-finite value (infinity or NaN)."""
 
     exit_code = 5
 
@@ -64,23 +64,23 @@ class Interrupted(PtrunError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the memory of a device or of the machine ran out: torch says so with several types and words."""
-    words = ("not enough memory", "can't allocate memory", "out of memory")
+    """Whether the memory of a device or of the machine ran out, which torch reports by several types and texts."""
+    phrases = ("not enough memory", "can't allocate memory", "out of memory")
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and any(each in str(error) for each in words))
+        or (isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in phrases))
     )
 
 
-def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the closest allowed word, or "" when none is close."""
-    matches = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the allowed word closest to `word`, or "" when none is close."""
+    matches = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 
 def join_words(words: Iterable[str], limit: int = 24) -> str:
-    """Join words with commas for a message; a long list is cut and counted."""
+    """Join words with commas for a message. Of a long list the first `limit` are named and the others counted."""
     words = list(words)
-    shown = ", ".join(words[:limit])
-    return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"
+    text = ", ".join(words[:limit])
+    return text if len(words) <= limit else f"{text} and {len(words) - limit} more"

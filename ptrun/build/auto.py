@@ -38,9 +38,10 @@ def resolve_auto(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = 
 
 def check_pair(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> None:
     """Check model, loss and metrics against what the data turned out to be. Raises ConfigError listing all that is wrong."""
-    problems = [compatibility.pair_problem(config.model.name, config.dataset.name, (spec.layout, spec.task), folders)]
+    gives = (str(spec.layout), str(spec.task))
+    problems = [compatibility.model_problem(config.model.name, config.dataset.name, gives, folders)]
     problems += compatibility.task_problems(
-        str(spec.task), config.dataset.name, config.loss.name, config.metrics, config.train.monitor, folders
+        gives, config.dataset.name, config.loss.name, config.metrics, config.train.monitor, folders
     )
     found = [problem for problem in problems if problem]
     if found:

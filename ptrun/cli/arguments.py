@@ -13,7 +13,7 @@ class Parser(argparse.ArgumentParser):
     """argparse for one verb, whose mistakes are ConfigErrors that name the verb's flags."""
 
     def __init__(self, verb: str, setting_example: str = "") -> None:
-        """setting_example: a setting of this verb as it is typed, for who writes `--epochs 5`; empty for no settings."""
+        """setting_example: how a setting of this verb is typed, for a message; "" for a verb without settings."""
         super().__init__(prog=f"ptrun {verb}", add_help=False, allow_abbrev=False)
         self._setting_example = setting_example
         self.add_argument("-h", "--help", action="store_true")
@@ -26,6 +26,10 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def _refuse(self, word: str) -> NoReturn:
+        if not word.startswith("-"):
+            raise ConfigError(
+                f"{self.prog}: '{word}' is one argument too many. `{self.prog} --help` shows how it is used."
+            )
         flags = sorted(flag for flag in self._option_string_actions if flag.startswith("--"))
         name = word.partition("=")[0]
         settings = (

@@ -14,7 +14,7 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACC
 
 
 def report(error: Exception) -> int | None:
-    """Print the sentences of an error that a user can act on and return the exit code; None for a bug of the program."""
+    """Print an error and return its exit code; print nothing and return None when it is a bug of the program."""
     if isinstance(error, PtrunError):
         console.error(error.problems if isinstance(error, ConfigError) else str(error))
         return error.exit_code

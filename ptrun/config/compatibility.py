@@ -1,6 +1,7 @@
-"""Which choices go together, and what `auto` stands for, as far as the YAML files and the header of a data file tell.
+"""Which choices go together, as far as the headers of the YAML files and the header of a data file say.
 
-Invariant: needs neither torch nor the data themselves; facts about components are read from the headers of their YAML files.
+A YAML file says in its first lines what a component accepts or gives, as `# accepts: image` or `# gives: vector`.
+Needs neither torch nor the data themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from ptrun.config.run_config import Component
 from ptrun.data.formats.npz_header import layout_in
 from ptrun.errors import join_words
 
-DEFAULT_MODELS = {"image": "convnet", "vector": "simplenet", "sequence": "lstm"}
+DEFAULT_MODELS = {"image": "convnet", "vector": "simplenet", "sequence": "lstm"}  # what model=auto means for a layout
 _TASKS = ("classification", "regression")
 _SHAPES = {
     "image": "images [channels, height, width]",
@@ -23,16 +24,19 @@ _SHAPES = {
 
 
 def given_by(dataset: Component, folders: tuple[Path, ...] = ()) -> tuple[str, ...]:
-    """What a dataset's declaration says about its samples, of several layouts the one that its file holds; empty when there is none."""
-    found = schema.find("dataset", dataset.name, folders)
-    gives = found.facts.get("gives", ()) if found else ()
+    """The words by which a dataset says what its samples are: a layout, a task, `files`; empty when it says nothing.
+
+    Of several layouts it is the one that its file holds, when the header of the file says so.
+    """
+    declaration = schema.find("dataset", dataset.name, folders)
+    gives = declaration.facts.get("gives", ()) if declaration else ()
     path = dataset.settings.get("path")
-    held = layout_in(path) if len(_layouts(gives)) > 1 and isinstance(path, str) else None
-    return gives if held is None else tuple(word for word in gives if word == held or word not in DEFAULT_MODELS)
+    layout = layout_in(path) if len(_layouts(gives)) > 1 and isinstance(path, str) else None
+    return gives if layout is None else tuple(word for word in gives if word == layout or word not in DEFAULT_MODELS)
 
 
 def layout_of(gives: tuple[str, ...]) -> str | None:
-    """The layout among the words of a declaration."""
+    """The layout among the words of a dataset."""
     return next(iter(_layouts(gives)), None)
 
 
@@ -42,64 +46,74 @@ def _layouts(gives: tuple[str, ...]) -> list[str]:
 
 
 def task_of(gives: tuple[str, ...]) -> str | None:
-    """The task among the words of a declaration."""
+    """The task among the words of a dataset."""
     return next((word for word in gives if word in _TASKS), None)
 
 
-def pair_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> str | None:
-    """Say why a model can't take a dataset's layout or task, and which models can; None when it can or nothing is known."""
+def fits(model: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> bool:
+    """Whether a model's declaration allows what a dataset gives. What is not declared is allowed."""
+    declaration = schema.find("model", model, folders)
+    facts = declaration.facts if declaration else {}
+    layouts, task = _layouts(gives), task_of(gives)
+    reads_layout = not layouts or bool(set(layouts) & set(facts.get("accepts", layouts)))
+    return reads_layout and (task is None or task in facts.get("task", (task,)))
+
+
+def model_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> str | None:
+    """Why a model can't take a dataset's layout or task, and which models can; None when it can or nothing is known."""
     layouts = _layouts(gives)
     if not layouts or fits(model, gives, folders):
         return None
-    found = schema.require("model", model, folders).facts
+    facts = schema.require("model", model, folders).facts
     fitting = [name for name in schema.names("model", folders) if fits(name, gives, folders)]
-    if not set(layouts) & set(found.get("accepts", layouts)):
-        problem = (
-            f"'{model}' reads {' or '.join(_SHAPES[a] for a in found['accepts'])}, but dataset '{dataset}' gives "
-            f"{' or '.join(_SHAPES[a] for a in layouts)}"
-        )
+    if set(layouts) & set(facts.get("accepts", layouts)):
+        reason = f"'{model}' is for {' or '.join(facts['task'])}, but dataset '{dataset}' is {task_of(gives)}"
     else:
-        problem = f"'{model}' is for {' or '.join(found['task'])}, but dataset '{dataset}' is {task_of(gives)}"
-    return f"model: {problem}. Models that fit: {join_words(fitting)}."
+        reads = " or ".join(_SHAPES[layout] for layout in facts["accepts"])
+        given = " or ".join(_SHAPES[layout] for layout in layouts)
+        reason = f"'{model}' reads {reads}, but dataset '{dataset}' gives {given}"
+    return f"model: {reason}. Models that fit: {join_words(fitting)}."
+
+
+def transform_problem(transform: Component, dataset: str, gives: tuple[str, ...]) -> str | None:
+    """Why image transforms can't be applied to a dataset's samples; None when they can or nothing is known."""
+    own = [part for part, items in transform.settings.items() if items not in ("auto", [])]
+    if not gives or "image" in gives or not (own or transform.name not in ("auto", "none", "")):
+        return None
+    culprit = transform.name if transform.name != "auto" else f"transform.{own[0]}"
+    return f"transform: '{culprit}' changes images, but dataset '{dataset}' gives a {gives[0]}. Use transform=auto."
 
 
 def views_problem(views: str, gives: tuple[str, ...]) -> str | None:
-    """Say why evaluation can't look at several views of a sample (ptrun/evaluation/test_time_augmentation.py); None when it can or nothing is known."""
+    """Why evaluation can't average several views of a sample; None when it can or nothing is known."""
     layouts = _layouts(gives)
     if views == "one" or not layouts or "image" in layouts:
         return None
-    return f"train.eval_views: '{views}' mirrors images, but these data are a {layouts[0]}. Use one."
-
-
-def fits(model: str, gives: tuple[str, ...], folders: tuple[Path, ...] = ()) -> bool:
-    """Whether a model's declaration allows what a dataset gives; what is not declared is allowed."""
-    found = schema.find("model", model, folders)
-    facts = found.facts if found else {}
-    layouts, task = _layouts(gives), task_of(gives)
-    return (not layouts or bool(set(layouts) & set(facts.get("accepts", layouts)))) and (
-        task is None or task in facts.get("task", (task,))
-    )
+    return f"train.eval_views: '{views}' mirrors images, but these data are a {layouts[0]}. Use train.eval_views=one."
 
 
 def task_problems(
-    task: str, dataset: str, loss: str, metrics: Any, monitor: Any, folders: tuple[Path, ...] = ()
+    gives: tuple[str, ...], dataset: str, loss: str, metrics: Any, monitor: Any, folders: tuple[Path, ...] = ()
 ) -> list[str]:
-    """Say which of loss, metrics and monitored metric are for another task than the dataset's."""
+    """Which of loss, metrics and monitored metric are for another task than the dataset's."""
+    task = task_of(gives)
     chosen = [("loss", "loss", loss)]
     chosen += [("metrics", "metric", name) for item in (metrics if isinstance(metrics, list) else []) for name in item]
     if isinstance(monitor, str) and monitor not in ("val/loss", "auto"):
         chosen.append(("train.monitor", "metric", monitor.removeprefix("val/")))
     problems = []
     for key, group, name in chosen:
-        found = schema.find(group, name, folders)
-        tasks = found.facts.get("task", ()) if found else ()
-        if tasks and task not in tasks:
-            fitting = [
-                n
-                for n in schema.names(group, folders)
-                if task in schema.require(group, n, folders).facts.get("task", ())
-            ]
+        tasks = _tasks(group, name, folders)
+        if task is not None and tasks and task not in tasks:
+            fitting = [other for other in schema.names(group, folders) if task in _tasks(group, other, folders)]
             problems.append(
-                f"{key}: '{name}' is for {' or '.join(tasks)}, but dataset '{dataset}' is {task}. What fits: {join_words(fitting)}."
+                f"{key}: '{name}' is for {' or '.join(tasks)}, but dataset '{dataset}' is {task}. "
+                f"What fits: {join_words(fitting)}."
             )
     return problems
+
+
+def _tasks(group: str, name: str, folders: tuple[Path, ...]) -> tuple[str, ...]:
+    """The tasks that a loss or metric declares; empty when it declares none."""
+    declaration = schema.find(group, name, folders)
+    return declaration.facts.get("task", ()) if declaration else ()

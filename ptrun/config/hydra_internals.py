@@ -25,7 +25,7 @@ FEATURES = {
 
 
 def start(folders: Sequence[Path]) -> Any:
-    """Start Hydra with these folders, the first one wins. Returns Hydra's own object, which `hydra.compose` works on."""
+    """Start Hydra with these folders; the first one wins. Returns the object that `hydra.compose` works on."""
     sources = [f"file://{folder}" for folder in folders]
     GlobalHydra.instance().clear()
     public_start = getattr(hydra, "initialize_config_search_path", None)
@@ -37,7 +37,7 @@ def start(folders: Sequence[Path]) -> Any:
 
 
 def _start_privately(sources: Sequence[str]) -> None:
-    """The same with Hydra 1.3, which takes one folder publicly: the others are put between that one and its schema."""
+    """The same with Hydra 1.3, whose public functions take one folder: add the others between it and the schema."""
     from hydra import version
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path

@@ -1,7 +1,7 @@
 """Checks Hydra's own section of a configuration against a list of what is allowed.
 
-Much of that section can call code, import modules or write files, so everything that is not known to be safe is refused.
-A test runs every way that we know (tests/test_security.py).
+Much of that section can call code, import modules or write files, so what is not known to be safe is refused.
+tests/test_security.py tries every way that we know.
 """
 
 from __future__ import annotations

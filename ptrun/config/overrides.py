@@ -89,7 +89,7 @@ def without_sweeps(overrides: Sequence[str]) -> list[str]:
 
 
 def grid(overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of each job: all combinations of the values, as Hydra's own sweeper makes them, last key fastest."""
+    """The overrides of each job: all combinations in the order of Hydra's own sweeper; the last key changes fastest."""
     axes: dict[str, list[str]] = {}  # of an override that is given twice the last one counts
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.get_key_element()
@@ -106,7 +106,7 @@ def grid(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def forced(text: str) -> str:
-    """`key=value` → `++key=value`: Hydra accepts unknown keys then, so that our check reports them with the nearest one."""
+    """`key=value` → `++key=value`, by which Hydra accepts unknown keys; our own check has a better message for them."""
     text = text.lstrip("+")
     key = text.partition("=")[0]
     return text if key.startswith("hydra/") or key in (*GROUPS, *PRESETS) else f"++{text}"

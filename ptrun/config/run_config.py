@@ -1,6 +1,6 @@
 """The checked configuration of a run: typed, frozen, plain values only.
 
-Invariant: every field of TrainSettings and RunConfig is a key of conf/train.yaml; a test keeps them equal.
+The fields of TrainSettings and RunConfig are the keys of conf/train.yaml, which a test compares.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Component:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """The section `train`; meanings and units stand in conf/train.yaml."""
+    """The section `train`. conf/train.yaml has meanings and units."""
 
     epochs: int
     max_steps: int | None
@@ -70,9 +70,9 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """The same nesting as the YAML, in plain containers."""
         values: dict[str, Any] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
+        for declared in fields(self):
+            value = getattr(self, declared.name)
             if isinstance(value, Component):
                 value = {"name": value.name, **value.settings}
-            values[each.name] = asdict(value) if isinstance(value, TrainSettings) else value
+            values[declared.name] = asdict(value) if isinstance(value, TrainSettings) else value
         return values

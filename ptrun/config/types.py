@@ -1,6 +1,6 @@
-"""The types that a YAML comment can declare, as `int >= 1 | auto`, and the check of a value against one.
+"""The types that a YAML comment can declare, such as `int >= 1 | auto`, and the check of a value against one.
 
-Invariant: `convert` returns a plain Python value of the declared type or raises Mismatch; it never guesses.
+`convert` returns a plain Python value of the declared type or raises Mismatch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Mismatch(Exception):
 
 @dataclass(frozen=True)
 class Number:
-    """An int or float within bounds; NaN and infinity are never within."""
+    """An int or float within bounds. NaN and infinity are outside of all bounds."""
 
     integer: bool
     low: float = -math.inf
@@ -29,7 +29,7 @@ class Number:
     high_open: bool = True
 
     def convert(self, value: Any) -> int | float:
-        """Accept numbers and text that is a number; `1e3` is an int where an int is asked."""
+        """Accept numbers and texts of numbers. `1e3` is an int where an int is declared."""
         if isinstance(value, bool):
             raise Mismatch
         if isinstance(value, str):
@@ -92,7 +92,7 @@ class ListOf:
         """Accept lists; a single value is not a list."""
         if not isinstance(value, list | tuple):
             raise Mismatch
-        return [self.item.convert(each) for each in value]
+        return [self.item.convert(item) for item in value]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def parse_type(text: str) -> Type:
 
 
 def _split(text: str) -> list[str]:
-    """Split at ` | ` outside of list[...] and of intervals, whose ends may be of either kind."""
+    """Split at `|` outside of list[...] and of intervals, whose ends may be brackets or parentheses."""
     parts, depth, start = [], 0, 0
     for position, character in enumerate(text):
         depth += (character in "[(") - (character in "])")

@@ -1,7 +1,7 @@
-"""What a person sees while ptrun works: header, one line per epoch, live bar, result, tables, errors.
+"""What a command prints: header, one line per epoch, progress bar, result, tables, errors.
 
-Invariant: every line of text exists without colour (for pipes, logs and narrow encodings); rich only adds colour, is
-imported only for a terminal, and never for errors and tables. Nothing here knows torch or the configuration.
+Every line makes sense without color (pipes, log files, encodings without special letters). rich adds the color. It is
+slow to import, so it is imported for a terminal only, and never for errors and tables.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ Segment = tuple[str, str]  # text, and the rich style it has on a terminal ("" f
 
 _ASCII = str.maketrans({"★": "*", "·": "-", "…": ".", "→": ">", "━": "=", "─": "-", "−": "-", "²": "2", "×": "x"})
 _BAR_CELLS = 24
-_EXPENDABLE = ("data wait", "time", "samples/s", "lr", "ETA")  # columns that a narrow terminal loses, first one first
+_EXPENDABLE = ("data wait", "time", "samples/s", "lr", "ETA")  # columns that a narrow terminal loses, in this order
 
 
 def _encodable(text: str, stream: TextIO) -> str:
-    """`text` with what the stream's encoding lacks replaced, so that printing can't fail."""
+    """`text` with replacements for letters that the stream's encoding lacks, so that printing can't fail."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
@@ -70,12 +70,12 @@ def error_lines(problems: str | Sequence[str]) -> list[str]:
 def error(problems: str | Sequence[str], stream: TextIO | None = None) -> None:
     """Print one or several problems to `stream` (stderr)."""
     stream = stream or sys.stderr
-    # The only colour made by hand: an error must not wait for rich to be imported.
-    coloured = _is_terminal(stream) and not os.environ.get("NO_COLOR") and sys.platform != "win32"
+    # The only color made by hand: an error must not wait for rich to be imported.
+    colored = _is_terminal(stream) and not os.environ.get("NO_COLOR") and sys.platform != "win32"
     for line in error_lines(problems):
         text = _encodable(line, stream)
-        print(text.replace("error:", "\x1b[1;31merror:\x1b[0m", 1) if coloured else text, file=stream)
-        coloured = False
+        print(text.replace("error:", "\x1b[1;31merror:\x1b[0m", 1) if colored else text, file=stream)
+        colored = False
 
 
 def _bar(done: int, total: int) -> list[Segment]:
@@ -88,7 +88,7 @@ def _bar(done: int, total: int) -> list[Segment]:
 
 
 class Console:
-    """The voice of one command: stdout for people, `log_file` (train.log) for later, both with the same lines.
+    """Prints one command's lines on stdout, and the same lines without color into `log_file` (train.log).
 
     `quiet` silences stdout; warnings then go to stderr, and the log stays complete. `stream` replaces stdout.
     """
@@ -100,13 +100,13 @@ class Console:
         self._rich: RichConsole | None = None
         self._bar_visible = False
         self._columns: list[str] = []
-        self._measures: list[str] = []
+        self._metric_keys: list[str] = []
         self._widths: dict[str, int] = {}
-        self._epochs = self._epoch = self._seen = 0
+        self._epochs = self._epoch = self._printed = 0
         self._seconds = 0.0
 
     def header(self, rows: Sequence[tuple[str, str]], title: str = "") -> None:
-        """Two columns: what a thing is, and its value (model, data, device, where the run is written, …)."""
+        """Print two columns: names and values (model, data, device, run folder, ...)."""
         if title:
             self._emit((title, "bold"))
         width = max((cell_width(name) for name, _ in rows), default=0)
@@ -114,26 +114,26 @@ class Console:
             self._emit((f"  {pad(name, width)}  ", "cyan"), (value, ""))
 
     def note(self, text: str) -> None:
-        """A fact that was found or decided."""
+        """Print a sentence about something that was found out or decided."""
         for line in self._wrapped(f"  · {text}", "    "):
             self._emit((line, "dim"))
 
     def warn(self, text: str) -> None:
-        """Something that a person should look at; shown on stderr when quiet."""
+        """Print a warning; on stderr when quiet."""
         if self._stream is None:
             print(_encodable(f"warning: {text}", sys.stderr), file=sys.stderr)
         for line in self._wrapped(f"  warning: {text}", "    "):
             self._emit((line, "yellow"))
 
     def text(self, line: str = "") -> None:
-        """One line as it is."""
+        """Print one line as it is."""
         self._emit((line, ""))
 
-    def epoch_table_start(self, epochs: int, measures: Sequence[str], start_epoch: int = 0) -> None:
-        """Begin the table of epochs: how many there will be, which keys of a record to show, how many are done."""
-        self._epochs, self._epoch, self._seen, self._seconds = epochs, start_epoch, 0, 0.0
-        self._measures = list(dict.fromkeys(measures))
-        titles = [measure.replace("/", " ").replace("_", " ") for measure in self._measures]
+    def epoch_table_start(self, epochs: int, metric_keys: Sequence[str], start_epoch: int = 0) -> None:
+        """Begin the table of epochs: their number, the keys of a record to show, how many epochs are done already."""
+        self._epochs, self._epoch, self._printed, self._seconds = epochs, start_epoch, 0, 0.0
+        self._metric_keys = list(dict.fromkeys(metric_keys))
+        titles = [key.replace("/", " ").replace("_", " ") for key in self._metric_keys]
         self._widths = {"epoch": max(5, 2 * len(str(epochs)) + 1), **{title: max(10, len(title)) for title in titles}}
         self._widths |= {"lr": 8, "samples/s": 11, "data wait": 9, "time": 7, "ETA": 7}
         self._columns = _fitting(self._widths, shutil.get_terminal_size().columns if self._live else None)
@@ -141,10 +141,10 @@ class Console:
         self._emit(("  " + "  ".join(pad(name, self._widths[name], right=True) for name in self._columns), "bold"))
 
     def epoch(self, record: Mapping[str, Any]) -> None:
-        """One line for a record of `metrics.jsonl`; its `seconds` (the whole epoch, validation included) give the ETA."""
-        self._epoch, self._seen = int(record["epoch"]), self._seen + 1
+        """Print one line for a record of `metrics.jsonl`, whose `seconds` (with validation) give the remaining time."""
+        self._epoch, self._printed = int(record["epoch"]), self._printed + 1
         self._seconds += float(record.get("seconds") or 0.0)
-        left = max(0, self._epochs - self._epoch)
+        remaining = max(0, self._epochs - self._epoch)
         wait = record.get("data_wait_percent")
         cells = {
             "epoch": f"{self._epoch}/{self._epochs}",
@@ -152,17 +152,17 @@ class Console:
             "samples/s": format_number(_rounded(record.get("samples_per_second"))),
             "data wait": "-" if wait is None else f"{wait:.1f} %",
             "time": format_seconds(record.get("seconds")),
-            "ETA": format_seconds(self._seconds / self._seen * left) if left else "",
+            "ETA": format_seconds(self._seconds / self._printed * remaining) if remaining else "",
         }
         cells |= {
-            key.replace("/", " ").replace("_", " "): format_metric(key, record.get(key)) for key in self._measures
+            key.replace("/", " ").replace("_", " "): format_metric(key, record.get(key)) for key in self._metric_keys
         }
         line = "  " + "  ".join(pad(cells[name], self._widths[name], right=True) for name in self._columns)
         best = record.get("best") is True
         self._emit((line if best else line.rstrip(), ""), ("  ★" if best else "", "bold green"))
 
     def progress(self, done: int, total: int, loss: float | None = None) -> None:
-        """Redraw the bar of the running epoch; nothing at all where stdout is no terminal."""
+        """Redraw the progress bar of the running epoch; does nothing where stdout is no terminal."""
         if not self._live or total <= 0:
             return
         width = max(5, 2 * len(str(self._epochs)) + 1)
@@ -174,13 +174,13 @@ class Console:
         self._show(parts, erasable=True)
 
     def work(self, done: int, total: int) -> None:
-        """Redraw the bar of work before training; nothing at all where stdout is no terminal."""
+        """Redraw the progress bar of work before training; does nothing where stdout is no terminal."""
         if not self._live or total <= 0:
             return
         self._show([("  ", ""), *_bar(done, total)], erasable=True)
 
     def clear(self) -> None:
-        """Erase the bar, if there is one; also the way to leave the terminal clean after an exception."""
+        """Erase the progress bar, if there is one. Call this after an exception, too, to leave the terminal clean."""
         if not self._bar_visible:
             return
         from rich.control import Control
@@ -197,9 +197,9 @@ class Console:
         next_commands: Sequence[tuple[str, str]],
         document: Mapping[str, Any] | None = None,
     ) -> None:
-        """The final block: facts (best epoch, paths), the metrics of a `metrics.json`, and what to type next.
+        """Print the final block: rows (best epoch, paths), the metrics of a `metrics.json`, and what to type next.
 
-        next_commands: (what for, command).
+        next_commands: pairs of a purpose and a command.
         """
         self.text()
         self.header(rows, "Result")
@@ -211,20 +211,20 @@ class Console:
             self.header(next_commands, "Next")
 
     def metrics(self, document: Mapping[str, Any]) -> None:
-        """The table of an evaluation's `metrics.json`."""
+        """Print the table of an evaluation's `metrics.json`."""
         columns, rows, notes = metrics_table(document)
         self.table(columns, rows)
         for note in notes:
             self.note(note)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """An aligned table, indented like everything else."""
+        """Print an aligned table, indented like everything else."""
         width = shutil.get_terminal_size().columns - 2 if self._live else None
         for number, line in enumerate(table_lines(columns, rows, width)):
             self._emit(("  " + line, "bold" if number == 0 else ""))
 
     def error(self, problems: str | Sequence[str]) -> None:
-        """Problems to stderr and to the log."""
+        """Print problems on stderr and into the log."""
         self.clear()
         error(problems)
         for line in error_lines(problems):
@@ -242,7 +242,7 @@ class Console:
         self._show(segments)
 
     def _show(self, segments: Sequence[Segment], *, erasable: bool = False) -> None:
-        """Print one line; an erasable one is cut to the terminal's width, as only one line can be taken back."""
+        """Print one line. An erasable one is cut to the terminal's width, because only one line can be erased."""
         if self._stream is None:
             return
         try:
@@ -252,7 +252,7 @@ class Console:
             else:
                 print(self._fit("".join(text for text, _ in segments)), file=self._stream)
             self._flush()
-        except OSError:  # the terminal or the reader of the pipe has gone: no reason to end hours of training
+        except OSError:  # the terminal or the reader of the pipe has gone, which is no reason to end training
             self._stream, self._live, erasable = None, False, False
         self._bar_visible = erasable
 
@@ -288,7 +288,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _fitting(widths: Mapping[str, int], room: int | None) -> list[str]:
-    """The columns that fit into `room` with the mark behind them; expendable ones go first."""
+    """The columns that fit into `room` terminal cells, with the mark of the best epoch after them."""
     columns = list(widths)
     for name in _EXPENDABLE:
         if room is None or 2 + sum(widths[column] + 2 for column in columns) + 1 <= room:

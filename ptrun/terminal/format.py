@@ -1,7 +1,4 @@
-"""Numbers, durations and tables as plain text.
-
-Invariant: strings in, strings out; imports nothing but the standard library, so that errors and lists come at once.
-"""
+"""Numbers, durations and tables as plain text. Standard library only, so that errors and lists come at once."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ _NUMBER = re.compile(r"[-+]?[\d.,:]+(e[-+]\d+)?( ?(%|s|[GM]B/s))?|-|nan|-?inf|un
 
 
 def is_fraction(name: str) -> bool:
-    """Whether a metric is a share of something, shown in percent: accuracy, precision, recall, F1, top-k, MAPE."""
+    """Whether a metric is a fraction, which is shown in percent: accuracy, precision, recall, F1, top-k, MAPE."""
     return _FRACTION.fullmatch(name) is not None
 
 
@@ -45,7 +42,7 @@ def format_number(value: object) -> str:
 
 
 def format_metric(name: str, value: object) -> str:
-    """A metric as people say it: 97.31 % for a fraction, otherwise as `format_number`."""
+    """97.31 % for a fraction, other metrics as `format_number`."""
     if is_fraction(name) and isinstance(value, int | float) and math.isfinite(value):
         return f"{100 * value:.2f} %"
     return format_number(float(value) if isinstance(value, int) else value)
@@ -75,7 +72,7 @@ def format_seconds(seconds: object) -> str:
 
 
 def cell_width(text: str) -> int:
-    """Columns that `text` takes on a terminal: East Asian letters take two, combining marks none."""
+    """Terminal cells that `text` takes: East Asian letters take two, combining marks none."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text
@@ -83,13 +80,13 @@ def cell_width(text: str) -> int:
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
-    """`text` filled with spaces to `width` terminal columns."""
+    """`text` filled up with spaces to `width` terminal cells."""
     space = " " * max(0, width - cell_width(text))
     return space + text if right else text + space
 
 
 def table_lines(columns: Sequence[str], rows: Iterable[Sequence[object]], width: int | None = None) -> list[str]:
-    """Header and rows as aligned lines, numbers to the right; with `width` the last column wraps within it."""
+    """Header and rows as aligned lines, numbers to the right. With `width`, the last column wraps within that width."""
     cells = [[format_number(value) for value in row] for row in rows]
     numeric = [all(_NUMBER.fullmatch(row[i]) for row in cells) and bool(cells) for i in range(len(columns))]
     widths = [max(cell_width(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
@@ -109,7 +106,10 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[object]], width:
 
 
 def metrics_table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Columns, rows and notes for the `metrics.json` of an evaluation: baselines beside it, undefined values told."""
+    """Columns, rows and notes of the table for an evaluation's `metrics.json`.
+
+    The baselines stand beside the model's values; a note for each undefined metric gives the reason.
+    """
     baselines: Mapping[str, Mapping[str, Any]] = document.get("baselines") or {}
     undefined: Mapping[str, str] = document.get("undefined") or {}
     metrics = {"loss": document.get("loss"), **(document.get("metrics") or {})}

@@ -64,7 +64,7 @@ def start(stream: io.StringIO, log: io.StringIO | None = None, epochs: int = 100
 
 
 def on_screen(text: str) -> list[str]:
-    """What a terminal shows: colours taken away, erased lines gone."""
+    """What a terminal shows: colors taken away, erased lines gone."""
     text = re.sub(r"\x1b\[[\d;]*m", "", text)
     return [line.split("\r\x1b[2K")[-1] for line in text.split("\n")]
 
@@ -92,7 +92,7 @@ def test_format_seconds(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
 
 
-def test_fractions_are_told_in_percent() -> None:
+def test_fractions_are_in_percent() -> None:
     assert format_metric("val/accuracy", 0.97314) == "97.31 %"
     assert format_metric("rmse", 0.97314) == "0.9731"
     assert all(
@@ -110,7 +110,7 @@ def test_metric_titles_write_acronyms_large() -> None:
     ]
 
 
-def test_plain_epoch_lines_are_aligned_without_colours() -> None:
+def test_plain_epoch_lines_are_aligned_without_colors() -> None:
     stream = io.StringIO()
     console = start(stream)
     console.epoch(record(1, best=True))
@@ -154,7 +154,7 @@ def test_plain_epoch_lines_are_aligned_without_colours() -> None:
     assert "\x1b" not in stream.getvalue()
 
 
-def test_the_log_has_the_same_lines_without_colours_and_bar() -> None:
+def test_the_log_has_the_same_lines_without_colors_and_bar() -> None:
     plain, log, terminal, terminal_log = io.StringIO(), io.StringIO(), Terminal(), io.StringIO()
     for stream, file in ((plain, log), (terminal, terminal_log)):
         console = start(stream, file)
@@ -181,7 +181,7 @@ def test_the_bar_is_drawn_on_a_terminal_only_and_vanishes() -> None:
     assert on_screen(terminal.getvalue())[-1] == ""
 
 
-def test_no_color_keeps_the_bar_and_drops_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_keeps_the_bar_and_drops_colors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     terminal = Terminal()
     console = start(terminal)
@@ -282,11 +282,11 @@ def test_one_problem_is_a_sentence_and_several_are_counted(capsys: pytest.Captur
 
 
 def test_an_error_is_red_on_a_terminal_unless_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
-    coloured, plain = Terminal(), Terminal()
-    error("x", coloured)
+    colored, plain = Terminal(), Terminal()
+    error("x", colored)
     monkeypatch.setenv("NO_COLOR", "1")
     error("x", plain)
-    assert ("\x1b[1;31m" in coloured.getvalue(), "\x1b" in plain.getvalue()) == (sys.platform != "win32", False)
+    assert ("\x1b[1;31m" in colored.getvalue(), "\x1b" in plain.getvalue()) == (sys.platform != "win32", False)
 
 
 def test_errors_tables_and_plain_lines_import_neither_rich_nor_torch() -> None:

@@ -31,7 +31,7 @@ ptrun train [KEY=VALUE ...] [flags]
   model.dropout=0.2             change one of its settings (ptrun list models convnet)
   train.epochs=5 seed=1         change the training (settings below)
   experiment=NAME               a recipe: {experiments}
-  resume=auto                   continue the newest unfinished run of this configuration; start a new one if there is none
+  resume=auto                   continue the newest unfinished run of this configuration, or start a new one
   resume=RUN                    continue that run (ptrun resume --help)
 
 Flags

@@ -14,9 +14,9 @@ ptrun verify PATH [PATH ...] [plugins=[FILE.py]] [flags]
   ptrun verify model.pt                        one checkpoint file
   ptrun verify RUN plugins=[FILE.py]           with the file of your own components, which a checkpoint never names
 
-A checkpoint is undamaged when the checksum of each record is right, it loads as data only (it holds no code), its numbers
-are finite, and its weights have the names and shapes of the model that it declares. Prints one line for each item checked.
-Exit code 4 when one of them is damaged.
+A checkpoint is undamaged when the checksum of each record is right, it loads as data only (it holds no code), its
+numbers are finite, and its weights have the names and shapes of the model that it declares. Prints one line for each
+item checked. Exit code 4 when one of them is damaged.
 
 Flags: --debug; --config-dir DIR
 """
