@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ptrun.cli.commands.doctor import Report, check_autograd, check_tensors, main
+from ptrun.cli.commands.doctor import main
+from ptrun.cli.machine_checks import Report, check_autograd, check_tensors
 from ptrun.device.runtime import Runtime
 
 
