@@ -6,6 +6,7 @@ Nothing that a configuration names is ever called: neither `_target_` nor `()`, 
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -139,7 +140,10 @@ def plain(composed: DictConfig, *, resolve: bool) -> dict[str, Any]:
 
 def add_choice(group: str, name: str, defaults: Mapping[str, Any]) -> None:
     """Make `group=name` known to Hydra for a plugin's component that has no YAML file."""
-    ConfigStore.instance().store(group=group, name=name, node={"name": name, **defaults})
+    store = ConfigStore.instance().store
+    # A plugin may be loaded again in one process. Hydra 1.3 replaces what is stored; 1.4 has to be asked to.
+    replace = {"replace": True} if "replace" in inspect.signature(store).parameters else {}
+    store(group=group, name=name, node={"name": name, **defaults}, **replace)
 
 
 def _sentence(error: Exception) -> str:
