@@ -20,7 +20,7 @@ from ptrun.engine.context import TrainContext
 from ptrun.engine.nonfinite import first_nonfinite, learned
 from ptrun.engine.progress import EpochReport, Progress
 from ptrun.errors import DivergedError
-from ptrun.process.background import Writer
+from ptrun.process.background import BackgroundWorker
 
 _SMALL_BYTES = 2**24  # of weights: so little may wait in memory to be written
 _PAUSE_SECONDS = 1.0  # between the writes of a small state: an epoch may take milliseconds, a write takes twenty
@@ -47,7 +47,7 @@ class Saver:
         self._begun = time.monotonic()
         chosen = settings is not None and (self._every_steps or minutes or settings["keep_best"] > 1)
         self._each_is_wanted = bool(chosen) or sum(p.nbytes for p in x.model.parameters()) > _SMALL_BYTES
-        self._writer = Writer(0.0 if self._each_is_wanted else _PAUSE_SECONDS)
+        self._writer = BackgroundWorker(0.0 if self._each_is_wanted else _PAUSE_SECONDS)
 
     def __enter__(self) -> Self:
         return self

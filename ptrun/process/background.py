@@ -1,7 +1,4 @@
-"""Work that a thread does beside the training, one piece after the other.
-
-Invariant: a failure is raised by the next call, never lost; what is essential is done; a process that ends waits for it.
-"""
+"""Work that a thread does beside the training, one piece after the other."""
 
 from __future__ import annotations
 
@@ -16,47 +13,51 @@ class _Work(NamedTuple):
     essential: bool
 
 
-class Writer:
-    """Runs functions in a thread that exists while there is something to do.
+class BackgroundWorker:
+    """Runs functions in a thread that exists only while there is something to do.
 
-    pause_seconds: between two pieces of work, unless somebody waits: the thread and the training share one interpreter.
+    A checkpoint is written by a thread because a write with its fsync takes longer than many steps. The thread is not a
+    daemon: a process that ends waits for it. An error is kept and raised by the next call, never lost.
+
+    pause_seconds: least time between two pieces of work, unless `wait` was called: the thread and the training take
+    turns in one interpreter, so a write takes time from the training too.
     """
 
     def __init__(self, pause_seconds: float = 0.0) -> None:
         self._pause_seconds = pause_seconds
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._waiting: list[_Work] = []
-        self._hurried = False
-        self._ended = time.monotonic()  # or has begun
+        self._queue: list[_Work] = []
+        self._skip_pause = False
+        self._last_end = time.monotonic()  # of a piece of work; at first the start, so that it begins with a pause
         self.error: BaseException | None = None  # raised by the next call
 
     def is_ready(self) -> bool:
-        """Whether work that is started now would be done at once."""
-        return self._thread is None and time.monotonic() - self._ended >= self._pause_seconds
+        """Whether work that is started now is done at once."""
+        return self._thread is None and time.monotonic() - self._last_end >= self._pause_seconds
 
     def start(self, do: Callable[[], object], *, essential: bool = False) -> None:
-        """Have it done after what is under way, in place of what still waits, unless only that is essential.
+        """Queue a function. It replaces what still waits, except essential work, which only essential work replaces.
 
         Raises what earlier work raised.
         """
         if self.error is not None:
             self.wait()
         with self._changed:
-            self._waiting = [each for each in self._waiting if each.essential and not essential]
-            self._waiting.append(_Work(do, essential))
+            self._queue = [work for work in self._queue if work.essential and not essential]
+            self._queue.append(_Work(do, essential))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="writer")
+                self._thread = threading.Thread(target=self._run, name="background worker")
                 self._thread.start()
 
     def wait(self) -> None:
         """Wait until nothing is left to do. Raises what the work raised."""
         with self._changed:
-            thread, self._hurried = self._thread, True
+            thread, self._skip_pause = self._thread, True
             self._changed.notify()
         if thread is not None:
             thread.join()
-        self._hurried = False
+        self._skip_pause = False
         error, self.error = self.error, None
         if error is not None:
             raise error
@@ -64,14 +65,15 @@ class Writer:
     def _run(self) -> None:
         while True:
             with self._changed:
-                rest = self._ended + self._pause_seconds - time.monotonic()
-                self._changed.wait_for(lambda: self._hurried, max(0.0, rest))
-                if not self._waiting or self.error is not None:
-                    self._waiting, self._thread = [], None
+                remaining = self._last_end + self._pause_seconds - time.monotonic()
+                self._changed.wait_for(lambda: self._skip_pause, max(0.0, remaining))
+                if not self._queue or self.error is not None:
+                    # Under the lock: work that is queued after this starts a new thread.
+                    self._queue, self._thread = [], None
                     return
-                work = self._waiting.pop(0)
+                work = self._queue.pop(0)
             try:
                 work.do()
-            except BaseException as error:  # noqa: BLE001 (raised by the next call)
+            except BaseException as error:  # noqa: BLE001 (kept, and raised by the next call)
                 self.error = error
-            self._ended = time.monotonic()
+            self._last_end = time.monotonic()

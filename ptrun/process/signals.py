@@ -1,6 +1,7 @@
-"""Stop signals → a list of names that the loop looks at between steps; Ctrl-C before and after → a sentence.
+"""Stop signals while training, and Ctrl-C before and after.
 
-Invariant: a handler that training runs under only appends a name; nothing is saved or closed inside of one.
+A handler that runs while training only adds a name to a list, which the loop reads between steps: saving inside of a
+handler would meet half-changed state.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-STOPPED_BY_KEYBOARD = 128 + signal.SIGINT  # the exit code; what a shell says of a process that a signal ended
-READER_GONE = 128 + 13  # the same for SIGPIPE, which not every system has
+# Exit codes as a shell reports them for a process that a signal ended.
+STOPPED_BY_KEYBOARD = 128 + signal.SIGINT
+READER_GONE = 128 + 13  # SIGPIPE, by number: not every system has it
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[str]]:
-    """Collect the names of stop signals; the loop looks at the list between steps. A second signal ends the process at once."""
+    """Collect the names of stop signals in the list that is given out. A second signal ends the process at once."""
     received: list[str] = []
 
     def handle(number: int, frame: Any) -> None:
@@ -30,7 +32,7 @@ def stop_signals() -> Iterator[list[str]]:
     for name in _SIGNALS:
         with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
             number = getattr(signal, name)
-            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup: who started the process wants it so
+            if signal.getsignal(number) != signal.SIG_IGN:  # under nohup, whoever started the process ignores SIGHUP
                 previous[number] = signal.signal(number, handle)
     try:
         yield received
@@ -40,10 +42,10 @@ def stop_signals() -> Iterator[list[str]]:
 
 
 def leave_on_interrupt() -> None:
-    """Let Ctrl-C end the process with a sentence, until a command says that it has something to lose.
+    """Make Ctrl-C end the process with a message, until `interrupt_raised`.
 
-    While modules are imported KeyboardInterrupt is no way: some turn it into an error of their own, and the rest of
-    the traceback says nothing to a user.
+    While modules are imported a KeyboardInterrupt does not help: some libraries turn it into an error of their own, and
+    the traceback of the others says nothing to a user.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
@@ -51,7 +53,7 @@ def leave_on_interrupt() -> None:
 
 @contextlib.contextmanager
 def interrupt_raised() -> Iterator[None]:
-    """Inside, Ctrl-C raises KeyboardInterrupt, so that what was begun is closed and said to be interrupted."""
+    """Inside, Ctrl-C raises KeyboardInterrupt, so that files are closed and the run is marked as interrupted."""
     if signal.getsignal(signal.SIGINT) is not _leave:
         yield
         return

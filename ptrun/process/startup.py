@@ -1,7 +1,4 @@
-"""Keeps a process light: the garbage collector rests while it starts, torch's compiler is not imported unasked, freed memory is kept.
-
-Invariant: all of these only save time. Where torch changed, the compiler is imported as ever.
-"""
+"""Makes a process start faster and reuse its memory. Without these functions everything works, only slower."""
 
 from __future__ import annotations
 
@@ -11,16 +8,20 @@ import gc
 import sys
 from collections.abc import Iterator
 
-# Methods of torch.optim.Optimizer that import torch._dynamo, one to two seconds, when first called, only to say
-# that it must not trace them (torch/_compile.py, `_disable_dynamo`). They keep that word on the wrapped function.
-_GUARDED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
-_MARK = "__dynamo_disable"
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h: M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
+# The first call of each of these methods of torch.optim.Optimizer imports torch._dynamo, which takes one to two seconds,
+# only to wrap the method so that the compiler does not trace it. The wrapped function is kept in an attribute of the
+# original one (torch/_compile.py, `_disable_dynamo`).
+_WRAPPED_METHODS = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+_KEPT_WRAPPER = "__dynamo_disable"
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 @contextlib.contextmanager
 def resting_collector() -> Iterator[None]:
-    """No garbage collection inside, where modules are imported and nothing is garbage; what they made is never looked at again."""
+    """Turn the garbage collector off inside, where modules are imported.
+
+    Imports make many objects and no garbage. `gc.freeze` keeps later collections from looking at these objects.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -32,32 +33,36 @@ def resting_collector() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep memory that tensors give back, instead of returning it to the system after each use.
+    """Let the C library keep the memory of freed tensors, instead of returning it to the system after each use.
 
-    A batch of photos takes 40 MB, and being given as many pages anew costs more time than its arithmetic. Only glibc
-    has these settings (`man mallopt`); elsewhere nothing happens.
+    A batch of photos takes 40 MB, and the system clears each page that it hands out again, which takes longer than the
+    batch's arithmetic. Only glibc has these settings (`man mallopt`); elsewhere nothing happens.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        # Older ones take no more than 32 MiB for the first; setting the second alone would make things worse.
-        if mallopt(_MMAP_THRESHOLD, 2**30) or mallopt(_MMAP_THRESHOLD, 2**25):
-            mallopt(_TRIM_THRESHOLD, 2**30)
+        # Older versions accept at most 32 MiB for the first. Setting only the second would make things worse.
+        if mallopt(_M_MMAP_THRESHOLD, 2**30) or mallopt(_M_MMAP_THRESHOLD, 2**25):
+            mallopt(_M_TRIM_THRESHOLD, 2**30)
 
 
 @contextlib.contextmanager
 def without_compiler() -> Iterator[None]:
-    """Inside, making and saving an optimizer does not import torch's compiler."""
+    """Inside, making and saving an optimizer does not import torch's compiler.
+
+    The methods look as if they were wrapped already. A version of torch that lacks these methods or does not wrap them
+    is left as it is, and then imports its compiler.
+    """
     from torch.optim import Optimizer
 
-    marked = []
+    changed = []
     if "torch._dynamo" not in sys.modules:
-        for name in _GUARDED:
+        for name in _WRAPPED_METHODS:
             original = getattr(getattr(Optimizer, name, None), "__wrapped__", None)
-            if original is not None and not hasattr(original, _MARK):
-                setattr(original, _MARK, original)
-                marked.append(original)
+            if original is not None and not hasattr(original, _KEPT_WRAPPER):
+                setattr(original, _KEPT_WRAPPER, original)
+                changed.append(original)
     try:
         yield
     finally:
-        for original in marked:
-            delattr(original, _MARK)
+        for original in changed:
+            delattr(original, _KEPT_WRAPPER)

@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from ptrun.config.compose import Composer
 from ptrun.engine import context, progress
 from ptrun.engine.loop import fit
 from ptrun.errors import DivergedError, ResourceError
-from ptrun.process.background import Writer
 
 SMALL = ("model=simplenet", "train.batch_size=64", "device.threads=1")  # 20 steps an epoch
 CONSTANT: dict[str, Any] = {"config": {}, "spec": {}, "fitted": {}, "data": {}}
@@ -117,42 +114,6 @@ def test_weights_that_are_not_finite_are_never_saved(folder: Path):
         with pytest.raises(DivergedError, match=f"'{name}' are no finite numbers at step 2"):
             saver.save(progress.Progress(step=2), best=True)
     assert sorted(path.name for path in folder.iterdir()) == ["last.pt", "step-00000001.pt"]
-
-
-def test_a_failure_of_the_writer_is_raised_by_the_next_call():
-    def fail() -> None:
-        raise ResourceError("full")
-
-    writer = Writer()
-    writer.start(fail)
-    with pytest.raises(ResourceError, match="full"):
-        writer.wait()
-    writer.wait()  # told once
-    writer.start(fail)
-    with pytest.raises(ResourceError, match="full"):
-        writer.wait()
-
-
-def test_the_newest_replaces_what_waits_unless_that_is_essential():
-    begun, go, done = threading.Event(), threading.Event(), []
-    writer = Writer()
-    writer.start(lambda: (begun.set(), go.wait(), done.append("first")))
-    begun.wait()
-    for name, essential in (("a", False), ("b", True), ("c", True), ("d", False), ("e", False)):
-        writer.start(partial(done.append, name), essential=essential)
-    go.set()
-    writer.wait()
-    assert done == ["first", "c", "e"]
-
-
-def test_a_writer_that_pauses_writes_nothing_in_its_first_moments_unless_somebody_waits():
-    done: list[str] = []
-    writer = Writer(pause_seconds=3600.0)
-    assert not writer.is_ready()
-    writer.start(partial(done.append, "best"), essential=True)
-    assert done == []
-    writer.wait()
-    assert done == ["best"]
 
 
 def test_a_snapshot_is_nobody_elses(folder: Path):

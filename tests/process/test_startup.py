@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import ROOT
+from torch.optim import Optimizer
+
+from ptrun.process import startup
 
 PROBE = """
 import sys
@@ -72,3 +76,45 @@ def test_freed_memory_is_used_again():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)}
     )
     assert int(done.stdout) < 100_000  # twenty passes over 40 MB touch twice as many pages
+
+
+def wrapped_methods() -> dict[str, object]:
+    """The functions below the wrappers of torch.optim.Optimizer, by method."""
+    return {name: getattr(getattr(Optimizer, name), "__wrapped__", None) for name in startup._WRAPPED_METHODS}
+
+
+def test_this_torch_wraps_the_methods_that_would_import_the_compiler():
+    """When this fails, torch has changed, and `without_compiler` only costs the time that it was to save."""
+    assert all(callable(function) for function in wrapped_methods().values())
+
+
+def test_a_torch_that_does_not_wrap_its_methods_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch):
+    for name, function in wrapped_methods().items():
+        monkeypatch.setattr(Optimizer, name, function)
+    monkeypatch.delattr(Optimizer, "add_param_group")
+    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
+    before = dict(vars(Optimizer))
+    with startup.without_compiler():
+        assert dict(vars(Optimizer)) == before
+
+
+def test_the_methods_are_put_back(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
+    functions = [function for function in wrapped_methods().values() if not hasattr(function, startup._KEPT_WRAPPER)]
+    with startup.without_compiler():
+        assert all(hasattr(function, startup._KEPT_WRAPPER) for function in functions)
+    assert not any(hasattr(function, startup._KEPT_WRAPPER) for function in functions)
+
+
+def test_the_garbage_collector_is_on_again_afterwards():
+    assert gc.isenabled()
+    with startup.resting_collector():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with startup.resting_collector():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
