@@ -1,4 +1,4 @@
-"""What the fault tests share: the command as a process, started, waited for, killed; and two runs compared.
+"""Shared by the fault tests: start, wait for and kill the command as a process; compare two runs.
 
 The processes import the package from the folder named by PTRUN_TEST_SITE (an installed wheel), else from the checkout.
 """
@@ -22,15 +22,15 @@ SITE = os.environ.get("PTRUN_TEST_SITE", str(ROOT))
 PLUGIN = Path(__file__).with_name("instants.py")
 INSTANTS = f"plugins=[{PLUGIN}]"
 KILLED = -9
-# The other metrics of a classification import scikit-learn, and pictures matplotlib: half of a short process.
-ACCURACY_ALONE, NO_PICTURES = "metrics=[accuracy]", "plots=false"
-LEAN = (ACCURACY_ALONE, NO_PICTURES)
+# Other classification metrics import scikit-learn, and plots matplotlib: half the time of a short process.
+ACCURACY_ALONE, NO_PLOTS = "metrics=[accuracy]", "plots=false"
+LEAN = (ACCURACY_ALONE, NO_PLOTS)
 VOLATILE = ("seconds", "samples_per_second", "data_wait_percent")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A finished process: exit code (negative: the signal it died of), and what it printed."""
+    """A finished process: exit code (negative: the signal that ended it), and its output."""
 
     code: int
     out: str
@@ -38,7 +38,7 @@ class Ended:
 
 
 class Process:
-    """A process whose output goes to files, which children that outlive it can't hold open."""
+    """A process whose output goes to files, because a pipe would stay open while its children live."""
 
     def __init__(
         self,
@@ -62,12 +62,12 @@ class Process:
             )
 
     def wait_until_stopped(self) -> None:
-        """Until it stops itself (STOP_AT)."""
+        """Wait until it stops itself (STOP_AT)."""
         _, status = os.waitpid(self.popen.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status), self.files[0].read_text()
 
     def wait(self) -> Ended:
-        """How it ended; a traceback is never an answer, except of data workers whose process was killed."""
+        """Wait for its end. A traceback fails the test, except of data workers whose process was killed."""
         self.popen.wait()
         err, out = (file.read_text() for file in self.files)
         assert self.popen.returncode == KILLED or "Traceback" not in err, err
@@ -75,29 +75,29 @@ class Process:
 
 
 def start(folder: Path, *arguments: str, limits: str = "", **environment: str) -> Process:
-    """`ptrun ARGUMENTS` in a folder, not waited for; `limits` is a line of the shell, such as `ulimit -t 1`."""
+    """Start `ptrun ARGUMENTS` in a folder; `limits` is a line of shell, such as `ulimit -t 1`."""
     return Process(folder, ["-m", "ptrun", *arguments], environment, limits)
 
 
 def ptrun(folder: Path, *arguments: str, limits: str = "", **environment: str) -> Ended:
-    """`ptrun ARGUMENTS` in a folder."""
+    """Run `ptrun ARGUMENTS` in a folder."""
     return start(folder, *arguments, limits=limits, **environment).wait()
 
 
 def python(folder: Path, script: str, *arguments: str) -> Ended:
-    """A script that imports the package."""
+    """Run a script that imports the package."""
     return Process(folder, ["-c", script, *arguments], {}).wait()
 
 
 def done(folder: Path, *arguments: str, **environment: str) -> Path:
-    """The run folder after a command that has to succeed."""
+    """Run a command that has to succeed; returns the newest run folder."""
     ended = ptrun(folder, *arguments, **environment)
     assert ended.code == 0, ended.err
     return latest(folder)
 
 
 def refused(folder: Path, code: int, *arguments: str, **environment: str) -> str:
-    """The sentence of a command that has to end with this code."""
+    """Run a command that has to end with this exit code; returns its error message."""
     ended = ptrun(folder, *arguments, **environment)
     assert ended.code == code, (ended.code, ended.out, ended.err)
     assert ended.err.startswith("error: "), ended.err
@@ -158,7 +158,7 @@ def assert_same_bits(one: Any, other: Any, where: str = "") -> None:
 
 
 def assert_equal_runs(one: Path, other: Path) -> None:
-    """Two finished runs hold the same: weights, averages, optimizer, schedule, random states, records, predictions, test metrics."""
+    """Compare two finished runs: checkpoints (all but configuration, device and versions), records, predictions, metrics."""
     for name in ("last.pt", "best.pt"):
         states = [load(path / "checkpoints" / name) for path in (one, other)]
         for state in states:
@@ -173,9 +173,9 @@ def assert_equal_runs(one: Path, other: Path) -> None:
 
 
 def assert_whole(run_dir: Path) -> None:
-    """A finished run folder: done, two checkpoints and their names, nothing half-written."""
+    """Check that a run folder is finished: state, plots if wanted, no partly written files."""
     assert json.loads((run_dir / "status.json").read_text())["state"] == "done"
-    drawn = (run_dir / "plots" / "loss.png").is_file()
-    assert drawn == ("plots: true" in (run_dir / "resolved.yaml").read_text())
-    litter = [path.name for path in run_dir.rglob("*") if ".tmp-" in path.name or path.name.endswith(".partial")]
-    assert litter == []
+    has_plots = (run_dir / "plots" / "loss.png").is_file()
+    assert has_plots == ("plots: true" in (run_dir / "resolved.yaml").read_text())
+    leftovers = [path.name for path in run_dir.rglob("*") if ".tmp-" in path.name or path.name.endswith(".partial")]
+    assert leftovers == []

@@ -1,14 +1,14 @@
 """A plugin that numbers the instants of a run and ends its process at one of them, as `kill -9` would.
 
-An instant is the call of a module (`train SimpleNet` or `eval Linear`, say), or a file below `outputs` being opened for writing, renamed,
-linked or removed, named as `rename last.pt`. Python tells of these by audit events and torch by a hook, so that
-nothing of the program is replaced, and a run with this plugin computes what it computes without.
+An instant is the call of a module (such as `train SimpleNet` or `eval Linear`), or a file below `outputs` being opened for
+writing, renamed, linked or removed (such as `rename last.pt`). Python's audit events and a torch hook report them. So no code
+of ptrun is replaced, and a run with this plugin computes the same numbers as without it.
 
-DIE_AT="3 rename last.pt"  die right before the third instant whose name begins so ("30" alone: the thirtieth of all)
-STOP_AT="4 train SimpleNet"   stop in the fourth step, as by Ctrl-Z, until SIGCONT comes
+DIE_AT="3 rename last.pt"  die just before the third instant whose name starts with that ("30" alone: the 30th of all)
+STOP_AT="4 train SimpleNet"   stop in the fourth step, as by Ctrl-Z, until SIGCONT
 DIE_AT_BYTES="2 rename last.pt 50000"   from that instant on, die when a file grows beyond 50,000 bytes: within a write
 FULL_AT_BYTES="2 rename last.pt 50000"  the same, but the write fails, as on a full disk
-INSTANTS=FILE              note the names there
+INSTANTS=FILE              write the names to this file
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 _KINDS = ("DIE_AT", "STOP_AT", "DIE_AT_BYTES", "FULL_AT_BYTES")
-_kind = next((each for each in _KINDS if each in os.environ), "")
-_wanted, _, _name = os.environ.get(_kind, "0").partition(" ")
+_kind = next((kind for kind in _KINDS if kind in os.environ), "")
+_number, _, _name = os.environ.get(_kind, "0").partition(" ")
 _limit = 0
 if "BYTES" in _kind:
     _name, _, _size = _name.rpartition(" ")
     _limit = int(_size)
 _notes = os.open(os.environ["INSTANTS"], os.O_WRONLY | os.O_CREAT, 0o600) if "INSTANTS" in os.environ else None
-libc = ctypes.CDLL(None)  # signal.signal is for the main thread alone, and checkpoints are written by another
-_process = os.getpid()  # data workers inherit the hooks, and are not meant
+libc = ctypes.CDLL(None)  # signal.signal works in the main thread only, and another thread writes checkpoints
+_process = os.getpid()  # data workers inherit the hooks, which must do nothing there
 _count = 0
 
 
@@ -46,7 +46,7 @@ def _instant(name: str) -> None:
         return
     global _count
     _count += 1
-    if _count == int(_wanted):
+    if _count == int(_number):
         _act()
 
 

@@ -1,4 +1,4 @@
-"""Data that can't be used end a command with 3 and a sentence that names them; odd but usable ones train."""
+"""Unusable data end a command with exit code 3 and a message that names them; unusual but usable data train."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def raw(*, fitted=None, kind: str = "minus"):
         spec = DataSpec(layout=Layout.VECTOR, task=Task.REGRESSION, input_shape=(3,), num_outputs=1, target_names=("y",))
     else:
         spec = DataSpec(layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(3,), num_outputs=2, class_names=("a", "b"))
-    part = split(TARGETS[kind])
-    return Data(spec=spec, train=part, val=part, test=part)
+    data = split(TARGETS[kind])
+    return Data(spec=spec, train=data, val=data, test=data)
 
 
 @models.register
@@ -68,7 +68,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG file whose header claims this size, in which no pixel is."""
+    """A PNG file whose header claims this size, without pixels."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -97,8 +97,8 @@ def test_one_broken_image(tmp_path: Path, photos: Path, how: str, workers: int):
     change, sentence = BROKEN[how]
     path = photos / "dog" / "5.png"
     path.write_bytes(change(path.read_bytes()))
-    marks = ("dataset=image_folder", "dataset.root=photos", f"train.num_workers={workers}")
-    ended = ptrun(tmp_path, *RUN, *marks)
+    settings = ("dataset=image_folder", "dataset.root=photos", f"train.num_workers={workers}")
+    ended = ptrun(tmp_path, *RUN, *settings)
     assert ended.code == 3, (ended.code, ended.err)
     assert f"dog/5.png {sentence}" in ended.err
     assert json.loads((latest(tmp_path) / "status.json").read_text())["exit_code"] == 3
@@ -137,15 +137,15 @@ HALF = np.arange(40) % 2
 )
 def test_arrays_that_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str):
     np.savez(tmp_path / "a.npz", **arrays)
-    said = refused(tmp_path, 3, *RUN, "dataset=arrays", "dataset.path=a.npz")
-    assert "a.npz" in said
-    assert sentence in said
+    message = refused(tmp_path, 3, *RUN, "dataset=arrays", "dataset.path=a.npz")
+    assert "a.npz" in message
+    assert sentence in message
 
 
 def test_a_pickle_in_place_of_arrays(tmp_path: Path):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"x_train": X, "y_train": HALF}))
-    said = refused(tmp_path, 3, *RUN, "dataset=arrays", "dataset.path=a.pkl")
-    assert "a.pkl can't be read as a .npz file of plain arrays: it holds Python objects, which are refused" in said
+    message = refused(tmp_path, 3, *RUN, "dataset=arrays", "dataset.path=a.pkl")
+    assert "a.pkl can't be read as a .npz file of plain arrays: it holds Python objects, which are refused" in message
 
 
 def test_minus_one_is_the_name_of_a_class(tmp_path: Path):
@@ -180,19 +180,19 @@ def test_tables_without_rows(tmp_path: Path, text: str, sentence: str):
 )
 def test_targets_of_ones_own_data(tmp_path: Path, kind: str, model: str, sentence: str):
     (tmp_path / "mine.py").write_text(PLUGIN)
-    marks = ("plugins=[mine.py]", "dataset=raw", f"dataset.kind={kind}", f"model={model}")
-    assert sentence in refused(tmp_path, 3, "train", "train.epochs=1", *marks)
+    settings = ("plugins=[mine.py]", "dataset=raw", f"dataset.kind={kind}", f"model={model}")
+    assert sentence in refused(tmp_path, 3, "train", "train.epochs=1", *settings)
 
 
 def test_a_batch_larger_than_the_data(tmp_path: Path):
-    said = refused(tmp_path, 3, *RUN, "train.batch_size=5000", "train.drop_last=true")
-    assert "1259 samples, which give no batch of 5000" in said
+    message = refused(tmp_path, 3, *RUN, "train.batch_size=5000", "train.drop_last=true")
+    assert "1259 samples, which give no batch of 5000" in message
     assert_whole(done(tmp_path, *RUN, "train.batch_size=5000"))
 
 
 @pytest.mark.parametrize("model", ["regularized", "simplenet"])
 def test_a_last_batch_of_one(tmp_path: Path, model: str):
-    """Batch norm can't train on it, so it is left out, and said; other models do."""
+    """Batch norm can't train on it, so ptrun leaves it out and says so; other models train on it."""
     ended = ptrun(tmp_path, *RUN, f"model={model}", "train.batch_size=1258")
     assert ended.code == 0, ended.err
     assert ("it has one sample" in ended.out + ended.err) == (model == "regularized")

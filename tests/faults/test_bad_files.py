@@ -1,4 +1,4 @@
-"""Checkpoints and weight files that do not fit or want to run code, and configuration files with every trap of YAML: a sentence each."""
+"""Hostile or mismatching checkpoints and weight files, and YAML files with every trap, get an error message."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, run_dir: Path) -> Path:
-    """A folder with a copy of that run, and something to steal."""
+    """A folder with a copy of that run, and a file that must not be copied."""
     shutil.copytree(run_dir, tmp_path / "run")
     (tmp_path / "victim.txt").write_text("secret")
     return tmp_path
@@ -82,7 +82,7 @@ def test_hostile_checkpoints(folder: Path, how: str, sentence: str):
 
 
 def test_a_name_with_signs_in_it(folder: Path):
-    """It needs quotes, which is said."""
+    """It needs quotes, which is message."""
     shutil.copy(folder / "run" / "checkpoints" / "last.pt", folder / "lr=0.1, epoch=3.pt")
     quoted = "checkpoint='lr=0.1, epoch=3.pt'"
     assert f'checkpoint="{quoted.partition("=")[2]}"' in refused(folder, 2, "eval", "checkpoint=lr=0.1, epoch=3.pt")
@@ -92,37 +92,37 @@ def test_a_name_with_signs_in_it(folder: Path):
 @pytest.mark.parametrize("how", ["a pickle", "code beside the weights", "a tensor of stride 0"])
 def test_hostile_weight_files(folder: Path, how: str):
     evil(folder / "evil.pt", folder / "run" / "checkpoints" / "last.pt", how)
-    marks = ("model=torchvision", f"model.arch={ARCH}", "model.weights=evil.pt")
-    assert "evil.pt" in refused(folder, 4, "train", *marks, *SMALL)
+    settings = ("model=torchvision", f"model.arch={ARCH}", "model.weights=evil.pt")
+    assert "evil.pt" in refused(folder, 4, "train", *settings, *SMALL)
     assert not (folder / "stolen.txt").exists()
 
 
 def test_a_checkpoint_of_another_head(folder: Path):
-    """Of ten classes; the data here have three."""
-    said = refused(folder, 2, "resume", "run", "dataset=iris", "transform=auto", "train.epochs=2")
-    assert "dataset.name: the run was started with 'digits', now it is 'iris'" in said
+    """The checkpoint has ten classes, the data have three."""
+    message = refused(folder, 2, "resume", "run", "dataset=iris", "transform=auto", "train.epochs=2")
+    assert "dataset.name: the run was started with 'digits', now it is 'iris'" in message
     path = folder / "run" / "checkpoints" / "step-00000002.pt"
     state = load(path)
     last = list(state["model"])[-2:]
-    for each in (folder / "run" / "checkpoints").iterdir():
-        each.unlink()
+    for file in (folder / "run" / "checkpoints").iterdir():
+        file.unlink()
     torch.save(
         {**state, "model": {**state["model"], **{name: state["model"][name][:3].clone() for name in last}}}, path
     )
     for words in (("eval", f"checkpoint={path}"), ("resume", "run", "train.epochs=2", "train.max_steps=4")):
-        said = refused(folder, 4, *words)
-        assert last[0] in said
-        assert "[3, 64]" in said
-        assert "[10, 64]" in said
+        message = refused(folder, 4, *words)
+        assert last[0] in message
+        assert "[3, 64]" in message
+        assert "[10, 64]" in message
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
 def test_weight_files_with_the_names_of_a_wrapper(tmp_path: Path, prefix: str):
-    """The head of a thousand classes is left out and counted, all else is loaded."""
+    """The head (1000 classes) is left out and counted; all other weights are loaded."""
     network = torchvision.models.get_model(ARCH, weights=None)
-    torch.save({prefix + name: each for name, each in network.state_dict().items()}, tmp_path / "w.pth")
-    marks = ("model=transfer", f"model.arch={ARCH}", "model.weights=w.pth", "model.image_size=32", *SMALL)
-    ended = ptrun(tmp_path, "train", *marks)
+    torch.save({prefix + name: value for name, value in network.state_dict().items()}, tmp_path / "w.pth")
+    settings = ("model=transfer", f"model.arch={ARCH}", "model.weights=w.pth", "model.image_size=32", *SMALL)
+    ended = ptrun(tmp_path, "train", *settings)
     assert ended.code == 0, ended.err
     count = len(network.state_dict())
     assert f"{count - 2} of {count} tensors loaded" in " ".join(ended.out.split())
@@ -132,10 +132,10 @@ def test_weight_files_with_the_names_of_a_wrapper(tmp_path: Path, prefix: str):
 
 def test_weights_of_another_network(tmp_path: Path):
     torch.save({"a.weight": torch.zeros(3, 3)}, tmp_path / "w.pth")
-    marks = ("model=transfer", f"model.arch={ARCH}", "model.weights=w.pth", *SMALL)
-    said = refused(tmp_path, 4, "train", *marks)
-    assert "w.pth" in said
-    assert "missing" in said
+    settings = ("model=transfer", f"model.arch={ARCH}", "model.weights=w.pth", *SMALL)
+    message = refused(tmp_path, 4, "train", *settings)
+    assert "w.pth" in message
+    assert "missing" in message
 
 
 # Files of a run.
@@ -151,7 +151,7 @@ def test_weights_of_another_network(tmp_path: Path):
     ],
 )
 def test_damaged_files_of_a_run(folder: Path, name: str, content: str, code: int, sentence: str):
-    """What the checkpoint holds as well is made again."""
+    """What the checkpoint also holds is written again."""
     (folder / "outputs" / "day").mkdir(parents=True)
     (folder / "run").rename(folder / "outputs" / "day" / "run")
     run_dir = folder / "outputs" / "day" / "run"

@@ -1,7 +1,7 @@
-"""Every optimizer with every schedule, averaged weights and accumulated gradients: ended in the middle of a window and
-continued from the last checkpoint, a run has the bits of one that never ended.
+"""Every optimizer with every schedule, averaged weights and accumulated gradients: a run that is ended in the middle of an
+accumulation window and continued from the last checkpoint has the bits of an uninterrupted one.
 
-All in this process, by the functions that `ptrun train` and `ptrun resume` call; the parts are built anew to go on.
+All in this process, with the functions that `ptrun train` and `ptrun resume` call; continuing builds new parts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ptrun.engine.progress import EpochReport, Progress
 pytestmark = pytest.mark.faults
 assert run.registry.models  # building imports the catalog, which fills the registries
 OPTIMIZERS = sorted(plugins.REGISTRIES["optimizer"])
-# Settings with which something happens within two epochs.
+# Settings with which the schedule changes the rate within two epochs.
 SCHEDULERS: dict[str, dict[str, Any]] = {
     "multistep": {"milestones_epochs": [1]},
     "plateau": {"patience_epochs": 0, "threshold": 0.5},
@@ -45,8 +45,8 @@ RUN = (
     "device.threads=1",
     "metrics=[accuracy]",
 )
-MID_WINDOW = (1, 5)  # the epoch, and the batches done in it
-# A table of which a batch touches a few rows: SparseAdam trains nothing else.
+MID_WINDOW = (1, 5)  # epoch, and batches trained in it
+# An embedding with sparse gradients, which SparseAdam requires.
 PLUGIN = """
 import torch
 from torch import nn
@@ -70,12 +70,12 @@ def lookup(spec):
 
 
 class Killed(BaseException):
-    """What no code of the run catches."""
+    """An exception that no code of a run catches."""
 
 
 @dataclass(frozen=True)
 class Whole:
-    """How a run ended."""
+    """The final state and records of a run."""
 
     state: dict[str, Any]
     records: list[dict[str, Any]]
@@ -83,15 +83,15 @@ class Whole:
 
 @pytest.fixture(scope="session")
 def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunConfig]:
-    """By model; optimizer and schedule are put in later."""
+    """A configuration for each model; the tests choose optimizer and schedule."""
     plugin = tmp_path_factory.mktemp("plugin") / "lookup.py"
     plugin.write_text(PLUGIN)
     composer = Composer()
-    read = {
+    loaded = {
         "simplenet": load.load_config(composer, ("model=simplenet", *RUN)),
         "lookup": load.load_config(composer, ("model=lookup", f"plugins=[{plugin}]", *RUN)),
     }
-    return {name: auto.resolve_auto(each.config)[0] for name, each in read.items()}
+    return {name: auto.resolve_auto(item.config)[0] for name, item in loaded.items()}
 
 
 def test_the_schedulers_are_there():
@@ -104,24 +104,24 @@ def test_ended_in_mid_window_and_continued(
     tmp_path: Path, configs: dict[str, RunConfig], optimizer: str, scheduler: str
 ):
     config = configs["lookup" if optimizer == "sparse_adam" else "simplenet"]
-    wanted = {"lr": 0.01, "max_iter": 2} if optimizer == "lbfgs" else {"lr": 0.01}
+    settings = {"lr": 0.01, "max_iter": 2} if optimizer == "lbfgs" else {"lr": 0.01}
     config = replace(
         config,
-        optimizer=component("optimizer", optimizer, wanted),
+        optimizer=component("optimizer", optimizer, settings),
         scheduler=component("scheduler", scheduler, SCHEDULERS.get(scheduler, {})),
     )
     assert_continued(config, tmp_path)
 
 
 def test_scaled_gradients(tmp_path: Path, configs: dict[str, RunConfig]):
-    """Under fp16: the scale, and the steps since it last changed."""
+    """With fp16 the scale and the steps since its last change are restored."""
     config = configs["simplenet"]
     device = replace(config.device, settings={**config.device.settings, "precision": "fp16"})
     assert_continued(replace(config, device=device), tmp_path)
 
 
 def assert_continued(config: RunConfig, tmp_path: Path) -> None:
-    """Train whole, and again until the middle of a window, and on from the last checkpoint."""
+    """Train in one go; train again until the middle of a window and continue from the last checkpoint; compare."""
     whole = train(config, tmp_path / "whole")
     with pytest.raises(Killed):
         train(config, tmp_path / "killed", die_at=MID_WINDOW)
@@ -133,9 +133,9 @@ def assert_continued(config: RunConfig, tmp_path: Path) -> None:
 
 
 def component(group: str, name: str, changes: dict[str, Any]) -> Component:
-    """The shipped settings of a component, some of them changed."""
-    found = auto.default_component(group, name, ())
-    return replace(found, settings={**found.settings, **changes})
+    """The shipped settings of a component, with changes."""
+    shipped = auto.default_component(group, name, ())
+    return replace(shipped, settings={**shipped.settings, **changes})
 
 
 def train(config: RunConfig, folder: Path, die_at: Sequence[int] | None = None) -> Whole:

@@ -1,4 +1,4 @@
-"""Damaged checkpoints are named and passed over; when none is good the command ends with 4, and nothing is overwritten."""
+"""Damaged checkpoints are named and skipped; when all are damaged the command ends with 4 and overwrites nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def folder(tmp_path: Path, killed: Path) -> Path:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Not through the name, which another checkpoint may share."""
+    """Write a new file under this name; writing into the old one would change its hard links too."""
     path.unlink()
     path.write_bytes(content)
 
@@ -44,7 +44,7 @@ def flip(content: bytes, at: int, bits: int = 1) -> bytes:
 
 
 def within_weights(content: bytes) -> int:
-    """A position in the largest tensor, which is far from the few other records."""
+    """A position in the largest tensor, far from the other records."""
     return content.index(b"data/0") + 2000
 
 
@@ -73,15 +73,15 @@ def test_the_newest_is_damaged(folder: Path, whole: Path, damage: str):
     assert len(runs(folder)) == 1
 
 
-def test_damage_is_found_by_those_who_ask(tmp_path: Path, folder: Path):
+def test_verify_and_eval_find_damage(tmp_path: Path, folder: Path):
     good = checkpoints(latest(folder))[-1]
     files = {name: tmp_path / f"{name}.pt" for name in DAMAGES}
     for name, path in files.items():
         path.write_bytes(DAMAGES[name](good.read_bytes()))
-    said = ptrun(tmp_path, "verify", str(good), *map(str, files.values()))
-    assert said.code == 4, said.err
+    message = ptrun(tmp_path, "verify", str(good), *map(str, files.values()))
+    assert message.code == 4, message.err
     for path in files.values():
-        assert path.name in said.out + said.err
+        assert path.name in message.out + message.err
     assert "50 % left.pt" in refused(tmp_path, 4, "eval", f"checkpoint={files['50 % left']}")
 
 
@@ -100,9 +100,9 @@ def test_all_are_damaged(folder: Path, command: tuple[str, ...]):
     for path in (run_dir / "checkpoints").iterdir():
         replace(path, flip(path.read_bytes(), within_weights(path.read_bytes())))
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
-    said = refused(folder, 4, *command)
-    assert "every checkpoint of this run is damaged; it can't be continued" in said
-    assert "step-00000030.pt" in said
+    message = refused(folder, 4, *command)
+    assert "every checkpoint of this run is damaged; it can't be continued" in message
+    assert "step-00000030.pt" in message
     assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
     assert len(runs(folder)) == 1
 
@@ -115,12 +115,12 @@ def test_a_damaged_run_of_another_configuration_is_none_of_ours(folder: Path, wh
     assert run_dir != damaged
 
 
-# Flips a bit at many places of a checkpoint; each has to be found, or to change nothing that is loaded (zip files hold padding).
+# Flips a bit in many positions of a checkpoint. It must be detected, or change nothing that is loaded (zip padding).
 FLIPS = """
 import random, sys
 from pathlib import Path
 import torch
-from ptrun import checkpoint
+from ptrun.checkpoint import store
 from ptrun.errors import CheckpointError
 
 
@@ -128,23 +128,23 @@ def plain(value):
     if isinstance(value, torch.Tensor):
         return value.dtype, value.shape, value.numpy().tobytes()
     if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return [plain(each) for each in value] if isinstance(value, list | tuple) else repr(value)
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else repr(value)
 
 
 path, changed, draw = Path(sys.argv[1]), Path("changed.pt"), random.Random(0)
-content, good = path.read_bytes(), plain(checkpoint.load(path))
-found, directory = 0, content.index(b"PK\\x01\\x02")  # the list of records, at the end
+content, good = path.read_bytes(), plain(store.load(path))
+detected, directory = 0, content.index(b"PK\\x01\\x02")  # the list of records, at the end
 for number in range(int(sys.argv[2])):
     at = draw.randrange(directory if number % 2 else 0, len(content))
     changed.write_bytes(content[:at] + bytes([content[at] ^ 1 << draw.randrange(8)]) + content[at + 1:])
     try:
-        state = checkpoint.load(changed)
+        state = store.load(changed)
     except CheckpointError:
-        found += 1
+        detected += 1
     else:
         assert plain(state) == good, at
-print(found)
+print(detected)
 """
 
 

@@ -1,4 +1,4 @@
-"""Runs of drawn components, killed at a drawn instant and continued: the bits are those of the run that was not killed.
+"""Runs with randomly drawn components, killed at a random instant and continued, equal the uninterrupted run bit for bit.
 
 The same runs are drawn each time. PTRUN_DRAWS sets how many.
 """
@@ -23,7 +23,7 @@ from ptrun.plugins import REGISTRIES
 pytestmark = pytest.mark.faults
 DRAWS = int(os.environ.get("PTRUN_DRAWS", "6"))
 assert catalog.MODULES  # which fills the registries
-# Small enough for the digits, 8 x 8 pixels; the others need other data, files of weights, or sparse gradients.
+# These need other data than digits of 8 x 8 pixels, or files of weights.
 NOT_FOR_DIGITS = {"auto", "dlinear", "fcn", "lstm", "nlinear", "patch_transformer", "resnet_table", "torchvision", "transfer"}  # fmt: skip
 MODELS = sorted(set(REGISTRIES["model"]) - NOT_FOR_DIGITS)
 OPTIMIZERS = sorted(set(REGISTRIES["optimizer"]) - {"sparse_adam"})
@@ -47,10 +47,10 @@ class Drawn(NamedTuple):
     ema: str
     batch_size: int
     every_steps: str
-    moment: float  # at which the process dies, as a share of all its instants
+    moment: float  # when the process dies, as a share of all its instants
 
     def arguments(self) -> list[str]:
-        """Of the command."""
+        """The arguments of the command."""
         return [
             f"model={self.model}",
             *SMALLER.get(self.model, ()),

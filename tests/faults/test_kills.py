@@ -1,4 +1,4 @@
-"""Killed at any instant and continued, a run ends with the bits and files of one that never was.
+"""A run that is killed at any instant and continued ends with the bits and files of an uninterrupted one.
 
 PTRUN_KILLS sets how many random instants are tried.
 """
@@ -17,7 +17,7 @@ from faulty import (
     ACCURACY_ALONE,
     INSTANTS,
     KILLED,
-    NO_PICTURES,
+    NO_PLOTS,
     assert_equal_runs,
     checkpoints,
     done,
@@ -38,13 +38,13 @@ RUN = (
     "checkpoint.keep_best=2",  # else a small state is written once a second at most
     "device.threads=1",
     ACCURACY_ALONE,
-)  # 10 steps an epoch; batch norm, dropout, augmentation, averaged weights
-EVERY_STEP = ("checkpoint.every_steps=1", NO_PICTURES)
+)  # 10 steps per epoch; batch norm, dropout, augmentation, averaged weights
+EVERY_STEP = ("checkpoint.every_steps=1", NO_PLOTS)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A run that nothing happened to, and the names of its instants, in order."""
+    """An uninterrupted run, and the names of its instants in order."""
 
     run_dir: Path
     instants: tuple[str, ...]
@@ -56,16 +56,16 @@ class Reference:
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reference]:
     """The run with a checkpoint after each epoch, and with one after each step."""
-    found = {}
+    references = {}
     for name, cadence in (("epoch", ()), ("step", EVERY_STEP)):
         folder = tmp_path_factory.mktemp(f"each-{name}")
         run_dir = done(folder, "train", *RUN, *cadence, INSTANTS, "-q", INSTANTS=str(folder / "instants"))
-        found[name] = Reference(run_dir, tuple((folder / "instants").read_text().splitlines()))
-    return found
+        references[name] = Reference(run_dir, tuple((folder / "instants").read_text().splitlines()))
+    return references
 
 
 def kill_and_continue(folder: Path, instant: str, *more: str) -> Path:
-    """Die at an instant, go on by `resume=auto`; the finished run folder."""
+    """Die at an instant and continue with `resume=auto`; returns the finished run folder."""
     ended = ptrun(folder, "train", *RUN, *more, INSTANTS, DIE_AT=instant)
     assert ended.code == KILLED, (ended.code, ended.err)
     return done(folder, "train", *RUN, *more, "resume=auto")
@@ -76,7 +76,7 @@ def test_the_cadence_changes_no_bit(whole: dict[str, Reference]):
 
 
 def test_the_instants_are_those_of_a_run(whole: dict[str, Reference]):
-    """If a name here changed, the tests below would no longer die where they say."""
+    """If these names change, the tests below no longer die where they should."""
     names = whole["step"].instants
     assert {
         "train Regularized",
@@ -92,7 +92,7 @@ def test_the_instants_are_those_of_a_run(whole: dict[str, Reference]):
 
 @pytest.mark.parametrize("number", range(KILLS))
 def test_killed_at_a_random_instant(tmp_path: Path, whole: dict[str, Reference], number: int):
-    """Of the whole process: from making the run folder to the last picture, where the cadence is an epoch."""
+    """Instants of the whole process: from making the run folder to the last plot."""
     draw = random.Random(number)
     cadence = draw.choice(["epoch", "step"])
     names = whole[cadence].instants
@@ -138,16 +138,16 @@ def test_killed_at(tmp_path: Path, whole: dict[str, Reference], instant: str):
 
 @pytest.mark.parametrize("instant", ["3 open new step.pt", "3 rename last.pt", "2 remove step"])
 def test_killed_between_two_epochs(tmp_path: Path, whole: dict[str, Reference], instant: str):
-    """The epoch is in metrics.jsonl and not yet in a checkpoint, or just is."""
+    """The epoch is in metrics.jsonl, but not yet or only just in a checkpoint."""
     run_dir = kill_and_continue(tmp_path, instant)
     assert_equal_runs(run_dir, whole["epoch"].run_dir)
 
 
 @pytest.mark.parametrize("percent", [10, 90])
 def test_killed_within_a_write(tmp_path: Path, whole: dict[str, Reference], percent: int):
-    """The system ends the process when the file being written reaches a size that only a checkpoint does: a part of it stays behind.
+    """The system ends the process when a file reaches a size that only a checkpoint has, so a part of it is left.
 
-    It is cleaned away, and files of others are not; the files have the mode that the user's umask asks for.
+    The next process removes it, but no files of others. The files have the mode of the user's umask.
     """
     size = checkpoints(whole["step"].run_dir)[0].stat().st_size * percent // 100
     dies = f"15 rename last.pt {size}"
@@ -166,7 +166,7 @@ def test_killed_within_a_write(tmp_path: Path, whole: dict[str, Reference], perc
 
 def test_killed_three_times_within_one_epoch(tmp_path: Path, whole: dict[str, Reference]):
     arguments = ["train", *RUN, *EVERY_STEP, INSTANTS, "resume=auto"]
-    # A process that goes on first points last.pt at the checkpoint whose publication was cut off: one more.
+    # A continued process first points last.pt to the checkpoint whose publication was interrupted: one more rename.
     for more, step in ((13, 13), (3, 15), (4, 18)):
         assert ptrun(tmp_path, *arguments, DIE_AT=f"{more} rename last.pt").code == KILLED
         assert checkpoints(latest(tmp_path))[-1].name == f"step-{step:08d}.pt"

@@ -1,4 +1,4 @@
-"""Losses that are no finite numbers: the run stops with 5, leaves the steps out, or returns; they never reach a checkpoint."""
+"""Non-finite losses: the run stops with 5, skips the steps, or rolls back; they never reach a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faulty import KILLED, LEAN, assert_equal_runs, done, latest, load, ptrun, r
 from faulty import PLUGIN as INSTANTS_FILE
 
 pytestmark = pytest.mark.faults
-# NaN is decided by the samples of a batch alone, so that a run which was killed meets the same ones again.
+# Only the samples of a batch decide where NaN occurs, so that a killed run meets the same ones again.
 PLUGIN = """
 import torch
 import torch.nn.functional as F
@@ -40,13 +40,13 @@ def plugin(tmp_path: Path) -> str:
 def assert_finite(run_dir: Path) -> None:
     for path in (run_dir / "checkpoints").iterdir():
         weights = load(path)["model"]
-        assert all(bool(torch.isfinite(each).all()) for each in weights.values()), path
+        assert all(bool(torch.isfinite(weight).all()) for weight in weights.values()), path
 
 
 def test_stop(tmp_path: Path, plugin: str):
-    said = refused(tmp_path, 5, "train", *RUN, f"plugins=[{plugin}]")
-    assert "The training loss became nan at step" in said
-    assert "learning rate" in said
+    message = refused(tmp_path, 5, "train", *RUN, f"plugins=[{plugin}]")
+    assert "The training loss became nan at step" in message
+    assert "learning rate" in message
     run_dir = latest(tmp_path)
     assert json.loads((run_dir / "status.json").read_text())["exit_code"] == 5
     assert_finite(run_dir)
@@ -57,29 +57,29 @@ def test_stop(tmp_path: Path, plugin: str):
 
 @pytest.mark.parametrize(("mode", "modulus", "counted"), [("skip", 7, "skipped_steps"), ("rollback", 37, "rollbacks")])
 def test_go_on_also_after_a_kill(tmp_path: Path, plugin: str, mode: str, modulus: int, counted: str):
-    marks = (*RUN, f"loss.modulus={modulus}", f"train.on_nonfinite={mode}")
+    settings = (*RUN, f"loss.modulus={modulus}", f"train.on_nonfinite={mode}")
     (tmp_path / "whole").mkdir()
-    whole = done(tmp_path / "whole", "train", *marks, f"plugins=[{plugin}]")
+    whole = done(tmp_path / "whole", "train", *settings, f"plugins=[{plugin}]")
     assert json.loads((whole / "summary.json").read_text())[counted] > 0
     assert_finite(whole)
     both = f"plugins=[{plugin},{INSTANTS_FILE}]"
-    assert ptrun(tmp_path, "train", *marks, both, DIE_AT="9 rename last.pt").code == KILLED
+    assert ptrun(tmp_path, "train", *settings, both, DIE_AT="9 rename last.pt").code == KILLED
     assert_equal_runs(done(tmp_path, "resume", f"plugins=[{plugin}]"), whole)
 
 
 def test_a_stop_before_the_bad_step_changes_no_bit(tmp_path: Path, plugin: str):
     """Rollback returns to the weights after the last epoch, and not to the checkpoint that the stop asked for."""
-    marks = (*RUN, "loss.modulus=37", "checkpoint.every_steps=null")
-    folders = [tmp_path / name for name in ("whole", "told", "stopped")]
+    settings = (*RUN, "loss.modulus=37", "checkpoint.every_steps=null")
+    folders = [tmp_path / name for name in ("whole", "diverged", "stopped")]
     for folder in folders:
         folder.mkdir()
-    whole = done(folders[0], "train", *marks, "train.on_nonfinite=rollback", f"plugins=[{plugin}]")
-    told = re.search(r"at step (\d+),", refused(folders[1], 5, "train", *marks, f"plugins=[{plugin}]"))
-    assert told is not None
-    bad = int(told.group(1))
+    whole = done(folders[0], "train", *settings, "train.on_nonfinite=rollback", f"plugins=[{plugin}]")
+    match = re.search(r"at step (\d+),", refused(folders[1], 5, "train", *settings, f"plugins=[{plugin}]"))
+    assert match is not None
+    bad = int(match.group(1))
     assert (bad - 1) % 20 > 0  # a step of the same epoch comes before it
     both = f"plugins=[{plugin},{INSTANTS_FILE}]"
-    rolls = (*marks, "train.on_nonfinite=rollback")
+    rolls = (*settings, "train.on_nonfinite=rollback")
     process = start(folders[2], "train", *rolls, both, STOP_AT=f"{bad - 1} train Regularized")
     process.wait_until_stopped()
     os.kill(process.popen.pid, signal.SIGTERM)

@@ -43,36 +43,36 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MB at `outputs`."""
-    where = tmp_path / "outputs"
-    where.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(where)], check=False)
+    path = tmp_path / "outputs"
+    path.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(path)], check=False)
     if mounted.returncode != 0:
         pytest.skip("mounting a small file system is not allowed here")
-    yield where
-    subprocess.run(["umount", "-l", str(where)], check=True)
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 @pytest.fixture
 def closed_folder(tmp_path: Path) -> Iterator[Path]:
     """A folder that can't be written, also not by root."""
-    where = tmp_path / "closed"
-    where.mkdir()
+    path = tmp_path / "closed"
+    path.mkdir()
     if os.geteuid() != 0:
-        where.chmod(0o500)
-        yield where
-        where.chmod(0o700)
+        path.chmod(0o500)
+        yield path
+        path.chmod(0o700)
         return
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(where)], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(path)], check=False)
     if mounted.returncode != 0:
         pytest.skip("root may write anywhere")
-    yield where
-    subprocess.run(["umount", "-l", str(where)], check=True)
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def test_the_disk_fills_up_while_training(tmp_path: Path, whole: Path):
     """After the checkpoint of the second epoch no file grows beyond a few kilobytes."""
-    marks = (*RUN, "checkpoint.every_steps=10", INSTANTS)
-    ended = ptrun(tmp_path, "train", *marks, FULL_AT_BYTES="2 rename last.pt 20000")
+    settings = (*RUN, "checkpoint.every_steps=10", INSTANTS)
+    ended = ptrun(tmp_path, "train", *settings, FULL_AT_BYTES="2 rename last.pt 20000")
     assert ended.code == 6, (ended.code, ended.err)
     assert "the disk is full while saving a checkpoint" in ended.err
     run_dir = latest(tmp_path)
@@ -115,9 +115,9 @@ def test_no_file_can_grow(tmp_path: Path):
 
 
 def test_a_folder_that_can_not_be_written(tmp_path: Path, closed_folder: Path):
-    said = refused(tmp_path, 6, "train", *RUN, f"output_dir={closed_folder}")
-    assert str(closed_folder) in said
-    assert "Choose another output_dir" in said
+    message = refused(tmp_path, 6, "train", *RUN, f"output_dir={closed_folder}")
+    assert str(closed_folder) in message
+    assert "Choose another output_dir" in message
     assert list(closed_folder.iterdir()) == []
 
 
@@ -126,9 +126,9 @@ def test_checkpoints_that_can_not_be_written(tmp_path: Path, closed_folder: Path
     run_dir = latest(tmp_path)
     shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
     (run_dir / "checkpoints").symlink_to(closed_folder)
-    said = refused(tmp_path, 6, "resume")
-    assert "the checkpoint can't be written" in said
-    assert "permissions" in said
+    message = refused(tmp_path, 6, "resume")
+    assert "the checkpoint can't be written" in message
+    assert "permissions" in message
 
 
 def test_workers_need_no_shared_memory_of_the_system(tmp_path: Path):
@@ -142,8 +142,8 @@ def test_workers_need_no_shared_memory_of_the_system(tmp_path: Path):
         for number in range(12):
             image = Image.fromarray(pixels.integers(0, 256, (64, 64, 3), dtype=np.uint8))
             image.save(tmp_path / "photos" / label / f"{number}.png")
-    marks = ("dataset=image_folder", "dataset.root=photos", "train.num_workers=2", "train.batch_size=8")
-    process = Process(tmp_path, ["-m", "ptrun", "train", *RUN, *marks], {}, small, alone)
+    settings = ("dataset=image_folder", "dataset.root=photos", "train.num_workers=2", "train.batch_size=8")
+    process = Process(tmp_path, ["-m", "ptrun", "train", *RUN, *settings], {}, small, alone)
     ended = process.wait()
     assert ended.code == 0, (ended.code, ended.err)
     assert "read from files by 2 workers" in ended.out
@@ -154,7 +154,7 @@ def test_two_processes_continue_one_run(tmp_path: Path, whole: Path):
     """One of them does; the other says who holds the folder, or that there is nothing to continue."""
     assert ptrun(tmp_path, "train", *RUN, INSTANTS, DIE_AT="1 rename last.pt").code == KILLED
     started = [start(tmp_path / name, "resume", str(latest(tmp_path))) for name in folders(tmp_path, 2)]
-    ended = sorted((process.wait() for process in started), key=lambda each: each.code)
+    ended = sorted((process.wait() for process in started), key=lambda process: process.code)
     assert ended[0].code == 0, ended[0].err
     if ended[1].code != 0:
         assert ended[1].code == 2
@@ -163,7 +163,7 @@ def test_two_processes_continue_one_run(tmp_path: Path, whole: Path):
 
 
 def folders(parent: Path, count: int) -> list[str]:
-    """Working folders, so that each process has its own files for what it prints."""
+    """Working folders, so that each process has its own files for its output."""
     names = [f"from-{number}" for number in range(count)]
     for name in names:
         (parent / name).mkdir()

@@ -1,4 +1,4 @@
-"""Signals, to a process or to its whole group with data workers alive: the state is saved at the next step boundary, exit code 75."""
+"""A signal to the process, or to its group with data workers: saves at the next step and ends with exit code 75."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from faulty import (
     INSTANTS,
     LEAN,
-    NO_PICTURES,
+    NO_PLOTS,
     SITE,
     assert_equal_runs,
     assert_whole,
@@ -32,7 +32,7 @@ from PIL import Image
 pytestmark = pytest.mark.faults
 SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
 RUN = ("model=regularized", "train.epochs=2", "device.threads=1", "train.ema_decay=0.9", "transform=basic", *LEAN)
-DIGITS = (*RUN, "train.batch_size=128")  # ten steps an epoch
+DIGITS = (*RUN, "train.batch_size=128")  # ten steps per epoch
 GROUP = [False, True]
 Send = Callable[[int, int], None]
 
@@ -53,13 +53,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def wholes(tmp_path_factory: pytest.TempPathFactory, photos: tuple[str, ...]) -> dict[bool, Path]:
-    """The runs that nothing happened to: on digits, and on photos with workers."""
+    """Uninterrupted runs: on digits, and on photos with workers."""
     folders = {group: tmp_path_factory.mktemp(f"never-stopped-{group}") for group in GROUP}
     return {group: done(folders[group], "train", *(photos if group else DIGITS), "-q") for group in GROUP}
 
 
 def sender(group: bool) -> Send:
-    """What sends a signal: to a process, or to its group."""
+    """The function that sends a signal to a process, or to its group."""
     return os.killpg if group else os.kill
 
 
@@ -67,7 +67,7 @@ def sender(group: bool) -> Send:
 def test_each_signal_saves_and_the_run_goes_on(
     tmp_path: Path, photos: tuple[str, ...], wholes: dict[bool, Path], group: bool
 ):
-    """One run, stopped by one signal after the other, each within the third step since it went on."""
+    """One run, stopped by each signal in turn, in the third step after it continued."""
     arguments = ("train", *(photos if group else DIGITS), INSTANTS, "resume=auto")
     for count, name in enumerate(SIGNALS, start=1):
         process = start(tmp_path, *arguments, STOP_AT="3 train Regularized")
@@ -91,12 +91,12 @@ def test_each_signal_saves_and_the_run_goes_on(
 def test_a_second_signal_ends_at_once(
     tmp_path: Path, photos: tuple[str, ...], wholes: dict[bool, Path], group: bool, instant: str
 ):
-    """Within a step, and within the writing of a checkpoint: the newest one that was published stays good."""
-    marks = (*(photos if group else DIGITS), "checkpoint.every_steps=4", INSTANTS)
-    process = start(tmp_path, "train", *marks, STOP_AT=instant)
+    """In a step, and while a checkpoint is written: the newest published one stays undamaged."""
+    settings = (*(photos if group else DIGITS), "checkpoint.every_steps=4", INSTANTS)
+    process = start(tmp_path, "train", *settings, STOP_AT=instant)
     process.wait_until_stopped()
     workers = children(process.popen.pid)
-    for name in ("SIGINT", "SIGTERM"):  # both wait while it is stopped; either may be taken first
+    for name in ("SIGINT", "SIGTERM"):  # both are pending while it is stopped; either may be delivered first
         sender(group)(process.popen.pid, getattr(signal, name))
     os.kill(process.popen.pid, signal.SIGCONT)
     ended = process.wait()
@@ -105,7 +105,7 @@ def test_a_second_signal_ends_at_once(
     assert_gone(workers)
     run_dir = latest(tmp_path)
     newest = checkpoints(run_dir)[-1]
-    # After steps 4, 8, 10 (the end of the epoch) and 12; the last of them may still be in the hands of the writing thread.
+    # After steps 4, 8, 10 (the end of the epoch) and 12; the writing thread may not have finished the last one.
     assert load(newest)["progress"]["step"] in ((10, 12) if "train" in instant else (8, 10))
     assert ptrun(tmp_path, "verify", str(newest)).code == 0
     assert_equal_runs(done(tmp_path, "resume"), wholes[group])
@@ -114,13 +114,13 @@ def test_a_second_signal_ends_at_once(
 # Python runs this file first; an audit hook sees every import.
 STOPS_AT_AN_IMPORT = """
 import os, signal, sys
-wanted = os.environ.get("STOP_AT_IMPORT", "")
+module = os.environ.get("STOP_AT_IMPORT", "")
 
 
 def stop(event, arguments):
-    global wanted
-    if wanted and event == "import" and arguments[0] == wanted:
-        wanted = ""
+    global module
+    if module and event == "import" and arguments[0] == module:
+        module = ""
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
@@ -142,9 +142,9 @@ def test_interrupted_while_it_starts(tmp_path: Path, module: str):
 
 
 def test_interrupted_after_training(tmp_path: Path):
-    """While pictures are drawn: the folder says so, and the run can be finished."""
+    """While plots are drawn: the folder records it, and `resume` finishes the run."""
     process = start(
-        tmp_path, "train", *(each for each in DIGITS if each != NO_PICTURES), INSTANTS, STOP_AT="1 open .loss.png"
+        tmp_path, "train", *(setting for setting in DIGITS if setting != NO_PLOTS), INSTANTS, STOP_AT="1 open .loss.png"
     )
     process.wait_until_stopped()
     os.kill(process.popen.pid, signal.SIGINT)
@@ -157,7 +157,7 @@ def test_interrupted_after_training(tmp_path: Path):
 
 
 def assert_gone(workers: list[int]) -> None:
-    """Workers end, at the latest when they notice that their process did: torch's look every five seconds."""
+    """Workers end, at the latest when they notice that their parent ended."""
     for worker in workers:
         try:
             handle = os.pidfd_open(worker)

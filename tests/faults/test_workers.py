@@ -1,4 +1,4 @@
-"""The number of data workers, before a kill and after it, changes no bit of a run on augmented image files."""
+"""The number of data workers, before and after a kill, changes no bit of a run on augmented image files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ WORKERS = (0, 2, 4)
 RUN = (
     "model=regularized",
     "transform=basic",
-    "transform.train=[{random_resized_crop:{size:[10,10]}},{horizontal_flip:{}},{color_jitter:{brightness:0.4}},{random_erasing:{p:0.5}},{normalize:{mean:half,std:half}}]",
+    "transform.train=[{random_resized_crop:{size:[10,10]}},{horizontal_flip:{}},{color_jitter:{brightness:0.4}},"
+    "{random_erasing:{p:0.5}},{normalize:{mean:half,std:half}}]",
     "transform.eval=[{resize:{size:[10,10]}},{normalize:{mean:half,std:half}}]",
     "train.epochs=2",
     "train.batch_size=2",
@@ -64,8 +65,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory, data: str) -> dict[int, Pat
     folders = {}
     for workers in WORKERS:
         folders[workers] = folder = tmp_path_factory.mktemp(f"killed-{workers}")
-        marks = (*RUN, "dataset=image_folder", data, f"train.num_workers={workers}", INSTANTS)
-        ended = ptrun(folder, "train", *marks, DIE_AT="6 rename last.pt")  # steps 3, 6, 9, 10, 12, 15
+        settings = (*RUN, "dataset=image_folder", data, f"train.num_workers={workers}", INSTANTS)
+        ended = ptrun(folder, "train", *settings, DIE_AT="6 rename last.pt")  # steps 3, 6, 9, 10, 12, 15
         assert ended.code == KILLED, ended.err
     return folders
 
@@ -82,9 +83,9 @@ def test_workers_before_and_after(
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
 def test_a_killed_worker_ends_the_run_which_goes_on(tmp_path: Path, data: str, whole: Path):
-    marks = (*RUN, "dataset=image_folder", data, "train.num_workers=2", INSTANTS)
-    # The second batch of the second epoch is in work, and those after the sixth are not asked for yet.
-    process = start(tmp_path, "train", *marks, STOP_AT="12 train Regularized")
+    settings = (*RUN, "dataset=image_folder", data, "train.num_workers=2", INSTANTS)
+    # The second batch of the second epoch is being computed; those after the sixth are not requested yet.
+    process = start(tmp_path, "train", *settings, STOP_AT="12 train Regularized")
     process.wait_until_stopped()
     for worker in children(process.popen.pid):
         os.kill(worker, signal.SIGKILL)
@@ -98,22 +99,22 @@ def test_a_killed_worker_ends_the_run_which_goes_on(tmp_path: Path, data: str, w
 
 
 def test_a_photo_that_breaks_while_the_run_is_stopped(tmp_path: Path, data: str, killed: dict[int, Path]):
-    """The data are checked again when the run goes on; the photo is named, and the run can go on when it is back."""
+    """Resuming checks the data again and names the photo; it works when the photo is restored."""
     shutil.copytree(killed[0] / "outputs", tmp_path / "outputs", symlinks=True)
     root = Path(shutil.copytree(data.partition("=")[2], tmp_path / "photos"))
     whole_photo = (root / "cat" / "0.png").read_bytes()
     (root / "cat" / "0.png").write_bytes(whole_photo[: len(whole_photo) // 2])
-    marks = (f"dataset.root={root}", "--allow-change", "dataset.root")
-    assert "cat/0.png is damaged" in refused(tmp_path, 3, "resume", *marks)
+    settings = (f"dataset.root={root}", "--allow-change", "dataset.root")
+    assert "cat/0.png is damaged" in refused(tmp_path, 3, "resume", *settings)
     (root / "cat" / "0.png").write_bytes(whole_photo)
-    assert ptrun(tmp_path, "resume", *marks).code == 0
+    assert ptrun(tmp_path, "resume", *settings).code == 0
 
 
 def test_the_photos_are_gone(tmp_path: Path, data: str, whole: Path):
-    """As when a network disk is lost: a sentence, and the run goes on when they are back."""
+    """As when a network disk is lost: an error message, and `resume` works when they are back."""
     root = Path(data.partition("=")[2])
-    marks = (*RUN, "dataset=image_folder", data, "train.num_workers=0", INSTANTS)
-    process = start(tmp_path, "train", *marks, STOP_AT="12 train Regularized")
+    settings = (*RUN, "dataset=image_folder", data, "train.num_workers=0", INSTANTS)
+    process = start(tmp_path, "train", *settings, STOP_AT="12 train Regularized")
     process.wait_until_stopped()
     away = root.rename(tmp_path / "away")
     try:
@@ -127,11 +128,11 @@ def test_the_photos_are_gone(tmp_path: Path, data: str, whole: Path):
     assert_equal_runs(done(tmp_path, "resume"), whole)
 
 
-def test_a_photo_more_is_told(tmp_path: Path, data: str, killed: dict[int, Path]):
+def test_an_additional_photo_is_reported(tmp_path: Path, data: str, killed: dict[int, Path]):
     shutil.copytree(killed[0] / "outputs", tmp_path / "outputs", symlinks=True)
     root = Path(shutil.copytree(data.partition("=")[2], tmp_path / "photos"))
     shutil.copy(root / "cat" / "0.png", root / "cat" / "more.png")
-    marks = (f"dataset.root={root}", "--allow-change", "dataset.root")
-    ended = ptrun(tmp_path, "resume", *marks)
+    settings = (f"dataset.root={root}", "--allow-change", "dataset.root")
+    ended = ptrun(tmp_path, "resume", *settings)
     assert ended.code == 0, ended.err
     assert "The data are not those the run began with" in ended.out
