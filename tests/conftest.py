@@ -1,4 +1,4 @@
-"""Shared fixtures: a folder of one's own for every test, and the command as a function."""
+"""Shared fixtures: an empty folder for each test, and the command as a function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import ROOT, Ended, without_pictures
+from support import ROOT, Ended, without_plots
 
 from ptrun.cli import main
 
@@ -24,14 +24,15 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _heeded_signals() -> Iterator[None]:
-    """A process that nohup or the background of a shell started ignores signals, and so would those that it starts."""
+    """Restore signals that nohup or a shell's background made pytest ignore, because child processes inherit that."""
     names = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
-    ignored = [each for each in map(signal.Signals.__getitem__, names) if signal.getsignal(each) == signal.SIG_IGN]
-    for each in ignored:
-        signal.signal(each, signal.SIG_DFL)
+    signals = map(signal.Signals.__getitem__, names)
+    ignored = [number for number in signals if signal.getsignal(number) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
     yield
-    for each in ignored:
-        signal.signal(each, signal.SIG_IGN)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture
@@ -43,11 +44,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def ptrun(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """`ptrun ARGUMENTS` in this process and an empty folder; a run draws no pictures unless told to."""
+    """`ptrun ARGUMENTS` in this process and an empty folder, by default without plots."""
 
     def call(*arguments: str) -> Ended:
         capsys.readouterr()
-        code = main.main(without_pictures(arguments))
+        code = main.main(without_plots(arguments))
         captured = capsys.readouterr()
         logging.getLogger().handlers.clear()  # Hydra's --info leaves one that writes to this test's output
         return Ended(code, captured.out, captured.err)
@@ -57,12 +58,12 @@ def ptrun(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., End
 
 @pytest.fixture
 def process(folder: Path) -> Callable[..., Ended]:
-    """`ptrun ARGUMENTS` as a process of its own, as a user runs it; a run draws no pictures unless told to."""
+    """`ptrun ARGUMENTS` as a separate process, as a user runs it, by default without plots."""
 
     def call(*arguments: str, **environment: str) -> Ended:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
         done = subprocess.run(
-            [sys.executable, "-m", "ptrun", *without_pictures(arguments)],
+            [sys.executable, "-m", "ptrun", *without_plots(arguments)],
             capture_output=True,
             text=True,
             env=env,

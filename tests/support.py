@@ -1,4 +1,4 @@
-"""What several tests share: where the checkout is, how a command ended, where a run went."""
+"""Shared by the tests: the path of the checkout, the result of a command, the folder of a run."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Ended:
     err: str
 
 
-def without_pictures(arguments: Sequence[str]) -> Sequence[str]:
-    """The arguments of a command; those of a run with `plots=false`, which spares a second, unless they choose."""
+def without_plots(arguments: Sequence[str]) -> Sequence[str]:
+    """Add `plots=false` to the arguments of a training run, unless they set `plots`. This saves a second."""
     runs = arguments[:1] == ("train",) and len(arguments) > 1 and not {"-h", "--help"} & {*arguments}
-    chosen = any(each.startswith("plots=") for each in arguments)
-    return (*arguments, "plots=false") if runs and not chosen else arguments
+    has_plots = any(argument.startswith("plots=") for argument in arguments)
+    return (*arguments, "plots=false") if runs and not has_plots else arguments
 
 
 def train(*overrides: str, quiet: bool = False) -> Any:
-    """`ptrun.train` without pictures, which returns a TrainResult."""
+    """`ptrun.train` without plots; returns a TrainResult."""
     return ptrun.train(*overrides, "plots=false", quiet=quiet)
 
 
@@ -45,8 +45,8 @@ def newest_evaluation(folder: Path) -> Path:
 
 
 def forecast_spec(**changes: Any) -> DataSpec:
-    """Two columns to forecast, in another order than they are read, three steps ahead; a calendar column beside them."""
-    facts: dict[str, Any] = {
+    """Two columns to forecast three rows ahead, ordered unlike the inputs, which also have a calendar column."""
+    values: dict[str, Any] = {
         "layout": Layout.SEQUENCE,
         "task": Task.REGRESSION,
         "input_shape": (40, 3),
@@ -55,4 +55,4 @@ def forecast_spec(**changes: Any) -> DataSpec:
         "target_names": tuple(f"{name} +{step}" for step in (1, 2, 3) for name in ("wind", "rain")),
         "horizon": 3,
     }
-    return DataSpec(**{**facts, **changes})
+    return DataSpec(**{**values, **changes})

@@ -1,4 +1,4 @@
-"""The structure of the package: imports go down, one owner for each third-party system, sizes, names that README gives."""
+"""The structure of the package: floors, one owner for each third-party package, sizes, and what README says of it."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_banned_calls(call: str, allowed: set[str]):
 
 
 def test_no_default_stands_beside_a_config_value():
-    """Defaults are in the YAML files. A `get` with a second value would be another default, and would hide a mistake."""
+    """Defaults are in the YAML files. A `get` with a second value would be another one, and would hide a mistake."""
     readers = FLOORS[FLOORS.index("config") :]
     problems = [
         f"{relative(path)}: {line.strip()}"

@@ -1,4 +1,4 @@
-"""Each script of `benchmarks/` runs by itself, prints its tables and writes the same rows as CSV."""
+"""Each script of `benchmarks/` runs, prints its tables and writes the same rows as CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import ROOT, train
 
-SCRIPTS = {  # with what its tables have to name
+SCRIPTS = {  # texts that its output must contain
     "augment": ["random_crop", "transform=augment"],
     "checkpoints": ["one after each epoch", "seconds to verify 10 MB"],
     "convnet": ["tutorial", "best by hand", "ptrun bf16", "later epochs", "ptrun streamed, 2 workers"],
@@ -33,7 +33,7 @@ SCRIPTS = {  # with what its tables have to name
 
 
 def run(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One script as a process of its own in an empty folder."""
+    """Run one script as a process in an empty folder."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), *arguments],
@@ -54,14 +54,14 @@ def test_every_script_is_named_here():
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_quick_run_prints_its_tables(folder: Path, script: str):
-    where = ["--device", "cpu"] if script == "gpu" else []
-    done = run(folder, script, "--quick", "--csv", "rows.csv", *where)
+    device = ["--device", "cpu"] if script == "gpu" else []
+    done = run(folder, script, "--quick", "--csv", "rows.csv", *device)
     assert done.returncode == 0, done.stderr
     machine = done.stdout.splitlines()[1]
     assert "torch" in machine
     assert "threads 1" in machine
     assert "whose numbers mean nothing" in done.stdout
-    assert [words for words in SCRIPTS[script] if words not in done.stdout] == []
+    assert [text for text in SCRIPTS[script] if text not in done.stdout] == []
     with (folder / "rows.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows

@@ -1,4 +1,4 @@
-"""The recipes reach the results they are for, on the test split, as a mean over three seeds."""
+"""The recipes reach their target on the test split, as a mean over three seeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TARGETS = [
     ("digits_transformer", "accuracy", 0.96),
     ("breast_cancer", "accuracy", 0.95),
     ("diabetes", "r2", 0.40),
-    ("series_lstm", "rmse", -2.21),  # a ridge regression on the last 30 days; lower is better, hence the signs
+    ("series_lstm", "rmse", -2.21),  # of a ridge regression on the last 30 days; negative, because lower is better
     ("series_transformer", "rmse", -2.21),
 ]
 
@@ -40,15 +40,15 @@ def test_the_default_run_reaches_97_percent(folder: Path):
     assert ptrun.train(quiet=True).summary["test"]["accuracy"] >= 0.97
 
 
-# Recipes whose data do not come with the package: folder, training file, test file, and the least mean test accuracy.
-GIVEN = [
+# Recipes for data that are not in the package: name, training file, test file, lowest mean test accuracy.
+EXTERNAL = [
     ("gunpoint", "gunpoint/GunPoint_TRAIN.ts", "gunpoint/GunPoint_TEST.ts", 0.98),
     ("adult", "adult/adult-train.csv", "adult/adult-test.csv", 0.86),
 ]
 
 
-@pytest.mark.parametrize(("experiment", "train", "test", "target"), GIVEN, ids=[name for name, *_ in GIVEN])
-def test_a_recipe_for_given_files_reaches_its_target(
+@pytest.mark.parametrize(("experiment", "train", "test", "target"), EXTERNAL, ids=[name for name, *_ in EXTERNAL])
+def test_a_recipe_for_external_files_reaches_its_target(
     folder: Path, experiment: str, train: str, test: str, target: float
 ):
     shared = Path(os.environ.get("PTRUN_SHARED_DATA", ""))
@@ -71,9 +71,9 @@ def test_transfer_from_a_weights_file_to_photos(folder: Path):
     stored = torch.load(weights, map_location="cpu", weights_only=True)
     trained = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]
     frozen = {name.removeprefix("backbone."): value for name, value in trained.items() if name.startswith("backbone.")}
-    compared = [name for name in frozen if name in stored and frozen[name].dtype == torch.float32]
-    assert len(compared) > 200
-    assert all(torch.equal(frozen[name], stored[name].float()) for name in compared)
+    common = [name for name in frozen if name in stored and frozen[name].dtype == torch.float32]
+    assert len(common) > 200
+    assert all(torch.equal(frozen[name], stored[name].float()) for name in common)
 
 
 def test_two_epochs_of_a_linear_forecast_of_transformer_temperatures(folder: Path):

@@ -1,4 +1,4 @@
-"""Every model on every dataset: a pair that can work trains one short epoch and evaluates, a pair that can't says why and what fits."""
+"""Every model on every dataset: a pair that fits trains two steps and is evaluated, others are refused with reasons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ptrun.errors import ConfigError
 
 RNG = np.random.default_rng(0)
 
-# Small and quick versions of every model; sizes that data decide are not among them.
+# Small, quick versions of every model. Sizes that depend on the data are not settings.
 MODELS: dict[str, list[str]] = {
     "auto": [],
     "simplenet": [],
@@ -44,7 +44,7 @@ MODELS: dict[str, list[str]] = {
 
 
 def idx(path: Path, array: np.ndarray) -> None:
-    """Write the format of the MNIST files (yann.lecun.com/exdb/mnist)."""
+    """Write a file in the format of MNIST (yann.lecun.com/exdb/mnist)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
     path.write_bytes(gzip.compress(header + array.tobytes(), 1))
@@ -119,7 +119,7 @@ def image_list(folder: Path) -> list[str]:
 
 
 def table(folder: Path) -> list[str]:
-    lines = ["age,colour,income,bought"] + [
+    lines = ["age,color,income,bought"] + [
         f"{20 + i % 40},{'red' if i % 3 else ''},{i * 1.5 if i % 7 else 'NA'},{'yes' if i % 2 else 'no'}"
         for i in range(60)
     ]
@@ -158,13 +158,13 @@ def test_the_matrix_has_every_model_and_dataset():
 
 
 def fits(model: str, gives: tuple[str, ...]) -> bool:
-    """What the YAML files declare: the model reads the layout, and has no task of its own or that of the data."""
+    """Whether a model fits data, by the YAML files: it reads the layout, and has the task of the data or any task."""
     facts = schema.require("model", model).facts
     return gives[0] in facts["accepts"] and facts.get("task", gives[-1:]) == gives[-1:]
 
 
 def may_fit(model: str, gives: tuple[str, ...]) -> bool:
-    """The same for any of the layouts that a dataset may give, which is all that is known before its data are read."""
+    """Whether it fits one of the layouts that a dataset may have, which is what is known before the data are read."""
     return any(fits(model, (layout, gives[-1])) for layout in gives[:-1])
 
 
@@ -172,7 +172,8 @@ def may_fit(model: str, gives: tuple[str, ...]) -> bool:
 @pytest.mark.parametrize("model", MODELS)
 def test_pair(folder: Path, model: str, dataset: str):
     (folder / "data").mkdir()
-    overrides = [f"model={model}", f"dataset={dataset}", *MODELS[model], *DATASETS[dataset](folder / "data"), "train.epochs=1", "train.max_steps=2", "train.batch_size=8"]  # fmt: skip
+    components = [f"model={model}", f"dataset={dataset}", *MODELS[model], *DATASETS[dataset](folder / "data")]
+    overrides = [*components, "train.epochs=1", "train.max_steps=2", "train.batch_size=8"]
     gives = schema.require("dataset", dataset).facts["gives"]
     if not fits(model, gives):
         with pytest.raises(ConfigError) as caught:

@@ -57,11 +57,11 @@ def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, o
     result = train(*overrides, quiet=True)
     trained = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]
 
-    asked = load.load_config(Composer(), overrides).config
-    parts = run.build(auto.resolve_auto(asked)[0])
+    config = load.load_config(Composer(), overrides).config
+    parts = run.build(auto.resolve_auto(config)[0])
     epochs = [[(b.inputs, b.targets) for b in parts.experiment.train.epoch(epoch)] for epoch in range(3)]
     torch.manual_seed(7)
-    plain = registry.models.build(model, asked.model.settings, parts.prepared.spec)
+    plain = registry.models.build(model, config.model.settings, parts.prepared.spec)
     if model == "convnet":  # as device.channels_last=auto decides on a CPU
         plain = plain.to(memory_format=torch.channels_last)
         epochs = [[(x.contiguous(memory_format=torch.channels_last), y) for x, y in epoch] for epoch in epochs]

@@ -19,6 +19,8 @@ from ptrun.errors import CheckpointError
 
 Call = Callable[..., Ended]
 COPY = "{_target_: shutil.copyfile, src: victim.txt, dst: stolen.txt}"
+LOGGING = "{version: 1, handlers: {h: {%s}}, root: {handlers: [h]}}"
+FSMONITOR = "{GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: core.fsmonitor, GIT_CONFIG_VALUE_0: 'touch stolen.txt; false'}"
 
 
 @pytest.fixture
@@ -33,10 +35,10 @@ def victim(folder: Path) -> Path:
         f"+hydra.callbacks.x={COPY}",
         f"hydra.launcher={COPY}",
         f"hydra.sweeper={COPY}",
-        "hydra.job_logging={version: 1, handlers: {h: {(): shutil.copyfile, src: victim.txt, dst: stolen.txt}}, root: {handlers: [h]}}",
-        "+hydra.job.env_set={GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: core.fsmonitor, GIT_CONFIG_VALUE_0: 'touch stolen.txt; false'}",
-        "hydra.job_logging={version: 1, handlers: {h: {class: logging.FileHandler, filename: stolen.txt, mode: w}}, root: {handlers: [h]}}",
-        "hydra.job_logging={version: 1, handlers: {h: {class: evilmod.X}}, root: {handlers: [h]}}",
+        f"hydra.job_logging={LOGGING % '(): shutil.copyfile, src: victim.txt, dst: stolen.txt'}",
+        f"+hydra.job.env_set={FSMONITOR}",
+        f"hydra.job_logging={LOGGING % 'class: logging.FileHandler, filename: stolen.txt, mode: w'}",
+        f"hydra.job_logging={LOGGING % 'class: evilmod.X'}",
         "hydra.searchpath=[file:///tmp]",
         "hydra.sweeper._target_=hydra._internal.utils.os.system",
         f"+hydra.sweeper.sampler={COPY}",
@@ -100,11 +102,11 @@ def test_an_alias_bomb_is_refused_at_once(folder: Path, ptrun: Call):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
     (folder / "conf" / "bomb.yaml").write_text("\n".join(lines))
-    begun = time.perf_counter()
+    start = time.perf_counter()
     ended = ptrun("show")
     assert ended.code == 2
     assert "aliases" in ended.err
-    assert time.perf_counter() - begun < 5
+    assert time.perf_counter() - start < 5
 
 
 class _Payload:

@@ -158,7 +158,7 @@ def assert_same_bits(one: Any, other: Any, where: str = "") -> None:
 
 
 def assert_equal_runs(one: Path, other: Path) -> None:
-    """Compare two finished runs: checkpoints (all but configuration, device and versions), records, predictions, metrics."""
+    """Compare two finished runs: checkpoints (not configuration, device, versions), records, predictions, metrics."""
     for name in ("last.pt", "best.pt"):
         states = [load(path / "checkpoints" / name) for path in (one, other)]
         for state in states:

@@ -1,8 +1,8 @@
 """A plugin that numbers the instants of a run and ends its process at one of them, as `kill -9` would.
 
-An instant is the call of a module (such as `train SimpleNet` or `eval Linear`), or a file below `outputs` being opened for
-writing, renamed, linked or removed (such as `rename last.pt`). Python's audit events and a torch hook report them. So no code
-of ptrun is replaced, and a run with this plugin computes the same numbers as without it.
+An instant is the call of a module (such as `train SimpleNet` or `eval Linear`), or a file below `outputs` being opened
+for writing, renamed, linked or removed (such as `rename last.pt`). Python's audit events and a torch hook report them.
+So no code of ptrun is replaced, and a run with this plugin computes the same numbers as without it.
 
 DIE_AT="3 rename last.pt"  die just before the third instant whose name starts with that ("30" alone: the 30th of all)
 STOP_AT="4 train SimpleNet"   stop in the fourth step, as by Ctrl-Z, until SIGCONT

@@ -42,9 +42,10 @@ def split(targets):
 @datasets.register
 def raw(*, fitted=None, kind: str = "minus"):
     if kind in ("flat", "matrix"):
-        spec = DataSpec(layout=Layout.VECTOR, task=Task.REGRESSION, input_shape=(3,), num_outputs=1, target_names=("y",))
+        target = {"task": Task.REGRESSION, "num_outputs": 1, "target_names": ("y",)}
     else:
-        spec = DataSpec(layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(3,), num_outputs=2, class_names=("a", "b"))
+        target = {"task": Task.CLASSIFICATION, "num_outputs": 2, "class_names": ("a", "b")}
+    spec = DataSpec(layout=Layout.VECTOR, input_shape=(3,), **target)
     data = split(TARGETS[kind])
     return Data(spec=spec, train=data, val=data, test=data)
 

@@ -1,5 +1,6 @@
-"""Every optimizer with every schedule, averaged weights and accumulated gradients: a run that is ended in the middle of an
-accumulation window and continued from the last checkpoint has the bits of an uninterrupted one.
+"""Every optimizer with every schedule, averaged weights and accumulated gradients.
+
+A run that ends in the middle of an accumulation window and continues from the last checkpoint equals a whole one.
 
 All in this process, with the functions that `ptrun train` and `ptrun resume` call; continuing builds new parts.
 """

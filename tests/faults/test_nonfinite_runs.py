@@ -27,7 +27,10 @@ def bad_batches(outputs, targets, *, modulus: int = 7):
     bad = outputs.requires_grad and int(targets.sum()) % modulus == 0
     return loss * torch.nan if bad else loss
 """
-RUN = ("model=regularized", "loss=bad_batches", "train.epochs=2", "train.batch_size=64", "device.threads=1", "checkpoint.every_steps=3", *LEAN)  # fmt: skip
+RUN = (
+    *("model=regularized", "loss=bad_batches", "train.epochs=2", "train.batch_size=64", "device.threads=1"),
+    *("checkpoint.every_steps=3", *LEAN),
+)
 
 
 @pytest.fixture
@@ -51,8 +54,8 @@ def test_stop(tmp_path: Path, plugin: str):
     assert json.loads((run_dir / "status.json").read_text())["exit_code"] == 5
     assert_finite(run_dir)
     assert "The training loss became nan" in refused(tmp_path, 5, "resume", f"plugins=[{plugin}]")
-    insisted = ("loss.modulus=1000003", "--allow-change", "loss.modulus", f"plugins=[{plugin}]")
-    assert_finite(done(tmp_path, "resume", *insisted))
+    changes = ("loss.modulus=1000003", "--allow-change", "loss.modulus", f"plugins=[{plugin}]")
+    assert_finite(done(tmp_path, "resume", *changes))
 
 
 @pytest.mark.parametrize(("mode", "modulus", "counted"), [("skip", 7, "skipped_steps"), ("rollback", 37, "rollbacks")])
@@ -79,8 +82,8 @@ def test_a_stop_before_the_bad_step_changes_no_bit(tmp_path: Path, plugin: str):
     bad = int(match.group(1))
     assert (bad - 1) % 20 > 0  # a step of the same epoch comes before it
     both = f"plugins=[{plugin},{INSTANTS_FILE}]"
-    rolls = (*settings, "train.on_nonfinite=rollback")
-    process = start(folders[2], "train", *rolls, both, STOP_AT=f"{bad - 1} train Regularized")
+    rollback = (*settings, "train.on_nonfinite=rollback")
+    process = start(folders[2], "train", *rollback, both, STOP_AT=f"{bad - 1} train Regularized")
     process.wait_until_stopped()
     os.kill(process.popen.pid, signal.SIGTERM)
     os.kill(process.popen.pid, signal.SIGCONT)

@@ -42,7 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB at `outputs`."""
+    """A file system of 2 MB, mounted at `outputs`."""
     path = tmp_path / "outputs"
     path.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(path)], check=False)
@@ -54,7 +54,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def closed_folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder that can't be written, also not by root."""
+    """A folder that can't be written, not even by root."""
     path = tmp_path / "closed"
     path.mkdir()
     if os.geteuid() != 0:
@@ -109,7 +109,7 @@ def test_a_disk_without_any_space(tmp_path: Path, small_disk: Path):
 
 
 def test_no_file_can_grow(tmp_path: Path):
-    """The limit of the process is reached by the first files of the run, before any checkpoint."""
+    """The first files of the run reach the limit of the process, before any checkpoint."""
     ended = ptrun(tmp_path, "train", *RUN, limits="ulimit -f 1")
     assert ended.code == 6, (ended.code, ended.err)
 
@@ -133,8 +133,8 @@ def test_checkpoints_that_can_not_be_written(tmp_path: Path, closed_folder: Path
 
 def test_workers_need_no_shared_memory_of_the_system(tmp_path: Path):
     """Docker gives a container 64 MB in /dev/shm; here it is a single page."""
-    alone, small = ["unshare", "-m"], SMALL_SHM.format("4k")
-    if subprocess.run([*alone, "sh", "-c", small], check=False, capture_output=True).returncode != 0:
+    own_mounts, small = ["unshare", "-m"], SMALL_SHM.format("4k")
+    if subprocess.run([*own_mounts, "sh", "-c", small], check=False, capture_output=True).returncode != 0:
         pytest.skip("mounting a small file system is not allowed here")
     pixels = np.random.default_rng(0)
     for label in ("cat", "dog"):
@@ -143,7 +143,7 @@ def test_workers_need_no_shared_memory_of_the_system(tmp_path: Path):
             image = Image.fromarray(pixels.integers(0, 256, (64, 64, 3), dtype=np.uint8))
             image.save(tmp_path / "photos" / label / f"{number}.png")
     settings = ("dataset=image_folder", "dataset.root=photos", "train.num_workers=2", "train.batch_size=8")
-    process = Process(tmp_path, ["-m", "ptrun", "train", *RUN, *settings], {}, small, alone)
+    process = Process(tmp_path, ["-m", "ptrun", "train", *RUN, *settings], {}, small, own_mounts)
     ended = process.wait()
     assert ended.code == 0, (ended.code, ended.err)
     assert "read from files by 2 workers" in ended.out
@@ -151,10 +151,10 @@ def test_workers_need_no_shared_memory_of_the_system(tmp_path: Path):
 
 
 def test_two_processes_continue_one_run(tmp_path: Path, whole: Path):
-    """One of them does; the other says who holds the folder, or that there is nothing to continue."""
+    """One continues it. The other reports who uses the folder, or that there is nothing to continue."""
     assert ptrun(tmp_path, "train", *RUN, INSTANTS, DIE_AT="1 rename last.pt").code == KILLED
-    started = [start(tmp_path / name, "resume", str(latest(tmp_path))) for name in folders(tmp_path, 2)]
-    ended = sorted((process.wait() for process in started), key=lambda process: process.code)
+    processes = [start(tmp_path / name, "resume", str(latest(tmp_path))) for name in folders(tmp_path, 2)]
+    ended = sorted((process.wait() for process in processes), key=lambda process: process.code)
     assert ended[0].code == 0, ended[0].err
     if ended[1].code != 0:
         assert ended[1].code == 2
@@ -172,8 +172,8 @@ def folders(parent: Path, count: int) -> list[str]:
 
 def test_four_starts_in_one_second(tmp_path: Path, whole: Path):
     outputs = f"output_dir={tmp_path / 'outputs'}"
-    started = [start(tmp_path / name, "train", *RUN, outputs, "-q") for name in folders(tmp_path, 4)]
-    for process in started:
+    processes = [start(tmp_path / name, "train", *RUN, outputs, "-q") for name in folders(tmp_path, 4)]
+    for process in processes:
         ended = process.wait()
         assert ended.code == 0, ended.err
     assert len(runs(tmp_path)) == 4

@@ -27,11 +27,14 @@ from PIL import Image
 
 pytestmark = pytest.mark.faults
 WORKERS = (0, 2, 4)
+TRANSFORMS = (
+    "[{random_resized_crop:{size:[10,10]}},{horizontal_flip:{}},{color_jitter:{brightness:0.4}},"
+    "{random_erasing:{p:0.5}},{normalize:{mean:half,std:half}}]"
+)
 RUN = (
     "model=regularized",
     "transform=basic",
-    "transform.train=[{random_resized_crop:{size:[10,10]}},{horizontal_flip:{}},{color_jitter:{brightness:0.4}},"
-    "{random_erasing:{p:0.5}},{normalize:{mean:half,std:half}}]",
+    f"transform.train={TRANSFORMS}",
     "transform.eval=[{resize:{size:[10,10]}},{normalize:{mean:half,std:half}}]",
     "train.epochs=2",
     "train.batch_size=2",
