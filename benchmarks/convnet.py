@@ -23,7 +23,7 @@ NUM_CLASSES, LR = 10, 0.001
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 STREAMED = ("dataset.streamed=true", "train.num_workers=2")
 EPOCHS_PER_ROUND = 5  # of runs that exist side by side, a second each, so that the machine changes little between them
-STEPS = "[{normalize: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}}]"
+TRANSFORMS = "[{normalize: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}}]"
 
 
 class Photos(Dataset[tuple[Tensor, int]]):
@@ -92,7 +92,7 @@ def settings(count: int, batch: int, threads: int | None) -> tuple[str, ...]:
     """Return the settings of a run that computes what the other loops compute."""
     return (
         *("dataset=bench_images", f"dataset.count={count}", "dataset.val_count=16", "model=convnet", "device=cpu"),
-        *(f"transform.train={STEPS}", f"transform.eval={STEPS}", "optimizer=adamw", f"optimizer.lr={LR}"),
+        *(f"transform.train={TRANSFORMS}", f"transform.eval={TRANSFORMS}", "optimizer=adamw", f"optimizer.lr={LR}"),
         *(f"train.batch_size={batch}", f"device.threads={threads or 'auto'}"),
     )
 

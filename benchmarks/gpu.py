@@ -31,7 +31,7 @@ from ptrun.models.convnet import ConvNet
 PairOf = tuple[Tensor, Tensor]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9)
-STEPS = "[{normalize: {mean: half, std: half}}]"
+TRANSFORMS = "[{normalize: {mean: half, std: half}}]"
 DIFFERENCE = Unit("max difference", lambda value: value)
 
 
@@ -191,7 +191,7 @@ def convnet(report: Report, device: str, size: Size, rounds: int) -> None:
 
     def by(*more: str) -> float:
         overrides = ("dataset=bench_images", f"dataset.count={count}", "dataset.val_count=16", "model=convnet")
-        steps = (f"transform.train={STEPS}", f"transform.eval={STEPS}", f"train.batch_size={batch}", "train.epochs=2")
+        steps = (f"transform.train={TRANSFORMS}", f"transform.eval={TRANSFORMS}", f"train.batch_size={batch}", "train.epochs=2")
         return _run.train(*overrides, *steps, f"device={device}", "checkpoint=none", *more).later_epoch
 
     cases: dict[str, Case] = {
@@ -225,7 +225,7 @@ def large(report: Report, device: str, size: Size, rounds: int) -> None:
         compiled = "model" if size.compiled else "none"
         overrides = ("dataset=bench_images", f"dataset.count={count}", "dataset.val_count=16", f"dataset.size={size.pixels}")  # fmt: skip
         model = ("model=torchvision", f"model.arch={size.arch}", "model.image_size=null", "optimizer=sgd", "optimizer.momentum=0.9")  # fmt: skip
-        steps = (f"transform.train={STEPS}", f"transform.eval={STEPS}", f"train.batch_size={batch}", "train.epochs=3")
+        steps = (f"transform.train={TRANSFORMS}", f"transform.eval={TRANSFORMS}", f"train.batch_size={batch}", "train.epochs=3")
         where = (f"device={device}", "device.precision=bf16", "device.channels_last=true", f"device.compile={compiled}")
         return _run.train(*overrides, *model, *steps, *where, "train.val_every_epochs=3", "checkpoint=none").later_epoch
 

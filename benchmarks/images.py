@@ -26,7 +26,7 @@ from ptrun.process.startup import keep_freed_memory
 BATCH = 32  # a smoke run has fewer images, which are one batch
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 WORKERS = (0, 1, 2)
-STEPS = "[{resize: {size: 256}}, {center_crop: {size: 224}}, {normalize: {mean: imagenet, std: imagenet}}]"
+TRANSFORMS = "[{resize: {size: 256}}, {center_crop: {size: 224}}, {normalize: {mean: imagenet, std: imagenet}}]"
 
 
 def make_photos(folder: Path, count: int, width: int = 500, height: int = 375) -> None:
@@ -79,7 +79,7 @@ def by_torchvision(path: str) -> None:
 def overrides(root: Path, threads: int | None, workers: int, *more: str) -> tuple[str, ...]:
     """Return ptrun's settings for a folder."""
     return (
-        *("dataset=image_folder", f"dataset.root={root}", "transform=imagenet", f"transform.train={STEPS}"),
+        *("dataset=image_folder", f"dataset.root={root}", "transform=imagenet", f"transform.train={TRANSFORMS}"),
         *("device=cpu", f"train.batch_size={BATCH}", f"train.num_workers={workers}"),
         *("model=torchvision", "model.arch=mobilenet_v3_small", f"device.threads={threads or 'auto'}", *more),
     )

@@ -102,7 +102,7 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
     shape = _final_shape(data, train, evaluation)
     spec, facts = (
         replace(data.spec, input_shape=shape),
-        (*data.notes, *train.facts, *_not_scaled(data, train, evaluation)),
+        (*data.notes, *train.notes, *_not_scaled(data, train, evaluation)),
     )
     data = replace(
         data,

@@ -1,7 +1,7 @@
-"""Image transforms that change colors: normalization, gray, and random brightness, contrast, saturation and hue.
+"""Image transforms that change colors: normalization, grayscale, and random brightness, contrast, saturation and hue.
 
-Invariant: luma is that of ITU-R BT.601 in whole numbers, as Pillow computes it; sums over pixels are of whole numbers,
-so that the result for an image does not depend on the batch it is in.
+Luma is ITU-R BT.601 in whole numbers, as Pillow computes it. Means over pixels are taken from sums of whole numbers,
+which are exact, so that the result for an image does not depend on the batch it is in.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from torch import Tensor
 
 from ptrun.registry import image_transforms
 from ptrun.rng import Floats, SampleRng
-from ptrun.transforms.transform import BatchTransform, Normalize, Statistic, Transform, as_uint8, column
+from ptrun.transforms.transform import BatchTransform, Normalize, Statistic, Transform, as_uint8, per_image
 
 
 @image_transforms.register
 def normalize(*, mean: Statistic = "computed", std: Statistic = "computed") -> Normalize:
-    """Statistics in units of [0, 1]; applied to whole batches on the device."""
+    """Subtract the mean and divide by the standard deviation of each channel, both in units of [0, 1]."""
     return Normalize(mean, std)
 
 
 @image_transforms.register
 def grayscale(*, channels: int = 1) -> Transform:
-    """Luma of the colours (ITU-R BT.601), as one channel or three equal ones; grey images are copied."""
+    """Luma (ITU-R BT.601), as one channel or three equal ones; images of one channel are copied."""
     from torchvision.transforms import v2
 
     return Transform(v2.Grayscale(channels))
@@ -35,66 +35,70 @@ def grayscale(*, channels: int = 1) -> Transform:
 def color_jitter(
     *, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.0
 ) -> BatchTransform:
-    """Change brightness, contrast and saturation, in this order, by a random factor in [1 - x, 1 + x], then hue by a share of the circle."""
+    """Change brightness, contrast and saturation, in this order, by random factors in [1 - x, 1 + x], then the hue.
+
+    hue: largest shift of the hue, as a share of the color circle.
+    Raises ValueError for values out of range.
+    """
     if min(brightness, contrast, saturation, hue) < 0 or hue > 0.5:
         raise ValueError("brightness, contrast and saturation are at least 0, hue in [0, 0.5]")
     return BatchTransform(partial(_color_jitter, (brightness, contrast, saturation), hue))
 
 
-def _color_jitter(spreads: tuple[float, float, float], hue: float, images: Tensor, draws: SampleRng) -> Tensor:
-    for spread, change in zip(spreads, (brighter, contrasted, coloured), strict=True):
-        factors = draws.uniform(max(0.0, 1 - spread), 1 + spread)
-        images = change(images, factors) if spread else images
-    return hue_turned(images, draws.uniform(-hue, hue)) if hue else images
+def _color_jitter(spreads: tuple[float, float, float], hue: float, images: Tensor, rng: SampleRng) -> Tensor:
+    for spread, adjust in zip(spreads, (adjust_brightness, adjust_contrast, adjust_saturation), strict=True):
+        factors = rng.uniform(max(0.0, 1 - spread), 1 + spread)
+        images = adjust(images, factors) if spread else images
+    return adjust_hue(images, rng.uniform(-hue, hue)) if hue else images
 
 
-def luma(images: Tensor) -> Tensor:
-    """Grey levels of images [N, 1 or 3, H, W] as int32 [N, 1, H, W]."""
-    if images.shape[1] == 1:
-        return images.int()
-    if images.shape[1] != 3:
-        raise ValueError(f"colours need images of 1 or 3 channels, not {images.shape[1]}")
-    red, green, blue = images.int().unbind(1)
-    return ((red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16).unsqueeze(1)
+def adjust_brightness(images: Tensor, factors: Floats) -> Tensor:
+    """Multiply the pixels of each image by its factor."""
+    return as_uint8(images * per_image(factors, images))
 
 
-def brighter(images: Tensor, factors: Floats) -> Tensor:
-    """Grey levels times a factor an image."""
-    return as_uint8(images * column(factors, images))
-
-
-def contrasted(images: Tensor, factors: Floats) -> Tensor:
-    """Distances from the mean luma times a factor an image."""
+def adjust_contrast(images: Tensor, factors: Floats) -> Tensor:
+    """Multiply the distance of each pixel from the image's mean luma by the image's factor."""
     mean = luma(images).sum((1, 2, 3), keepdim=True).double() / images[0, 0].numel()
-    return _blended(images, mean.float(), factors)
+    return _blend(images, mean.float(), factors)
 
 
-def coloured(images: Tensor, factors: Floats) -> Tensor:
-    """Distances from grey times a factor an image; grey images stay as they are."""
-    return images if images.shape[1] == 1 else _blended(images, luma(images).float(), factors)
+def adjust_saturation(images: Tensor, factors: Floats) -> Tensor:
+    """Multiply the distance of each pixel from its luma by the image's factor; images of one channel are kept."""
+    return images if images.shape[1] == 1 else _blend(images, luma(images).float(), factors)
 
 
-def _blended(images: Tensor, other: Tensor, factors: Floats) -> Tensor:
-    share = column(factors, images)
-    return as_uint8(images * share + other * (1 - share))
-
-
-def hue_turned(images: Tensor, shares: Floats) -> Tensor:
-    """Hues turned by a share of the colour circle an image, lightness and saturation kept (Smith, 1978: HSV)."""
+def adjust_hue(images: Tensor, shifts: Floats) -> Tensor:
+    """Shift the hues of each image by a share of the color circle; value and saturation are kept (Smith, 1978: HSV)."""
     if images.shape[1] == 1:
         return images
-    value, least = images.amax(1, keepdim=True).float(), images.amin(1, keepdim=True).float()
+    value, lowest = images.amax(1, keepdim=True).float(), images.amin(1, keepdim=True).float()
     red, green, blue = torch.split(images.float(), 1, dim=1)
-    spread = value - least
-    divisor = spread.clamp(min=1)
-    sixths = torch.where(
+    chroma = value - lowest
+    divisor = chroma.clamp(min=1)
+    sextants = torch.where(
         value == red,
         (green - blue) / divisor,
         torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
     )
-    sixths = sixths + column(np.asarray(shares) * 6, images)
+    sextants = sextants + per_image(np.asarray(shifts) * 6, images)
     channels = []
-    for offset in (5, 3, 1):  # red, green, blue: value - spread * clamp(min(k, 4 - k), 0, 1), k = (offset + hue) mod 6
-        k = (sixths + offset).remainder(6)
-        channels.append(value - spread * torch.minimum(k, 4 - k).clamp(0, 1))
+    for offset in (5, 3, 1):  # red, green, blue: value - chroma * clamp(min(k, 4 - k), 0, 1), k = (offset + hue) mod 6
+        k = (sextants + offset).remainder(6)
+        channels.append(value - chroma * torch.minimum(k, 4 - k).clamp(0, 1))
     return as_uint8(torch.cat(channels, dim=1))
+
+
+def luma(images: Tensor) -> Tensor:
+    """Luma of images [N, 1 or 3, H, W] as int32 [N, 1, H, W]. Raises ValueError for other numbers of channels."""
+    if images.shape[1] == 1:
+        return images.int()
+    if images.shape[1] != 3:
+        raise ValueError(f"colors need images of 1 or 3 channels, not {images.shape[1]}")
+    red, green, blue = images.int().unbind(1)
+    return ((red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16).unsqueeze(1)
+
+
+def _blend(images: Tensor, other: Tensor, factors: Floats) -> Tensor:
+    weights = per_image(factors, images)
+    return as_uint8(images * weights + other * (1 - weights))

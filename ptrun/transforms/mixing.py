@@ -1,8 +1,8 @@
 """Image transforms that mix pairs of finished samples: mixup and cutmix.
 
-Invariant: neighbours in the epoch's order are partners (the first and second, the third and fourth, ...), and both
-use the numbers drawn for the first; so a mixture is the same for every even batch size. A sample without a partner
-in its batch, which is the last one of an odd batch, stays as it is.
+Pairs are neighbors in the order of the epoch (first and second, third and fourth, ...), and both samples use the
+random numbers of the first. So the mixtures are the same for every even batch size. A sample without a partner in its
+batch, which is the last one of an odd batch, stays as it is.
 """
 
 from __future__ import annotations
@@ -18,44 +18,50 @@ from ptrun.transforms.transform import MixTransform
 
 @image_transforms.register
 def mixup(*, alpha: float = 0.2, p: float = 1.0) -> MixTransform:
-    """Weighted mean of two samples and of their targets, the weight from Beta(alpha, alpha), with probability `p` (Zhang et al., mixup, 2018)."""
-    _check(alpha)
+    """With probability `p`, the weighted mean of two samples and of their targets (Zhang et al., mixup, 2018).
+
+    alpha: the weight comes from Beta(alpha, alpha). Raises ValueError unless it is above 0.
+    """
+    _require_positive(alpha)
     return MixTransform(partial(_mixup, alpha, p))
 
 
-def _mixup(alpha: float, p: float, draws: SampleRng, height: int, width: int) -> Floats:
-    weight = np.where(draws.chance(p), _beta(alpha, draws.uniform()), 1.0)
-    nowhere = np.zeros(len(draws))
-    return np.stack([weight, weight, nowhere, nowhere, nowhere, nowhere])
+def _mixup(alpha: float, p: float, rng: SampleRng, height: int, width: int) -> Floats:
+    weights = np.where(rng.chance(p), _beta_quantiles(alpha, rng.uniform()), 1.0)
+    no_box = np.zeros(len(rng))
+    return np.stack([weights, weights, no_box, no_box, no_box, no_box])
 
 
 @image_transforms.register
 def cutmix(*, alpha: float = 1.0, p: float = 1.0) -> MixTransform:
-    """A box of the partner is pasted in, of an area from Beta(alpha, alpha); targets are mixed by area, with probability `p` (Yun et al., CutMix, 2019)."""
-    _check(alpha)
+    """With probability `p`, paste a box of the partner and mix the targets by area (Yun et al., CutMix, 2019).
+
+    alpha: the share of the area comes from Beta(alpha, alpha). Raises ValueError unless it is above 0.
+    """
+    _require_positive(alpha)
     return MixTransform(partial(_cutmix, alpha, p))
 
 
-def _cutmix(alpha: float, p: float, draws: SampleRng, height: int, width: int) -> Floats:
-    chosen, share = draws.chance(p), 1 - _beta(alpha, draws.uniform())
-    edge = np.sqrt(share) * chosen
-    box = []
+def _cutmix(alpha: float, p: float, rng: SampleRng, height: int, width: int) -> Floats:
+    is_mixed, share = rng.chance(p), 1 - _beta_quantiles(alpha, rng.uniform())
+    side = np.sqrt(share) * is_mixed  # of the box, as a share of the image's
+    edges = []
     for length in (height, width):
-        middle, half = draws.integers(0, length - 1), np.floor(edge * length).astype(np.int64) // 2
-        box += [np.clip(middle - half, 0, length), np.clip(middle + half, 0, length)]
-    top, bottom, left, right = box
-    weight = 1 - (bottom - top) * (right - left) / (height * width)
-    return np.stack([weight, np.ones(len(draws)), *box])
+        center, half = rng.integers(0, length - 1), np.floor(side * length).astype(np.int64) // 2
+        edges += [np.clip(center - half, 0, length), np.clip(center + half, 0, length)]
+    top, bottom, left, right = edges
+    weights = 1 - (bottom - top) * (right - left) / (height * width)
+    return np.stack([weights, np.ones(len(rng)), *edges])
 
 
-def _check(alpha: float) -> None:
+def _require_positive(alpha: float) -> None:
     if alpha <= 0:
         raise ValueError("alpha is above 0")
 
 
-def _beta(alpha: float, share: Floats) -> Floats:
-    """The quantile function of Beta(alpha, alpha): turns a uniform number into one of that distribution."""
-    from scipy.special import betaincinv  # of scikit-learn's own requirements; slow to import
+def _beta_quantiles(alpha: float, uniform: Floats) -> Floats:
+    """Numbers from Beta(alpha, alpha) by its quantile function, one for each uniform number in [0, 1)."""
+    from scipy.special import betaincinv  # installed with scikit-learn; slow to import
 
-    values: Floats = betaincinv(alpha, alpha, share)
+    values: Floats = betaincinv(alpha, alpha, uniform)
     return values

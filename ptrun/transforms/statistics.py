@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the channels: named, given, or computed from training images."""
+"""Mean and standard deviation of the channels: known by name, given, or computed from training images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from ptrun.spec import DataSpec
 from ptrun.transforms.pipeline import Pipeline
 from ptrun.transforms.transform import Normalize, Statistic
 
-SAMPLE_LIMIT = 2000  # images that `computed` statistics are taken from: their error is then far below one grey level
+SAMPLE_LIMIT = 2000  # images that statistics are computed from: the error is then far below one gray level
 
-
-STATISTICS = {  # means and standard deviations of the channels in units of [0, 1]
+STATISTICS = {  # means and standard deviations of the channels, in units of [0, 1]
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
@@ -33,58 +32,70 @@ def fit_normalize(
     fitted: Mapping[str, Any],
     sample_images: Callable[[], Iterator[Tensor]] | None,
 ) -> None:
-    """Find mean and std of each channel, and give them to the pipeline."""
-    facts: list[str] = []
+    """Set the mean and std of each channel in the pipeline, and what it keeps for evaluation (`fitted`) and reports.
+
+    fitted: statistics computed earlier; if there are any, nothing is computed.
+    Raises ConfigError for statistics that do not exist or do not fit the channels, DataError for unequal images.
+    """
+    notes: list[str] = []
     if "computed" in (normalize.mean, normalize.std) and not {"mean", "std"} <= set(fitted):
         if sample_images is None:
             raise ConfigError(
                 "transform: normalize with computed statistics needs the training images or what was fitted to them."
             )
-        mean, std, count = _statistics(pipeline.fixed(images) for images in sample_images())
+        mean, std, count = _compute_statistics(pipeline.fixed(images) for images in sample_images())
         fitted = {"mean": mean, "std": std}
-        facts.append(f"normalize: mean {_shown(mean)} and std {_shown(std)} of {count:,} training images.")
+        notes.append(f"normalize: mean {_format(mean)} and std {_format(std)} of {count:,} training images.")
     channels = len(fitted["mean"]) if fitted else pipeline.output_shape(spec.input_shape)[0]
     pipeline.normalize(
-        _resolve("mean", normalize.mean, channels, fitted, facts),
-        _resolve("std", normalize.std, channels, fitted, facts),
+        _resolve("mean", normalize.mean, channels, fitted, notes),
+        _resolve("std", normalize.std, channels, fitted, notes),
     )
-    pipeline.fitted, pipeline.facts = dict(fitted), tuple(facts)
+    pipeline.fitted, pipeline.notes = dict(fitted), tuple(notes)
 
 
 def _resolve(
-    which: Literal["mean", "std"], given: Statistic, channels: int, fitted: Mapping[str, Any], facts: list[str]
+    which: Literal["mean", "std"], statistic: Statistic, channels: int, fitted: Mapping[str, Any], notes: list[str]
 ) -> list[float]:
-    """One number a channel. Raises ConfigError for an unknown name or a wrong number of values."""
-    if given == "computed":
+    """One number for each channel. Raises ConfigError for an unknown name or a wrong number of values."""
+    if statistic == "computed":
         return list(fitted[which])
-    if isinstance(given, str):
-        if given not in STATISTICS:
+    if isinstance(statistic, str):
+        if statistic not in STATISTICS:
             raise ConfigError(
-                f"transform: normalize.{which}: there are no statistics '{given}'. Use computed, a list of numbers, or one of: {', '.join(STATISTICS)}."
+                f"transform: normalize.{which}: there are no statistics '{statistic}'. "
+                f"Use computed, a list of numbers, or one of: {', '.join(STATISTICS)}."
             )
-        values = STATISTICS[given][which == "std"]
+        values = STATISTICS[statistic][which == "std"]
         if channels == 1 and len(values) > 1:
-            facts.append(
-                f"normalize: the images have one channel, so the {which} of '{given}' is averaged over its {len(values)} channels."
+            notes.append(
+                f"normalize: the images have one channel, so the {which} of '{statistic}' "
+                f"is averaged over its {len(values)} channels."
             )
             return [sum(values) / len(values)]
     else:
-        values = (float(given),) if isinstance(given, int | float) else tuple(given)
+        values = (float(statistic),) if isinstance(statistic, int | float) else tuple(statistic)
     if len(values) not in (1, channels):
         raise ConfigError(
-            f"transform: normalize.{which}: {len(values)} values are given, but the images have {channels} channels. Give one for each, or one for all."
+            f"transform: normalize.{which}: {len(values)} values are given, but the images have {channels} channels. "
+            "Give one for each, or one for all."
         )
     return [float(value) for value in values] * (channels if len(values) == 1 else 1)
 
 
-def _statistics(images: Iterator[Tensor]) -> tuple[list[float], list[float], int]:
-    """Mean and std of each channel in units of [0, 1], and how many images; exact sums, one image at a time."""
+def _compute_statistics(images: Iterator[Tensor]) -> tuple[list[float], list[float], int]:
+    """Mean and std of each channel in units of [0, 1], and the number of images.
+
+    From sums of whole numbers, which are exact, over one image or batch at a time: memory does not grow with their
+    number, and images may differ in size.
+    """
     total, squares, pixels, count = torch.zeros(1), torch.zeros(1), 0, 0
     for image in images:
         values = image.movedim(-3, 0).flatten(1).long()  # [channels, pixels]
         if count and len(values) != len(total):
             raise DataError(
-                f"transform: normalize: some images have {len(total)} channels and others {len(values)}. Convert the files to one kind."
+                f"transform: normalize: some images have {len(total)} channels and others {len(values)}. "
+                "Convert the files to one kind."
             )
         total, squares = total + values.sum(1).double(), squares + values.square().sum(1).double()
         pixels, count = pixels + values.shape[1], count + (len(image) if image.dim() == 4 else 1)
@@ -95,7 +106,7 @@ def _statistics(images: Iterator[Tensor]) -> tuple[list[float], list[float], int
     return (mean / 255).tolist(), (std / 255).tolist(), count
 
 
-def _shown(values: Sequence[float]) -> str:
+def _format(values: Sequence[float]) -> str:
     return "[" + ", ".join(f"{value:.4f}" for value in values) + "]"
 
 

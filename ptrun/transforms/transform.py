@@ -1,7 +1,7 @@
-"""The kinds of image transforms.
+"""The kinds of image transforms: fixed or random, of one image or of a batch, and mixtures of two images.
 
-Invariant: an image transform takes and gives uint8 images, can be sent to worker processes, and imports torchvision only where
-it needs it. A random one takes its numbers from `SampleRng` (or from torch's generator, seeded for each sample).
+All take and return uint8 images, and are pickled to worker processes. They import torchvision only when one that
+needs it is made, because its import takes long.
 """
 
 from __future__ import annotations
@@ -22,37 +22,38 @@ Statistic = str | float | Sequence[float]
 
 @dataclass(frozen=True)
 class Transform:
-    """A change of uint8 images [..., channels, height, width].
+    """A function of uint8 images [..., channels, height, width].
 
-    random: it draws from torch's global generator; it is then called for one image [channels, height, width] at a time.
-    sizes: it gives images of one size from images of many, so that they can be stacked after it.
-    scales_to: the length of the shorter side, or height and width, that it scales images to, bilinearly and antialiased.
+    random: `apply` takes random numbers from torch's global generator. It is then called with one image [channels,
+        height, width] at a time, and the generator is seeded for each.
+    gives_one_size: images of different sizes have the same size afterwards, so that they can be stacked.
+    scales_to: the shorter side, or height and width, to which the images are resized (bilinear, antialiased); else ().
     """
 
     apply: Callable[[Tensor], Tensor]
     random: bool = False
-    sizes: bool = False
+    gives_one_size: bool = False
     scales_to: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class BatchTransform:
-    """A random change of a whole batch: apply(images [N, channels, height, width], draws of N samples).
+    """A random function of a whole batch: apply(images [N, channels, height, width], random numbers of N samples).
 
-    What becomes of an image may depend on its own draws only, so that it is the same in a batch of one.
-    sizes: as for Transform.
+    The result for an image may depend on the numbers of that sample only, so that it is the same in any batch.
+    gives_one_size: as for Transform.
     """
 
     apply: Callable[[Tensor, SampleRng], Tensor]
-    sizes: bool = False
+    gives_one_size: bool = False
 
 
 @dataclass(frozen=True)
 class MixTransform:
-    """A mixture of pairs of finished samples: plan(draws of N pairs, height, width) gives N columns of six numbers.
+    """A mixture of pairs of finished samples: plan(random numbers of N pairs, height, width) gives an array [6, N].
 
-    They are the weight of a sample's own target, the weight of its own pixels, and top, bottom, left and right of the
-    box whose pixels are the partner's.
+    The rows are: weight of a sample's own target, weight of its own pixels, and top, bottom, left and right of the box
+    whose pixels come from the other sample. The weights of the other sample are one minus these.
     """
 
     plan: Callable[[SampleRng, int, int], Floats]
@@ -60,7 +61,7 @@ class MixTransform:
 
 @dataclass(frozen=True)
 class Normalize:
-    """The last transform of a list: (image / 255 - mean) / std with statistics that are named, given, or computed."""
+    """The last transform of a list: (image / 255 - mean) / std, with statistics that are named, given or computed."""
 
     mean: Statistic
     std: Statistic
@@ -69,18 +70,18 @@ class Normalize:
 AnyTransform = Transform | BatchTransform | MixTransform | Normalize
 
 
-def apply(transform: Transform | BatchTransform, images: Tensor, draws: SampleRng) -> Tensor:
-    """Run a transform on uint8 images [N, channels, height, width]."""
+def apply(transform: Transform | BatchTransform, images: Tensor, rng: SampleRng) -> Tensor:
+    """Run a transform on uint8 images [N, channels, height, width]; torch's generator is left as it was."""
     if isinstance(transform, BatchTransform):
-        return transform.apply(images, draws)
+        return transform.apply(images, rng)
     if not transform.random:
         return transform.apply(images)
-    generator = torch.default_generator  # not torch.manual_seed, which also seeds the GPUs
-    before = generator.get_state()
+    generator = torch.default_generator  # torch.manual_seed would also seed the GPUs
+    state = generator.get_state()
     try:
-        return torch.stack([_seeded(transform, image, seed) for image, seed in zip(images, draws.seeds(), strict=True)])
+        return torch.stack([_seeded(transform, image, seed) for image, seed in zip(images, rng.seeds(), strict=True)])
     finally:
-        generator.set_state(before)
+        generator.set_state(state)
 
 
 def _seeded(transform: Transform, image: Tensor, seed: int) -> Tensor:
@@ -88,19 +89,19 @@ def _seeded(transform: Transform, image: Tensor, seed: int) -> Tensor:
     return transform.apply(image)
 
 
-def column(values: Floats, images: Tensor) -> Tensor:
-    """One number an image, as float32 [N, 1, 1, 1] on the device of the images."""
-    return beside(values.astype(np.float32), images).view(-1, 1, 1, 1)
+def per_image(values: Floats, images: Tensor) -> Tensor:
+    """One number for each image, as float32 [N, 1, 1, 1] on the device of the images."""
+    return to_device(values.astype(np.float32), images.device).view(-1, 1, 1, 1)
 
 
-def beside(values: NDArray[Any], images: Tensor) -> Tensor:
-    """Numbers on the device of the images, sent without waiting for what the device is doing."""
-    numbers = torch.from_numpy(np.ascontiguousarray(values))
-    if images.device.type != "cuda":
-        return numbers.to(images.device)
-    return numbers.pin_memory().to(images.device, non_blocking=True)
+def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
+    """Copy an array to a device. To a GPU from pinned memory, so that the CPU does not wait for the GPU's queue."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def as_uint8(pixels: Tensor) -> Tensor:
-    """Round to grey levels."""
+    """Round in place to whole levels in [0, 255]."""
     return pixels.round_().clamp_(0, 255).to(torch.uint8)
