@@ -1,19 +1,20 @@
-"""Results of evaluating one split, as files: metrics.json, predictions.csv, samples.npz.
+"""Writes the results of evaluating one split: metrics.json, predictions.csv, samples.npz.
 
-Invariant: the plots and every later comparison are made from these files alone.
+The plots, and every later comparison, are made from these files alone.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ptrun.data.dataset import Data
 from ptrun.data.loading.loader import Loader
@@ -26,34 +27,36 @@ from ptrun.reports.evaluation import METRICS_FILE, PREDICTIONS_FILE, SAMPLES_FIL
 from ptrun.spec import DataSpec, Layout, Task
 
 _NUM_SAMPLES = 25
+_MOST_PIXELS = 224  # of a side; larger images are stored as thumbnails
+_THUMBNAIL_PIXELS = 128
 
 
 def write(
     folder: Path,
     split: str,
-    chosen: Mapping[str, Mapping[str, Any]],
+    metrics: Mapping[str, Mapping[str, Any]],
     predicted: Predictions,
     loss: float,
     data: Data,
-    batches: Loader,
+    loader: Loader,
 ) -> dict[str, Any]:
-    """Write the three files and return what metrics.json holds."""
+    """Write the three files and return what metrics.json holds. `metrics`: name → settings."""
     folder.mkdir(parents=True, exist_ok=True)
-    document = summarize(split, chosen, predicted, loss, data)
+    document = summarize(split, metrics, predicted, loss, data)
     write_json(folder / METRICS_FILE, document)
-    sample_names = [batches.split.name(index) for index in range(len(batches.split))]
+    sample_names = [loader.split.name(index) for index in range(len(loader.split))]
     _write_predictions(folder / PREDICTIONS_FILE, sample_names, predicted)
     if predicted.spec.layout is Layout.IMAGE:
-        _write_samples(folder / SAMPLES_FILE, predicted, batches)
+        _write_samples(folder / SAMPLES_FILE, predicted, loader)
     return document
 
 
 def summarize(
-    split: str, chosen: Mapping[str, Mapping[str, Any]], predicted: Predictions, loss: float, data: Data
+    split: str, metrics: Mapping[str, Mapping[str, Any]], predicted: Predictions, loss: float, data: Data
 ) -> dict[str, Any]:
     """All results of a split in plain containers."""
     spec = predicted.spec
-    values, undefined = compute.compute(chosen, predicted, chosen)
+    values, undefined = compute.compute(metrics, predicted, metrics)
     document: dict[str, Any] = {
         "split": split,
         "num_samples": len(predicted.targets),
@@ -65,7 +68,7 @@ def summarize(
         "class_names": list(spec.class_names),
         "target_names": list(spec.target_names),
         "horizon": spec.horizon,
-        "baselines": baselines(split, chosen, predicted, data),
+        "baselines": baselines(split, metrics, predicted, data),
     }
     if spec.task is Task.CLASSIFICATION:
         document["confusion_matrix"] = confusion_matrix(predicted).tolist()
@@ -74,69 +77,63 @@ def summarize(
 
 
 def _write_predictions(path: Path, sample_names: Sequence[str], predicted: Predictions) -> None:
+    rows = _class_rows if predicted.spec.task is Task.CLASSIFICATION else _number_rows
     with replacing_text(path) as file:
-        rows = csv.writer(file)
-        if predicted.spec.task is Task.CLASSIFICATION:
-            rows.writerows(_class_rows(predicted.spec, sample_names, predicted))
-        else:
-            rows.writerows(_number_rows(predicted.spec, sample_names, predicted))
+        csv.writer(file).writerows(rows(predicted.spec, sample_names, predicted))
 
 
-def _class_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predictions) -> list[list[Any]]:
+def _class_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predictions) -> Iterator[list[Any]]:
     assert predicted.probabilities is not None
     labels = spec.class_names
-    rows: list[list[Any]] = [
-        ["sample", "target", "predicted", "correct", "confidence", *(f"prob_{label}" for label in labels)]
-    ]
+    yield ["sample", "target", "predicted", "correct", "confidence", *(f"prob_{label}" for label in labels)]
     for name, target, value, probabilities in zip(
         sample_names, predicted.targets, predicted.values, predicted.probabilities, strict=True
     ):
-        shown = [f"{p:.6g}" for p in probabilities]
-        rows.append([name, labels[target], labels[value], int(target == value), shown[value], *shown])
-    return rows
+        cells = [f"{probability:.6g}" for probability in probabilities]
+        yield [name, labels[target], labels[value], int(target == value), cells[value], *cells]
 
 
-def _number_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predictions) -> list[list[Any]]:
-    rows: list[list[Any]] = [
-        ["sample", *(f"target_{n}" for n in spec.target_names), *(f"predicted_{n}" for n in spec.target_names)]
-    ]
-    # Standardising in float32 and back leaves noise seven digits below the spread of a target; it is not printed.
+def _number_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predictions) -> Iterator[list[Any]]:
+    names = spec.target_names
+    yield ["sample", *(f"target_{name}" for name in names), *(f"predicted_{name}" for name in names)]
+    # To standardize in float32 and back leaves noise seven digits below the spread of a target; it is rounded away.
     decimals = [
         6 - math.floor(math.log10(std)) if std > 0 else 6 for std in spec.target_std or [1.0] * spec.num_outputs
     ]
-    numbers = np.concatenate([_rounded(predicted.targets, decimals), _rounded(predicted.values, decimals)], axis=1)
-    form = ",".join(["%.10g"] * numbers.shape[1])  # one call a row: a forecast has millions of cells
-    rows += [[name, *(form % tuple(row)).split(",")] for name, row in zip(sample_names, numbers.tolist(), strict=True)]
-    return rows
+    numbers = np.concatenate([_round(predicted.targets, decimals), _round(predicted.values, decimals)], axis=1)
+    template = ",".join(["%.10g"] * numbers.shape[1])  # one call formats a whole row: a forecast has millions of cells
+    for name, row in zip(sample_names, numbers.tolist(), strict=True):
+        yield [name, *(template % tuple(row)).split(",")]
 
 
-def _rounded(values: NDArray[Any], decimals: Sequence[int]) -> NDArray[np.float64]:
+def _round(values: NDArray[Any], decimals: Sequence[int]) -> NDArray[np.float64]:
+    """Round each column of [N, columns] to its own number of decimals."""
     columns = [np.round(values[:, i].astype(np.float64), places) for i, places in enumerate(decimals)]
     return np.stack(columns, axis=1).astype(np.float64) + 0.0  # adding 0.0 turns -0 into 0
 
 
-def _write_samples(path: Path, predicted: Predictions, batches: Loader) -> None:
-    """Up to 25 images with their predictions, mistakes first: half of the places at most, the rest evenly from all."""
+def _write_samples(path: Path, predicted: Predictions, loader: Loader) -> None:
+    """Up to 25 images with their predictions, mistakes first: at most half of them, the others evenly from all."""
     assert predicted.probabilities is not None
-    wrong = np.flatnonzero(predicted.targets != predicted.values)[: _NUM_SAMPLES // 2]
+    mistakes = np.flatnonzero(predicted.targets != predicted.values)[: _NUM_SAMPLES // 2]
     others = np.linspace(0, len(predicted.targets) - 1, min(_NUM_SAMPLES, len(predicted.targets))).astype(int)
-    chosen = list(dict.fromkeys([*wrong.tolist(), *others.tolist()]))[:_NUM_SAMPLES]
-    images = [batches.split.read(index).cpu() for index in chosen]
-    side = max(max(image.shape[1:]) for image in images)
-    if any(image.shape != images[0].shape for image in images) or side > 224:
+    indices = list(dict.fromkeys([*mistakes.tolist(), *others.tolist()]))[:_NUM_SAMPLES]
+    images = [loader.split.read(index).cpu() for index in indices]
+    longest = max(max(image.shape[1:]) for image in images)
+    if any(image.shape != images[0].shape for image in images) or longest > _MOST_PIXELS:
         images = [_thumbnail(image) for image in images]
     with replacing(path) as file:
         np.savez_compressed(
             file,
             images=torch.stack(images).numpy(),
-            targets=predicted.targets[chosen],
-            predicted=predicted.values[chosen],
-            confidence=predicted.probabilities[chosen].max(1),
+            targets=predicted.targets[indices],
+            predicted=predicted.values[indices],
+            confidence=predicted.probabilities[indices].max(1),
         )
 
 
-def _thumbnail(image: torch.Tensor, side: int = 128) -> torch.Tensor:
-    """Shrink to fit a square and pad: photos of different sizes then fit in one array."""
+def _thumbnail(image: Tensor, side: int = _THUMBNAIL_PIXELS) -> Tensor:
+    """Shrink [C, H, W] to fit a square and fill the rest with white: photos of several sizes then fit in one array."""
     scale = side / max(image.shape[1:])
     size = [max(1, round(length * scale)) for length in image.shape[1:]]
     small = torch.nn.functional.interpolate(image[None].float(), size=size, mode="bilinear", antialias=True)[0]

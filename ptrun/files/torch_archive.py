@@ -1,21 +1,21 @@
-"""The zip archives that torch.save writes: damage, and why torch.load refuses one."""
+"""The zip archives that torch.save writes: finds damage, and says why torch.load refuses one."""
 
 from __future__ import annotations
 
 import re
 import zipfile
 
-# What zipfile raises for damage: beside its own error, one for names, offsets and flags that can't be (encrypted, a later version).
+# What zipfile raises for damage: its own error, and others for impossible names, offsets and flags.
 ZIP_DAMAGES = (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError)
 
-
-_FOLDER = 0x10  # of the attributes of MS-DOS, in a record of a zip file
+_FOLDER_ATTRIBUTE = 0x10  # of MS-DOS, in the attributes of a record
 
 
 def damaged_record(archive: zipfile.ZipFile) -> str | None:
-    """The name of a record whose checksum does not match, or None. Raises one of ZIP_DAMAGES."""
+    """The name of a record whose CRC-32 does not match, or None. Raises one of ZIP_DAMAGES."""
     for record in archive.infolist():
-        if record.external_attr & _FOLDER:  # one flipped bit, with which torch gives a tensor of whatever was in memory
+        # zipfile does not check a folder, and torch gives a tensor of uninitialized memory for it: one flipped bit.
+        if record.external_attr & _FOLDER_ATTRIBUTE:
             raise zipfile.BadZipFile(f"its record '{record.filename}' is marked as a folder")
     return archive.testzip()
 
@@ -25,9 +25,7 @@ def why_refused(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if not text.startswith("Weights only load failed"):
         return text.splitlines()[0]
-    found = re.search(r"GLOBAL (\S+)", text)
-    return (
-        f"it names {found[1]}, which is neither a tensor nor plain data"
-        if found
-        else "it holds more than tensors and plain data"
-    )
+    name = re.search(r"GLOBAL (\S+)", text)
+    if name is None:
+        return "it holds more than tensors and plain data"
+    return f"it names {name[1]}, which is neither a tensor nor plain data"
