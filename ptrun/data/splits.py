@@ -1,8 +1,8 @@
-"""The forms in which a data set hands over its samples.
+"""Splits: the samples of one part of a data set, as tensors, as windows over a series, or as files.
 
-Invariant: a split knows nothing of batches, devices, workers or random numbers; sample i is the
-same in every call. Images are uint8 [channels, height, width]; all other inputs are float32 and
-already standardised. Targets are int64 [N] for classes and float32 [N, num_outputs] for numbers.
+Sample i is the same in every call; batches, workers and random numbers are the business of the loaders. Images are
+uint8 [channels, height, width]; other inputs are float32 and standardized. Targets are int64 [N] for classes and
+float32 [N, num_outputs] for numbers.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Split(Protocol):
         ...
 
     def name(self, index: int) -> str:
-        """How a person finds the sample again: its path, or its row in the source."""
+        """Where a person finds the sample: its path, or its row in the source."""
         ...
 
     def fingerprint(self) -> str:
-        """Hex digest that changes when the samples or their order change."""
+        """Hex digest that changes with the samples and their order."""
         ...
 
 
@@ -50,7 +50,7 @@ class ResidentSplit(Split, Protocol):
         ...
 
     def num_bytes(self) -> int:
-        """Memory that inputs and targets take."""
+        """Memory of inputs and targets."""
         ...
 
     def to(self, device: torch.device) -> ResidentSplit:
@@ -60,7 +60,7 @@ class ResidentSplit(Split, Protocol):
 
 @dataclass(frozen=True)
 class TensorSplit:
-    """Samples held as one tensor [N, ...]; `rows` are their positions in the source."""
+    """Samples in one tensor [N, ...]; `rows` are their positions in the source."""
 
     inputs: Tensor
     targets: Tensor
@@ -90,10 +90,10 @@ class TensorSplit:
 
 @dataclass(frozen=True)
 class WindowSplit:
-    """Sliding windows over one series [T, F]: views into it, never copies.
+    """Sliding windows over one series [T, F], as views: copies would take up to `window` times its memory.
 
-    Window i starts at row starts[i], spans `window` rows, and its target is the `target_columns`
-    of the `horizon` rows that follow, flattened step after step to [horizon * len(target_columns)].
+    Window i is the `window` rows from row starts[i] on. Its target is the `target_columns` of the next `horizon` rows,
+    flattened row by row to [horizon * len(target_columns)].
     """
 
     values: Tensor
@@ -104,13 +104,13 @@ class WindowSplit:
 
     @property
     def targets(self) -> Tensor:
-        """A view too, into the target columns [rows of the targets, K], unless windows are left out in between."""
-        first = self.starts + self.window
+        """[N, horizon * K], a view unless windows are left out in between."""
+        first = self.starts + self.window  # first target row of each window
         if not len(first):
             return self.values.new_empty(0, self.horizon * len(self.target_columns))
         begin, end = int(first[0]), int(first[-1]) + self.horizon
-        ahead = _stretches(self.values[begin:end].index_select(1, self.target_columns), self.horizon).flatten(1)
-        return ahead if len(ahead) == len(first) else ahead.index_select(0, first - begin)
+        targets = _sliding(self.values[begin:end].index_select(1, self.target_columns), self.horizon).flatten(1)
+        return targets if len(targets) == len(first) else targets.index_select(0, first - begin)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -120,7 +120,7 @@ class WindowSplit:
         return self.values[start : start + self.window]
 
     def gather(self, indices: Tensor) -> Tensor:
-        return _stretches(self.values, self.window).index_select(0, self.starts.index_select(0, indices))
+        return _sliding(self.values, self.window).index_select(0, self.starts.index_select(0, indices))
 
     def name(self, index: int) -> str:
         first = int(self.starts[index]) + self.window
@@ -141,8 +141,8 @@ class WindowSplit:
         return _digest(self.values, self.starts)
 
 
-def _stretches(values: Tensor, length: int) -> Tensor:
-    """All stretches of `length` rows of a series [T, F], as one view [T - length + 1, length, F]."""
+def _sliding(values: Tensor, length: int) -> Tensor:
+    """All windows of `length` rows of a series [T, F], as one view [T - length + 1, length, F]."""
     return values.unfold(0, length, 1).transpose(1, 2)
 
 
@@ -150,10 +150,11 @@ def _stretches(values: Tensor, length: int) -> Tensor:
 class FileSplit:
     """Samples that are read from files when they are needed.
 
-    `rows` are the rows of the list `source` that name the paths, or are empty. `cache` says where images are kept
-    once they are decoded and went through the fixed transforms, and `cache_dir` the folder for `disk` (None: the user's).
-    `on_bad_sample` says whether training leaves out what can't be read; evaluation never does. `decode` says whether
-    the reader may be told the size that the first step scales to, to read a large JPEG in that size.
+    sizes: of the files in bytes, for the fingerprint.
+    source, rows: the list that names the paths and the row of each path in it, for messages; empty without a list.
+    cache: where decoded images are cached after the fixed transforms; cache_dir: folder for "disk" (None: the user's).
+    on_bad_sample: "skip" leaves out samples that can't be read in training; evaluation never does.
+    decode: "scaled" lets the reader decode a large JPEG in the size that the first transform scales to.
     """
 
     paths: Sequence[str]
@@ -191,7 +192,7 @@ class FileSplit:
 
 
 def readable(split: Split, indices: Iterable[int]) -> Iterator[Tensor]:
-    """The inputs of samples one by one; those that can't be read are passed over where training passes over them."""
+    """The inputs of samples one by one, without those that training would skip because they can't be read."""
     for index in indices:
         try:
             yield split.read(index)
@@ -201,7 +202,7 @@ def readable(split: Split, indices: Iterable[int]) -> Iterator[Tensor]:
 
 
 def first_readable(splits: Iterable[Split]) -> Tensor:
-    """The first input of several splits that can be read."""
+    """The first input in several splits that can be read. Raises DataError when there is none."""
     for split in splits:
         for sample in readable(split, range(len(split))):
             return sample
@@ -216,7 +217,7 @@ def skips_bad_samples(split: Split) -> bool:
 
 @dataclass(frozen=True)
 class PreparedSplit:
-    """Samples after the deterministic transforms of a pipeline, which are done at each reading."""
+    """Samples after the deterministic transforms of a pipeline, which run each time a sample is read."""
 
     source: Split
     fixed: Callable[[Tensor], Tensor]
@@ -239,6 +240,7 @@ class PreparedSplit:
 
 
 def _digest(*tensors: Tensor, digest: Any = None) -> str:
+    """Hex digest of types, shapes and bytes of tensors; continues `digest` if there is one."""
     digest = digest or hashlib.blake2b(digest_size=16)
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())

@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import Floats, fit_scaler
+from ptrun.data.features.labels import fit_scaler
 from ptrun.data.partition import Indices, Parts, SplitSettings, record, shuffled, stratified
 from ptrun.data.splits import TensorSplit
 from ptrun.registry import datasets
+from ptrun.rng import Floats
 from ptrun.spec import DataSpec, Layout, Task
 
 

@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import Floats, class_names, encode, fit_scaler, tidy_numbers
+from ptrun.data.features.labels import class_names, encode, fit_scaler, tidy_numbers
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.formats.ts_file import Sequences, read_sequences
 from ptrun.data.partition import Indices, SplitSettings, record, stratified
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError, DataError
 from ptrun.registry import datasets
+from ptrun.rng import Floats
 from ptrun.spec import DataSpec, Layout, Task
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import Floats, fit_scaler
+from ptrun.data.features.labels import fit_scaler
 from ptrun.data.features.timeline import calendar_of, find_time_column, has_dates, read_times, season_rows, step_seconds
 from ptrun.data.formats.csv_file import CsvFile, numbers, numbers_or_none, read_csv
 from ptrun.data.formats.paths import existing_file
@@ -27,6 +27,7 @@ from ptrun.data.partition import SplitSettings, check_fractions, record
 from ptrun.data.splits import WindowSplit
 from ptrun.errors import ConfigError, DataError, join_words
 from ptrun.registry import datasets
+from ptrun.rng import Floats
 from ptrun.spec import DataSpec, Layout, Task
 
 Bounds = dict[str, tuple[int, int]]  # first row of each part, and the row after its last

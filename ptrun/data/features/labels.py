@@ -1,7 +1,6 @@
-"""Turns label texts into class numbers, and numbers into standard scores.
+"""Turns label texts into class numbers, and finds the scale of numbers.
 
-Invariant: class names and scalers come from the training data alone; a label that is not among the
-names is a DataError, never a new class.
+A label that is not among the class names is a DataError, never a new class.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptrun.errors import DataError, did_you_mean, join_words
-
-Floats = NDArray[np.float64]
+from ptrun.rng import Floats
 
 
 def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
@@ -22,23 +20,24 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
     Raises DataError when there are fewer than two classes.
     """
     distinct = set(labels)
-    names = (
-        sorted(distinct, key=lambda name: (float(name), name)) if all(map(_is_number, distinct)) else sorted(distinct)
-    )
+    if all(map(_is_number, distinct)):
+        names = sorted(distinct, key=lambda name: (float(name), name))
+    else:
+        names = sorted(distinct)
     if len(names) < 2:
-        found = f"only the class '{names[0]}'" if names else "no class"
-        raise DataError(f"{where} has {found}; classification needs at least two.")
+        classes = f"only the class '{names[0]}'" if names else "no class"
+        raise DataError(f"{where} has {classes}; classification needs at least two.")
     return tuple(names)
 
 
 def encode(labels: Sequence[str], names: Sequence[str], where: str, rows: Sequence[int] = ()) -> NDArray[np.int64]:
-    """Return the class number of each label, int64 [N]. `rows` say where each label stands.
+    """Return the class number of each label, int64 [N]. `rows` are the rows of the labels, for messages.
 
-    A label with a full stop at its end (the official test file of UCI Adult) counts as the one without.
+    A label that ends with a period counts as the one without: the official test file of UCI Adult has such labels.
     Raises DataError for a label that is not among `names`.
     """
-    number = {name: i for i, name in enumerate(names)}
-    codes = [number.get(label, number.get(label.removesuffix("."), -1)) for label in labels]
+    number_of = {name: i for i, name in enumerate(names)}
+    codes = [number_of.get(label, number_of.get(label.removesuffix("."), -1)) for label in labels]
     if -1 in codes:
         first = codes.index(-1)
         place = f", first in row {rows[first]}" if len(rows) else ""
@@ -51,7 +50,7 @@ def encode(labels: Sequence[str], names: Sequence[str], where: str, rows: Sequen
 
 
 def tidy_numbers(labels: Sequence[str]) -> list[str]:
-    """Write labels that are all numbers in one way, so that "1", "1.0" and "01" are one class."""
+    """Write labels that are all numbers in one form, so that "1", "1.0" and "01" are one class."""
     if not all(map(_is_number, set(labels))):
         return list(labels)
     return [str(int(value)) if value.is_integer() else repr(value) for value in map(float, labels)]
@@ -60,11 +59,12 @@ def tidy_numbers(labels: Sequence[str]) -> list[str]:
 def fit_scaler(values: Floats) -> tuple[Floats, Floats]:
     """Return mean and standard deviation of each column of [N, F], both [F]; a constant column has 1."""
     mean, std = values.mean(axis=0), values.std(axis=0)
-    # A constant column has a rounding error for a standard deviation, not always an exact zero.
+    # The standard deviation of a constant column is a rounding error, not always an exact zero.
     return mean, np.where(std > 1e-9 * np.maximum(1.0, np.abs(mean)), std, 1.0)
 
 
 def _is_number(text: str) -> bool:
+    """Whether a text is a finite number; Python reads 1_2 as 12, but in a data file it is a name."""
     try:
         return bool(np.isfinite(float(text))) and "_" not in text
     except ValueError:

@@ -1,7 +1,4 @@
-"""The time column of a series: finding it, checking its order, its step, its season, its calendar.
-
-Invariant: rows are in the order of time, or there is an error; nothing here looks at the values.
-"""
+"""The time column of a series: which one it is, whether it is in order, its step, its season, its calendar."""
 
 from __future__ import annotations
 
@@ -14,26 +11,26 @@ from numpy.typing import NDArray
 from ptrun.data.formats.csv_file import CsvFile, numbers_or_none
 from ptrun.errors import ConfigError, DataError
 
-NAMES = frozenset({"date", "datetime", "time", "timestamp", "ds", "day", "month"})
-DAY = 86400
+TIME_NAMES = frozenset({"date", "datetime", "time", "timestamp", "ds", "day", "month"})
+DAY_SECONDS = 86400
 ZONE = re.compile(r"(?<=\d)(Z|[+-]\d\d:\d\d)$")
 
 
 def find_time_column(file: CsvFile, wanted: str) -> str | None:
-    """Return the name of the time column: the `wanted` one, or for "auto" the first with dates; None without any."""
+    """Return the name of the time column: `wanted`, or for "auto" the first with dates; None when there is none."""
     if wanted != "auto":
         file.column(wanted, "dataset.time_column")
         return wanted
     for name, cells in file.columns.items():
         if numbers_or_none(cells[:1]) is None and _dates(cells[:1]) is not None:
             return name
-    return next((name for name in file.columns if name.lower() in NAMES), None)
+    return next((name for name in file.columns if name.lower() in TIME_NAMES), None)
 
 
 def read_times(file: CsvFile, column: str | None) -> NDArray[np.float64] | None:
-    """Return seconds since 1970 [T], or plain numbers when the column has numbers; None when it has neither.
+    """Return seconds since 1970 [T], or the numbers of a column of numbers; None for other texts.
 
-    Raises DataError naming the row that is earlier than the one before it.
+    Raises DataError naming a row without a time, and a row that is earlier than the one before it.
     """
     if column is None:
         return None
@@ -47,9 +44,9 @@ def read_times(file: CsvFile, column: str | None) -> NDArray[np.float64] | None:
         times = None if dates is None else dates.astype(np.float64)
     if times is None or np.isnan(times).any():
         return None
-    back = np.flatnonzero(np.diff(times) < 0)
-    if len(back):
-        row = int(back[0]) + 1
+    decreases = np.flatnonzero(np.diff(times) < 0)
+    if len(decreases):
+        row = int(decreases[0]) + 1
         raise DataError(
             f"{file.source}, row {file.rows[row]}, column '{column}': '{cells[row]}' is earlier than the row before it "
             f"('{cells[row - 1]}'). Sort the rows by time, oldest first."
@@ -58,7 +55,7 @@ def read_times(file: CsvFile, column: str | None) -> NDArray[np.float64] | None:
 
 
 def has_dates(file: CsvFile, column: str | None) -> bool:
-    """Whether the times are dates, so that steps have a length in seconds."""
+    """Whether the times are dates, so that the time between rows is known in seconds."""
     return (
         column is not None
         and numbers_or_none(file.columns[column][:1]) is None
@@ -72,30 +69,30 @@ def step_seconds(times: NDArray[np.float64]) -> float:
 
 
 def season_rows(step: float) -> int | None:
-    """Return how many rows a season has: a day for steps below a day, else a year; None for other steps."""
-    if step <= 0 or step > 31 * DAY:
+    """Return the rows in a season: a day for steps below a day, else a year; None if steps do not divide it."""
+    if step <= 0 or step > 31 * DAY_SECONDS:
         return None
-    if step < DAY:
-        return round(DAY / step) if DAY % step == 0 else None
+    if step < DAY_SECONDS:
+        return round(DAY_SECONDS / step) if DAY_SECONDS % step == 0 else None
     years = {1: 365, 7: 52, 28: 12, 29: 12, 30: 12, 31: 12}
-    return years.get(round(step / DAY))
+    return years.get(round(step / DAY_SECONDS))
 
 
 def calendar_features(times: NDArray[np.float64], step: float) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Return sine and cosine of the day of the year, and of the hour of the day for steps below a day: [T, 2 or 4]."""
     dates = times.astype("datetime64[s]")
-    into_year = (dates - dates.astype("datetime64[Y]").astype("datetime64[s]")).astype(np.float64)
-    angles = [2 * np.pi * into_year / (365.25 * DAY)]
+    seconds_of_year = (dates - dates.astype("datetime64[Y]").astype("datetime64[s]")).astype(np.float64)
+    angles = [2 * np.pi * seconds_of_year / (365.25 * DAY_SECONDS)]
     names = ["day of year sin", "day of year cos"]
-    if step < DAY:
-        angles.append(2 * np.pi * (times % DAY) / DAY)
+    if step < DAY_SECONDS:
+        angles.append(2 * np.pi * (times % DAY_SECONDS) / DAY_SECONDS)
         names += ["hour of day sin", "hour of day cos"]
     waves = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
     return np.column_stack(waves), tuple(names)
 
 
 def calendar_of(file: CsvFile, column: str | None) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Return the calendar features of the file. Raises ConfigError when it has no dates in ISO form."""
+    """Return calendar features [T, 2 or 4] and their names. Raises ConfigError without dates in ISO form."""
     times = read_times(file, column) if has_dates(file, column) else None
     if times is None:
         raise ConfigError(
@@ -106,8 +103,9 @@ def calendar_of(file: CsvFile, column: str | None) -> tuple[NDArray[np.float64],
 
 
 def _dates(cells: Sequence[str]) -> NDArray[np.datetime64] | None:
+    """Dates in ISO form; None when a cell is not one."""
     try:
-        # A time zone at the end is cut off: all rows of a file are taken to be in the same one.
+        # A time zone at the end is removed: all rows of a file are taken to be in the same one.
         return np.array([ZONE.sub("", cell) for cell in cells], dtype="datetime64[s]")
     except ValueError:
         return None

@@ -1,7 +1,6 @@
 """Reads the file formats of MNIST (idx) and CIFAR (pickled batches).
 
-Invariant: a file can't run code: pickles are read by an unpickler that knows arrays and nothing else. What is
-not whole is a DataError naming the file.
+A file can't run code: the unpickler makes arrays and plain containers, and refuses everything else.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """Return the bytes of an idx file, gzipped or not, in the shape that its header gives.
 
     Format: two zero bytes, type 8 (unsigned byte), number of dimensions, each size as 4 bytes, big-endian first
-    (http://yann.lecun.com/exdb/mnist/).
+    (http://yann.lecun.com/exdb/mnist/). Raises DataError for a damaged file.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -33,22 +32,25 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"{path} is damaged: {error}. Remove it, so that it can be fetched again.") from error
     if content[:3] != b"\0\0\x08" or len(content) < 4:
         raise DataError(f"{path} is not an idx file of bytes. Remove it, so that it can be fetched again.")
-    start = 4 + 4 * content[3]
-    shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4)]
-    if len(content) != start + math.prod(shape):
-        raise DataError(f"{path} is damaged: its header tells of {shape} bytes, but it ends elsewhere. Fetch it again.")
-    values = np.frombuffer(content, np.uint8, offset=start)
+    header_bytes = 4 + 4 * content[3]
+    shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, header_bytes, 4)]
+    if len(content) != header_bytes + math.prod(shape):
+        raise DataError(
+            f"{path} is damaged: its header promises {' x '.join(map(str, shape))} bytes, but "
+            f"{len(content) - header_bytes} follow it. Fetch it again."
+        )
+    values = np.frombuffer(content, np.uint8, offset=header_bytes)
     return values.reshape(shape).copy()
 
 
 def read_batch(path: Path) -> dict[str, Any]:
     """Return the dictionary of a CIFAR file: `data` uint8 [N, 3072], `labels` or `fine_labels`, or names.
 
-    Format: https://www.cs.toronto.edu/~kriz/cifar.html
+    Format: https://www.cs.toronto.edu/~kriz/cifar.html. Raises DataError for another file.
     """
     try:
         content = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except Exception as error:  # A damaged pickle can raise any exception.
+    except Exception as error:  # a damaged pickle can raise any exception
         raise DataError(f"{path} can't be read as a CIFAR file: {error}. Fetch it again.") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} is not a CIFAR file: it holds a {type(content).__name__}. Fetch it again.")
@@ -56,6 +58,8 @@ def read_batch(path: Path) -> dict[str, Any]:
 
 
 class _ArraysOnly(pickle.Unpickler):
+    """Refuses every class and function but those that make NumPy arrays."""
+
     def find_class(self, module: str, name: str) -> Any:
         rebuild = np.zeros(0).__reduce__()[0]
         allowed = {
@@ -66,5 +70,5 @@ class _ArraysOnly(pickle.Unpickler):
             ("_codecs", "encode"): codecs.encode,
         }
         if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a data file has no need of")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not needed for arrays")
         return allowed[module, name]

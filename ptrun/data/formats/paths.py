@@ -1,7 +1,4 @@
-"""Finds the files and folders that a dataset setting names.
-
-Invariant: what is returned exists; what does not is a DataError with the absolute path that was looked for.
-"""
+"""Finds the files and folders that a dataset setting names."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from ptrun.errors import DataError, did_you_mean
 
 
 def existing_file(path: str, setting: str) -> Path:
-    """Return the absolute path of a file; `~` is the home folder, else it starts at the working folder.
+    """Return the absolute path of a file; `~` is the home folder, and a relative path starts at the working folder.
 
-    Raises DataError with the nearest name in the same folder when there is no such file.
+    When there is no such file, raises DataError with that absolute path and the nearest name in its folder.
     """
     full = Path(path).expanduser().absolute()
     if full.is_dir():
@@ -34,6 +31,7 @@ def existing_folder(path: str, setting: str) -> Path:
 
 
 def _hint(full: Path) -> str:
+    """A similar name in the same folder, or the part of the path that exists."""
     parent = full.parent
     if parent.is_dir():
         return did_you_mean(full.name, (entry.name for entry in parent.iterdir()))

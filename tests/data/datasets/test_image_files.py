@@ -90,7 +90,7 @@ def test_jpegs_have_the_pixels_that_pillow_reads(
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     colour = save(tmp_path / "colour.jpg", pixels, **options)
     grey = save(tmp_path / "grey.jpg", pixels[..., 0], **options)
-    assert image_file._fast_decoder() is not None
+    assert image_file._torchcodec_decoder() is not None
     for path in (colour, grey):
         for channels, mode in ((3, "RGB"), (1, "L")):
             with Image.open(path) as image:
@@ -98,10 +98,10 @@ def test_jpegs_have_the_pixels_that_pillow_reads(
             assert torch.equal(ImageReader(channels)(path), expected), (path, mode)
 
 
-def test_pillow_reads_where_the_fast_decoder_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillow_reads_where_the_torchcodec_decoder_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "colour.jpg", np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8))
     expected = ImageReader()(path)
-    monkeypatch.setattr(image_file, "_fast_decoder", lambda: None)
+    monkeypatch.setattr(image_file, "_torchcodec_decoder", lambda: None)
     assert torch.equal(ImageReader()(path), expected)
 
 

@@ -133,7 +133,7 @@ def test_damaged_idx_files(tmp_path: Path) -> None:
     for content, message in {
         b"": "not an idx file",
         b"<html>": "not an idx file",
-        idx(np.zeros((2, 3)))[:-1]: "is damaged: its header tells of",
+        idx(np.zeros((2, 3)))[:-1]: "is damaged: its header promises",
         b"\0\0\x08\x02\0\0": "is damaged",
     }.items():
         path.write_bytes(content)
