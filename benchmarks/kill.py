@@ -18,7 +18,7 @@ from pathlib import Path
 from _processes import HERE
 from _table import Report, Unit, machine_line, parser, print_table, read
 
-from ptrun.checkpoint import store
+from ptrun.checkpoint import names, store
 from ptrun.errors import CheckpointError
 
 STEPS = Unit("steps", lambda value: value)
@@ -63,7 +63,7 @@ def inspect(run_dir: Path, steps_taken: int) -> Killed:
     """Load every checkpoint that a killed process left in its run folder."""
     damaged, newest = 0, 0
     json.loads((run_dir / "status.json").read_text(encoding="utf-8"))
-    for path in [*store.steps(run_dir / "checkpoints"), *(run_dir / "checkpoints").glob("*st.pt")]:
+    for path in [*names.step_files(run_dir / "checkpoints"), *(run_dir / "checkpoints").glob("*st.pt")]:
         try:
             newest = max(newest, store.load(path)["progress"]["step"])
         except CheckpointError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import statistics
 from collections.abc import Iterator
@@ -59,9 +60,15 @@ def dotted(path: Path) -> str:
     return ".".join(("ptrun", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
 
 
+@functools.cache
+def syntax_tree(path: Path) -> ast.Module:
+    """The syntax tree of a module."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path) -> Iterator[str]:
     """Every module that a file imports, also within functions and for typing."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(syntax_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -87,7 +94,7 @@ def upward_imports(path: Path) -> list[str]:
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
     """Name and number of lines of each function of a module."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(syntax_tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield f"{relative(path)}: {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
 
@@ -97,6 +104,12 @@ class WithoutTexts(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         return ast.Constant("") if isinstance(node.value, str) else node
+
+
+@functools.cache
+def code_without_texts(path: Path) -> str:
+    """The code of a module without docstrings, messages and comments."""
+    return ast.unparse(WithoutTexts().visit(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def test_readme_lists_each_folder_and_module_at_the_top_of_the_package():
@@ -158,12 +171,8 @@ def test_each_third_party_package_has_its_owner():
     ],
 )
 def test_banned_calls(call: str, allowed: set[str]):
-    problems = []
-    for path in modules():
-        code = WithoutTexts().visit(ast.parse(path.read_text(encoding="utf-8")))
-        if call in ast.unparse(code) and room(path) not in allowed:
-            problems.append(relative(path))
-    assert problems == []
+    users = [path for path in modules() if call in code_without_texts(path)]
+    assert [relative(path) for path in users if room(path) not in allowed] == []
 
 
 def test_no_default_stands_beside_a_config_value():
@@ -185,8 +194,8 @@ def test_package_init_files_are_empty():
 
 
 def test_each_module_states_its_purpose():
-    texts = {path: path.read_text(encoding="utf-8") for path in modules()}
-    assert [relative(path) for path, text in texts.items() if text and not ast.get_docstring(ast.parse(text))] == []
+    trees = {path: syntax_tree(path) for path in modules()}
+    assert [relative(path) for path, tree in trees.items() if tree.body and not ast.get_docstring(tree)] == []
 
 
 def test_sizes():
