@@ -17,7 +17,7 @@ import ptrun
 from ptrun.build.run import Run, build
 from ptrun.config import auto, load
 from ptrun.config.compose import Composer
-from ptrun.engine.context import Hooks
+from ptrun.engine.hooks import Hooks
 from ptrun.engine.loop import train_epoch
 from ptrun.engine.progress import Progress
 
@@ -75,7 +75,7 @@ def built(*overrides: str) -> Run:
     """Build the parts of a run without running it."""
     loaded = load.load_config(Composer(), [f"plugins=[{PLUGIN}]", *overrides])
     config, chosen = auto.resolve_auto(loaded.config)
-    return build(config, chosen=chosen)
+    return build(config, decisions=chosen)
 
 
 class Epochs:
@@ -85,9 +85,9 @@ class Epochs:
     """
 
     def __init__(self, *overrides: str) -> None:
-        self._run = built("train.epochs=1000", *overrides).experiment
+        self._run = built("train.epochs=1000", *overrides).ctx
         self._progress = Progress()
-        self._watch = Hooks(lambda done, batches: None, lambda: False)
+        self._watch = Hooks()
 
     def __call__(self) -> float:
         """Seconds per step of the next epoch."""

@@ -123,7 +123,7 @@ def difference(model: str, device: str) -> float:
         result = ptrun.train(*overrides, f"output_dir={folder}", quiet=True)
         trained = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]
     run = _run.built(*overrides)
-    x = run.experiment
+    x = run.ctx
     epochs = [[(x.runtime.arrange(b.inputs), b.targets) for b in x.train.epoch(number)] for number in range(2)]
     torch.manual_seed(7)
     plain = x.runtime.place(registry.models.build(model, run.config.model.settings, run.prepared.spec))
@@ -147,7 +147,7 @@ def small_step(report: Report, device: str, size: Size, rounds: int) -> None:
     """Digits, an MLP 64-128-10, batches of 32, SGD."""
     settings = ("model=simplenet", "model.hidden_features=[128]", "optimizer=sgd", "optimizer.lr=0.05", "optimizer.momentum=0.9")  # fmt: skip
     settings += (f"device={device}", f"train.epochs={size.small_epochs}")
-    found = list(zip(*_run.built(*settings).experiment.train.epoch(0), strict=True))
+    found = list(zip(*_run.built(*settings).ctx.train.epoch(0), strict=True))
     inputs, targets = torch.cat(found[0]), torch.cat(found[1])
     loader = DataLoader(TensorDataset(inputs.cpu(), targets.cpu()), 32, shuffle=True, pin_memory=device == "cuda")
 
@@ -191,7 +191,12 @@ def convnet(report: Report, device: str, size: Size, rounds: int) -> None:
 
     def by(*more: str) -> float:
         overrides = ("dataset=bench_images", f"dataset.count={count}", "dataset.val_count=16", "model=convnet")
-        steps = (f"transform.train={TRANSFORMS}", f"transform.eval={TRANSFORMS}", f"train.batch_size={batch}", "train.epochs=2")
+        steps = (
+            f"transform.train={TRANSFORMS}",
+            f"transform.eval={TRANSFORMS}",
+            f"train.batch_size={batch}",
+            "train.epochs=2",
+        )
         return _run.train(*overrides, *steps, f"device={device}", "checkpoint=none", *more).later_epoch
 
     cases: dict[str, Case] = {
@@ -225,7 +230,12 @@ def large(report: Report, device: str, size: Size, rounds: int) -> None:
         compiled = "model" if size.compiled else "none"
         overrides = ("dataset=bench_images", f"dataset.count={count}", "dataset.val_count=16", f"dataset.size={size.pixels}")  # fmt: skip
         model = ("model=torchvision", f"model.arch={size.arch}", "model.image_size=null", "optimizer=sgd", "optimizer.momentum=0.9")  # fmt: skip
-        steps = (f"transform.train={TRANSFORMS}", f"transform.eval={TRANSFORMS}", f"train.batch_size={batch}", "train.epochs=3")
+        steps = (
+            f"transform.train={TRANSFORMS}",
+            f"transform.eval={TRANSFORMS}",
+            f"train.batch_size={batch}",
+            "train.epochs=3",
+        )
         where = (f"device={device}", "device.precision=bf16", "device.channels_last=true", f"device.compile={compiled}")
         return _run.train(*overrides, *model, *steps, *where, "train.val_every_epochs=3", "checkpoint=none").later_epoch
 

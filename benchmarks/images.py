@@ -89,7 +89,7 @@ class Epochs:
     """Epochs of ptrun's batches, one per call. The warm-up round starts the workers and fills the cache."""
 
     def __init__(self, *settings: str) -> None:
-        self.batches = _run.built(*settings).experiment.train
+        self.batches = _run.built(*settings).ctx.train
         self.number = 0
 
     def __call__(self) -> float:
@@ -138,7 +138,7 @@ def difference(root: Path, threads: int | None) -> float:
     """Return the mean difference in gray levels between evaluation photos decoded in full and in reduced size."""
     photos = []
     for decode in ("exact", "scaled"):
-        split = _run.built(*overrides(root, threads, 0, f"dataset.decode={decode}")).experiment.val.split
+        split = _run.built(*overrides(root, threads, 0, f"dataset.decode={decode}")).ctx.val.split
         photos.append(torch.stack([split.read(index) for index in range(len(split))]).int())
     return float((photos[0] - photos[1]).abs().float().mean())
 
@@ -169,7 +169,7 @@ def ptrun_epoch(settings: tuple[str, ...], count: int) -> float:
 
 def epoch_cases(root: Path, threads: int | None) -> dict[str, Case]:
     """Return the cases of one epoch of a small network (MobileNetV3 small), without workers and with two."""
-    split = _run.built(*overrides(root, threads, 0)).experiment.train.split
+    split = _run.built(*overrides(root, threads, 0)).ctx.train.split
     paths = {split.name(index) for index in range(len(split))}
     cases: dict[str, Case] = {}
     for workers in (0, 2):

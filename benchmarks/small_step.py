@@ -38,7 +38,7 @@ def mlp() -> nn.Module:
 
 def samples() -> tuple[Samples, Samples]:
     """Return ptrun's normalized digits [N, 1, 8, 8] and labels [N], for training and for validation."""
-    x = _run.built(*SETTINGS).experiment
+    x = _run.built(*SETTINGS).ctx
     train, val = (list(zip(*batches.epoch(0), strict=True)) for batches in (x.train, x.val))
     return (torch.cat(train[0]), torch.cat(train[1])), (torch.cat(val[0]), torch.cat(val[1]))
 

@@ -95,7 +95,7 @@ def measure(report: Report, dataset: str, path: Path, rows: int, rounds: int, *s
     """Measure the batches of one file and the time to read it."""
     overrides = (f"dataset={dataset}", f"dataset.path={path}", f"train.batch_size={BATCH}", "device=cpu", *settings)
     run = _run.built(*overrides)
-    config, batches = run.config, run.experiment.train
+    config, batches = run.config, run.ctx.train
     split = batches.split
     inputs = torch.stack([split.read(index) for index in range(len(split))])
     items = "rows" if dataset == "table" else "windows"

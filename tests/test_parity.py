@@ -59,7 +59,7 @@ def test_parameters_equal_those_of_the_tutorial_loop(folder: Path, model: str, o
 
     config = load.load_config(Composer(), overrides).config
     parts = run.build(auto.resolve_auto(config)[0])
-    epochs = [[(b.inputs, b.targets) for b in parts.experiment.train.epoch(epoch)] for epoch in range(3)]
+    epochs = [[(b.inputs, b.targets) for b in parts.ctx.train.epoch(epoch)] for epoch in range(3)]
     torch.manual_seed(7)
     plain = registry.models.build(model, config.model.settings, parts.prepared.spec)
     if model == "convnet":  # as device.channels_last=auto decides on a CPU

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from ptrun.config import auto
-from ptrun.config import compatibility
+
+from ptrun.config import auto, compatibility
 from ptrun.config.auto import Decision
 from ptrun.config.run_config import RunConfig
 from ptrun.errors import ConfigError
 from ptrun.losses import build
 from ptrun.metrics import compute
-from ptrun.spec import DataSpec
-from ptrun.spec import Task
+from ptrun.spec import DataSpec, Task
 
 
 def resolve_auto(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:

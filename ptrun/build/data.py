@@ -12,23 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptrun import catalog
-from ptrun import registry
+from ptrun import catalog, registry
 from ptrun.config.run_config import RunConfig
-from ptrun.data.dataset import Data
-from ptrun.data.dataset import check_targets
+from ptrun.data.dataset import Data, check_targets
 from ptrun.data.formats.image_file import ImageReader
-from ptrun.data.splits import FileSplit
-from ptrun.data.splits import Split
-from ptrun.data.splits import first_readable
-from ptrun.data.splits import readable
+from ptrun.data.splits import FileSplit, Split, first_readable, readable
 from ptrun.errors import ConfigError
-from ptrun.spec import DataSpec
-from ptrun.spec import Layout
-from ptrun.spec import Task
-from ptrun.transforms import build
-from ptrun.transforms import pipeline
-from ptrun.transforms import statistics
+from ptrun.spec import DataSpec, Layout, Task
+from ptrun.transforms import build, pipeline, statistics
 
 assert catalog.MODULES  # importing it filled the registries
 
@@ -53,7 +44,7 @@ class Prepared:
     data: Data
     pipelines: Pipelines
     spec: DataSpec  # with the shape that the model receives
-    facts: tuple[str, ...]
+    notes: tuple[str, ...]
     stored_counts: list[int] | None = None  # of the training that a checkpoint comes from
 
     def fitted(self) -> dict[str, Any]:
@@ -100,7 +91,7 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
     if evaluation.mixes:
         raise ConfigError("transform.eval: mixup and cutmix mix images for training. Move them to transform.train.")
     shape = _final_shape(data, train, evaluation)
-    spec, facts = (
+    spec, notes = (
         replace(data.spec, input_shape=shape),
         (*data.notes, *train.notes, *_not_scaled(data, train, evaluation)),
     )
@@ -110,7 +101,7 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
         val=_decoded_for(data.val, evaluation),
         test=_decoded_for(data.test, evaluation),
     )
-    return Prepared(data, Pipelines(train, evaluation), spec, facts, fitted.get("class_counts"))
+    return Prepared(data, Pipelines(train, evaluation), spec, notes, fitted.get("class_counts"))
 
 
 def _decoded_for(split: Split, pipeline: pipeline.Pipeline) -> Split:

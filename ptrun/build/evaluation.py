@@ -9,9 +9,9 @@ from torch import nn
 
 from ptrun.build.model import build_model
 from ptrun.config.run_config import RunConfig
-from ptrun.device.auto import settle
+from ptrun.device import auto as device_auto
 from ptrun.device.runtime import Runtime
-from ptrun.engine.context import Measure
+from ptrun.engine.context import ValidationMetrics
 from ptrun.engine.evaluate import Outputs
 from ptrun.evaluation.validation import make_validation_metrics
 from ptrun.metrics.predictions import Predictions, to_predictions
@@ -21,11 +21,13 @@ from ptrun.spec import DataSpec
 def build_trained_model(config: RunConfig, spec: DataSpec, runtime: Runtime) -> tuple[nn.Module, Runtime]:
     """The model for the weights of a checkpoint, on its device, and the runtime with its choices made for that model."""
     model = build_model(config, spec, restoring=True)
-    runtime = settle(runtime, model, spec.input_shape, config.train.batch_size)
+    runtime = device_auto.resolve_auto(runtime, model, spec.input_shape, config.train.batch_size)
     return runtime.place(model), runtime
 
 
-def build_validation_metrics(config: RunConfig, spec: DataSpec, undefined: dict[str, str]) -> Callable[[], Measure]:
+def build_validation_metrics(
+    config: RunConfig, spec: DataSpec, undefined: dict[str, str]
+) -> Callable[[], ValidationMetrics]:
     """A function that starts the metrics of one validation; `undefined` receives the reasons of those without a value."""
     monitored = config.train.monitor.removeprefix("val/")
     return make_validation_metrics(

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
 from ptrun import registry
 from ptrun.build.data import Prepared
 from ptrun.config import compatibility
@@ -14,10 +19,6 @@ from ptrun.errors import ConfigError
 from ptrun.evaluation import test_time_augmentation
 from ptrun.losses import build
 from ptrun.spec import DataSpec
-from torch import Tensor
-from torch import nn
-from typing import Any
-import torch
 
 
 def build_model(config: RunConfig, spec: DataSpec, **given: Any) -> nn.Module:

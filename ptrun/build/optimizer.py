@@ -1,10 +1,22 @@
-"""Builds the learning-rate schedule and the number of epochs from the configuration."""
+"""Builds the optimizer and the learning-rate schedule, and counts the epochs."""
 
 from __future__ import annotations
 
-from ptrun.config.run_config import RunConfig
-from ptrun.optim import schedules
 import torch
+from torch import nn
+
+from ptrun.config.run_config import RunConfig
+from ptrun.device.runtime import Runtime
+from ptrun.optim import optimizers, schedules
+from ptrun.optim.fused_step import use_fused
+
+
+def build_optimizer(config: RunConfig, model: nn.Module, runtime: Runtime) -> torch.optim.Optimizer:
+    """The optimizer, with torch's fused kernels where device.fused asks for them and they exist."""
+    optimizer = optimizers.build_optimizer(config.optimizer.name, config.optimizer.settings, model)
+    if runtime.fused:
+        use_fused(optimizer, model)
+    return optimizer
 
 
 def build_schedule(
@@ -12,7 +24,7 @@ def build_schedule(
 ) -> tuple[schedules.Schedule, int]:
     """The learning-rate schedule, set for the first step, and the number of epochs."""
     steps_per_epoch = -(-num_batches // config.train.grad_accumulation)
-    epochs = _epochs(config, steps_per_epoch)
+    epochs = count_epochs(config, steps_per_epoch)
     schedule = schedules.build_schedule(
         config.scheduler.name,
         config.scheduler.settings,
@@ -25,7 +37,8 @@ def build_schedule(
     return schedule, epochs
 
 
-def _epochs(config: RunConfig, steps_per_epoch: int) -> int:
+def count_epochs(config: RunConfig, steps_per_epoch: int) -> int:
+    """train.epochs, or as many as train.max_steps needs."""
     if config.train.max_steps is None:
         return config.train.epochs
     return -(-config.train.max_steps // steps_per_epoch)

@@ -17,7 +17,7 @@ from typing import Any, Self
 from ptrun.checkpoint import state, store
 from ptrun.checkpoint.names import step_file
 from ptrun.engine.context import TrainContext
-from ptrun.engine.nonfinite import first_nonfinite, learned
+from ptrun.engine.nonfinite import first_nonfinite, learned_tensors
 from ptrun.engine.progress import EpochReport, Progress
 from ptrun.errors import DivergedError
 from ptrun.process.background import BackgroundWorker
@@ -114,7 +114,7 @@ class Saver:
 
     def _require_finite(self, progress: Progress) -> None:
         for model in (self.x.model, self.x.ema):
-            name = first_nonfinite(learned(model)) if model is not None else ""
+            name = first_nonfinite(learned_tensors(model)) if model is not None else ""
             if name:
                 raise DivergedError(
                     f"The weights '{name.removeprefix('module.')}' are no finite numbers at step {progress.step}, in epoch {progress.epoch + (progress.batch > 0)}. "

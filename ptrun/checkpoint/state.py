@@ -18,62 +18,62 @@ from ptrun.errors import CheckpointError
 from ptrun.version import __version__
 
 
-def capture(x: TrainContext, progress: Progress) -> dict[str, Any]:
+def capture(ctx: TrainContext, progress: Progress) -> dict[str, Any]:
     """State of every part that changes in training."""
     return {
-        **_weights(x),
-        "schedule": x.schedule.state_dict(),
-        "return_to": _other_return_point(x, progress),
+        **_weights(ctx),
+        "schedule": ctx.schedule.state_dict(),
+        "return_to": _other_return_point(ctx, progress),
         "progress": progress.to_dict(),
         "random": random_state(),
-        "device": x.runtime.kind(),
+        "device": ctx.runtime.kind(),
         "threads": torch.get_num_threads(),
         "versions": {"ptrun": __version__, "torch": str(torch.__version__)},
     }
 
 
-def snapshot(x: TrainContext, progress: Progress) -> dict[str, Any]:
+def snapshot(ctx: TrainContext, progress: Progress) -> dict[str, Any]:
     """What `capture` gives, as copies that no later step changes, on the CPU."""
-    captured = capture(x, progress)
+    captured = capture(ctx, progress)
     random = captured.pop("random")  # is a copy already, of more than a thousand numbers
     return {**copy_to_cpu(captured), "random": random}
 
 
-def _weights(x: TrainContext) -> dict[str, Any]:
+def _weights(ctx: TrainContext) -> dict[str, Any]:
     """The weights and what the optimizer knows of them: what going back puts back."""
     return {
-        "model": x.model.state_dict(),
-        "ema": x.ema.state_dict() if x.ema is not None else None,
-        "optimizer": x.optimizer.state_dict(),
-        "scaler": x.runtime.scaler.state_dict() if x.runtime.scaler is not None else None,
+        "model": ctx.model.state_dict(),
+        "ema": ctx.ema.state_dict() if ctx.ema is not None else None,
+        "optimizer": ctx.optimizer.state_dict(),
+        "scaler": ctx.runtime.scaler.state_dict() if ctx.runtime.scaler is not None else None,
     }
 
 
-def mark_rollback_point(x: TrainContext, progress: Progress) -> None:
+def mark_rollback_point(ctx: TrainContext, progress: Progress) -> None:
     """A bad step later on is answered with the weights of now. To be called at steps that no clock and no signal decides on."""
-    assert x.guard is not None
-    x.guard.return_to, x.guard.return_step = copy_to_cpu(_weights(x)), progress.step
+    assert ctx.rollback is not None
+    ctx.rollback.state, ctx.rollback.step = copy_to_cpu(_weights(ctx)), progress.step
 
 
-def roll_back_weights(x: TrainContext) -> None:
+def roll_back_weights(ctx: TrainContext) -> None:
     """Put the weights of the last return point back."""
-    assert x.guard is not None
-    restore_weights(x, copy_to_cpu(x.guard.return_to))  # a copy: an optimizer goes on with the tensors it is given
+    assert ctx.rollback is not None
+    restore_weights(ctx, copy_to_cpu(ctx.rollback.state))  # a copy: an optimizer goes on with the tensors it is given
 
 
-def _other_return_point(x: TrainContext, progress: Progress) -> dict[str, Any] | None:
+def _other_return_point(ctx: TrainContext, progress: Progress) -> dict[str, Any] | None:
     """What is returned to after a bad step, if that is not the state of this very step."""
-    if x.guard is None or not x.guard.rolls_back or x.guard.return_step == progress.step:
+    if ctx.rollback is None or ctx.rollback.step == progress.step:
         return None
-    return {**x.guard.return_to, "step": x.guard.return_step}
+    return {**ctx.rollback.state, "step": ctx.rollback.step}
 
 
-def _restore_return_point(x: TrainContext, state: Mapping[str, Any]) -> None:
-    if x.guard is None or not x.guard.rolls_back:
+def _restore_return_point(ctx: TrainContext, state: Mapping[str, Any]) -> None:
+    if ctx.rollback is None:
         return
     found = state.get("return_to") or {**state, "step": state["progress"]["step"]}  # an older checkpoint has none
-    x.guard.return_to = copy_to_cpu({key: found[key] for key in ("model", "ema", "optimizer", "scaler")})
-    x.guard.return_step = found["step"]
+    ctx.rollback.state = copy_to_cpu({key: found[key] for key in ("model", "ema", "optimizer", "scaler")})
+    ctx.rollback.step = found["step"]
 
 
 def copy_to_cpu(value: Any, copies: dict[tuple[Any, ...], torch.Tensor] | None = None) -> Any:
@@ -91,31 +91,31 @@ def copy_to_cpu(value: Any, copies: dict[tuple[Any, ...], torch.Tensor] | None =
     return value
 
 
-def restore(x: TrainContext, progress: Progress, state: Mapping[str, Any]) -> None:
+def restore(ctx: TrainContext, progress: Progress, state: Mapping[str, Any]) -> None:
     """Put a captured state back into freshly built parts."""
-    restore_weights(x, state)
-    _restore_return_point(x, state)
-    x.schedule.load_state_dict(state["schedule"])
+    restore_weights(ctx, state)
+    _restore_return_point(ctx, state)
+    ctx.schedule.load_state_dict(state["schedule"])
     for each in fields(progress):
         if each.name in state["progress"]:  # an older checkpoint lacks what was not counted then
             setattr(progress, each.name, state["progress"][each.name])
-    x.schedule.step(progress.step)  # of this run's length, which may be another one
+    ctx.schedule.step(progress.step)  # of this run's length, which may be another one
     restore_random_state(state["random"])
 
 
-def restore_weights(x: TrainContext, state: Mapping[str, Any]) -> None:
+def restore_weights(ctx: TrainContext, state: Mapping[str, Any]) -> None:
     """Put back the weights and what the optimizer knows of them, but not the place in the training. Raises CheckpointError."""
     hyperparameters = [
-        {key: group[key] for key in group.keys() - {"params", "lr"}} for group in x.optimizer.param_groups
+        {key: group[key] for key in group.keys() - {"params", "lr"}} for group in ctx.optimizer.param_groups
     ]
-    load_weights(x.model, state["model"], "The checkpoint")
-    if x.ema is not None and state["ema"] is not None:
-        x.ema.load_state_dict(state["ema"])
-    x.optimizer.load_state_dict(state["optimizer"])
-    for group, own in zip(x.optimizer.param_groups, hyperparameters, strict=True):
+    load_weights(ctx.model, state["model"], "The checkpoint")
+    if ctx.ema is not None and state["ema"] is not None:
+        ctx.ema.load_state_dict(state["ema"])
+    ctx.optimizer.load_state_dict(state["optimizer"])
+    for group, own in zip(ctx.optimizer.param_groups, hyperparameters, strict=True):
         group.update(own)  # a changed setting of the optimizer counts, not the one in the checkpoint
-    if x.runtime.scaler is not None and state["scaler"] is not None:
-        x.runtime.scaler.load_state_dict(state["scaler"])
+    if ctx.runtime.scaler is not None and state["scaler"] is not None:
+        ctx.runtime.scaler.load_state_dict(state["scaler"])
 
 
 def load_weights(model: torch.nn.Module, weights: Mapping[str, Any], source: str) -> None:

@@ -10,7 +10,7 @@ from ptrun.device.runtime import Runtime
 from ptrun.device.threads import set_threads
 from ptrun.errors import ConfigError
 
-_THREADS_PER_CORE = 4  # at most; a slip of the finger would start thousands
+_MAX_THREADS_PER_CORE = 4  # so that a mistyped number does not start thousands
 
 
 def make_runtime(
@@ -27,19 +27,19 @@ def make_runtime(
     """Choose the device and set threads and determinism. Raises ConfigError for a device that is not there."""
     device, decisions = _choose_device(name, index)
     wanted_threads = None if isinstance(threads, str) else threads
-    most = _THREADS_PER_CORE * (os.cpu_count() or 1)
-    if wanted_threads is not None and wanted_threads > most:
+    max_threads = _MAX_THREADS_PER_CORE * (os.cpu_count() or 1)
+    if wanted_threads is not None and wanted_threads > max_threads:
         raise ConfigError(
-            f"device.threads: {wanted_threads} is more than {_THREADS_PER_CORE} for each core of this machine. Use at most {most}, or auto."
+            f"device.threads: {wanted_threads} is more than {_MAX_THREADS_PER_CORE} for each core of this machine. "
+            f"Use at most {max_threads}, or auto."
         )
     set_threads(wanted_threads)
     if deterministic:
         # cuBLAS reads this once, when CUDA starts (docs.pytorch.org/docs/stable/notes/randomness.html).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
-    if (
-        deterministic != torch.are_deterministic_algorithms_enabled()
-    ):  # setting it imports torch's compiler, two seconds
+    if deterministic != torch.are_deterministic_algorithms_enabled():
+        # Only on a change: the call imports torch's compiler, which takes two seconds.
         torch.use_deterministic_algorithms(deterministic)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -64,7 +64,8 @@ def _choose_device(name: str, index: int) -> tuple[torch.device, list[tuple[str,
         return device, [("device", "auto", chosen)]
     if name == "cuda" and not cuda:
         raise ConfigError(
-            "device: 'cuda' was asked for, but torch finds no CUDA device here (`ptrun doctor` says what there is). Use device=auto or device=cpu."
+            "device: 'cuda' was asked for, but torch finds no CUDA device here (`ptrun doctor` says what there is). "
+            "Use device=auto or device=cpu."
         )
     if name == "cuda" and index >= torch.cuda.device_count():
         count = torch.cuda.device_count()
@@ -73,6 +74,7 @@ def _choose_device(name: str, index: int) -> tuple[torch.device, list[tuple[str,
         )
     if name == "mps" and not mps:
         raise ConfigError(
-            "device: 'mps' was asked for, but this is no Apple computer with a GPU that torch can use. Use device=auto or device=cpu."
+            "device: 'mps' was asked for, but this is no Apple computer with a GPU that torch can use. "
+            "Use device=auto or device=cpu."
         )
     return (torch.device("cuda", index) if name == "cuda" else torch.device(name)), []

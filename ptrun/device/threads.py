@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-_REPLACED_THREADS: list[int] = []  # torch's own number, while a run's number is in force
+_REPLACED_THREADS: list[int] = []  # torch's own number, while a run uses another
 
 
 def set_threads(threads: int | None) -> int:
-    """Set the number of CPU threads; None puts back torch's own, which an earlier call may have replaced. Returns the number."""
+    """Set the number of CPU threads, and return it. None puts back torch's own number, if an earlier call replaced it."""
     if threads is not None:
         if not _REPLACED_THREADS:
             _REPLACED_THREADS.append(torch.get_num_threads())

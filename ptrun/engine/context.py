@@ -1,37 +1,31 @@
-"""What the training loop works on: the parts of a run, where it stands, and what it reports.
-
-Invariant: data only; `Progress` with the parts' own states is all that a resumed run needs.
-"""
+"""What the training loop works on: the parts of a run, built and placed, and the numbers that steer it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ptrun.data.loading.loader import Loader
 from ptrun.device.runtime import Runtime
-from ptrun.engine.capture.captured_step import CapturedStep
+from ptrun.engine.nonfinite import RollBack
 from ptrun.engine.progress import Times
+from ptrun.engine.step import TrainStep
 from ptrun.losses.shapes import Loss
-
-if TYPE_CHECKING:
-    from ptrun.engine.nonfinite import Guard
-
 
 
 class Schedule(Protocol):
-    """What the loop needs of a learning-rate schedule (ptrun/schedulers.py)."""
+    """What the loop needs of a learning-rate schedule (ptrun/optim/schedules.py)."""
 
     def step(self, steps_done: int) -> None:
         """Set the learning rates for the next optimizer step."""
         ...
 
     def observe(self, value: float, epoch: int) -> None:
-        """Take note of the monitored value after an epoch."""
+        """Take the monitored value after an epoch into account."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -43,21 +37,31 @@ class Schedule(Protocol):
         ...
 
 
-class Measure(Protocol):
-    """The metrics of one validation (ptrun/measures.py)."""
+class ValidationMetrics(Protocol):
+    """The metrics of one validation (ptrun/evaluation/validation.py)."""
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Take in a batch: raw outputs [n, num_outputs] and targets, on the device."""
+        """Add a batch: raw outputs [n, num_outputs] and targets, on the device."""
         ...
 
     def values(self) -> dict[str, float]:
-        """Of all batches, by name without "val/"."""
+        """The metrics of all batches, by name without "val/"."""
         ...
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainContext:
-    """The parts of a run, built and placed, and the numbers that steer the loop."""
+    """The parts of a run and its settings, as the loop uses them.
+
+    step: one optimizer step (ptrun/engine/step.py), in the variant that the run needs.
+    ema: the averaged weights, or None.
+    make_metrics: starts the metrics of a validation.
+    monitor: "val/loss" or "val/METRIC", which decides the best epoch.
+    min_delta: by how much a value must be better to count.
+    patience_epochs: validations without a better value after which training stops, or None.
+    with_views: the model as it looks at a sample in evaluation (test-time augmentation).
+    rollback: where the run goes back to when its numbers become non-finite, or None.
+    """
 
     model: nn.Module
     loss: Loss
@@ -66,39 +70,22 @@ class TrainContext:
     runtime: Runtime
     train: Loader
     val: Loader
+    step: TrainStep
+    ema: torch.optim.swa_utils.AveragedModel | None
     epochs: int
     max_steps: int | None
     grad_accumulation: int
-    clip: Callable[[], None] | None
-    ema: torch.optim.swa_utils.AveragedModel | None
-    needs_closure: bool
     val_every_epochs: int
-    measure: Callable[[], Measure]  # begins the metrics of a validation
-    monitor: str  # "val/loss" or "val/METRIC"
+    make_metrics: Callable[[], ValidationMetrics]
+    monitor: str
     higher_is_better: bool
     min_delta: float
     patience_epochs: int | None
-    recorded: CapturedStep | None = None
-    guard: Guard | None = None
-    views: Callable[[nn.Module], nn.Module] = lambda model: model  # how a model looks at a sample in evaluation
-    splits_batches: bool = False  # whether a batch that memory can't take at once is computed in parts
+    with_views: Callable[[nn.Module], nn.Module]
+    rollback: RollBack | None
     times: Times = field(default_factory=Times)
 
     @property
     def evaluated_model(self) -> nn.Module:
         """The averaged weights when there are any, else the model's own."""
         return self.model if self.ema is None else self.ema.module
-
-
-@dataclass
-class Hooks:
-    """What the loop tells and asks while it runs; called between steps, never reading the device."""
-
-    on_step: Callable[[int, int], None]  # batches done, batches in the epoch
-    should_stop: Callable[[], bool]
-    is_save_due: Callable[[int], bool] = lambda step: False  # asked after each step within an epoch
-    save: Callable[[], object] = lambda: None
-    roll_back: Callable[[], None] = lambda: (
-        None
-    )  # put the weights of the last return point back, and the optimizer's state
-    on_split: Callable[[int], None] = lambda parts: None  # batches are computed in so many parts from now on

@@ -1,4 +1,4 @@
-"""Evaluates a model on the batches of one part of the data."""
+"""Evaluates a model on one part of the data."""
 
 from __future__ import annotations
 
@@ -24,26 +24,31 @@ class Outputs:
 
 
 def evaluate(
-    model: nn.Module, loss: Loss, batches: Loader, runtime: Runtime, take: Callable[[Tensor, Tensor], None]
+    model: nn.Module, loss: Loss, loader: Loader, runtime: Runtime, on_outputs: Callable[[Tensor, Tensor], None]
 ) -> float:
-    """Give the outputs and targets of each batch of a split, in order, to `take`; return the mean loss of its samples."""
+    """Call `on_outputs` with the outputs and targets of each batch, in order. Returns the mean loss of all samples.
+
+    Raises ResourceError when memory runs out.
+    """
     model.eval()
     total_loss, samples = torch.zeros((), device=runtime.device), 0
-    told = explain_out_of_memory("evaluation", "evaluation", batches.sampler.batch_size, runtime)
-    with told, torch.inference_mode(), runtime.autocast():
-        for batch in batches.epoch(0):
+    explained = explain_out_of_memory("evaluation", "evaluation", loader.sampler.batch_size, runtime)
+    with explained, torch.inference_mode(), runtime.autocast():
+        for batch in loader.epoch(0):
             outputs = model(runtime.arrange(batch.inputs))
             total_loss += loss(outputs, batch.targets) * len(batch.targets)
             samples += len(batch.targets)
-            take(outputs, batch.targets)
+            on_outputs(outputs, batch.targets)
     return float(total_loss) / samples
 
 
-def predict(model: nn.Module, loss: Loss, batches: Loader, runtime: Runtime) -> Outputs:
-    """Outputs of a model for every sample of a split, in order, and their mean loss."""
-    kept: list[tuple[Tensor, Tensor]] = []
-    mean_loss = evaluate(
-        model, loss, batches, runtime, lambda outputs, targets: kept.append((outputs.float().cpu(), targets.cpu()))
-    )
-    outputs, targets = (torch.cat(each) for each in zip(*kept, strict=True))
+def predict(model: nn.Module, loss: Loss, loader: Loader, runtime: Runtime) -> Outputs:
+    """The outputs of a model for every sample of a split, in order, and their mean loss."""
+    batches: list[tuple[Tensor, Tensor]] = []
+
+    def keep(outputs: Tensor, targets: Tensor) -> None:
+        batches.append((outputs.float().cpu(), targets.cpu()))
+
+    mean_loss = evaluate(model, loss, loader, runtime, keep)
+    outputs, targets = (torch.cat(parts) for parts in zip(*batches, strict=True))
     return Outputs(outputs, targets, mean_loss)

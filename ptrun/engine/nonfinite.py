@@ -1,83 +1,168 @@
-"""Steps whose loss, gradient or weights are no finite numbers: left out, or undone by going back to earlier weights.
+"""Answers to a step whose loss, gradients or weights are non-finite: leave it out, or go back to earlier weights.
 
-Invariant: what is decided depends on numbers alone, never on a clock, so that a resumed run decides alike. Looking at
-every step waits for the device, which is why this is not done unasked.
+What is decided depends on the numbers alone, never on a clock, so that a resumed run decides alike. Looking at every
+step waits for the device, so a run does it only when asked to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ptrun.engine.hooks import Hooks
+from ptrun.engine.progress import Progress
+from ptrun.engine.running_loss import RunningLoss
+from ptrun.errors import DivergedError
 
-class Guard:
-    """Looks at the steps of a model.
+MAX_SKIPPED_IN_A_ROW = 100
+MAX_ROLLBACKS = 3
+_RUNNING_STATISTICS = ("running_mean", "running_var")
 
-    rolls_back: look at the weights after a step, else at the gradients before it (`scaled` ones are the scaler's to judge).
-    return_to: what a bad step is answered with then, and the step it is of; see ptrun/state.py.
+
+class NonFinitePolicy(Protocol):
+    """Decides whether the update of a step is taken."""
+
+    def start_epoch(self) -> None:
+        """Prepare for the steps of an epoch."""
+        ...
+
+    def update(self, update: Callable[[], None], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
+        """Take the update unless the policy refuses it. Returns whether the optimizer's state was replaced.
+
+        Raises DivergedError when that was needed too often.
+        """
+        ...
+
+
+class TakeEveryStep:
+    """The policy that looks at nothing: the running loss finds non-finite losses later."""
+
+    def start_epoch(self) -> None:
+        """Nothing to prepare."""
+
+    def update(self, update: Callable[[], None], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
+        """Take the update."""
+        update()
+        return False
+
+
+class SkipStep:
+    """Leaves out a step whose loss or gradients are non-finite, and puts the model's buffers back.
+
+    Scaled fp16 gradients are left to the scaler, which skips an overflow itself.
     """
 
-    def __init__(self, model: nn.Module, *, rolls_back: bool, scaled: bool) -> None:
-        self.rolls_back, self._scaled = rolls_back, scaled
-        self._model, self._parameters = model, list(model.parameters())
+    def __init__(self, model: nn.Module, *, scaled: bool) -> None:
+        self._model, self._parameters, self._scaled = model, list(model.parameters()), scaled
         self._buffers: list[tuple[Tensor, Tensor]] = []
-        self.return_to: Mapping[str, Any] = {}
-        self.return_step = -1
 
-    def remember(self) -> None:
-        """Note the buffers as they are: a forward pass with bad numbers spoils running statistics too."""
-        if self.rolls_back:
-            return
+    def start_epoch(self) -> None:
+        """Copy the buffers: a forward pass on bad numbers spoils running statistics too."""
         if not self._buffers:
-            self._buffers = [(each, each.clone()) for each in self._model.buffers()]
-            return
-        for buffer, kept in self._buffers:
-            kept.copy_(buffer)
+            self._buffers = [(buffer, buffer.clone()) for buffer in self._model.buffers()]
+        for buffer, copy in self._buffers:
+            copy.copy_(buffer)
 
-    def is_good(self, losses: Sequence[Tensor]) -> bool:
-        """Whether these losses and the gradients (or, after the step, the weights) are finite numbers; waits for the device."""
-        if self.rolls_back:
-            values = list(learned(self._model).values())
+    def update(self, update: Callable[[], None], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
+        """Take the update when the losses and the gradients are finite."""
+        if all_finite([*losses.of_step(progress.step), *self._gradients()]):
+            update()
+            progress.skipped_in_a_row = 0
         else:
-            gradients = [] if self._scaled else [p.grad for p in self._parameters if p.grad is not None]
-            values = [each._values() if each.is_sparse else each for each in gradients]
-        return all_finite([*losses, *values])
+            losses.drop(progress.step)
+            self._forget_step()
+            _count_skip(progress)
+        self.start_epoch()
+        return False
 
-    def forget_step(self) -> None:
-        """Drop the gradients, and put the buffers back."""
+    def _gradients(self) -> list[Tensor]:
+        if self._scaled:
+            return []
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        return [gradient._values() if gradient.is_sparse else gradient for gradient in gradients]
+
+    def _forget_step(self) -> None:
         for parameter in self._parameters:
             parameter.grad = None
         with torch.no_grad():
-            for buffer, kept in self._buffers:
-                buffer.copy_(kept)
+            for buffer, copy in self._buffers:
+                buffer.copy_(copy)
 
 
-_RUNNING = ("running_mean", "running_var")
+class RollBack:
+    """Goes back to the weights of the last rollback point when a step made them, or its loss, non-finite.
+
+    state: those weights and the optimizer's state (ptrun/checkpoint/state.py writes and reads it).
+    step: the optimizer step that they are of.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self.state: Mapping[str, Any] = {}
+        self.step = -1
+
+    def start_epoch(self) -> None:
+        """Nothing to prepare."""
+
+    def update(self, update: Callable[[], None], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
+        """Take the update; go back when the losses or the weights are non-finite after it."""
+        step_losses = losses.of_step(progress.step)
+        update()
+        if all_finite([*step_losses, *learned_tensors(self._model).values()]):
+            return False
+        losses.drop(progress.step)
+        _count_rollback(progress)
+        hooks.roll_back()
+        return True
 
 
-def learned(model: nn.Module) -> dict[str, Tensor]:
-    """What training changes in a model, by name: parameters and running statistics. Other buffers may hold infinities, as masks do."""
-    running = {name: each for name, each in model.named_buffers() if name.endswith(_RUNNING)}
-    return {**dict(model.named_parameters()), **running}
+def learned_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """What training changes in a model, by name: parameters and running statistics.
+
+    Other buffers may hold infinities, as masks do.
+    """
+    buffers = {name: buffer for name, buffer in model.named_buffers() if name.endswith(_RUNNING_STATISTICS)}
+    return {**dict(model.named_parameters()), **buffers}
 
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:
-    """Whether no number is NaN or infinite; waits for the device."""
+    """Whether no number is NaN or infinite. Waits for the device."""
     if not tensors:
         return True
     with torch.no_grad():
-        norms = torch._foreach_norm(list(tensors))
+        norms = torch._foreach_norm(list(tensors))  # one pass over all of them, one value read
         if bool(torch.isfinite(torch.stack([norm.float() for norm in norms])).all()):
             return True
-        return all(bool(torch.isfinite(each).all()) for each in tensors)
+        return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)  # a norm of finite numbers may overflow
 
 
-def first_nonfinite(values: Mapping[str, Tensor]) -> str:
-    """The name of the first tensor that holds NaN or infinity, "" when there is none."""
-    named = {name: each for name, each in values.items() if each.is_floating_point()}
-    if all_finite(list(named.values())):
+def first_nonfinite(tensors: Mapping[str, Tensor]) -> str:
+    """The name of the first tensor that holds NaN or infinity; "" when there is none."""
+    floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    if all_finite(list(floats.values())):
         return ""
-    return next(name for name, each in named.items() if not all_finite([each]))
+    return next(name for name, tensor in floats.items() if not all_finite([tensor]))
+
+
+def _count_skip(progress: Progress) -> None:
+    progress.skipped += 1
+    progress.skipped_in_a_row += 1
+    if progress.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
+        raise DivergedError(
+            f"The loss or its gradient was non-finite in {MAX_SKIPPED_IN_A_ROW} steps in a row, up to step "
+            f"{progress.step + 1}, in epoch {progress.epoch + 1}: skipping them does not help. Nothing after the last "
+            "checkpoint is saved. Try a smaller optimizer.lr, train.clip_norm=1, or look at the data."
+        )
+
+
+def _count_rollback(progress: Progress) -> None:
+    progress.rollbacks += 1
+    if progress.rollbacks > MAX_ROLLBACKS:
+        raise DivergedError(
+            f"The loss or the weights became non-finite again at step {progress.step + 1}, in epoch "
+            f"{progress.epoch + 1}, after {MAX_ROLLBACKS} returns to earlier weights. Nothing after it is saved. "
+            "Try a smaller optimizer.lr, train.clip_norm=1, or a warm-up (scheduler.warmup_epochs=1)."
+        )

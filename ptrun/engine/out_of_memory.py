@@ -1,7 +1,4 @@
-"""Out of memory: told with the phase, the batch, the peak and what to try; and undone, so that a step can be tried again.
-
-Invariant: after `SavePoint.restore` a step that failed half-way leaves no trace in gradients, buffers and random generators.
-"""
+"""Turns an out-of-memory error into a sentence: in which phase, with which batch, at which peak, and what to try."""
 
 from __future__ import annotations
 
@@ -12,15 +9,16 @@ from ptrun.device.runtime import Runtime
 from ptrun.errors import ResourceError, is_out_of_memory
 
 ADVICE = {
-    "training": "Try train.on_oom=halve (each batch is computed in parts, the optimizer sees all of it), a smaller train.batch_size with train.grad_accumulation, "
-    "device.precision=bf16, or a smaller model. The last checkpoint is good: `ptrun resume RUN train.on_oom=halve` goes on from it.",
+    "training": "Try train.on_oom=halve (each batch is computed in parts, the optimizer sees all of it), a smaller "
+    "train.batch_size with train.grad_accumulation, device.precision=bf16, or a smaller model. The last checkpoint is "
+    "good: `ptrun resume RUN train.on_oom=halve` goes on from it.",
     "evaluation": "Try a smaller train.eval_batch_size. It changes no result.",
 }
 
 
 @contextmanager
 def explain_out_of_memory(phase: str, work: str, batch_size: int, runtime: Runtime) -> Iterator[None]:
-    """Turn an out-of-memory error inside into a ResourceError that says where it was; work: a key of ADVICE."""
+    """Inside, an out-of-memory error becomes a ResourceError that names the phase; work: a key of ADVICE."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -29,11 +27,12 @@ def explain_out_of_memory(phase: str, work: str, batch_size: int, runtime: Runti
         peak = runtime.peak_memory_bytes() / 2**30
         setting = "train.batch_size" if work == "training" else "train.eval_batch_size"
         raise ResourceError(
-            f"Out of memory in {phase}, with batches of {batch_size} ({setting}) on {runtime.name()}, {peak:.2f} GiB taken at the peak: {_first_line(error)} {ADVICE[work]}"
+            f"Out of memory in {phase}, with batches of {batch_size} ({setting}) on {runtime.name()}, {peak:.2f} GiB "
+            f"taken at the peak: {_first_sentence(error)} {ADVICE[work]}"
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
+def _first_sentence(error: BaseException) -> str:
     """Torch's own sentence, without its advice on allocator settings."""
-    text = str(error).strip().splitlines()
-    return text[0].split(". ")[0].rstrip(".") + "." if text else ""
+    lines = str(error).strip().splitlines()
+    return lines[0].split(". ")[0].rstrip(".") + "." if lines else ""

@@ -1,146 +1,235 @@
-"""Computes the loss and gradients of one optimizer step, in each of its variants."""
+"""One optimizer step, in each of its variants. ptrun/build/step.py makes the one that a run needs; the loop calls it.
+
+PlainStep    the step of every textbook: forward, backward, update
+GuardedStep  computes batches in parts when memory runs out, or refuses a step whose numbers are non-finite
+ClosureStep  for optimizers that evaluate the loss themselves, such as L-BFGS
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ptrun.data.loading.loader import Batch
-from ptrun.engine.context import Hooks, TrainContext
-from ptrun.engine.nonfinite import Guard
+from ptrun.device.runtime import Runtime
+from ptrun.engine.hooks import Hooks
+from ptrun.engine.nonfinite import NonFinitePolicy
 from ptrun.engine.progress import Progress
 from ptrun.engine.running_loss import RunningLoss
 from ptrun.engine.undo import Undo
-from ptrun.errors import DivergedError, is_out_of_memory
+from ptrun.errors import is_out_of_memory
+from ptrun.losses.shapes import Loss
+
+Update = Callable[[], None]  # clips the gradients, updates the parameters, clears the gradients
+MakeUpdate = Callable[[], Update]  # an update keeps lists of the optimizer's state, so each epoch gets a new one
 
 
-def forward(x: TrainContext, batch: Batch) -> Tensor:
-    """The loss of one batch."""
-    with x.runtime.autocast():
-        return x.loss(x.model(x.runtime.arrange(batch.inputs)), batch.targets)
+class Gradients(Protocol):
+    """Computes the loss of a batch and adds its gradients."""
+
+    def epoch(self) -> AbstractContextManager[None]:
+        """Around the batches of an epoch."""
+        ...
+
+    def __call__(self, inputs: Tensor, targets: Tensor, share: float) -> Tensor:
+        """Return the mean loss of a batch, and add the gradients of `share` times it to those of the parameters."""
+        ...
 
 
-def backward(x: TrainContext, batch: Batch, share: float) -> Tensor:
-    """Add the gradient of one batch, which is this share of an optimizer step, and return the batch's loss."""
-    if x.recorded is not None:
-        return x.recorded(x.runtime.arrange(batch.inputs), batch.targets, share)
-    loss = forward(x, batch)
-    x.runtime.backward(loss if share == 1.0 else loss * share)
-    return loss
+class TrainStep(Protocol):
+    """An optimizer step."""
+
+    def epoch(self) -> AbstractContextManager[None]:
+        """Around the steps of an epoch."""
+        ...
+
+    def __call__(
+        self, batches: Iterable[Batch], shares: Sequence[float], losses: RunningLoss, progress: Progress, hooks: Hooks
+    ) -> None:
+        """Take one step on the batches of the step, each with its share of the step's samples.
+
+        Adds the loss of each batch to `losses`. Raises DivergedError or ResourceError.
+        """
+        ...
 
 
-def closure_step(x: TrainContext, window: list[Batch], done: int, losses: RunningLoss, step: int) -> None:
+class Autograd:
+    """Loss and gradients by torch's autograd."""
+
+    def __init__(self, model: nn.Module, loss: Loss, runtime: Runtime) -> None:
+        self._model, self._loss, self._runtime = model, loss, runtime
+
+    def epoch(self) -> AbstractContextManager[None]:
+        """Nothing to prepare."""
+        return nullcontext()
+
+    def __call__(self, inputs: Tensor, targets: Tensor, share: float) -> Tensor:
+        """Forward and backward of one batch; the gradients are scaled when the number format is fp16."""
+        with self._runtime.autocast():
+            loss = self._loss(self._model(inputs), targets)
+        part = loss if share == 1.0 else loss * share
+        if self._runtime.scaler is not None:
+            part = self._runtime.scaler.scale(part)
+        part.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+
+class PlainStep:
+    """Forward and backward of each batch, then one update."""
+
+    def __init__(self, gradients: Gradients, make_update: MakeUpdate, runtime: Runtime) -> None:
+        self.gradients, self._make_update, self._arrange = gradients, make_update, runtime.arrange
+        self._update = make_update()
+
+    @contextmanager
+    def epoch(self) -> Iterator[None]:
+        """Look at the optimizer's state again: it may have been loaded since the last epoch."""
+        self._update = self._make_update()
+        with self.gradients.epoch():
+            yield
+
+    def __call__(
+        self, batches: Iterable[Batch], shares: Sequence[float], losses: RunningLoss, progress: Progress, hooks: Hooks
+    ) -> None:
+        """Take one step."""
+        for batch, share in zip(batches, shares, strict=True):
+            losses.add(self.gradients(self._arrange(batch.inputs), batch.targets, share), batch, progress.step)
+        self._update()
+
+
+class GuardedStep:
+    """A step in two halves, each of which can fail and be answered: the gradients, and the update."""
+
+    def __init__(self, accumulate: Accumulate, policy: NonFinitePolicy, make_update: MakeUpdate) -> None:
+        self._accumulate, self._policy, self._make_update = accumulate, policy, make_update
+        self._update = make_update()
+
+    @contextmanager
+    def epoch(self) -> Iterator[None]:
+        """Look at the optimizer's state and at the model's buffers again."""
+        self._update = self._make_update()
+        self._policy.start_epoch()
+        with self._accumulate.gradients.epoch():
+            yield
+
+    def __call__(
+        self, batches: Iterable[Batch], shares: Sequence[float], losses: RunningLoss, progress: Progress, hooks: Hooks
+    ) -> None:
+        """Take one step, or leave it out, or go back to earlier weights."""
+        self._accumulate(batches, shares, losses, progress, hooks)
+        if self._policy.update(self._update, losses, progress, hooks):
+            self._update = self._make_update()  # the state that the old one held on to is gone
+
+
+class Accumulate(Protocol):
+    """Adds up the gradients of the batches of one step, and their losses."""
+
+    gradients: Gradients
+
+    def __call__(
+        self, batches: Iterable[Batch], shares: Sequence[float], losses: RunningLoss, progress: Progress, hooks: Hooks
+    ) -> None:
+        """Compute the gradients of the step. Raises what torch raises when memory runs out."""
+        ...
+
+
+class WholeBatches:
+    """Each batch at once."""
+
+    def __init__(self, gradients: Gradients, runtime: Runtime) -> None:
+        self.gradients, self._arrange = gradients, runtime.arrange
+
+    def __call__(
+        self, batches: Iterable[Batch], shares: Sequence[float], losses: RunningLoss, progress: Progress, hooks: Hooks
+    ) -> None:
+        """Compute the gradients of the step."""
+        for batch, share in zip(batches, shares, strict=True):
+            losses.add(self.gradients(self._arrange(batch.inputs), batch.targets, share), batch, progress.step)
+
+
+class BatchesInParts:
+    """Each batch in parts, one after the other. When memory runs out, the step starts again with twice as many parts."""
+
+    def __init__(self, gradients: Gradients, model: nn.Module, runtime: Runtime) -> None:
+        self.gradients, self._model, self._arrange = gradients, model, runtime.arrange
+
+    def __call__(
+        self, batches: Iterable[Batch], shares: Sequence[float], losses: RunningLoss, progress: Progress, hooks: Hooks
+    ) -> None:
+        """Compute the gradients of the step; `progress` keeps the number of parts for the steps to come."""
+        window = list(batches)
+        undo = Undo(self._model)
+        step_losses: list[Tensor] | None = None
+        while step_losses is None:
+            try:
+                step_losses = [
+                    self._in_parts(batch, share, progress.batch_parts)
+                    for batch, share in zip(window, shares, strict=True)
+                ]
+            except (MemoryError, RuntimeError) as error:
+                largest = max(len(batch.targets) for batch in window)
+                if not is_out_of_memory(error) or 2 * progress.batch_parts > largest:
+                    raise
+            if step_losses is None:  # outside of `except`, where the error holds the tensors of the failed attempt
+                undo.restore()
+                progress.batch_parts *= 2
+                hooks.on_split(progress.batch_parts)
+        for loss, batch in zip(step_losses, window, strict=True):
+            losses.add(loss, batch, progress.step)
+
+    def _in_parts(self, batch: Batch, share: float, num_parts: int) -> Tensor:
+        """The gradients of one batch from those of its parts, weighted by their sizes. Returns the batch's loss."""
+        if num_parts == 1:
+            return self.gradients(self._arrange(batch.inputs), batch.targets, share).detach()
+        count = len(batch.targets)
+        num_parts = max(1, min(num_parts, count // 2))  # batch norm can't train on a part of one sample
+        all_inputs, all_targets = (torch.tensor_split(tensor, num_parts) for tensor in (batch.inputs, batch.targets))
+        part_losses = []
+        for inputs, targets in zip(all_inputs, all_targets, strict=True):
+            weight = len(targets) / count
+            loss = self.gradients(self._arrange(inputs), targets, share * weight)
+            part_losses.append(loss.detach() * weight)
+        return torch.stack(part_losses).sum()
+
+
+class ClosureStep:
     """One step of an optimizer that evaluates the loss itself, perhaps several times, on all batches of the step."""
-    shares = [share_of_step(x, position) for position in range(done - len(window), done)]
-    first: list[Tensor] = []
 
-    def closure() -> Tensor:
-        x.optimizer.zero_grad()
-        found = [backward(x, batch, share).detach() for batch, share in zip(window, shares, strict=True)]
-        if x.clip is not None:
-            x.clip()
-        first.extend(found if not first else [])
-        return torch.stack([loss * share for loss, share in zip(found, shares, strict=True)]).sum()
+    def __init__(
+        self, gradients: Gradients, optimizer: torch.optim.Optimizer, clip: Update | None, runtime: Runtime
+    ) -> None:
+        self.gradients, self._optimizer, self._clip, self._arrange = gradients, optimizer, clip, runtime.arrange
 
-    x.optimizer.step(closure)  # type: ignore[arg-type]  # hinted for floats; LBFGS takes tensors
-    x.optimizer.zero_grad(set_to_none=True)
-    for loss, batch in zip(first, window, strict=True):
-        losses.add(loss, batch, step)
-    window.clear()
+    @contextmanager
+    def epoch(self) -> Iterator[None]:
+        """Prepare the gradients."""
+        with self.gradients.epoch():
+            yield
 
+    def __call__(
+        self, batches: Iterable[Batch], shares: Sequence[float], losses: RunningLoss, progress: Progress, hooks: Hooks
+    ) -> None:
+        """Take one step; the losses are those of its first evaluation."""
+        window = list(batches)
+        first_losses: list[Tensor] = []
 
-def backward_in_parts(
-    x: TrainContext, window: list[Batch], done: int, losses: RunningLoss, progress: Progress, watch: Hooks
-) -> None:
-    """The gradient of an optimizer step; when memory runs out, again from its beginning with each batch in twice as many parts."""
-    shares = [share_of_step(x, position) for position in range(done - len(window), done)]
-    before = Undo(x.model)
-    found: list[Tensor] | None = None
-    while found is None:
-        try:
-            found = [_in_parts(x, *each, progress.batch_parts) for each in zip(window, shares, strict=True)]
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error) or 2 * progress.batch_parts > max(len(batch.targets) for batch in window):
-                raise
-        if found is None:  # here, where the exception no longer holds the tensors of the failed attempt
-            before.restore()
-            progress.batch_parts *= 2
-            watch.on_split(progress.batch_parts)
-    for loss, batch in zip(found, window, strict=True):
-        losses.add(loss, batch, progress.step)
-    window.clear()
+        def closure() -> Tensor:
+            self._optimizer.zero_grad()
+            step_losses = [
+                self.gradients(self._arrange(batch.inputs), batch.targets, share).detach()
+                for batch, share in zip(window, shares, strict=True)
+            ]
+            if self._clip is not None:
+                self._clip()
+            if not first_losses:
+                first_losses.extend(step_losses)
+            return torch.stack([loss * share for loss, share in zip(step_losses, shares, strict=True)]).sum()
 
-
-def _in_parts(x: TrainContext, batch: Batch, share: float, parts: int) -> Tensor:
-    """As `backward`, on parts of the batch one after the other, weighted by their sizes."""
-    if parts == 1:
-        return backward(x, batch, share).detach()
-    count = len(batch.targets)
-    parts = max(1, min(parts, count // 2))  # never a part of one sample, on which batch norm can't train
-    pieces = [torch.tensor_split(each, parts) for each in batch]
-    weights = [len(targets) / count for targets in pieces[1]]
-    found = [
-        backward(x, Batch(*piece), share * weight).detach() * weight
-        for weight, *piece in zip(weights, *pieces, strict=True)
-    ]
-    return torch.stack(found).sum()
-
-
-def share_of_step(x: TrainContext, position: int) -> float:
-    """The part of an optimizer step's samples that one batch holds, so that accumulating equals one large batch."""
-    if x.grad_accumulation == 1:
-        return 1.0
-    first = position - position % x.grad_accumulation
-    window = range(first, min(first + x.grad_accumulation, len(x.train.sampler)))
-    return x.train.sampler.size(position) / sum(x.train.sampler.size(each) for each in window)
-
-
-MOST_SKIPPED_IN_A_ROW = 100
-
-
-MOST_ROLLBACKS = 3
-
-
-def guarded_step(
-    x: TrainContext, guard: Guard, take_step: Callable[[], None], losses: RunningLoss, progress: Progress, watch: Hooks
-) -> bool:
-    """Take a step unless it is a bad one; say whether the run went back to earlier weights instead. Raises DivergedError."""
-    of_step = losses.of_step(progress.step)
-    if guard.rolls_back:
-        take_step()
-        if guard.is_good(of_step):
-            return False
-        losses.drop(progress.step)
-        _count_rollback(progress)
-        watch.roll_back()
-        return True
-    if guard.is_good(of_step):
-        take_step()
-        progress.skipped_in_a_row = 0
-    else:
-        losses.drop(progress.step)
-        guard.forget_step()
-        _count_skip(x, progress)
-    guard.remember()
-    return False
-
-
-def _count_skip(x: TrainContext, progress: Progress) -> None:
-    progress.skipped += 1
-    progress.skipped_in_a_row += 1
-    if progress.skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
-        raise DivergedError(
-            f"The loss or its gradient was no finite number in {MOST_SKIPPED_IN_A_ROW} steps in a row, up to step {progress.step + 1}, in epoch {progress.epoch + 1}: "
-            "skipping them does not help. Nothing after the last checkpoint is saved. Try a smaller optimizer.lr, train.clip_norm=1, or look at the data."
-        )
-
-
-def _count_rollback(progress: Progress) -> None:
-    progress.rollbacks += 1
-    if progress.rollbacks > MOST_ROLLBACKS:
-        raise DivergedError(
-            f"The loss or the weights became no finite numbers again at step {progress.step + 1}, in epoch {progress.epoch + 1}, after {MOST_ROLLBACKS} returns to earlier weights. "
-            "Nothing after it is saved. Try a smaller optimizer.lr, train.clip_norm=1, or a warm-up (scheduler.warmup_epochs=1)."
-        )
+        self._optimizer.step(closure)  # type: ignore[arg-type]
+        self._optimizer.zero_grad(set_to_none=True)
+        for loss, batch in zip(first_losses, window, strict=True):
+            losses.add(loss, batch, progress.step)

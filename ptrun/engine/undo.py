@@ -1,27 +1,30 @@
-"""Undoes a step that failed half-way."""
+"""Undoes a step that failed half-way, or one that was only tried."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+from ptrun.device.memory import release_memory
 from ptrun.device.random_state import random_state, restore_random_state
 
 
 class Undo:
-    """What a step changes before its end: buffers (running statistics) and random generators; gradients are empty before it."""
+    """Remembers what a step changes before its end: buffers (running statistics) and the random generators.
+
+    The gradients are empty before a step.
+    """
 
     def __init__(self, model: nn.Module) -> None:
-        self._model, self._random = model, random_state()
-        self._buffers = [(each, each.clone()) for each in model.buffers()]
+        self._model, self._random_state = model, random_state()
+        self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
 
     def restore(self) -> None:
-        """Put everything back, and give the device the memory of the failed step back."""
-        restore_random_state(self._random)
+        """Put everything back, drop the gradients, and free the memory of the failed step."""
+        restore_random_state(self._random_state)
         with torch.no_grad():
-            for buffer, kept in self._buffers:
-                buffer.copy_(kept)
+            for buffer, copy in self._buffers:
+                buffer.copy_(copy)
         for parameter in self._model.parameters():
             parameter.grad = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release_memory()

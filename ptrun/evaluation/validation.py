@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptrun.engine.context import Measure
+from ptrun.engine.context import ValidationMetrics
 from ptrun.metrics import compute
 from ptrun.metrics.predictions import to_predictions
 from ptrun.metrics.running import NAMES, RunningMetrics
@@ -26,7 +26,7 @@ def make_validation_metrics(
     settings: Mapping[str, Mapping[str, Any]],
     one_vs_rest: bool,
     undefined: dict[str, str],
-) -> Callable[[], Measure]:
+) -> Callable[[], ValidationMetrics]:
     """Return a function that starts the metrics of a validation: the task's first one and the monitored one.
 
     monitored: the metric that decides the best epoch; None for the loss, which the loop measures itself.
@@ -38,7 +38,7 @@ def make_validation_metrics(
     summed = tuple(name for name in names if name in NAMES)
     gathered = tuple(name for name in names if name not in NAMES)
 
-    def start() -> Measure:
+    def start() -> ValidationMetrics:
         return _ValidationMetrics(spec, summed, gathered, settings, one_vs_rest, undefined)
 
     return start

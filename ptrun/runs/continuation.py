@@ -42,7 +42,7 @@ def restore_run(
     if saved is None:
         console.warn("This run never saved a checkpoint: it starts again from the beginning, in its own folder.")
         return
-    x = parts.experiment
+    x = parts.ctx
     environment_differences = state.environment_differences(saved, data, x.runtime.kind())
     if environment_differences and parts.config.train.deterministic == "strict":
         told = "train.deterministic=strict goes on only where the bits are the same. Insist with train.deterministic=true --allow-change train.deterministic."

@@ -36,7 +36,7 @@ def work(console: Console) -> Callable[[str, int, int], None]:
 
 def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
     """Print what is trained, on what, how, where, and every note and decision on it."""
-    x, config, spec = parts.experiment, parts.config, parts.prepared.spec
+    x, config, spec = parts.ctx, parts.config, parts.prepared.spec
     parameters = list(x.model.parameters())
     total, trained = (sum(p.numel() for p in ps) for ps in (parameters, [p for p in parameters if p.requires_grad]))
     frozen = "" if trained == total else f", {trained:,} of them trained"
@@ -56,7 +56,7 @@ def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
         ],
         f"ptrun train {config.model.name} on {config.dataset.name}",
     )
-    for fact in parts.facts:
+    for fact in parts.notes:
         console.note(fact)
     for setting, requested, used in parts.decisions:
         if requested != "auto":
@@ -65,7 +65,7 @@ def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
 
 def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Console, document: Mapping[str, Any]) -> None:
     """Print the best epoch, the metrics of the test split, the paths, and the next command."""
-    x = parts.experiment
+    x = parts.ctx
     evaluated = (
         f"epoch {progress.best_epoch} of {progress.epoch} ({x.monitor} {format_metric(x.monitor, progress.best_value)})"
         if progress.best_value is not None
@@ -95,6 +95,13 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
         return
     weights = run_dir.best if run_dir.best.is_file() else run_dir.last
     console.result([*rows, ("weights", str(weights))], [("evaluate", f"ptrun eval checkpoint={weights}")], document)
+
+
+def epoch_columns(parts: Run) -> list[str]:
+    """The metrics in the table of epochs: the losses, the monitored metric, and the first one of the task."""
+    monitor = parts.ctx.monitor
+    primary = "val/accuracy" if parts.prepared.spec.task == "classification" else "val/rmse"
+    return list(dict.fromkeys(["train/loss", "val/loss", monitor, primary]))
 
 
 def bar(console: Console) -> Callable[[int, int], None]:

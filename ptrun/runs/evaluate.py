@@ -92,7 +92,7 @@ def _evaluate(
     folder.write_json(RECEIPT, {**receipt, "checkpoint": str(path.resolve()), "data": data})
     if request.plots:
         evaluation_plots.draw_evaluation(folder.path, folder.plots)
-    _show(request, config, (*notes, *data_notes, *prepared.facts), saved, path, folder.path, document)
+    _show(request, config, (*notes, *data_notes, *prepared.notes), saved, path, folder.path, document)
     return document
 
 

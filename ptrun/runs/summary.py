@@ -21,7 +21,7 @@ class TrainResult:
 
 
 def summarize(parts: Run, progress: Progress, document: Mapping[str, Any], num_bad_samples: int) -> dict[str, Any]:
-    x = parts.experiment
+    x = parts.ctx
     return {
         "model": parts.config.model.name,
         "dataset": parts.config.dataset.name,

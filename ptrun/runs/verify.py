@@ -23,7 +23,7 @@ from ptrun.checkpoint import names, state, store
 from ptrun.config import check as configuration
 from ptrun.config.run_config import RunConfig
 from ptrun.config.stored import require_plugins
-from ptrun.engine.nonfinite import first_nonfinite, learned
+from ptrun.engine.nonfinite import first_nonfinite, learned_tensors
 from ptrun.errors import CheckpointError, ConfigError
 from ptrun.files import lock
 from ptrun.loggers.logger import Record
@@ -153,7 +153,7 @@ def _compare_with_model(saved: Mapping[str, Any], plugins: Sequence[str], folder
     model = _declared_model(config, DataSpec.from_dict(saved["spec"]))
     weights = state.evaluated_weights(saved)
     _compare_shapes(model, weights, config.model.name)
-    nonfinite = first_nonfinite({name: weights[name] for name in learned(model) if name in weights})
+    nonfinite = first_nonfinite({name: weights[name] for name in learned_tensors(model) if name in weights})
     if nonfinite:
         raise Damage(f"its weights '{nonfinite}' are non-finite.")
     return f"{len(weights)} tensors fit model '{config.model.name}'"

@@ -82,7 +82,7 @@ def test_the_best_are_kept(folder: Path, monitor: str, mode: str, sign: int):
 
 def test_what_is_written_is_the_state_of_the_moment(folder: Path):
     """The writer works on copies: steps taken while it writes are not seen."""
-    x = parts_of(*SMALL, "train.ema_decay=0.9").experiment
+    x = parts_of(*SMALL, "train.ema_decay=0.9").ctx
     before = {name: each.clone() for name, each in x.model.state_dict().items()}
     with Saver(x, folder, SETTINGS, CONSTANT) as saver:
         path = saver.save(progress.Progress(step=3))
@@ -104,7 +104,7 @@ def test_tied_weights_are_copied_once():
 
 
 def test_weights_that_are_not_finite_are_never_saved(folder: Path):
-    x = parts_of(*SMALL).experiment
+    x = parts_of(*SMALL).ctx
     x.model.register_buffer("mask", torch.full((3,), -torch.inf))  # such a buffer is no mishap
     with Saver(x, folder, SETTINGS, CONSTANT) as saver:
         saver.save(progress.Progress(step=1))
@@ -117,7 +117,7 @@ def test_weights_that_are_not_finite_are_never_saved(folder: Path):
 
 
 def test_a_snapshot_is_nobody_elses(folder: Path):
-    x = parts_of(*SMALL, "train.ema_decay=0.9").experiment
+    x = parts_of(*SMALL, "train.ema_decay=0.9").ctx
     before = state.snapshot(x, progress.Progress())
     kept = [each.clone() for each in tensors(before)]
     fit(x, progress.Progress(), context.Hooks(lambda done, total: None, lambda: True), lambda report: None)

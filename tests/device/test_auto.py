@@ -11,7 +11,7 @@ import torch
 from support import Ended, newest_run
 from torch import nn
 
-from ptrun.device.auto import settle, step_operations
+from ptrun.device.auto import resolve_auto, step_operations
 from ptrun.device.choose import make_runtime
 from ptrun.device.threads import set_threads
 
@@ -50,7 +50,7 @@ def test_a_small_model_runs_on_one_thread_and_a_large_one_on_all():
             (nn.Conv2d(3, 64, 3), (3, 32, 32), 128, 2),
         ):
             runtime = make_runtime(name="cpu", deterministic=False, **AUTO)
-            settled = settle(runtime, model, shape, batch_size)
+            settled = resolve_auto(runtime, model, shape, batch_size)
             assert torch.get_num_threads() == threads
             assert ("device.threads", "auto", str(threads)) in settled.decisions
             assert settled.channels_last is isinstance(model, nn.Conv2d)
@@ -73,10 +73,10 @@ def test_bf16_is_chosen_where_it_is_fast_and_the_work_is_not_small(monkeypatch: 
     large, small = nn.Conv2d(3, 64, 3), nn.Conv2d(3, 4, 3)
     for capabilities, precision in (({"avx512_bf16": True}, "bf16"), ({"avx512_bf16": False, "avx2": True}, "fp32")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found, raising=False)
-        settled = settle(runtime, large, (3, 32, 32), 128)
+        settled = resolve_auto(runtime, large, (3, 32, 32), 128)
         assert settled.precision == precision
         assert ("device.precision", "auto", precision) in settled.decisions
-        assert settle(runtime, small, (3, 32, 32), 16).precision == "fp32"
+        assert resolve_auto(runtime, small, (3, 32, 32), 16).precision == "fp32"
 
 
 def test_a_run_says_which_format_it_chose(folder: Path, ptrun: Callable[..., Ended]):

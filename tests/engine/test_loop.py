@@ -15,12 +15,12 @@ from ptrun.build import run
 from ptrun.checkpoint import state, store
 from ptrun.config import auto, load
 from ptrun.config.compose import Composer
-from ptrun.engine import context, evaluate, loop, step
+from ptrun.engine import evaluate, loop
+from ptrun.engine.hooks import Hooks
 from ptrun.engine.progress import Progress
 from ptrun.errors import ConfigError, DivergedError
-from ptrun.optim.step import make_step
 
-QUIET_WATCH = context.Hooks(lambda done, total: None, lambda: False)
+ONE_STEP = Hooks(should_stop=lambda: True)
 
 
 def parts_of(*overrides: str) -> run.Run:
@@ -47,12 +47,10 @@ def test_accumulating_batches_equals_one_large_batch(folder: Path):
 
 
 def test_clipping_bounds_the_gradient(folder: Path):
-    x = parts_of("optimizer=sgd", "optimizer.lr=1.0", "train.clip_norm=0.001").experiment
-    before = [p.detach().clone() for p in x.model.parameters()]
-    batch = next(iter(x.train.epoch(0)))
-    step.backward(x, batch, 1.0)
-    make_step(x.optimizer, x.clip, x.runtime.scaler)()
-    moved = torch.sqrt(sum(((p.detach() - b) ** 2).sum() for p, b in zip(x.model.parameters(), before, strict=True)))
+    ctx = parts_of("optimizer=sgd", "optimizer.lr=1.0", "train.clip_norm=0.001").ctx
+    before = [p.detach().clone() for p in ctx.model.parameters()]
+    loop.train_epoch(ctx, 0, Progress(), ONE_STEP)
+    moved = torch.sqrt(sum(((p.detach() - b) ** 2).sum() for p, b in zip(ctx.model.parameters(), before, strict=True)))
     assert float(moved) == pytest.approx(0.001, rel=1e-3)
 
 
@@ -113,7 +111,7 @@ def test_a_closure_sees_all_batches_of_a_step_and_the_clipping(folder: Path):
     whole = train(*common, "train.batch_size=630", quiet=True)
     parts = train(*common, "train.batch_size=210", "train.grad_accumulation=3", quiet=True)
     still = train(*common, "train.batch_size=630", "train.clip_value=1e-12", quiet=True)
-    fresh = parts_of("model=simplenet").experiment.model.state_dict()
+    fresh = parts_of("model=simplenet").ctx.model.state_dict()
     for name, value in weights(whole.run_dir).items():
         torch.testing.assert_close(weights(parts.run_dir)[name], value, rtol=1e-3, atol=1e-5)
         torch.testing.assert_close(weights(still.run_dir)[name], fresh[name], rtol=0, atol=1e-6)
@@ -133,22 +131,21 @@ def test_accumulation_with_class_weights_equals_one_large_batch(folder: Path):
     ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
 )
 def test_the_forward_pass_runs_in_the_precision_asked_for(folder: Path, precision: str, dtype: torch.dtype):
-    x = parts_of(f"device.precision={precision}").experiment
+    ctx = parts_of(f"device.precision={precision}").ctx
     seen: list[torch.dtype] = []
-    x.model.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
-    step.forward(x, next(iter(x.train.epoch(0))))
-    evaluate.predict(x.model, x.loss, x.val, x.runtime)
+    ctx.model.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    loop.train_epoch(ctx, 0, Progress(), ONE_STEP)
+    evaluate.predict(ctx.model, ctx.loss, ctx.val, ctx.runtime)
     assert set(seen) == {dtype}
 
 
 def test_clipping_under_fp16_sees_unscaled_gradients(folder: Path):
-    x = parts_of(
+    ctx = parts_of(
         "model=simplenet", "optimizer=sgd", "optimizer.lr=1.0", "train.clip_norm=0.001", "device.precision=fp16"
-    ).experiment
-    before = [p.detach().clone() for p in x.model.parameters()]
-    step.backward(x, next(iter(x.train.epoch(0))), 1.0)
-    make_step(x.optimizer, x.clip, x.runtime.scaler)()
-    moved = torch.sqrt(sum(((p.detach() - b) ** 2).sum() for p, b in zip(x.model.parameters(), before, strict=True)))
+    ).ctx
+    before = [p.detach().clone() for p in ctx.model.parameters()]
+    loop.train_epoch(ctx, 0, Progress(), ONE_STEP)
+    moved = torch.sqrt(sum(((p.detach() - b) ** 2).sum() for p, b in zip(ctx.model.parameters(), before, strict=True)))
     assert float(moved) == pytest.approx(0.001, rel=0.01)
 
 
@@ -226,22 +223,22 @@ def test_a_last_batch_of_one_is_left_out_under_batch_norm_and_said(folder: Path)
 def test_two_halves_equal_the_whole(folder: Path):
     """Stop within an epoch, restore into fresh parts, go on: the same bits (`state` is what a checkpoint holds)."""
     overrides = ("model=convnet", "train.epochs=2", "train.ema_decay=0.9", "scheduler=one_cycle", "train.batch_size=64", "transform=basic")  # fmt: skip
-    whole = parts_of(*overrides).experiment
-    whole_progress = loop.fit(whole, Progress(), QUIET_WATCH, lambda report: None)
+    whole = parts_of(*overrides).ctx
+    whole_progress = loop.fit(whole, Progress(), Hooks())
 
-    first, progress = parts_of(*overrides).experiment, Progress()
-    loop.fit(first, progress, context.Hooks(lambda done, total: None, lambda: progress.step >= 7), lambda report: None)
+    first, progress = parts_of(*overrides).ctx, Progress()
+    loop.fit(first, progress, Hooks(should_stop=lambda: progress.step >= 7))
     assert (progress.epoch, progress.batch) == (0, 7)
     rest: dict[str, Any] = {"config": {}, "spec": {}, "fitted": {}, "data": {}}
     path = store.publish(folder, state.capture(first, progress) | rest, step=progress.step, best=False, keep=2)
 
     torch.manual_seed(99)
-    second, progress = parts_of(*overrides).experiment, Progress()
+    second, progress = parts_of(*overrides).ctx, Progress()
     state.restore(second, progress, store.load(path))
-    loop.fit(second, progress, QUIET_WATCH, lambda report: None)
+    loop.fit(second, progress, Hooks())
     assert replace(progress, seconds=0.0) == replace(whole_progress, seconds=0.0)
     for part in ("model", "ema"):
-        want, have = (getattr(x, part).state_dict() for x in (whole, second))
+        want, have = (getattr(ctx, part).state_dict() for ctx in (whole, second))
         assert all(torch.equal(want[name], have[name]) for name in want)
 
 

@@ -23,7 +23,7 @@ from ptrun.checkpoint.saver import Saver
 from ptrun.config import auto, load
 from ptrun.config.compose import Composer
 from ptrun.config.run_config import Component, RunConfig
-from ptrun.engine.context import Hooks
+from ptrun.engine.hooks import Hooks
 from ptrun.engine.loop import fit
 from ptrun.engine.progress import EpochReport, Progress
 
@@ -142,10 +142,10 @@ def component(group: str, name: str, changes: dict[str, Any]) -> Component:
 def train(config: RunConfig, folder: Path, die_at: Sequence[int] | None = None) -> Whole:
     """Train from the newest checkpoint of a folder, if there is one, to the end, or to a batch of an epoch."""
     parts = run.build(config)
-    x, progress, records = parts.experiment, Progress(), list[dict[str, Any]]()
+    ctx, progress, records = parts.ctx, Progress(), list[dict[str, Any]]()
     constant: dict[str, Any] = {"config": {}, "spec": {}, "fitted": {}, "data": {}}
 
-    def on_step(done: int, total: int) -> None:
+    def on_batch(done: int, total: int) -> None:
         if die_at is not None and (progress.epoch, done) == tuple(die_at):
             raise Killed
 
@@ -154,9 +154,14 @@ def train(config: RunConfig, folder: Path, die_at: Sequence[int] | None = None) 
         saver.after_epoch(progress, report)
 
     if names.step_files(folder):
-        state.restore(x, progress, store.load_newest(folder)[1])
-    with Saver(x, folder, config.checkpoint.settings, constant) as saver:
-        watch = Hooks(on_step, lambda: False, saver.is_due, lambda: saver.save(progress))
-        fit(x, progress, watch, on_epoch_end)
+        state.restore(ctx, progress, store.load_newest(folder)[1])
+    with Saver(ctx, folder, config.checkpoint.settings, constant) as saver:
+        hooks = Hooks(
+            on_batch=on_batch,
+            on_epoch_end=on_epoch_end,
+            is_save_due=saver.is_due,
+            save=lambda: saver.save(progress),
+        )
+        fit(ctx, progress, hooks)
     progress.seconds = 0.0
-    return Whole(state.copy_to_cpu(state.capture(x, progress)), records)
+    return Whole(state.copy_to_cpu(state.capture(ctx, progress)), records)

@@ -67,7 +67,7 @@ def test_outputs_that_are_no_finite_numbers_are_counted_by_sample(bad: float):
 
 @pytest.mark.parametrize(("monitor", "keeps"), [("val/accuracy", False), ("val/loss", False), ("val/f1_macro", True)])
 def test_outputs_are_kept_only_for_a_metric_that_needs_them_all(monitor: str, keeps: bool):
-    measure = build(resolve_auto(load_config(Composer(), [f"train.monitor={monitor}"]).config)[0]).experiment.measure()
+    measure = build(resolve_auto(load_config(Composer(), [f"train.monitor={monitor}"]).config)[0]).ctx.make_metrics()
     outputs = torch.eye(10)
     seen = weakref.ref(outputs)
     measure.add(outputs, torch.arange(10))

@@ -53,6 +53,13 @@ class CapturedStep:
         self._state = [*self._model.parameters(), *self._model.buffers()]
         self._programs = {key: bind(*self._state) for key, bind in self._recordings.items()}
 
+    @contextlib.contextmanager
+    def epoch(self) -> Iterator[None]:
+        """Around the batches of an epoch: the program computes gradients itself, so autograd is off."""
+        self.start_epoch()
+        with torch.no_grad():
+            yield
+
     @property
     def shapes(self) -> list[tuple[torch.Size, torch.Size]]:
         """Of the batches recorded so far: inputs, targets."""

@@ -139,7 +139,7 @@ def built(photos: Path, train: str, *more: str) -> run.Run:
 
 
 def samples(run: run.Run) -> dict[int, Tensor]:
-    batches = run.experiment.train.epoch(1)
+    batches = run.ctx.train.epoch(1)
     return {int(i): x for batch in batches for i, x in zip(batch.indices, batch.inputs, strict=True)}
 
 
@@ -156,7 +156,7 @@ def test_a_sample_is_the_same_for_any_workers_batches_and_cache(photos: Path) ->
 
 def test_where_it_changes_nothing_it_says_so(photos: Path) -> None:
     run = built(photos, CROP, "dataset.decode=scaled")
-    assert [fact for fact in run.facts if "decode" in fact] == [
+    assert [fact for fact in run.notes if "decode" in fact] == [
         "dataset.decode=scaled: images of transform.train are decoded whole, because its first image transform is no bilinear `resize`."
     ]
     whole = built(photos, CROP)

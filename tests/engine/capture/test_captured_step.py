@@ -14,8 +14,10 @@ from ptrun.build import run
 from ptrun.checkpoint import store
 from ptrun.config import auto, load
 from ptrun.config.compose import Composer
+from ptrun.engine.capture.captured_step import CapturedStep
 from ptrun.engine.capture.recorder import ReadsValuesError, Recorder
 from ptrun.engine.capture.replay import compile_graph
+from ptrun.engine.step import Autograd, PlainStep
 
 OWN = """
 import torch
@@ -77,10 +79,11 @@ def test_small_models_of_known_parts_are_recorded_unasked(folder: Path, override
 
 
 def test_every_size_of_batch_is_recorded_before_the_first_step(folder: Path):
-    x = parts("model=simplenet", "train.batch_size=100").experiment
-    assert x.recorded is not None
+    x = parts("model=simplenet", "train.batch_size=100").ctx
+    assert isinstance(x.step, PlainStep)
+    assert isinstance(x.step.gradients, CapturedStep)
     sizes = {x.train.sampler.size(position) for position in range(len(x.train.sampler))}
-    assert {shapes[0][0] for shapes in x.recorded.shapes} == sizes == {100, 59}
+    assert {shapes[0][0] for shapes in x.step.gradients.shapes} == sizes == {100, 59}
 
 
 def parts(*overrides: str) -> run.Run:
@@ -89,7 +92,8 @@ def parts(*overrides: str) -> run.Run:
 
 def test_a_large_model_is_not_recorded_unasked(folder: Path):
     run = parts("model=convnet", "model.channels=[64,128]", "train.batch_size=512")
-    assert run.experiment.recorded is None
+    assert isinstance(run.ctx.step, PlainStep)
+    assert isinstance(run.ctx.step.gradients, Autograd)
     assert ("device.compile", "auto", "none") in run.decisions
 
 

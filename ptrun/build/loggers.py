@@ -1,0 +1,18 @@
+"""Builds the loggers of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ptrun import registry
+from ptrun.config.run_config import Component, RunConfig
+from ptrun.loggers.logger import Logger
+
+
+def build_loggers(config: RunConfig, run_dir: Path, resume_step: int | None) -> list[Logger]:
+    """The files of the run, always, and the logger that was chosen."""
+    components = {component.name: component for component in (Component("files"), config.logger)}
+    return [
+        registry.loggers.build(name, component.settings, run_dir=run_dir, resume_step=resume_step)
+        for name, component in components.items()
+    ]
