@@ -1,4 +1,4 @@
-"""Random numbers that depend on an address (seed, epoch, sample) and not on the calls before, equal on every machine."""
+"""Random numbers that depend on an address (seed, epoch, sample) and not on earlier calls, equal on every machine."""
 
 from __future__ import annotations
 

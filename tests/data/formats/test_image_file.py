@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,22 @@ from torch import Tensor
 from ptrun.build import run
 from ptrun.config import auto, load
 from ptrun.config.compose import Composer
+from ptrun.data.formats import image_file
 from ptrun.data.formats.image_file import ImageReader, plain_jpeg_size
-from ptrun.errors import DataError
+from ptrun.errors import ConfigError, DataError
 from ptrun.transforms.geometry import resize
 
 ORIENTATION = 0x0112
 MOST_LEVELS = 6.0  # that conf/dataset/image_folder.yaml promises as the most by which a photo differs in the mean
+
+
+RED_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]] * 3, np.uint8)  # 3 rows of a red and a blue pixel
+
+
+def save(path: Path, pixels: object = RED_BLUE, **options: object) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels)).save(path, **options)  # type: ignore[arg-type]
+    return str(path)
 
 
 def waves(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -185,3 +198,131 @@ def test_a_run_is_not_resumed_with_other_pixels(photos: Path, folder: Path, ptru
     ended = ptrun("resume", str(newest_run(folder)), "train.epochs=2", *insisted)
     assert ended.code == 0, ended.err
     assert "The data are not those" in ended.out
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "webp"])
+def test_formats(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"a.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
+    pixels = ImageReader()(path)
+    assert pixels.dtype == torch.uint8
+    assert pixels.permute(1, 2, 0).is_contiguous()
+    assert np.array_equal(pixels.permute(1, 2, 0).numpy(), RED_BLUE)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "CMYK", "LA", "L", "1", "PA"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_modes_become_colour_or_grey(tmp_path: Path, mode: str, channels: int) -> None:
+    image = Image.fromarray(RED_BLUE)
+    image = image.convert("L").convert(mode) if mode in ("LA", "1", "PA") else image.convert(mode)
+    path = tmp_path / f"a.{'tiff' if mode in ('CMYK', 'PA') else 'png'}"
+    image.save(path)
+    pixels = ImageReader(channels)(str(path))
+    assert pixels.shape == (channels, 3, 2)
+    if mode in ("RGBA", "P", "CMYK") and channels == 3:
+        assert pixels[:, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_palette_with_transparency(tmp_path: Path) -> None:
+    image = Image.fromarray(RED_BLUE).convert("P")
+    image.save(tmp_path / "a.png", transparency=bytes([0, 128] * 20))
+    assert ImageReader()(str(tmp_path / "a.png"))[:, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", np.array([[0, 257, 32896, 65535]], np.uint16))
+    assert ImageReader(1)(path)[0, 0].tolist() == [0, 1, 128, 255]
+    assert ImageReader(3)(path)[:, 0, 2].tolist() == [128, 128, 128]
+
+
+def test_floats_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="range is unknown"):
+        ImageReader()(save(tmp_path / "a.tiff", np.ones((2, 2), np.float32)))
+
+
+@pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True}, {"quality": 20}])  # fmt: skip
+@pytest.mark.parametrize("size", [(37, 53), (64, 48), (1, 1), (7, 200)])
+def test_jpegs_have_the_pixels_that_pillow_reads(
+    tmp_path: Path, options: dict[str, object], size: tuple[int, int]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    colour = save(tmp_path / "colour.jpg", pixels, **options)
+    grey = save(tmp_path / "grey.jpg", pixels[..., 0], **options)
+    assert image_file._torchcodec_decoder() is not None
+    for path in (colour, grey):
+        for channels, mode in ((3, "RGB"), (1, "L")):
+            with Image.open(path) as image:
+                expected = torch.from_numpy(np.array(image.convert(mode))).view(*size, channels).permute(2, 0, 1)
+            assert torch.equal(ImageReader(channels)(path), expected), (path, mode)
+
+
+def test_pillow_reads_where_the_torchcodec_decoder_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "colour.jpg", np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8))
+    expected = ImageReader()(path)
+    monkeypatch.setattr(image_file, "_torchcodec_decoder", lambda: None)
+    assert torch.equal(ImageReader()(path), expected)
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # The camera was turned by 90 degrees.
+    path = save(tmp_path / "a.png", exif=exif)
+    pixels = ImageReader()(path)
+    assert pixels.shape == (3, 2, 3)
+    assert pixels[:, 0, 0].tolist() == [255, 0, 0]
+    assert pixels[:, 1, 0].tolist() == [0, 0, 255]
+
+
+def bomb(path: Path, width: int, height: int) -> str:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    return str(path)
+
+
+@pytest.mark.parametrize("size", [(12_000, 12_000), (20_000, 20_000)])
+def test_decompression_bomb_is_refused_by_its_header(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match=r"a\.png has .* pixels; more than 89,478,485.*dataset\.max_pixels"):
+        ImageReader()(bomb(tmp_path / "a.png", *size))
+
+
+def test_limit_can_be_set(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="more than 5"):
+        ImageReader(max_pixels=5)(save(tmp_path / "a.png"))
+
+
+def test_broken_files_are_named(tmp_path: Path) -> None:
+    whole = Path(save(tmp_path / "whole.jpg", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)))
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(whole.read_bytes()[:900])
+    cut_png = tmp_path / "cut.png"
+    cut_png.write_bytes(
+        Path(
+            save(tmp_path / "whole.png", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+        ).read_bytes()[:900]
+    )
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "page.jpg").write_text("\n<!DOCTYPE html><html>404</html>")
+    (tmp_path / "text.png").write_text("hello")
+    Image.fromarray(RED_BLUE).save(tmp_path / "gif.png", format="GIF")
+    for name, reason in {
+        "cut.jpg": "is damaged: image file is truncated",
+        "cut.png": "is damaged",
+        "empty.jpg": r"is empty \(0 bytes\)",
+        "page.jpg": "is a web page",
+        "text.png": "is not an image in a known format",
+        "gif.png": "is not an image in a known format",
+        "absent.png": "does not exist",
+    }.items():
+        with pytest.raises(DataError, match=f"{tmp_path / name} {reason}"):
+            ImageReader()(str(tmp_path / name))
+
+
+def test_reader_goes_to_other_processes() -> None:
+    assert pickle.loads(pickle.dumps(ImageReader(1, 100))) == ImageReader(1, 100)
+
+
+def test_two_channels_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.channels is 2"):
+        ImageReader(2)

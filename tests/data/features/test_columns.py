@@ -1,0 +1,78 @@
+"""Columns become numbers by what the training rows hold; unknown and missing cells have a fixed meaning."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ptrun.data.features.columns import ColumnSettings, binary_features, encode_columns, feature_names, fit_columns
+from ptrun.data.formats.csv_file import CsvFile
+from ptrun.errors import DataError
+
+TRAIN = np.arange(4)
+FILE = CsvFile(
+    "a.csv",
+    {
+        "size": ["1", "3", "", "5", "100"],
+        "town": ["Bern", "Chur", "Bern", "?", "Aarau"],
+        "unit": ["m", "m", "m", "m", "km"],
+        "id": ["7", "8", "9", "10", "11"],
+    },
+    [2, 3, 4, 5, 6],
+)
+
+
+def test_encodings_come_from_the_training_rows() -> None:
+    encodings, notes = fit_columns(FILE, list(FILE.columns), TRAIN, ColumnSettings())
+    size, town = encodings
+    assert size == {"name": "size", "kind": "numeric", "mean": 3, "std": np.std([1, 3, 5]), "median": 3, "missing": 1}
+    assert town["categories"] == ["Bern", "Chur"]
+    assert town["missing"] == 1
+    assert "Left out, one value only in the training rows: unit." in notes
+    assert "Left out, they count the rows: id." in notes
+
+
+def test_features() -> None:
+    encodings, _ = fit_columns(FILE, ["size", "town"], TRAIN, ColumnSettings())
+    names, groups = feature_names(encodings)
+    assert names == ("size", "size missing", "town=Bern", "town=Chur", "town=(missing)")
+    assert groups == (2, 3)
+    assert binary_features(encodings) == (1, 2, 3, 4)
+    features = encode_columns(FILE, encodings, "dataset.path")
+    assert features[2].tolist() == [0, 1, 1, 0, 0], "a missing number is the median, and marked"
+    assert features[3, 2:].tolist() == [0, 0, 1]
+    assert features[4, 2:].tolist() == [0, 0, 0], "a category that training does not hold is all zeros"
+
+
+def test_rare_and_unknown_categories_share_a_feature() -> None:
+    file = CsvFile("a.csv", {"town": ["a", "a", "a", "b", "b", "c", "d"]}, list(range(7)))
+    encodings, notes = fit_columns(file, ["town"], np.arange(6), ColumnSettings(max_categories=2))
+    assert feature_names(encodings)[0] == ("town=a", "town=b", "town=(other)")
+    assert encode_columns(file, encodings, "")[5:].tolist() == [[0, 0, 1], [0, 0, 1]]
+    assert "The rarest categories share one feature, also with unknown ones, in: town (1)." in notes
+
+
+def test_lists_overrule_the_guess() -> None:
+    as_numbers, _ = fit_columns(FILE, ["id"], TRAIN, ColumnSettings(numeric=["id"]))
+    as_categories, _ = fit_columns(FILE, ["id"], TRAIN, ColumnSettings(categorical=["id"]))
+    assert as_numbers[0]["mean"] == 8.5
+    assert as_categories[0]["categories"] == ["10", "7", "8", "9"]
+    with pytest.raises(DataError, match=r"a\.csv, row 2, column 'town': 'Bern' is not a number"):
+        fit_columns(FILE, ["town"], TRAIN, ColumnSettings(numeric=["town"]))
+
+
+def test_texts_that_all_differ_are_left_out_and_a_stray_text_is_an_error() -> None:
+    rows = list(range(2, 32))
+    notes = [f"note {row}" for row in rows]
+    stray = ["x", *(str(row * row) for row in rows[1:])]
+    file = CsvFile("a.csv", {"note": notes, "number": stray}, rows)
+    assert fit_columns(file, ["note"], np.arange(30), ColumnSettings()) == (
+        [],
+        ["Left out, nearly every row has a text of its own: note."],
+    )
+    with pytest.raises(DataError, match=r"row 2, column 'number': 'x' is not a number, but 29 of 30 cells"):
+        fit_columns(file, ["number"], np.arange(30), ColumnSettings())
+
+
+def test_without_columns_there_are_no_features() -> None:
+    assert encode_columns(FILE, [], "dataset.path").shape == (5, 0)

@@ -1,0 +1,52 @@
+"""Labels become class numbers in a stable order; scalers stay finite for constant columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ptrun.data.features.labels import class_names, encode, fit_scaler, tidy_numbers
+from ptrun.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["10", "9", "-1.5"], ("-1.5", "9", "10")),
+        (["10", "9", "a"], ("10", "9", "a")),
+        (["1_0", "9"], ("1_0", "9")),
+        (["nan", "2"], ("2", "nan")),
+    ],
+)
+def test_names_are_in_the_order_of_numbers_or_of_text(labels: list[str], names: tuple[str, ...]) -> None:
+    assert class_names(labels, "a.csv") == names
+
+
+def test_one_class_is_not_enough() -> None:
+    with pytest.raises(DataError, match=r"a\.csv has only the class 'x'"):
+        class_names(["x", "x"], "a.csv")
+    with pytest.raises(DataError, match="no class"):
+        class_names([], "a.csv")
+
+
+def test_encode_accepts_a_period_at_the_end() -> None:
+    codes = encode([">50K.", "<=50K", ">50K"], ("<=50K", ">50K"), "a.csv")
+    assert codes.tolist() == [1, 0, 1]
+    assert codes.dtype == np.int64
+
+
+def test_an_unknown_label_is_named_with_its_row_and_the_nearest() -> None:
+    with pytest.raises(DataError, match=r"'kat', first in row 6\. Did you mean 'cat'.*The training data have: cat"):
+        encode(["cat", "kat", "kat"], ("cat", "dog"), "a.csv", [5, 6, 7])
+
+
+def test_tidy_numbers() -> None:
+    assert tidy_numbers(["1", "1.0", "01", "2.5"]) == ["1", "1", "1", "2.5"]
+    assert tidy_numbers(["1", "a"]) == ["1", "a"]
+
+
+def test_a_constant_column_has_standard_deviation_1() -> None:
+    values = np.column_stack([np.full(7, 0.1), np.full(7, 1e6 / 3), np.arange(7.0)])
+    mean, std = fit_scaler(values)
+    assert std.tolist() == [1.0, 1.0, 2.0]
+    assert mean[2] == 3.0
