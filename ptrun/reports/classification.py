@@ -1,6 +1,6 @@
-"""Pictures of how classes were told apart: confusion matrix, per-class scores, sample predictions.
+"""Pictures of a classification: confusion matrix, per-class scores, sample predictions.
 
-Invariant: legible for 2 to some hundred classes; what would be too small to read is left out, never drawn unreadably.
+They are legible for 2 to some hundred classes: what would be too small to read is left out.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 from ptrun.reports.figure import BLUE, GREEN, INK, ORANGE, PALE, RED, SOFT, new_figure, save, shorten, tidy
 from ptrun.terminal.format import format_number
 
-_NUMBERED = 20  # classes up to which every cell shows its count
-_LEVEL = 30  # letters that fit below all columns together
-_NAMED = 120  # classes up to which every row shows its name
-_WORST = 40  # classes with bars; more make the picture too tall for a screen
+_MOST_WITH_COUNTS = 20  # classes up to which every cell shows its count
+_MOST_LETTERS = 30  # that fit horizontally below all columns together
+_MOST_WITH_NAMES = 120  # classes up to which every row shows its name
+_MOST_BARS = 40  # classes with bars; more make the picture too tall for a screen
 _CAPTION = 0.27  # height of two lines of text above an image, as a share of its cell's width
 _SCORES = (("precision", BLUE), ("recall", ORANGE), ("f1", GREEN))
 
@@ -29,24 +29,31 @@ Document = Mapping[str, Any]
 
 
 def draw_confusion(document: Document, path: Path) -> Path:
-    """Counts, true classes in rows; the colour of a cell is its share of its row, which is recall on the diagonal."""
+    """Draw the counts, true classes in rows.
+
+    The color of a cell is its share of its row; on the diagonal that is the recall of the class.
+    """
     from matplotlib.colors import PowerNorm
 
     counts = np.asarray(document["confusion_matrix"], dtype=float)
     size = len(counts)
     support = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, support, out=np.full_like(counts, np.nan), where=support > 0)
-    side = 2.2 + min(max(0.48 * size, 2.2), 7.5) if size <= _NUMBERED else min(9.7 + 0.06 * (size - _NUMBERED), 14.0)
+    side = (
+        2.2 + min(max(0.48 * size, 2.2), 7.5)
+        if size <= _MOST_WITH_COUNTS
+        else min(9.7 + 0.06 * (size - _MOST_WITH_COUNTS), 14.0)
+    )
     figure = new_figure(side + 1.0, side, f"Confusion matrix, {_split(document)}")
     axes = figure.add_subplot()
     axes.set_facecolor(PALE)
-    # With many classes the mistakes are pale against the diagonal: a square root brings them forward.
-    norm = PowerNorm(1.0 if size <= _NUMBERED else 0.5, vmin=0.0, vmax=1.0)
+    # With many classes the mistakes are pale against the diagonal; a square root makes them stronger.
+    norm = PowerNorm(1.0 if size <= _MOST_WITH_COUNTS else 0.5, vmin=0.0, vmax=1.0)
     image = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
     _name_classes(axes, document, size)
-    if size <= _NUMBERED:
+    if size <= _MOST_WITH_COUNTS:
         _write_counts(axes, counts, shares)
-    ticks = (0.0, 0.25, 0.5, 0.75, 1.0) if size <= _NUMBERED else (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+    ticks = (0.0, 0.25, 0.5, 0.75, 1.0) if size <= _MOST_WITH_COUNTS else (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
     bar = figure.colorbar(image, ax=axes, shrink=0.75, pad=0.02, ticks=ticks)
     bar.ax.set_yticklabels([f"{tick:.0%}".replace("%", " %") for tick in ticks], fontsize=9, color=INK)
     bar.set_label("share of the true class", fontsize=9.5, color=SOFT)
@@ -73,12 +80,12 @@ def _name_classes(axes: Axes, document: Document, size: int) -> None:
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.xaxis.set_label_position("bottom")
-    if size > _NAMED:
+    if size > _MOST_WITH_NAMES:
         return  # matplotlib's own ticks: class numbers at round places
     names = _names(document, size, 22)
-    font = 9.5 if size <= _NUMBERED else max(5.0, 9.5 - 0.07 * (size - _NUMBERED))
+    font = 9.5 if size <= _MOST_WITH_COUNTS else max(5.0, 9.5 - 0.07 * (size - _MOST_WITH_COUNTS))
     longest = max(len(name) for name in names)
-    upright = (longest > 4 and longest * size > _LEVEL) or size > _NUMBERED
+    upright = (longest > 4 and longest * size > _MOST_LETTERS) or size > _MOST_WITH_COUNTS
     axes.set_xticks(range(size), names, fontsize=font, rotation=90 if upright else 0, parse_math=False)
     axes.set_yticks(range(size), names, fontsize=font, parse_math=False)
 
@@ -88,8 +95,8 @@ def _write_counts(axes: Axes, counts: NDArray[Any], shares: NDArray[Any]) -> Non
     for (row, column), count in np.ndenumerate(counts):
         if count == 0:
             continue  # empty cells stay empty, so that mistakes are seen
-        colour = "white" if shares[row, column] > 0.55 else INK
-        axes.text(column, row, _count(count), ha="center", va="center", fontsize=font, color=colour)
+        color = "white" if shares[row, column] > 0.55 else INK
+        axes.text(column, row, _count(count), ha="center", va="center", fontsize=font, color=color)
 
 
 def _count(value: float) -> str:
@@ -99,22 +106,22 @@ def _count(value: float) -> str:
 
 
 def draw_per_class(document: Document, path: Path) -> Path:
-    """Precision, recall and F1 of each class, the worst F1 on top; the worst 40 of many classes."""
+    """Draw precision, recall and F1 of each class, the worst F1 on top; of many classes only the worst 40."""
     names = list(document.get("class_names") or [])
     rows = [_scores(key, value, names) for key, value in document["per_class"].items()]
     rows.sort(key=lambda row: (row[1]["f1"], row[1]["recall"]))
-    shown = rows[:_WORST]
-    what = f"the {_WORST} worst of {len(rows)} classes" if len(rows) > _WORST else "worst on top"
-    figure = new_figure(8.4, 1.7 + 0.42 * len(shown), f"Per-class scores, {_split(document)}: {what}")
+    drawn = rows[:_MOST_BARS]
+    selection = f"the {_MOST_BARS} worst of {len(rows)} classes" if len(rows) > _MOST_BARS else "worst on top"
+    figure = new_figure(8.4, 1.7 + 0.42 * len(drawn), f"Per-class scores, {_split(document)}: {selection}")
     axes = figure.add_subplot()
-    positions = np.arange(len(shown))
-    for offset, (score, colour) in zip((-0.27, 0.0, 0.27), _SCORES, strict=True):
-        values = [row[1][score] for row in shown]
-        axes.barh(positions + offset, values, height=0.25, color=colour, label="F1" if score == "f1" else score)
-    labels = [f"{shorten(name, 24)}  (n = {scores['support']:,.0f})" for name, scores in shown]
+    positions = np.arange(len(drawn))
+    for offset, (score, color) in zip((-0.27, 0.0, 0.27), _SCORES, strict=True):
+        values = [row[1][score] for row in drawn]
+        axes.barh(positions + offset, values, height=0.25, color=color, label="F1" if score == "f1" else score)
+    labels = [f"{shorten(name, 24)}  (n = {scores['support']:,.0f})" for name, scores in drawn]
     axes.set_yticks(positions, labels, parse_math=False)
-    axes.set_ylim(len(shown) - 0.45, -0.55)
-    for position, (_, scores) in zip(positions, shown, strict=True):
+    axes.set_ylim(len(drawn) - 0.45, -0.55)
+    for position, (_, scores) in zip(positions, drawn, strict=True):
         text = "undefined" if scores["undefined"] else f"F1 {100 * scores['f1']:.1f} %"
         axes.text(1.01, float(position), text, va="center", fontsize=8.5, color=RED if scores["undefined"] else INK)
     _percent_axis(axes)
@@ -138,7 +145,7 @@ def _percent_axis(axes: Axes) -> None:
 
 
 def draw_samples(source: Path, document: Document, path: Path) -> list[Path]:
-    """A grid of images with true and predicted class; mistakes come first, framed and marked."""
+    """Draw a grid of images with their true and predicted class; mistakes come first, in a red frame."""
     with np.load(source, allow_pickle=False) as arrays:
         images, targets, predicted = arrays["images"], arrays["targets"], arrays["predicted"]
         confidence = arrays["confidence"] if "confidence" in arrays else np.full(len(targets), np.nan)
@@ -151,10 +158,10 @@ def draw_samples(source: Path, document: Document, path: Path) -> list[Path]:
     rows = -(-len(order) // columns)
     title = f"Sample predictions, {_split(document)}"
     height, width = images.shape[2:]
-    box = (min(1.0, width / height), min(1.0, height / width))  # of an image, in a cell as wide as it is at most
+    box = (min(1.0, width / height), min(1.0, height / width))  # width and height of an image; a cell is 1 wide
     cell = box[1] + _CAPTION
     figure = new_figure(max(1.9 * columns, 4.6) + 0.4, 1.9 * cell * rows + 0.7, title)
-    # One set of axes for all: the layout of twenty-five takes most of the time of the whole picture.
+    # One set of axes for all images: laying out 25 sets of axes takes most of the time of the picture.
     axes = figure.add_subplot()
     axes.set_axis_off()
     for position, index in enumerate(order):
@@ -192,7 +199,7 @@ def _draw_sample(
     wrong: bool,
     confidence: float,
 ) -> None:
-    """An image below its caption, in a cell one unit wide whose picture begins at `corner`."""
+    """Draw an image below its caption, in a cell one unit wide; `corner` is the upper left one of the image."""
     from matplotlib.patches import Rectangle
 
     pixels = image.transpose(1, 2, 0) if image.shape[0] == 3 else image[0]
@@ -201,11 +208,11 @@ def _draw_sample(
     left, top = corner[0] + (1 - width) / 2, corner[1]
     extent = (left, left + width, top + height, top)
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation=smooth, extent=extent, aspect="equal")
-    colour, line = (RED, 3.0) if wrong else (PALE, 1.0)
-    axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=line, clip_on=False))
-    sure = "" if np.isnan(confidence) else f"  {100 * confidence:.0f} %"
-    text = f"true {texts[0]}\n✗ {texts[1]}{sure}" if wrong else f"true {texts[0]}\n✓ {texts[1]}{sure}"
-    middle, above = corner[0] + 0.5, top - 0.03
+    color, line = (RED, 3.0) if wrong else (PALE, 1.0)
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=color, linewidth=line, clip_on=False))
+    percent = "" if np.isnan(confidence) else f"  {100 * confidence:.0f} %"
+    text = f"true {texts[0]}\n✗ {texts[1]}{percent}" if wrong else f"true {texts[0]}\n✓ {texts[1]}{percent}"
+    center, above = corner[0] + 0.5, top - 0.03
     axes.text(
-        middle, above, text, fontsize=8.5, ha="center", va="bottom", color=RED if wrong else INK, parse_math=False
+        center, above, text, fontsize=8.5, ha="center", va="bottom", color=RED if wrong else INK, parse_math=False
     )

@@ -19,7 +19,7 @@ from ptrun.terminal.format import format_learning_rate, format_metric, is_fracti
 
 _PARTS = (("train", BLUE), ("val", ORANGE))
 _MOST_MARKERS = 30  # points on a curve beyond which markers merge into a thick line
-_WIDE_RANGE = 50.0  # largest / smallest value from which a linear axis hides the end of the curve
+_WIDE_RANGE = 50.0  # largest / smallest value above which a linear axis hides the end of the curve
 
 
 def draw_training(records_file: Path, plots_dir: Path) -> list[Path]:
@@ -45,7 +45,7 @@ def _names(records: Sequence[Record]) -> list[str]:
 
 
 def _values(records: Sequence[Record], key: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Epochs that have `key`, and its values; what is no finite number is NaN."""
+    """The epochs that have `key`, and its values; a non-finite one is NaN."""
     pairs = [(record["epoch"], record[key]) for record in records if key in record]
     numbers = [float(value) if isinstance(value, int | float) else math.nan for _, value in pairs]
     values = np.asarray(numbers, dtype=float)
@@ -70,10 +70,10 @@ def _draw_panels(records: Sequence[Record], names: Sequence[str], title: str, pa
 def _draw_panel(axes: Axes, records: Sequence[Record], name: str) -> None:
     bad_epochs: list[int] = []
     points: list[float] = []
-    for part, colour in _PARTS:
+    for part, color in _PARTS:
         epochs, values = _values(records, f"{part}/{name}")
         if len(epochs):
-            _draw_curve(axes, epochs, values, colour, "validation" if part == "val" else part)
+            _draw_curve(axes, epochs, values, color, "validation" if part == "val" else part)
             bad_epochs += [int(epoch) for epoch in epochs[np.isnan(values)]]
             points += [float(value) for value in values[np.isfinite(values)]]
     _mark_best(axes, records, name)
@@ -82,19 +82,19 @@ def _draw_panel(axes: Axes, records: Sequence[Record], name: str) -> None:
     if bad_epochs:
         axes.plot(
             sorted(set(bad_epochs)), [0.02] * len(set(bad_epochs)), transform=axes.get_xaxis_transform(),
-            linestyle="none", marker="x", color=RED, markersize=6, markeredgewidth=1.6, label="not a finite number",
+            linestyle="none", marker="x", color=RED, markersize=6, markeredgewidth=1.6, label="non-finite",
         )  # fmt: skip
     tidy(axes)
     legend(axes)
 
 
-def _draw_curve(axes: Axes, epochs: NDArray[Any], values: NDArray[Any], colour: str, label: str) -> None:
-    """A line with markers; without them where they would merge, but for points that stand alone between gaps."""
-    known = np.isfinite(values)
-    alone = known & ~np.r_[False, known[:-1]] & ~np.r_[known[1:], False]
-    shown = known if len(epochs) <= _MOST_MARKERS else alone
-    axes.plot(epochs, values, color=colour, linewidth=1.8, label=label, zorder=3)
-    axes.plot(epochs[shown], values[shown], color=colour, linestyle="none", marker="o", markersize=4.5, zorder=3)
+def _draw_curve(axes: Axes, epochs: NDArray[Any], values: NDArray[Any], color: str, label: str) -> None:
+    """Draw a line with markers. On a long curve only points between two gaps have one: a line does not show these."""
+    finite = np.isfinite(values)
+    isolated = finite & ~np.r_[False, finite[:-1]] & ~np.r_[finite[1:], False]
+    marked = finite if len(epochs) <= _MOST_MARKERS else isolated
+    axes.plot(epochs, values, color=color, linewidth=1.8, label=label, zorder=3)
+    axes.plot(epochs[marked], values[marked], color=color, linestyle="none", marker="o", markersize=4.5, zorder=3)
 
 
 def _mark_best(axes: Axes, records: Sequence[Record], name: str) -> None:
@@ -108,13 +108,21 @@ def _mark_best(axes: Axes, records: Sequence[Record], name: str) -> None:
         axes.plot([], [], color=GREEN, linestyle=(0, (4, 3)), linewidth=1.0, label=f"best epoch {epoch}")
         return
     axes.plot(
-        [epoch], [value], linestyle="none", marker="o", markersize=10, markerfacecolor="none", markeredgecolor=GREEN, markeredgewidth=2.2, zorder=5,
+        [epoch],
+        [value],
+        linestyle="none",
+        marker="o",
+        markersize=10,
+        markerfacecolor="none",
+        markeredgecolor=GREEN,
+        markeredgewidth=2.2,
+        zorder=5,
         label=f"best epoch {epoch}: {format_metric(name, value)}",
-    )  # fmt: skip
+    )
 
 
 def _scale(axes: Axes, name: str, points: Sequence[float]) -> None:
-    """Percent for fractions, a logarithmic axis for losses that fall far, plain numbers else."""
+    """Choose the axis: percent for fractions, logarithmic for losses that fall far, else plain numbers."""
     from matplotlib.ticker import PercentFormatter
 
     if not points:
@@ -158,9 +166,9 @@ def _draw_learning_rate(records: Sequence[Record], path: Path) -> Path | None:
         return None
     figure = new_figure(8.0, 3.6, "Learning rate at the end of each epoch")
     axes = figure.add_subplot()
-    for key, colour in zip(keys, (BLUE, ORANGE, GREEN, RED) * len(keys), strict=False):
+    for key, color in zip(keys, (BLUE, ORANGE, GREEN, RED) * len(keys), strict=False):
         epochs, values = _values(records, key)
-        _draw_curve(axes, epochs, values, colour, key)
+        _draw_curve(axes, epochs, values, color, key)
     _learning_rate_axis(axes)
     _epoch_axis(axes, records)
     tidy(axes)

@@ -1,7 +1,6 @@
 """The common look of every picture, and how one is saved.
 
-Invariant: no pyplot and no change of matplotlib's global settings, so that drawing leaves nothing behind in the
-process; a picture file is either the old one or the whole new one.
+pyplot and matplotlib's global settings are not used: they would change what a program of the user's draws.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: told apart with any kind of colour vision, and in grey by lightness.
+# Okabe and Ito's palette: distinct for every kind of color vision, and in gray by lightness.
 # https://jfly.uni-koeln.de/color/
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
-RED = "#C4312F"  # for mistakes, which always carry a sign as well
+RED = "#C4312F"  # for mistakes, which always have a sign as well
 GREEN = "#009E73"
 INK = "#2B2F36"
 SOFT = "#6B7280"
@@ -37,7 +36,7 @@ def new_figure(width: float, height: float, title: str) -> Figure:
 
 
 def tidy(axes: Axes, *, grid: str = "both") -> None:
-    """Take away what carries no information: two spines, tick marks, strong lines. `grid`: x, y or both."""
+    """Remove what carries no information: two spines, tick marks, strong lines. `grid`: x, y or both."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#B6BBC4")
     axes.tick_params(colors=SOFT, labelcolor=INK, labelsize=9, length=0)
@@ -49,7 +48,7 @@ def tidy(axes: Axes, *, grid: str = "both") -> None:
 
 
 def legend(axes: Axes) -> None:
-    """A legend without a box, where it hides least."""
+    """Add a legend without a box, where it hides least."""
     if axes.get_legend_handles_labels()[1]:
         box = axes.legend(fontsize=9, frameon=True, framealpha=0.85, edgecolor="none", labelcolor=INK)
         for text in box.get_texts():
@@ -57,7 +56,7 @@ def legend(axes: Axes) -> None:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write `figure` as PNG to `path`, whose folder is made when absent."""
+    """Write `figure` as PNG to `path`; its folder is made if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file, warnings.catch_warnings():
         # The font lacks the letters of some scripts and draws boxes instead. That is no reason for a warning.
@@ -67,7 +66,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def shorten(text: str, limit: int) -> str:
-    """`text` in at most `limit` characters: a long one loses its middle, as its ends tell most."""
+    """`text` in at most `limit` characters: a long one loses its middle, because names differ most at their ends."""
     if len(text) <= limit:
         return text
     head = limit // 2

@@ -1,6 +1,6 @@
-"""Pictures of predicted numbers: a forecast against the truth over time, and predicted against true values.
+"""Pictures of predicted numbers: a forecast over time, and predicted against true values.
 
-Invariant: everything is in the original units of the target, as in `predictions.csv`.
+All values are in the original units of the target, as in `predictions.csv`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ptrun.reports.figure import BLUE, GREEN, INK, ORANGE, SOFT, legend, new_fig
 from ptrun.terminal.format import format_metric, format_number, metric_title
 
 _MOST_PANELS = 4
-_MOST_POINTS = 400  # points of a line that an eye can follow across one panel
-_ZOOM = 60  # samples in the zoomed stretch
+_MOST_POINTS = 400  # of a line: more can't be followed across one panel
+_ZOOM_SAMPLES = 60  # in the enlarged panel
 _MOST_DOTS = 5000
 
 Document = Mapping[str, Any]
@@ -31,7 +31,7 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class PredictionTable:
-    """What `predictions.csv` holds: true and predicted [samples, targets], names of both axes."""
+    """The content of `predictions.csv`: true and predicted values [samples, targets], and the names of both axes."""
 
     samples: list[str]
     names: list[str]
@@ -43,18 +43,19 @@ def read_predictions(path: Path) -> PredictionTable:
     """Read the columns `target_NAME` and `predicted_NAME`; an empty or unreadable cell is NaN."""
     with path.open(newline="", encoding="utf-8") as file:
         columns, *rows = list(csv.reader(file)) or [[]]
-    names = [c.removeprefix("target_") for c in columns if c.startswith("target_")]
+    names = [column.removeprefix("target_") for column in columns if column.startswith("target_")]
     names = [name for name in names if f"predicted_{name}" in columns]
 
     def values(prefix: str) -> NDArray[Any]:
-        at = [columns.index(prefix + name) for name in names]
-        return np.array([_numbers([row[i] if i < len(row) else "" for i in at]) for row in rows], dtype=float)
+        indices = [columns.index(prefix + name) for name in names]
+        return np.array([_numbers([row[i] if i < len(row) else "" for i in indices]) for row in rows], dtype=float)
 
     samples = [row[columns.index("sample")] if "sample" in columns else "" for row in rows]
     return PredictionTable(samples, names, values("target_"), values("predicted_"))
 
 
 def _numbers(cells: list[str]) -> list[float]:
+    """A row as numbers, in one call where all cells are numbers: a forecast has millions of cells."""
     try:
         return list(map(float, cells))
     except ValueError:
@@ -69,11 +70,11 @@ def _number(text: str | None) -> float:
 
 
 def draw_forecast(predictions: PredictionTable, document: Document, path: Path) -> Path:
-    """Truth and forecast over the whole test period, and its last samples close up; up to four targets."""
+    """Draw truth and forecast over the whole test period, and its last samples enlarged; up to four targets."""
     panels = _forecast_panels(len(predictions.names), int(document["horizon"]))
     figure = new_figure(13.0, 0.8 + 3.0 * max(len(panels), 1.2), f"Forecast against truth, {_scores(document)}")
     x, label = _positions(predictions.samples)
-    zoomed = len(x) > _ZOOM
+    zoomed = len(x) > _ZOOM_SAMPLES
     for row, target in enumerate(panels):
         name = shorten(predictions.names[target], 40)
         true, predicted = predictions.true[:, target], predictions.predicted[:, target]
@@ -86,14 +87,14 @@ def draw_forecast(predictions: PredictionTable, document: Document, path: Path) 
         legend(whole)
         if zoomed:
             close = figure.add_subplot(len(panels), 5, (5 * row + 4, 5 * row + 5))
-            _draw_lines(close, x[-_ZOOM:], true[-_ZOOM:], predicted[-_ZOOM:], marker="o")
-            close.set_title(f"the last {_ZOOM} samples")
+            _draw_lines(close, x[-_ZOOM_SAMPLES:], true[-_ZOOM_SAMPLES:], predicted[-_ZOOM_SAMPLES:], marker="o")
+            close.set_title(f"the last {_ZOOM_SAMPLES} samples")
             _finish_time_panel(close, x, label)
     return save(figure, path)
 
 
 def _forecast_panels(count: int, horizon: int) -> list[int]:
-    """Targets to show of `count` = horizon x columns: all of a few, else the first and last step of two columns."""
+    """The targets to draw of `count` = horizon x columns: all if there are few, else the first and last steps."""
     columns = max(count // max(horizon, 1), 1)
     if count <= _MOST_PANELS:
         return list(range(count))
@@ -104,7 +105,7 @@ def _forecast_panels(count: int, horizon: int) -> list[int]:
 
 
 def _positions(samples: Sequence[str]) -> tuple[NDArray[Any], str]:
-    """Where each sample stands in time: its date, its row in the source, or its number in the split."""
+    """The place of each sample in time, and what it counts: dates, rows of the source, or samples of the split."""
     try:
         return np.asarray([datetime.fromisoformat(sample) for sample in samples], dtype="datetime64[s]"), "date"
     except ValueError:
@@ -129,7 +130,7 @@ def _thin(values: NDArray[Any], width: int) -> NDArray[Any]:
 def _draw_lines(
     axes: Axes, x: NDArray[Any], true: NDArray[Any], predicted: NDArray[Any], marker: str | None = None
 ) -> None:
-    marker = "o" if len(x) <= _ZOOM else marker
+    marker = "o" if len(x) <= _ZOOM_SAMPLES else marker
     axes.plot(x, true, color=INK, linewidth=1.4, label="truth", marker=marker, markersize=2.6)
     axes.plot(x, predicted, color=ORANGE, linewidth=1.4, alpha=0.95, label="forecast", marker=marker, markersize=2.6)
 
@@ -151,7 +152,7 @@ def _finish_time_panel(axes: Axes, x: NDArray[Any], label: str) -> None:
 
 
 def _scores(document: Document) -> str:
-    """The split, its main metric, and that of each naive forecast to compare it with."""
+    """The split, its main metric, and the same metric of the best baseline."""
     split = f"{document.get('split', 'test')} split"
     metrics: Mapping[str, Any] = document.get("metrics") or {}
     name = next((name for name in ("rmse", "mae", *metrics) if metrics.get(name) is not None), None)
@@ -165,28 +166,28 @@ def _scores(document: Document) -> str:
     own = f"{split}: {metric_title(name)} {format_metric(name, metrics[name])}"
     if not naive or name not in ("rmse", "mae"):
         return own
-    best = min(naive, key=lambda baseline: naive[baseline])  # all of them would not fit into a title
+    best = min(naive, key=lambda baseline: naive[baseline])  # all of them do not fit into a title
     return f"{own} ({shorten(best, 40)}: {format_metric(name, naive[best])})"
 
 
 def draw_predicted_vs_true(predictions: PredictionTable, document: Document, path: Path) -> Path:
-    """Predicted over true values with the line of perfect prediction, and how the errors spread; up to four targets."""
+    """Draw predicted over true values with the line of perfect prediction, and the errors; up to four targets."""
     count = min(len(predictions.names), _MOST_PANELS)
     figure = new_figure(10.0, 0.7 + 4.2 * count, f"Predicted against true values, {_scores(document)}")
     for row in range(count):
         name = shorten(predictions.names[row], 40)
         true, predicted = predictions.true[:, row], predictions.predicted[:, row]
-        known = np.isfinite(true) & np.isfinite(predicted)
+        finite = np.isfinite(true) & np.isfinite(predicted)
         scatter, spread = figure.add_subplot(count, 2, 2 * row + 1), figure.add_subplot(count, 2, 2 * row + 2)
-        _draw_scatter(scatter, true[known], predicted[known], name)
-        _draw_residuals(spread, predicted[known] - true[known], name)
+        _draw_scatter(scatter, true[finite], predicted[finite], name)
+        _draw_residuals(spread, predicted[finite] - true[finite], name)
     return save(figure, path)
 
 
 def _draw_scatter(axes: Axes, true: NDArray[Any], predicted: NDArray[Any], name: str) -> None:
     step = -(-len(true) // _MOST_DOTS) or 1
-    solid = 0.75 if len(true) < 300 else 0.35 if len(true) < 2000 else 0.15
-    axes.plot(true[::step], predicted[::step], "o", color=BLUE, markersize=4, alpha=solid, markeredgewidth=0)
+    opacity = 0.75 if len(true) < 300 else 0.35 if len(true) < 2000 else 0.15
+    axes.plot(true[::step], predicted[::step], "o", color=BLUE, markersize=4, alpha=opacity, markeredgewidth=0)
     if len(true):
         low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
         pad = 0.04 * (high - low) or abs(high) * 0.05 or 1.0

@@ -1,4 +1,4 @@
-"""`ptrun reproduce RUN`: trains a finished run again in a new folder and reports where the two first differ, bit for bit.
+"""`ptrun reproduce RUN`: trains a finished run again in a new folder and reports the first difference, bit for bit.
 
 The stored configuration is only data: it is checked like any other, and neither the plugins nor the output folder that
 it names are used.
@@ -148,7 +148,7 @@ def _distance(one: Any, other: Any) -> str:
 
 
 def environment_differences(first: RunDir, again: RunDir) -> Iterator[str]:
-    """What differs around two runs: versions, hardware, device, threads, data, code, and how the first was continued."""
+    """What differs around two runs: versions, hardware, device, threads, data, code, changes of the first one."""
     before, now = _environment(first), _environment(again)
     for name, value in before.items():
         if value != now.get(name):

@@ -1,7 +1,6 @@
 """`ptrun train -m`: one job per combination, through Hydra's sweeper and launcher, and one table at the end.
 
-Invariant: every job's configuration is checked before the first one starts, and a job that fails
-does not stop the others.
+The configurations of all jobs are checked before the first one starts. A job that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -24,33 +23,36 @@ from ptrun.terminal.console import Console
 
 @dataclass(frozen=True)
 class Job:
-    """What Hydra's launcher calls once for each combination; holds plain values only, so that it can be pickled."""
+    """Hydra's launcher calls this once for each combination.
+
+    It holds only plain values, and imports torch when it is called: a launcher may pickle it and call it elsewhere.
+    """
 
     command: Sequence[str]
     folders: tuple[Path, ...]
     quiet: bool
 
     def __call__(self, composed: Composed) -> float | None:
-        """Train one combination; its mishap is written down and answered with None."""
+        """Train one combination and return its monitored value, or None after an error, which is reported."""
         from ptrun import plugins
         from ptrun.runs import session
 
         folder = compose.job_folder()
         plugins.load(list(composed.get("plugins") or []))
         config = load.check(composed, self.folders, plugins.REGISTRIES if composed.get("plugins") else {})
-        asked = compose.plain(composed, resolve=False)
+        as_written = compose.plain(composed, resolve=False)
         overrides = compose.job_overrides()
         if not self.quiet:
             print(f"\n[{folder.name}] {' '.join(overrides)}")
         try:
             return session.run(
-                session.TrainRequest(config, asked, overrides, self.command, self.folders, folder, self.quiet)
+                session.TrainRequest(config, as_written, overrides, self.command, self.folders, folder, self.quiet)
             ).value
         except Interrupted as stopped:
             raise KeyboardInterrupt from stopped
         except PtrunError as error:
             Console(self.quiet).error([str(error)])
-        except Exception:  # noqa: BLE001 (whatever a job does, the others go on)
+        except Exception:  # noqa: BLE001 (an unexpected error of one job must not stop the others)
             (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
             Console(self.quiet).error(f"Job {folder.name} failed unexpectedly; {folder / ERROR} has the details.")
         return None
@@ -59,16 +61,17 @@ class Job:
 def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], quiet: bool) -> int:
     """Check all jobs, run them, print and write the table. Returns 0, or 1 when a job failed. Raises ConfigError."""
     jobs, first = check_jobs(composer, overrides)
-    own = composer.sweep_dir(overrides)
-    folder = Path(own) if own else create_run_dir(first.output_dir, ("sweep",)).path
+    users_folder = composer.sweep_dir(overrides)
+    folder = Path(users_folder) if users_folder else create_run_dir(first.output_dir, ("sweep",)).path
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(quiet)
     console.header(
         [("jobs", str(len(jobs)) if jobs else "as the sweeper decides"), ("folder", str(folder))], "ptrun train -m"
     )
-    given = overrides if own else [*overrides, f"hydra.sweep.dir='{folder}'"]
+    if not users_folder:
+        overrides = [*overrides, f"hydra.sweep.dir='{folder}'"]
     try:
-        composer.multirun(given, Job(tuple(command), composer.folders, quiet))
+        composer.multirun(overrides, Job(tuple(command), composer.folders, quiet))
     finally:
         rows = find.sweep_rows(folder)
         table.report(rows, folder, console)
@@ -76,24 +79,27 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
 
 
 def check_jobs(composer: Composer, overrides: Sequence[str]) -> tuple[list[list[str]], RunConfig]:
-    """Compose and check every job of a grid before any runs. Raises ConfigError, each problem with its job."""
+    """The overrides of each job, and the configuration of the first one; all are composed and checked.
+
+    There are no jobs when the sweeper chooses them only while it runs. Raises ConfigError, each problem with its job.
+    """
     composer.check_overrides([text for text in overrides if text not in composer.unknown_choices(overrides)])
     jobs = composer.jobs(overrides)
     if jobs is None:
         return [], load.load_config(composer, without_sweeps(overrides)).config
-    problems: dict[str, list[str]] = {}
+    jobs_by_problem: dict[str, list[str]] = {}
     configs = []
     for job in jobs:
         try:
             configs.append(load.load_config(composer, job).config)
         except ConfigError as error:
             for problem in error.problems:
-                problems.setdefault(problem, []).append(" ".join(job))
-    if problems:
+                jobs_by_problem.setdefault(problem, []).append(" ".join(job))
+    if jobs_by_problem:
         raise ConfigError(
             [
-                problem if len(where) == len(jobs) else f"{problem} (job: {where[0]})"
-                for problem, where in problems.items()
+                problem if len(affected) == len(jobs) else f"{problem} (job: {affected[0]})"
+                for problem, affected in jobs_by_problem.items()
             ]
         )
     return jobs, configs[0]

@@ -1,12 +1,12 @@
-"""The result of a sweep: one row for each job, best first, made from the files in the job folders alone.
+"""The result of a sweep: one row for each job, best first, on the console and in results.csv.
 
-Invariant: reads what a run wrote (receipt, status, summary) and nothing else, so that it works for jobs of any origin.
+The rows come from the files in the job folders alone (ptrun/runs/find.py), so that jobs of any launcher are in it.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,54 +15,64 @@ from ptrun.runs.folder import SWEEP_RESULTS
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric, format_seconds
 
+_TEST_METRICS = ("accuracy", "f1_macro", "rmse", "mae", "r2", "loss")  # most telling first; two fit into the table
 
-def report(rows: Sequence[Mapping[str, Any]], folder: Path, console: Console) -> None:
+Row = Mapping[str, Any]
+
+
+def report(rows: Sequence[Row], folder: Path, console: Console) -> None:
     """Print the table, best first, and write it to results.csv."""
     if not rows:
         return
-    first = rows[0]
-    tests = [name for name in ("accuracy", "f1_macro", "rmse", "mae", "r2", "loss") if name in first["test"]][:2]
-    monitor = first["monitor"] or "value"
-    swept = _swept(rows)
-    table = []
-    for row in rows:
-        shown = [text for text in row["overrides"] if text.partition("=")[0] in swept] or ["(defaults)"]
-        result = [format_metric(monitor, row["value"]), *(format_metric(name, row["test"].get(name)) for name in tests)]
-        table.append([row["job"], " ".join(shown), *result, format_seconds(row["seconds"]), row["state"]])
-    columns = ["job", "settings", monitor, *(f"test {name}" for name in tests), "time", "state"]
+    best = rows[0]
+    columns, cells = _console_table(rows)
     console.text()
-    console.table(columns, table)
+    console.table(columns, cells)
     for row in rows:
         if row["reason"]:
             console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
-    with replacing_text(folder / SWEEP_RESULTS) as file:
-        writer = csv.writer(file)
-        writer.writerow(["job", "state", *swept, monitor, *(f"test/{name}" for name in first["test"]), "seconds"])
-        for row in rows:
-            given = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
-            values = [given.get(key, "") for key in swept]
-            writer.writerow(
-                [
-                    row["job"],
-                    row["state"],
-                    *values,
-                    row["value"],
-                    *(row["test"].get(name) for name in first["test"]),
-                    row["seconds"],
-                ]
-            )
+    path = folder / SWEEP_RESULTS
+    with replacing_text(path) as file:
+        csv.writer(file).writerows(_csv_rows(rows))
     console.text()
-    console.header([("table", str(folder / SWEEP_RESULTS)), ("best", str(folder / first["job"]))], "Sweep")
-    if first["value"] is not None:
+    console.header([("table", str(path)), ("best", str(folder / best["job"]))], "Sweep")
+    if best["value"] is not None:
         console.text()
-        console.header([("evaluate", f"ptrun eval checkpoint={folder / first['job']}")], "Next")
+        console.header([("evaluate", f"ptrun eval checkpoint={folder / best['job']}")], "Next")
 
 
-def _swept(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _console_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Column names and cells; of the settings only those that differ between jobs."""
+    best = rows[0]
+    tests = [name for name in _TEST_METRICS if name in best["test"]][:2]
+    monitor = best["monitor"] or "value"
+    keys = _swept_keys(rows)
+    cells = []
+    for row in rows:
+        settings = [text for text in row["overrides"] if text.partition("=")[0] in keys] or ["(defaults)"]
+        values = [format_metric(monitor, row["value"]), *(format_metric(name, row["test"].get(name)) for name in tests)]
+        cells.append([row["job"], " ".join(settings), *values, format_seconds(row["seconds"]), row["state"]])
+    return ["job", "settings", monitor, *(f"test {name}" for name in tests), "time", "state"], cells
+
+
+def _csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
+    """The header and one line for each job, with every test metric unrounded."""
+    best = rows[0]
+    tests = list(best["test"])
+    keys = _swept_keys(rows)
+    yield ["job", "state", *keys, best["monitor"] or "value", *(f"test/{name}" for name in tests), "seconds"]
+    for row in rows:
+        settings = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
+        values = [settings.get(key, "") for key in keys]
+        results = [row["value"], *(row["test"].get(name) for name in tests), row["seconds"]]
+        yield [row["job"], row["state"], *values, *results]
+
+
+def _swept_keys(rows: Sequence[Row]) -> list[str]:
     """Keys whose values differ between jobs."""
-    values: dict[str, set[str]] = {}
+    values_by_key: dict[str, set[str]] = {}
     for row in rows:
         for text in row["overrides"]:
             key, _, value = text.partition("=")
-            values.setdefault(key, set()).add(value)
-    return [key for key, found in values.items() if len(found) > 1]
+            values_by_key.setdefault(key, set()).add(value)
+    return [key for key, values in values_by_key.items() if len(values) > 1]

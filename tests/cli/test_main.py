@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -120,72 +119,6 @@ def test_completion_in_fish_asks_with_the_words_so_far(shim: dict[str, str]):
     query = {**shim, "COMP_LINE": "ptrun train model=c"}
     done = subprocess.run(["ptrun", "-sc", "query=fish"], capture_output=True, text=True, env=query, check=True)
     assert "model=convnet" in done.stdout.split()
-
-
-def test_a_sweep_runs_every_job_and_ends_with_a_table(folder: Path, ptrun: Call):
-    ended = ptrun("train", "-m", "model=convnet,simplenet", "optimizer.lr=0.01,0.001", "train.epochs=2", "-q")
-    assert ended.code == 0, ended.err
-    ended = ptrun("train", "-m", "model=convnet,simplenet", "optimizer.lr=0.01,0.001", "train.epochs=2")
-    sweep = (folder / "outputs" / "latest").resolve()
-    assert "sweep" in sweep.name
-    jobs = [sweep / str(number) for number in range(4)]
-    summaries = [json.loads((job / "summary.json").read_text()) for job in jobs]
-    assert [s["model"] for s in summaries] == ["convnet", "convnet", "simplenet", "simplenet"]
-    with (sweep / "results.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    values = [float(row["val/accuracy"]) for row in rows]
-    assert values == sorted(values, reverse=True)
-    assert len(values) == 4
-    best = rows[0]
-    table = ended.out.split("settings")[1]
-    assert f"model={best['model']} optimizer.lr={best['optimizer.lr']}" in table.splitlines()[1]
-
-
-def test_a_job_of_a_sweep_equals_the_same_run_alone(folder: Path, ptrun: Call):
-    import torch
-
-    from ptrun.checkpoint import store
-
-    ptrun("train", "-m", "seed=0,1", "train.epochs=1", "-q")
-    sweep = (folder / "outputs" / "latest").resolve()
-    ptrun("train", "seed=1", "train.epochs=1", "-q")
-    alone = (folder / "outputs" / "latest").resolve()
-    states = [store.load(path / "checkpoints" / "last.pt")["model"] for path in (sweep / "1", alone)]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-
-
-def test_a_failing_job_does_not_stop_the_others(folder: Path, ptrun: Call):
-    ended = ptrun("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,0.1", "train.epochs=1")
-    assert ended.code == 1
-    assert "The training loss became" in ended.err
-    sweep = (folder / "outputs" / "latest").resolve()
-    states = [json.loads((sweep / job / "status.json").read_text())["state"] for job in ("0", "1")]
-    assert states == ["failed", "done"]
-    assert "failed" in ended.out
-
-
-def test_latest_after_a_sweep_stands_for_its_runs(folder: Path, ptrun: Call):
-    assert ptrun("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,1e-6,0.1", "train.epochs=1", "-q").code == 1
-    sweep = newest_run(folder)
-    assert (sweep / "multirun.yaml").is_file()
-    ended = ptrun("eval", "checkpoint=outputs/latest")
-    assert ended.code == 0, ended.err
-    assert "latest/2/checkpoints/best.pt" in ended.out
-    assert "The best of the 3 runs of this sweep." in ended.out
-    best_first = ", ".join(str(sweep / job) for job in "210")
-    for verb in ("resume", "reproduce"):
-        ended = ptrun(verb, "outputs/latest")
-        assert ended.code == 4
-        assert f"this is a sweep of 3 runs. Name one of them, best first: {best_first}." in ended.err
-    ended = ptrun("verify", "outputs/latest")
-    assert ended.code == 0
-    assert "1/checkpoints/last.pt" in ended.out
-    whole = (sweep / "1" / "checkpoints" / "last.pt").read_bytes()
-    (sweep / "1" / "checkpoints" / "last.pt").unlink()
-    (sweep / "1" / "checkpoints" / "last.pt").write_bytes(whole[:-100])
-    ended = ptrun("verify", "outputs/latest")
-    assert ended.code == 4
-    assert "DAMAGED  1/checkpoints/last.pt" in ended.out
 
 
 def test_a_run_that_never_trained_leaves_latest_where_it_was(folder: Path, ptrun: Call):

@@ -1,3 +1,5 @@
+"""The files of every run hold each record once, whatever ends the process."""
+
 from __future__ import annotations
 
 import csv
@@ -7,28 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ptrun.loggers.files import files
-
-WITHOUT_TENSORBOARD = """
-import sys
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "tensorboard":
-            raise ModuleNotFoundError("No module named 'tensorboard'", name="tensorboard")
-
-sys.meta_path.insert(0, Blocker())
-import ptrun.catalog
-from pathlib import Path
-from ptrun.errors import ConfigError
-from ptrun.registry import loggers
-try:
-    loggers.build("tensorboard", {}, run_dir=Path(sys.argv[1]))
-except ConfigError as error:
-    print(error)
-"""
 
 
 def record(epoch: int, **extra: Any) -> dict[str, Any]:
@@ -37,7 +18,7 @@ def record(epoch: int, **extra: Any) -> dict[str, Any]:
 
 def read_jsonl(run_dir: Path) -> list[dict[str, Any]]:
     def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
+        raise AssertionError(f"{word} is not JSON")
 
     lines = (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line, parse_constant=refuse) for line in lines]
@@ -109,7 +90,7 @@ def test_reopening_without_a_resume_step_keeps_everything(tmp_path: Path) -> Non
     assert [entry["epoch"] for entry in read_jsonl(tmp_path)] == [1, 2, 3]
 
 
-def test_lines_that_a_crash_cut_off_are_mended(tmp_path: Path) -> None:
+def test_lines_that_a_crash_cut_off_are_repaired(tmp_path: Path) -> None:
     write(tmp_path, range(1, 4))
     for name in ("metrics.jsonl", "metrics.csv"):
         path = tmp_path / name
@@ -129,29 +110,3 @@ def test_a_killed_process_leaves_both_files_readable(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 9
     assert [entry["epoch"] for entry in read_jsonl(tmp_path)] == [1, 2, 3]
     assert [row["val/3"] for row in read_csv(tmp_path)] == ["", "", "0.5"]
-
-
-def test_absent_tensorboard_names_the_extra(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORBOARD, str(tmp_path)], capture_output=True, text=True, check=True
-    )
-    assert 'pip install "ptrun[tensorboard]"' in done.stdout
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboard's own imports
-def test_tensorboard_holds_every_number_at_its_step(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    from ptrun.loggers.tensorboard import tensorboard
-
-    logger = tensorboard(run_dir=tmp_path)
-    logger.start(tmp_path, {"model": {"name": "simplenet"}})
-    logger.log(record(1))
-    logger.log(record(2))
-    logger.close()
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
-    events.Reload()
-    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(10, 1.0), (20, 0.5)]
-    assert "best" not in events.Tags()["scalars"]
-    assert b"simplenet" in events.Tensors("config/text_summary")[0].tensor_proto.string_val[0]

@@ -1,0 +1,60 @@
+"""The table of a sweep shows what differs between its jobs, and results.csv holds all of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from ptrun.sweeps.table import report
+from ptrun.terminal.console import Console
+
+
+def row(job: str, value: float | None, *overrides: str, **changes: Any) -> dict[str, Any]:
+    test = {} if value is None else {"loss": 1 - value, "accuracy": value, "f1_macro": value / 2}
+    return {
+        "job": job, "overrides": ["train.epochs=1", *overrides], "state": "done", "reason": "", "value": value,
+        "monitor": "val/accuracy", "higher_is_better": True, "test": test, "seconds": 61.0, **changes,
+    }  # fmt: skip
+
+
+def printed(rows: list[dict[str, Any]], folder: Path) -> str:
+    stream = io.StringIO()
+    report(rows, folder, Console(stream=stream))
+    return stream.getvalue()
+
+
+ROWS = [
+    row("1", 0.75, "optimizer.lr=0.1"),
+    row("0", 0.5, "model=convnet"),
+    row("2", None, "optimizer.lr=9", state="failed", reason="The loss became NaN.\nMore on that."),
+]
+
+
+def test_the_table_is_printed_best_first_with_the_settings_that_differ(tmp_path: Path):
+    lines = printed(ROWS, tmp_path).splitlines()
+    table = [" ".join(line.split()) for line in lines]
+    assert table[1] == "job settings val/accuracy test accuracy test f1_macro time state"
+    assert table[2].startswith("1 optimizer.lr=0.1 75.00 % 75.00 % 37.50 %")
+    assert table[3].startswith("0 (defaults) 50.00 %")
+    assert table[4].endswith("failed")
+    assert any("job 2: The loss became NaN." in line for line in lines)
+    assert "More on that" not in "".join(lines)
+    assert any(f"ptrun eval checkpoint={tmp_path / '1'}" in line for line in lines)
+
+
+def test_the_csv_file_holds_every_value(tmp_path: Path):
+    printed(ROWS, tmp_path)
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {
+        "job": "1", "state": "done", "optimizer.lr": "0.1", "val/accuracy": "0.75", "test/loss": "0.25",
+        "test/accuracy": "0.75", "test/f1_macro": "0.375", "seconds": "61.0",
+    }  # fmt: skip
+    assert (rows[2]["val/accuracy"], rows[2]["test/loss"], rows[2]["optimizer.lr"]) == ("", "", "9")
+
+
+def test_a_sweep_without_any_result_names_no_next_command(tmp_path: Path):
+    assert "ptrun eval" not in printed([ROWS[2]], tmp_path)
+    assert printed([], tmp_path) == ""
