@@ -283,8 +283,8 @@ def _file_sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[
         try:
             sizes.append(os.stat(path).st_size)
         except OSError as error:
-            place = f" ({source}, row {rows[i]})" if rows else ""
-            raise DataError(f"{path} can't be found{place}: {error.strerror}.") from error
+            location = f" ({source}, row {rows[i]})" if rows else ""
+            raise DataError(f"{path} can't be found{location}: {error.strerror}.") from error
     return sizes
 
 

@@ -1,4 +1,4 @@
-"""The `sequences` data set: labelled sequences of one or more channels, for classification.
+"""The `sequences` data set: labeled sequences of one or more channels, for classification.
 
 All sequences get one length, and channels are standardized with the training sequences.
 """

@@ -67,12 +67,10 @@ def series(
     bounds = _bounds(len(file), {"train": train_rows, "val": val_rows, "test": test_rows}, splitting)
     values, gaps = _filled_values(file, names, missing)
     fitted = dict(fitted) if fitted else _fit(values, names, target_names, bounds["train"])
-    standardized = (values - np.array(fitted["mean"])) / np.array(fitted["std"])
-    waves, wave_names = calendar_of(file, time.column) if calendar else (standardized[:, :0], ())
-    inputs = torch.from_numpy(np.concatenate([standardized, waves], axis=1).astype(np.float32))
+    waves, wave_names = calendar_of(file, time.column) if calendar else (values[:, :0], ())
     target_columns = [names.index(name) for name in target_names]
     measured = torch.from_numpy(~gaps[:, target_columns].any(axis=1))
-    windows = _Windows(inputs, measured, target_columns, window, horizon)
+    windows = _Windows(_inputs(values, waves, fitted), measured, target_columns, window, horizon)
     splits = {part: windows.in_rows(rows, is_first=part == "train") for part, rows in bounds.items()}
     _check_not_empty(splits, bounds, evaluating=splitting.evaluating)
     first_rows = [(part, split.starts.numpy() + window, None) for part, split in splits.items()]
@@ -147,14 +145,14 @@ def _read(path: str | None) -> CsvFile:
         return read_csv(embedded)
 
 
-def _columns(file: CsvFile, wanted: str | Sequence[str], time: str | None) -> tuple[list[str], list[str]]:
+def _columns(file: CsvFile, columns: str | Sequence[str], time_column: str | None) -> tuple[list[str], list[str]]:
     """The columns to use, and those that "auto" leaves out because they are text."""
-    if wanted != "auto":
-        names = [wanted] if isinstance(wanted, str) else list(wanted)
+    if columns != "auto":
+        names = [columns] if isinstance(columns, str) else list(columns)
         for name in names:
             file.column(name, "dataset.columns")
         return names, []
-    others = [name for name in file.columns if name != time]
+    others = [name for name in file.columns if name != time_column]
     # A column without a single number is text. One with some is meant as numbers: a bad cell in it is an error.
     text = [name for name in others if not any(numbers_or_none([cell]) is not None for cell in file.columns[name])]
     names = [name for name in others if name not in text]
@@ -163,11 +161,11 @@ def _columns(file: CsvFile, wanted: str | Sequence[str], time: str | None) -> tu
     return names, text
 
 
-def _targets(file: CsvFile, wanted: str | Sequence[str], names: Sequence[str]) -> list[str]:
+def _targets(file: CsvFile, targets: str | Sequence[str], names: Sequence[str]) -> list[str]:
     """The columns to forecast, which are some of those that are used."""
-    if wanted == "auto":
+    if targets == "auto":
         return list(names)
-    target_names = [wanted] if isinstance(wanted, str) else list(wanted)
+    target_names = [targets] if isinstance(targets, str) else list(targets)
     for name in target_names:
         file.column(name, "dataset.targets")
         if name not in names:
@@ -239,6 +237,12 @@ def _fit(values: Floats, names: Sequence[str], target_names: Sequence[str], trai
         raise DataError(f"The file has {len(values)} rows, which leaves none to train on.")
     mean, std = fit_scaler(values[train[0] : train[1]])
     return {"columns": list(names), "targets": list(target_names), "mean": mean.tolist(), "std": std.tolist()}
+
+
+def _inputs(values: Floats, waves: Floats, fitted: Mapping[str, Any]) -> Tensor:
+    """Standardized values with the calendar features beside them, float32 [rows, features]."""
+    standardized = (values - np.array(fitted["mean"])) / np.array(fitted["std"])
+    return torch.from_numpy(np.concatenate([standardized, waves], axis=1).astype(np.float32))
 
 
 def _check_not_empty(splits: Mapping[str, WindowSplit], bounds: Bounds, *, evaluating: bool) -> None:

@@ -168,8 +168,8 @@ def _encode_categorical(cells: Sequence[str], encoding: Encoding, file: CsvFile)
     missing = len(position) + bool(encoding["other"]) if encoding["missing"] else -1
     codes = np.array([missing if cell in MISSING else position.get(cell, other) for cell in cells], np.int64)
     one_hot = np.zeros((len(cells), len(_feature_names(encoding))), np.float32)
-    known = np.flatnonzero(codes >= 0)
-    one_hot[known, codes[known]] = 1
+    rows = np.flatnonzero(codes >= 0)
+    one_hot[rows, codes[rows]] = 1
     return one_hot
 
 

@@ -40,10 +40,10 @@ def encode(labels: Sequence[str], names: Sequence[str], where: str, rows: Sequen
     codes = [number_of.get(label, number_of.get(label.removesuffix("."), -1)) for label in labels]
     if -1 in codes:
         first = codes.index(-1)
-        place = f", first in row {rows[first]}" if len(rows) else ""
+        location = f", first in row {rows[first]}" if len(rows) else ""
         unknown = sorted({label for label, code in zip(labels, codes, strict=True) if code < 0})
         raise DataError(
-            f"{where} has a class that is not in the training data: {join_words(map(repr, unknown), 5)}{place}."
+            f"{where} has a class that is not in the training data: {join_words(map(repr, unknown), 5)}{location}."
             f"{did_you_mean(unknown[0], names)} The training data have: {join_words(names, 12)}."
         )
     return np.asarray(codes, dtype=np.int64)

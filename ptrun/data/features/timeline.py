@@ -16,11 +16,11 @@ DAY_SECONDS = 86400
 ZONE = re.compile(r"(?<=\d)(Z|[+-]\d\d:\d\d)$")
 
 
-def find_time_column(file: CsvFile, wanted: str) -> str | None:
-    """Return the name of the time column: `wanted`, or for "auto" the first with dates; None when there is none."""
-    if wanted != "auto":
-        file.column(wanted, "dataset.time_column")
-        return wanted
+def find_time_column(file: CsvFile, time_column: str) -> str | None:
+    """Return the name of the time column; for "auto" it is the first with dates. None when there is none."""
+    if time_column != "auto":
+        file.column(time_column, "dataset.time_column")
+        return time_column
     for name, cells in file.columns.items():
         if numbers_or_none(cells[:1]) is None and _dates(cells[:1]) is not None:
             return name

@@ -92,7 +92,7 @@ def _values(channels: Sequence[str], path: Path, row: int) -> Floats:
 
 
 def _channel_values(cells: Sequence[str], path: Path, row: int, channel: str) -> Floats:
-    place = f"{channel} value" if channel else "value"
+    value_name = f"{channel} value" if channel else "value"
     try:
         values = np.array(cells, dtype=np.str_).astype(np.float64)
     except ValueError:
@@ -100,10 +100,10 @@ def _channel_values(cells: Sequence[str], path: Path, row: int, channel: str) ->
     if np.isfinite(values).all():
         return values
     for i, cell in enumerate(cells):
-        value = numbers([cell.strip()], [row], str(path), f"{place} {i + 1}")
+        value = numbers([cell.strip()], [row], str(path), f"{value_name} {i + 1}")
         if np.isnan(value[0]):
             raise DataError(
-                f"{path}, row {row}, {place} {i + 1}: the value is missing. Fill it, or remove the sequence."
+                f"{path}, row {row}, {value_name} {i + 1}: the value is missing. Fill it, or remove the sequence."
             )
     return values
 
@@ -123,9 +123,9 @@ def _read_wide(path: Path, label_column: str, header: bool) -> Sequences:
     return Sequences(str(path), values, labels, file.rows)
 
 
-def _label_name(columns: Sequence[str], wanted: str, header: bool, source: str) -> str:
-    if wanted != "auto":
-        return wanted
+def _label_name(columns: Sequence[str], label_column: str, header: bool, source: str) -> str:
+    if label_column != "auto":
+        return label_column
     if not header:
         return columns[0]
     candidates = [name for name in columns if name.lower() in LABEL_NAMES]

@@ -63,11 +63,11 @@ def _check_not_empty(sampler: BatchSampler) -> None:
         )
 
 
-def _num_workers(wanted: int | str) -> int:
+def _num_workers(setting: int | str) -> int:
     """The number of workers for a number or "auto"."""
     if os.name != "posix":
         return 0  # Workers share memory by a file descriptor, which only POSIX systems can hand to another process.
-    return min(usable_cores(), MAX_AUTO_WORKERS) if isinstance(wanted, str) else wanted
+    return min(usable_cores(), MAX_AUTO_WORKERS) if isinstance(setting, str) else setting
 
 
 def _bytes_after_fixed(split: Split, pipeline: Pipeline | None) -> int:
