@@ -1,6 +1,6 @@
-"""What data tell the model, the loss and the metrics, so that YAML never repeats it.
+"""What the model, the loss and the metrics have to know about the data, so that YAML need not repeat it.
 
-Invariant: a DataSpec is frozen, holds plain Python values only, and needs no torch.
+It needs no torch, and becomes plain containers for checkpoints.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 
 
 class Layout(StrEnum):
-    """How the numbers of one sample are arranged."""
+    """The kind of one sample."""
 
     IMAGE = "image"  # [channels, height, width]
     VECTOR = "vector"  # [features]
-    SEQUENCE = "sequence"  # [steps, features]
+    SEQUENCE = "sequence"  # [time, features]
 
 
 class Task(StrEnum):
-    """What is predicted for one sample."""
+    """What is predicted for a sample."""
 
     CLASSIFICATION = "classification"  # one of `num_outputs` classes; target int64 [batch]
     REGRESSION = "regression"  # `num_outputs` numbers; target float32 [batch, num_outputs]
@@ -29,21 +29,21 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """Facts of a data set that shape everything built after it.
+    """Properties of a data set on which the parts built after it depend.
 
-    input_shape: of one sample as the model receives it, without the batch dimension.
-    num_outputs: classes, or numbers to predict (a forecast of H steps of K columns has H * K,
-        step after step).
-    class_names: one per class; empty for regression.
-    target_names: one per number to predict; empty for classification.
-    target_mean, target_std: one per number to predict. Targets and model outputs are in units of
+    input_shape: shape of one sample as the model receives it, without the batch dimension.
+    num_outputs: number of classes, or of numbers to predict. A forecast of K columns over H time steps has H * K: all
+        columns of the first time step, then all of the second, and so on.
+    class_names: one for each class; empty for regression.
+    target_names: one for each number to predict; empty for classification.
+    target_mean, target_std: one for each number to predict, or empty. Targets and model outputs are in units of
         (value - mean) / std; metrics, predictions and plots are in the original units.
     feature_names: names of the columns of a vector or of the channels of a sequence, or empty.
-    feature_groups: for a vector, how many consecutive entries each original column takes (a
-        one-hot column takes several); sums to the number of features. Empty: one each.
-    binary_features: for a vector, positions of the entries that only mark something with 0 or 1 (a category, a
-        missing number). Empty: all entries are numbers.
-    horizon: steps ahead that a forecast covers; 0 when it is not a forecast.
+    feature_groups: for a vector, how many consecutive entries each original column takes (several when it is one-hot).
+        Their sum is the number of features. Empty: one each.
+    binary_features: for a vector, positions of the entries that are 0 or 1 (a category, or whether a number is
+        missing). Empty: all entries are numbers.
+    horizon: time steps that a forecast covers; 0 when the task is not a forecast.
     """
 
     layout: Layout
@@ -73,9 +73,9 @@ class DataSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
-        """Inverse of `to_dict`."""
-        known = {field.name for field in fields(cls)}
+        """Inverse of `to_dict`; ignores keys that a later version may have added."""
+        names = {field.name for field in fields(cls)}
         kwargs: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in names
         }
         return cls(**{**kwargs, "layout": Layout(kwargs["layout"]), "task": Task(kwargs["task"])})

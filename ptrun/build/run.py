@@ -107,7 +107,7 @@ def build(
         with_views=build_views(config, spec),
         rollback=built.rollback,
     )
-    notes = (*prepared.notes, *getattr(model, "facts", ()), *schedule.facts)
+    notes = (*prepared.notes, *getattr(model, "notes", ()), *schedule.facts)
     all_decisions = (*runtime.decisions, *decisions, *task_decisions, *batch_decisions, *built.decisions)
     return Run(config, prepared, ctx, test, all_decisions, notes, undefined)
 

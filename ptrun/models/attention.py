@@ -1,7 +1,7 @@
-"""Attention: the multi-head self-attention layer of the Transformer paper, and a small classifier on it.
+"""Attention: the multi-head self-attention layer of the Transformer paper, and a small classifier with it.
 
-Invariant: `SelfAttention` has the parameters of `nn.MultiheadAttention`, by name and shape, and computes
-the same; a mask is boolean and True means "must not be looked at", as in torch's layer.
+`SelfAttention` has the parameters of `nn.MultiheadAttention`, by name and shape, and computes the same. Masks are
+boolean, and true means "not attended to", as in torch's layer.
 """
 
 from __future__ import annotations
@@ -12,25 +12,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptrun.models.layers.tokens import Tokens, choose_pooling, choose_positions, pool, require_divisible, tokeniser
+from ptrun.models.layers.tokens import (
+    Tokens,
+    make_tokenizer,
+    pool,
+    require_divisible,
+    resolve_pooling,
+    resolve_positions,
+)
 from ptrun.registry import models
 from ptrun.spec import DataSpec
 
 
-def attention_weights(queries: Tensor, keys: Tensor, hidden: Tensor | None = None) -> Tensor:
-    """Return softmax(Q K^T / sqrt(d)): how much each query [..., T, d] looks at each key [..., S, d].
+def attention_weights(queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return softmax(Q K^T / sqrt(d)) [..., T, S] of queries [..., T, d] and keys [..., S, d].
 
-    Equation 1 of Vaswani et al. 2017 (arXiv:1706.03762) without the values. Where `hidden`
-    (broadcastable to [..., T, S]) is true the weight is zero.
+    Equation 1 of Vaswani et al. 2017 (arXiv:1706.03762) without the values. Where `mask`, broadcastable to
+    [..., T, S], is true, the weight is zero.
     """
     scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])
-    if hidden is not None:
-        scores = scores.masked_fill(hidden, -math.inf)
+    if mask is not None:
+        scores = scores.masked_fill(mask, -math.inf)
     return scores.softmax(dim=-1)
 
 
-def hide(padding: Tensor | None, causal: bool, num_tokens: int, device: torch.device) -> Tensor | None:
-    """Combine padding [batch, tokens] and the causal order into one mask [batch or 1, 1, tokens or 1, tokens]."""
+def attention_mask(padding: Tensor | None, causal: bool, num_tokens: int, device: torch.device) -> Tensor | None:
+    """Combine padding [batch, tokens] and causal order into a mask [batch or 1, 1, tokens or 1, tokens], or None."""
     mask = None if padding is None else padding[:, None, None, :]
     if not causal:
         return mask
@@ -46,7 +53,7 @@ class SelfAttention(nn.Module):
         require_divisible(width, num_heads)
         self.num_heads = num_heads
         self.dropout = dropout
-        # W_Q, W_K and W_V of all heads lie in one matrix, so one product computes them all.
+        # W_Q, W_K and W_V of all heads are in one matrix, so that one product computes them all.
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
@@ -64,30 +71,33 @@ class SelfAttention(nn.Module):
     def forward(self, tokens: Tensor, padding: Tensor | None = None, causal: bool = False) -> Tensor:
         """Map [batch, tokens, width] to the same shape.
 
-        padding [batch, tokens]: true where a token must not be looked at; causal: none looks ahead. A
-        query that may look at nothing (a sample of padding only) has no defined output.
+        padding [batch, tokens]: true where a token is not attended to. causal: no token attends to later ones.
+        The output is undefined for a sample of padding only, which can attend to nothing.
         """
         queries, keys, values = self.project(tokens)
-        hidden = hide(padding, causal, tokens.shape[1], tokens.device) if padding is not None else None
+        mask = attention_mask(padding, causal, tokens.shape[1], tokens.device) if padding is not None else None
         mixed = F.scaled_dot_product_attention(  # attention_weights(...) @ values, without storing the weights
             queries,
             keys,
             values,
-            attn_mask=None if hidden is None else ~hidden,
+            attn_mask=None if mask is None else ~mask,
             dropout_p=self.dropout if self.training else 0.0,
-            is_causal=causal and hidden is None,
+            is_causal=causal and mask is None,
         )
         outputs: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return outputs
 
     def weights(self, tokens: Tensor, padding: Tensor | None = None, causal: bool = False) -> Tensor:
-        """Return who looks at whom, [batch, heads, tokens, tokens]; each row sums to one. For looking, not training."""
+        """Return the attention weights [batch, heads, tokens, tokens]; each row sums to one. For inspection only."""
         queries, keys, _ = self.project(tokens)
-        return attention_weights(queries, keys, hide(padding, causal, tokens.shape[1], tokens.device))
+        return attention_weights(queries, keys, attention_mask(padding, causal, tokens.shape[1], tokens.device))
 
 
 class AttentionClassifier(nn.Module):
-    """Tokens, attention layers with residual and layer norm, pooling, then linear, ReLU, dropout, linear."""
+    """Tokens, attention layers with residual and layer norm, pooling, then linear, ReLU, dropout, linear.
+
+    The block without its feed-forward part is that of Vaswani et al. 2017 (arXiv:1706.03762, section 3.1).
+    """
 
     def __init__(
         self,
@@ -129,9 +139,9 @@ def attention(
     pooling: str = "auto",
     patch_size: int | str = "auto",
 ) -> nn.Module:
-    """Self-attention over steps, columns or patches. Raises ConfigError when the heads don't divide the width."""
+    """Self-attention over time steps, columns or patches. Raises ConfigError when the heads don't divide the width."""
     require_divisible(width, num_heads)
-    pooling = choose_pooling(spec, pooling)
-    embed = tokeniser(spec, width, patch_size)
-    tokens = Tokens(embed, width, choose_positions(spec, positions), cls=pooling == "cls")
+    pooling = resolve_pooling(spec, pooling)
+    embed = make_tokenizer(spec, width, patch_size)
+    tokens = Tokens(embed, width, resolve_positions(spec, positions), cls=pooling == "cls")
     return AttentionClassifier(tokens, width, spec.num_outputs, num_layers, num_heads, dropout, pooling)

@@ -1,7 +1,7 @@
 """Cifar_net: a small network for small images that trains in a few epochs at a very high learning rate.
 
-Invariant: the first convolution is never trained: it whitens patches of the training images, so that what follows
-starts from uncorrelated inputs of equal size.
+The filters of the first convolution are not trained. They whiten patches of the training images, so that the layers
+after it begin with uncorrelated inputs of equal variance.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 
 PATCH_SIDE = 2
-WHITENING_IMAGES = 500  # half a million patches of an image of 32 pixels, for a covariance of 12 x 12
-WHITENING_EPS = 5e-4  # added to the variances, so that directions of mere noise are not blown up
+WHITENING_IMAGES = 500  # about half a million patches of 32 x 32 images, for a covariance of 12 x 12
+WHITENING_EPS = 5e-4  # added to the variances, so that directions with only noise are not amplified
 
 
 class Whitening(nn.Module):
-    """A 2x2 convolution with fixed filters, twice as many as a patch has numbers, and a bias that is trained."""
+    """A 2x2 convolution with fixed filters, twice as many as a patch has numbers, and a trained bias."""
 
     filters: Tensor
 
@@ -37,7 +37,7 @@ class Whitening(nn.Module):
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Make the filters the scaled principal directions of all patches in [images, channels, height, width]."""
+        """Set the filters to the scaled principal directions of all patches in [images, channels, height, width]."""
         patches = F.unfold(images, PATCH_SIDE).transpose(1, 2).flatten(0, 1).double()
         variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
         scaled = directions.T / (variances.clamp(min=0) + WHITENING_EPS).sqrt()[:, None]
@@ -49,18 +49,20 @@ class Whitening(nn.Module):
 
     @staticmethod
     def _as_filters(rows: Tensor, in_channels: int) -> Tensor:
-        # Each direction with both signs, because the activation that follows lets one side of it through only.
+        # Each direction with both signs, because the activation that follows passes positive values only.
         return torch.cat([rows, -rows]).view(-1, in_channels, PATCH_SIDE, PATCH_SIDE)
 
 
 def _convolution(before: int, after: int) -> nn.Conv2d:
     layer = nn.Conv2d(before, after, 3, padding=1, bias=False)
-    nn.init.dirac_(layer.weight[:before])  # the first channels begin as copies, so that signals pass a deep stack
+    nn.init.dirac_(
+        layer.weight[:before]
+    )  # the first channels begin as copies of the input, so that signals pass through many layers
     return layer
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
-    # Statistics of the last two or three batches: the weights change too fast for a longer memory.
+    # A high momentum, so that statistics come from the last few batches: the weights change too fast for older ones.
     layer = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
     layer.weight.requires_grad_(False)
     return layer
@@ -70,7 +72,7 @@ class CifarNet(nn.Module):
     """The network of airbench94 (Jordan 2024, arXiv:2404.00498, section 3): whitening, three stages, a linear layer.
 
     A stage is convolution, pooling, batch norm, GELU, convolution, batch norm, GELU. A side of one pixel
-    is not pooled further. Outputs are multiplied by `logit_scale`, which keeps the first ones small.
+    is not pooled further. Outputs are multiplied by `logit_scale`, which keeps them small at the start.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class CifarNet(nn.Module):
         return outputs
 
     def lr_scale(self, parameter_name: str) -> float:
-        """Return the factor of the learning rate for a parameter: the biases of batch norm move much faster."""
+        """Return the factor of the learning rate for a parameter: large for the biases of batch norm."""
         is_norm_bias = parameter_name.startswith("stages.") and parameter_name.endswith(".bias")
         return self.norm_bias_lr_scale if is_norm_bias else 1.0
 
@@ -117,9 +119,10 @@ def cifar_net(
     norm_bias_lr_scale: float = 64.0,
     sample_inputs: Callable[[int], Tensor] | None = None,
 ) -> nn.Module:
-    """Fast network for small images. `sample_inputs` gives so many training images, to fit the first filters to.
+    """Fast network for small images, the first filters fitted to the training images that `sample_inputs(count)` gives.
 
-    Without it these are orthogonal and random. Raises ConfigError on other layouts and for images of one pixel's width.
+    Without `sample_inputs` the first filters are random and orthogonal.
+    Raises ConfigError for other layouts and for images with a side of one pixel.
     """
     require_layout(spec, "cifar_net", Layout.IMAGE)
     if min(spec.input_shape[1:]) < PATCH_SIDE:

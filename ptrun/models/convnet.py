@@ -1,8 +1,4 @@
-"""Convnet: 3x3 convolutions with pooling between them, then two linear layers.
-
-Invariant: any image size from 1x1 up works, and the first linear layer never has more than
-`max_map_size` squared times the last channel count inputs.
-"""
+"""Convnet: 3x3 convolutions with pooling between them, then two linear layers, for images of any size."""
 
 from __future__ import annotations
 
@@ -19,7 +15,8 @@ from ptrun.spec import DataSpec, Layout
 class ConvNet(nn.Module):
     """Convolution, ReLU, pool for each entry of `channels`, then linear, ReLU, dropout, linear.
 
-    A side of one pixel is not pooled further, so 8x8 digits and photos pass through the same code.
+    A side of one pixel is not pooled further. Maps larger than `max_map_size` pixels a side are averaged down before
+    the linear layers, so that these do not grow with the image.
     """
 
     def __init__(
@@ -38,7 +35,7 @@ class ConvNet(nn.Module):
             kernel = (min(2, height), min(2, width))
             layers += [nn.Conv2d(before, after, kernel_size=3, padding=1), nn.ReLU(), nn.MaxPool2d(kernel)]
             before, height, width = after, height // kernel[0], width // kernel[1]
-        # Plain average pooling, not adaptive: the latter's gradient is not deterministic on CUDA.
+        # Not adaptive average pooling, whose gradient is not deterministic on CUDA.
         kernel = (math.ceil(height / max_map_size), math.ceil(width / max_map_size))
         if kernel != (1, 1):
             layers.append(nn.AvgPool2d(kernel, ceil_mode=True))
@@ -67,6 +64,6 @@ def convnet(
     dropout: float = 0.5,
     max_map_size: int = 8,
 ) -> nn.Module:
-    """Convolutional network for images of any size and channel count. Raises ConfigError on other layouts."""
+    """Convolutional network for images of any size and channel count. Raises ConfigError for other layouts."""
     require_layout(spec, "convnet", Layout.IMAGE)
     return ConvNet(spec.input_shape, channels, hidden_features, spec.num_outputs, dropout, max_map_size)

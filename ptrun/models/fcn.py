@@ -1,6 +1,6 @@
-"""Fcn: convolutions along the steps of a sequence, averaged over them, then a linear layer.
+"""Fcn: convolutions along the time of a sequence, averaged over it, then a linear layer.
 
-Invariant: the number of steps stays the same until the average, so a sequence may be shorter than a kernel.
+The convolutions keep the number of time steps, so a sequence may be shorter than a kernel.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ptrun.spec import DataSpec, Layout
 class Fcn(nn.Module):
     """The fully convolutional network of Wang et al. 2017 (arXiv:1611.06455, section II.B).
 
-    Blocks of convolution, batch norm, ReLU, then the mean over all steps and a linear layer. Averaging
-    instead of a linear layer on every step leaves few weights, which suits a few dozen sequences.
+    Blocks of convolution, batch norm, ReLU, then the mean over time and a linear layer. The mean keeps the number of
+    weights small, which suits data of a few dozen sequences.
     """
 
     def __init__(
@@ -29,14 +29,14 @@ class Fcn(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for (before, after), size in zip(pairwise([num_features, *channels]), kernel_sizes, strict=True):
-            # An even kernel gets its odd zero at the end, as in the authors' Keras code. Batch norm has the bias.
+            # An even kernel gets one more zero at the end, as in the authors' Keras code. Batch norm has the bias.
             layers += [nn.ZeroPad1d(((size - 1) // 2, size // 2)), nn.Conv1d(before, after, size, bias=False)]
             layers += [nn.BatchNorm1d(after), nn.ReLU()]
         self.features = nn.Sequential(*layers)
         self.head = nn.Linear(channels[-1], num_outputs)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Map [batch, steps, features] to [batch, num_outputs]."""
+        """Map [batch, time, features] to [batch, num_outputs]."""
         maps = self.features(sequences.transpose(1, 2))
         outputs: Tensor = self.head(maps.mean(dim=2))
         return outputs
@@ -46,11 +46,11 @@ class Fcn(nn.Module):
 def fcn(
     spec: DataSpec, *, channels: Sequence[int] = (128, 256, 128), kernel_sizes: Sequence[int] = (8, 5, 3)
 ) -> nn.Module:
-    """Fully convolutional network for sequences. Raises ConfigError on other layouts, or when the two lists differ in length."""
+    """Fully convolutional network for sequences. Raises ConfigError for other layouts or lists of different lengths."""
     require_layout(spec, "fcn", Layout.SEQUENCE)
     if len(channels) != len(kernel_sizes) or not channels:
         raise ConfigError(
-            f"model.channels has {len(channels)} entries and model.kernel_sizes {len(kernel_sizes)}, but every convolution "
-            "needs one of each. Give both lists the same length, at least 1."
+            f"model.channels has {len(channels)} entries and model.kernel_sizes {len(kernel_sizes)}, "
+            "but every convolution needs one of each. Give both lists the same length, at least 1."
         )
     return Fcn(spec.input_shape[1], channels, kernel_sizes, spec.num_outputs)

@@ -1,6 +1,6 @@
-"""DLinear and NLinear: one linear map from the steps of a window to the steps of its forecast.
+"""DLinear and NLinear: a linear map from the past of a column to its forecast.
 
-Invariant: a column is forecast from its own past alone; calendar columns and other inputs are not read.
+Each column is forecast from its own past alone. Calendar columns and other inputs are not used.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ptrun.registry import models
 from ptrun.spec import DataSpec
 
 
-class StepMap(nn.Module):
-    """An affine map over time for each column, [.., columns, steps] to [.., columns, horizon]; `nn.Linear` begun alike for each."""
+class ColumnwiseLinear(nn.Module):
+    """A linear layer over time for each column, with its own weights, initialized like `nn.Linear`."""
 
     def __init__(self, num_columns: int, num_steps: int, horizon: int) -> None:
         super().__init__()
@@ -27,51 +27,51 @@ class StepMap(nn.Module):
         self.bias = nn.Parameter(torch.empty(num_columns, horizon).uniform_(-bound, bound))
 
     def forward(self, series: Tensor) -> Tensor:
-        """Map [batch, columns, steps] to [batch, columns, horizon]."""
+        """Map [batch, columns, time] to [batch, columns, horizon]."""
         by_column = torch.baddbmm(self.bias.unsqueeze(1), series.transpose(0, 1), self.weight)
         return by_column.transpose(0, 1)
 
 
-def step_map(num_columns: int, num_steps: int, horizon: int, individual: bool) -> nn.Module:
-    """Return one linear map for all columns, or one for each."""
-    return StepMap(num_columns, num_steps, horizon) if individual else nn.Linear(num_steps, horizon)
+def time_linear(num_columns: int, num_steps: int, horizon: int, individual: bool) -> nn.Module:
+    """Return a linear layer over time: one for all columns, or (`individual`) one for each."""
+    return ColumnwiseLinear(num_columns, num_steps, horizon) if individual else nn.Linear(num_steps, horizon)
 
 
 class DLinear(nn.Module):
-    """Trend and remainder each through a linear map, added (Zeng et al. 2023, arXiv:2205.13504, section 4).
+    """The sum of a linear map of the trend and one of the remainder (Zeng et al. 2023, arXiv:2205.13504, section 4).
 
-    The trend is a moving average of `kernel_size` steps, the first and last value repeated beyond the ends.
+    The trend is a moving average over `kernel_size` time steps; the first and last value are repeated beyond the ends.
     """
 
     def __init__(self, columns: list[int], num_steps: int, horizon: int, kernel_size: int, individual: bool) -> None:
         super().__init__()
         self.channels = Channels(columns)
         self.kernel_size = kernel_size
-        self.trend = step_map(len(columns), num_steps, horizon, individual)
-        self.remainder = step_map(len(columns), num_steps, horizon, individual)
+        self.trend = time_linear(len(columns), num_steps, horizon, individual)
+        self.remainder = time_linear(len(columns), num_steps, horizon, individual)
 
-    def average(self, series: Tensor) -> Tensor:
-        """Return the moving average of [batch, columns, steps], in the same shape."""
-        reach = self.kernel_size // 2
-        return F.avg_pool1d(F.pad(series, (reach, reach), mode="replicate"), self.kernel_size, stride=1)
+    def moving_average(self, series: Tensor) -> Tensor:
+        """Return the moving average of [batch, columns, time], in the same shape."""
+        padding = self.kernel_size // 2
+        return F.avg_pool1d(F.pad(series, (padding, padding), mode="replicate"), self.kernel_size, stride=1)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Map [batch, steps, features] to [batch, horizon * columns]."""
+        """Map [batch, time, features] to [batch, horizon * columns]."""
         series = self.channels(sequences)
-        trend = self.average(series)
+        trend = self.moving_average(series)
         return self.channels.join(self.trend(trend) + self.remainder(series - trend))
 
 
 class NLinear(nn.Module):
-    """A linear map of the window less its last value, which is added again (Zeng et al. 2023, section 4)."""
+    """A linear map of the window minus its last value, which is added again (Zeng et al. 2023, section 4)."""
 
     def __init__(self, columns: list[int], num_steps: int, horizon: int, individual: bool) -> None:
         super().__init__()
         self.channels = Channels(columns)
-        self.linear = step_map(len(columns), num_steps, horizon, individual)
+        self.linear = time_linear(len(columns), num_steps, horizon, individual)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Map [batch, steps, features] to [batch, horizon * columns]."""
+        """Map [batch, time, features] to [batch, horizon * columns]."""
         series = self.channels(sequences)
         last = series[:, :, -1:]
         return self.channels.join(self.linear(series - last) + last)
@@ -79,7 +79,7 @@ class NLinear(nn.Module):
 
 @models.register
 def dlinear(spec: DataSpec, *, kernel_size: int = 25, individual: bool = False) -> nn.Module:
-    """DLinear for forecasts. Raises ConfigError on other data, and for an even kernel, which has no middle."""
+    """DLinear for forecasts. Raises ConfigError for other data and for an even `kernel_size`."""
     columns = forecast_channels(spec, "dlinear")
     if kernel_size % 2 == 0:
         raise ConfigError(
@@ -91,6 +91,6 @@ def dlinear(spec: DataSpec, *, kernel_size: int = 25, individual: bool = False) 
 
 @models.register
 def nlinear(spec: DataSpec, *, individual: bool = False) -> nn.Module:
-    """NLinear for forecasts. Raises ConfigError on other data."""
+    """NLinear for forecasts. Raises ConfigError for other data."""
     columns = forecast_channels(spec, "nlinear")
     return NLinear(columns, spec.input_shape[0], spec.horizon, individual)

@@ -1,14 +1,11 @@
-"""Lstm: a recurrent network that reads a sequence step by step and answers after the last one.
-
-Invariant: batch first; every direction contributes its state after the whole sequence was read.
-"""
+"""Lstm: a recurrent network that reads a sequence and predicts from its final state."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from ptrun.models.layers.autoregression import Autoregression, autoregression
+from ptrun.models.layers.autoregression import Autoregression, make_autoregression
 from ptrun.models.layers.forecasting import InstanceNorm, forecast_channels
 from ptrun.models.layers.layouts import require_layout
 from ptrun.registry import models
@@ -18,9 +15,8 @@ from ptrun.spec import DataSpec, Layout
 class Lstm(nn.Module):
     """Stacked LSTM (Hochreiter and Schmidhuber 1997), dropout, linear head.
 
-    The head reads the final hidden state of the top layer. For one direction that is the output at the
-    last step. For two it is not: the backward direction has seen a single step there, so its state
-    after it has read back to the first step is taken instead.
+    The head takes the final hidden state of the top layer, of both directions if there are two. The output at the last
+    time step would not do: there the backward direction has read only one time step.
     """
 
     def __init__(
@@ -34,7 +30,7 @@ class Lstm(nn.Module):
         autoregression: Autoregression | None = None,
     ) -> None:
         super().__init__()
-        between_layers = dropout if num_layers > 1 else 0.0  # nn.LSTM warns when there is no "between"
+        between_layers = dropout if num_layers > 1 else 0.0  # nn.LSTM warns about dropout between the layers of one
         self.lstm = nn.LSTM(
             num_features,
             hidden_features,
@@ -48,7 +44,7 @@ class Lstm(nn.Module):
         self.autoregression = autoregression
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Map [batch, steps, features] to [batch, num_outputs]."""
+        """Map [batch, time, features] to [batch, num_outputs]."""
         _, (hidden, _) = self.lstm(sequences)  # [layers * directions, batch, hidden]
         final = torch.cat([hidden[-2], hidden[-1]], dim=1) if self.lstm.bidirectional else hidden[-1]
         outputs: Tensor = self.head(self.dropout(final))
@@ -66,9 +62,9 @@ def lstm(
     autoregressive: bool | str = "auto",
     instance_norm: bool = False,
 ) -> nn.Module:
-    """LSTM for forecasts and for sequence classification. Raises ConfigError on other layouts."""
+    """LSTM for forecasts and for sequence classification. Raises ConfigError for other layouts."""
     require_layout(spec, "lstm", Layout.SEQUENCE)
-    linear = autoregression(spec, autoregressive)
+    linear = make_autoregression(spec, autoregressive)
     model = Lstm(spec.input_shape[1], spec.num_outputs, hidden_features, num_layers, bidirectional, dropout, linear)
     if not instance_norm:
         return model

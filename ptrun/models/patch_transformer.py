@@ -1,6 +1,6 @@
-"""Patch Transformer: forecasts each column of a series from tokens that are stretches of its past.
+"""Patch Transformer: forecasts each column of a series from tokens that are patches of its past.
 
-Invariant: columns do not see each other; all go through the same weights.
+Columns are treated separately, with the same weights.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
 from ptrun.models.layers.forecasting import Channels, InstanceNorm, forecast_channels
-from ptrun.models.layers.tokens import StepTokens, Tokens, require_divisible
+from ptrun.models.layers.tokens import TimeStepTokens, Tokens, require_divisible
 from ptrun.models.transformer import Encoder
 from ptrun.registry import models
 from ptrun.spec import DataSpec
 
 
 class PatchForecaster(nn.Module):
-    """PatchTST (Nie et al. 2023, arXiv:2211.14730, section 3.1): patches of each column, encoder, one linear head on all tokens.
+    """PatchTST (Nie et al. 2023, arXiv:2211.14730, section 3.1): patches of each column, encoder, linear head.
 
-    The last value is repeated `patch_stride` times at the end, so that the newest steps get a patch of their own.
-    Unlike the paper, blocks have layer norm and attention does not add the scores of the block below.
+    The last value is repeated `patch_stride` times at the end, so that the newest time steps get a patch of their own.
+    Unlike in the paper, blocks have layer norm, and attention does not add the scores of the block before.
     """
 
     def __init__(
@@ -31,12 +31,12 @@ class PatchForecaster(nn.Module):
         self.length, self.stride = length, stride
 
     def patches(self, series: Tensor) -> Tensor:
-        """Map [batch, columns, steps] to [batch * columns, patches, patch length]."""
+        """Map [batch, columns, time] to [batch * columns, patches, patch length]."""
         padded = F.pad(series, (0, self.stride), mode="replicate")
         return padded.unfold(2, self.length, self.stride).flatten(0, 1)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Map [batch, steps, features] to [batch, horizon * columns]."""
+        """Map [batch, time, features] to [batch, horizon * columns]."""
         encoded = self.encoder(self.tokens(self.patches(self.channels(sequences))))
         forecasts: Tensor = self.head(encoded.flatten(1))
         return self.channels.join(forecasts.view(len(sequences), len(self.channels.columns), -1))
@@ -58,11 +58,11 @@ def patch_transformer(
     activation: str = "gelu",
     instance_norm: bool = True,
 ) -> nn.Module:
-    """Patch Transformer for forecasts. Raises ConfigError on other data, and for patches longer than the window."""
+    """Patch Transformer for forecasts. Raises ConfigError for other data and for patches longer than the window."""
     columns = forecast_channels(spec, "patch_transformer")
     require_divisible(width, num_heads)
     num_patches = patch_count(spec.input_shape[0], patch_length, patch_stride)
-    tokens = Tokens(StepTokens(num_patches, patch_length, width), width, "learned", cls=False)
+    tokens = Tokens(TimeStepTokens(num_patches, patch_length, width), width, "learned", cls=False)
     encoder = Encoder(width, num_layers, num_heads, expansion, dropout, norm, activation, attention_dropout=0.0)
     head = nn.Sequential(nn.Dropout(head_dropout), nn.Linear(num_patches * width, spec.horizon))
     model = PatchForecaster(Channels(columns), tokens, encoder, head, patch_length, patch_stride)
@@ -70,13 +70,18 @@ def patch_transformer(
 
 
 def patch_count(num_steps: int, length: int, stride: int) -> int:
-    """Patches of a window whose last value is repeated `stride` times. Raises ConfigError when a patch is longer than the window."""
+    """Number of patches of a window whose last value is repeated `stride` times.
+
+    Raises ConfigError when a patch is longer than the window, or when patches would leave time steps out.
+    """
     if length > num_steps:
         raise ConfigError(
-            f"model.patch_length is {length}, but dataset.window gives only {num_steps} steps. Use a patch_length of at most {num_steps}."
+            f"model.patch_length is {length}, but dataset.window gives only {num_steps} time steps. "
+            f"Use at most {num_steps}."
         )
     if stride > length:
         raise ConfigError(
-            f"model.patch_stride is {stride}, which leaves out steps between patches of {length}. Use at most model.patch_length."
+            f"model.patch_stride is {stride}, which leaves out time steps between patches of {length}. "
+            "Use at most model.patch_length."
         )
     return (num_steps - length) // stride + 2

@@ -1,7 +1,6 @@
-"""Transfer and torchvision: image classifiers on torchvision's networks, with or without pretrained weights.
+"""Transfer and torchvision: image classifiers made of torchvision's networks, with or without pretrained weights.
 
-Invariant: while a backbone is frozen no step changes anything in it, batch-norm statistics included.
-Normalising images is the data pipeline's part.
+Normalizing the images is left to the image pipeline.
 """
 
 from __future__ import annotations
@@ -10,19 +9,22 @@ from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
 from ptrun.models.layers.layouts import require_layout
-from ptrun.models.torchvision_networks import ImageInput, build_network, load_network, network_size, require_classifier
+from ptrun.models.torchvision_networks import ImageInput, build_network, input_size, load_network, require_classifier
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 
-_UNTRAINED = "The backbone is frozen and has random weights (model.weights=null): only the head learns. Name weights to transfer."
+_UNTRAINED = (
+    "The backbone is frozen and has random weights (model.weights=null): only the head learns. "
+    "Name weights to transfer."
+)
 
 
 class Transfer(nn.Module):
-    """A backbone that returns features, and a head of linear, ReLU, dropout, linear on them.
+    """A backbone that computes features, and a head of linear, ReLU, dropout, linear.
 
-    The backbone is frozen: no gradients, and in eval mode whatever `train()` says, so that neither batch
-    norm nor dropout act as in training. From epoch `unfreeze_at_epoch` on it trains like the head, with
-    `backbone_lr_scale` times the learning rate.
+    The backbone is frozen: it gets no gradients and stays in eval mode, so that batch norm neither uses nor updates
+    batch statistics. From epoch `unfreeze_at_epoch` on it is trained, with `backbone_lr_scale` times the learning rate.
+    notes: sentences for the user about the weights and the size of the images.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Transfer(nn.Module):
         self.head = head
         self.unfreeze_at_epoch = unfreeze_at_epoch
         self.backbone_lr_scale = backbone_lr_scale
-        self.facts: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
         self.start_epoch(0)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -48,13 +50,13 @@ class Transfer(nn.Module):
         return outputs
 
     def start_epoch(self, epoch: int) -> None:
-        """Freeze or unfreeze the backbone as the epoch (counted from 0) asks."""
+        """Freeze or unfreeze the backbone for an epoch, counted from 0. The training loop calls this."""
         self.frozen = self.unfreeze_at_epoch is None or epoch < self.unfreeze_at_epoch
         self.backbone.requires_grad_(not self.frozen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Transfer:
-        """Switch between training and evaluation; a frozen backbone stays in evaluation."""
+        """Switch between training and evaluation mode; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
@@ -66,13 +68,13 @@ class Transfer(nn.Module):
 
 
 class TorchvisionNet(nn.Module):
-    """A whole network of torchvision behind an input of the right size and channels."""
+    """A network of torchvision behind a layer that gives images the right size and channels."""
 
     def __init__(self, inputs: ImageInput, network: nn.Module) -> None:
         super().__init__()
         self.inputs = inputs
         self.network = network
-        self.facts: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [batch, 1 or 3, height, width] to [batch, num_outputs]."""
@@ -93,23 +95,24 @@ def transfer(
     image_size: int | str | None = "auto",
     restoring: bool = False,
 ) -> nn.Module:
-    """Pretrained backbone, frozen, with a new head. `restoring`: parameters come from a checkpoint, so read no weights.
+    """Pretrained backbone, frozen, with a new head.
 
-    Raises ConfigError for an unknown arch or weights name, DataError when weights can't be downloaded,
+    restoring: the parameters will come from a checkpoint, so no weights are read.
+    Raises ConfigError for an unknown `arch` or name of weights, DataError when weights can't be downloaded,
     CheckpointError when a file does not fit.
     """
-    size = _input_size(spec, "transfer", arch, image_size, weights)
+    size = _checked_input_size(spec, "transfer", arch, image_size, weights)
     backbone, last = build_network(arch, 1000, size, weights is not None)
     layer = backbone.get_submodule(last)
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     features = layer.weight.shape[1]  # of a linear layer, and of the 1x1 convolution in squeezenet
     parent, _, child = last.rpartition(".")
     setattr(backbone.get_submodule(parent), child, nn.Identity())
-    facts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if weights is not None and not restoring:
-        facts = (load_network(backbone, arch, weights, last),)
+        notes = (load_network(backbone, arch, weights, last),)
     elif not restoring and unfreeze_at_epoch is None:
-        facts = (_UNTRAINED,)
+        notes = (_UNTRAINED,)
     head = nn.Sequential(
         nn.Linear(features, hidden_features),
         nn.ReLU(),
@@ -117,7 +120,7 @@ def transfer(
         nn.Linear(hidden_features, spec.num_outputs),
     )
     model = Transfer(ImageInput(size if image_size else None), backbone, head, unfreeze_at_epoch, backbone_lr_scale)
-    model.facts = (*facts, *_size_fact(spec, size))
+    model.notes = (*notes, *_size_note(spec, size))
     return model
 
 
@@ -130,31 +133,32 @@ def torchvision(
     image_size: int | str | None = "auto",
     restoring: bool = False,
 ) -> nn.Module:
-    """Any classifier of torchvision, all of it trained. `restoring` and errors as in `transfer`."""
-    size = _input_size(spec, "torchvision", arch, image_size, weights)
+    """Any classifier of torchvision, all of it trained. Keywords and errors as for `transfer`."""
+    size = _checked_input_size(spec, "torchvision", arch, image_size, weights)
     network, head = build_network(arch, spec.num_outputs, size, weights is not None)
-    facts = () if weights is None or restoring else (load_network(network, arch, weights, head),)
+    notes = () if weights is None or restoring else (load_network(network, arch, weights, head),)
     model = TorchvisionNet(ImageInput(size if image_size else None), network)
-    model.facts = (*facts, *_size_fact(spec, size))
+    model.notes = (*notes, *_size_note(spec, size))
     return model
 
 
-def _input_size(
+def _checked_input_size(
     spec: DataSpec, model: str, arch: str, image_size: int | str | None, weights: str | None
 ) -> tuple[int, int]:
-    """Check what can be checked before a network is built, and return the size at which it reads images."""
+    """Check layout, channels and `arch`, and return the (height, width) at which the network reads images."""
     require_layout(spec, model, Layout.IMAGE)
     channels, height, width = spec.input_shape
     if channels not in (1, 3):
         raise ConfigError(
             f"model={model} reads images of 1 or 3 channels, but those of the data set have {channels}. "
-            "Use model=convnet, which takes any number, or convert the images."
+            "Use model=convnet, which takes any number of channels, or convert the images."
         )
     require_classifier(arch)
-    return network_size(arch, image_size, weights is not None, (height, width))
+    return input_size(arch, image_size, weights is not None, (height, width))
 
 
-def _size_fact(spec: DataSpec, size: tuple[int, int]) -> tuple[str, ...]:
+def _size_note(spec: DataSpec, size: tuple[int, int]) -> tuple[str, ...]:
+    """Say that images are resized, if they are."""
     height, width = spec.input_shape[1:]
     if (height, width) == size:
         return ()

@@ -1,7 +1,7 @@
-"""Weights files: fetch into torch's cache, read as data only, and match against a network.
+"""Files of pretrained weights: downloaded into torch's cache, read as data only, and loaded into a network by name.
 
-Invariant: a network receives either every tensor that it has to, or a CheckpointError that lists what
-does not fit and no change at all; nothing in a file is run.
+A file either fits, or the network is left as it was and a CheckpointError lists what does not fit. Code in a file is
+never run.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from ptrun.errors import CheckpointError, DataError, join_words
 from ptrun.files.torch_archive import ZIP_DAMAGES, damaged_record, why_refused
 
-CONNECT_SECONDS = 15
-WRAPPERS = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put before names
+CONNECT_TIMEOUT_SECONDS = 15
+NAME_PREFIXES = ("module.", "_orig_mod.")  # added to names by DistributedDataParallel and torch.compile
 
 
 def cached_weights(url: str, option: str) -> Path:
     """Return the file of a URL in torch's cache, downloaded and checked against the hash in its name.
 
-    Raises DataError saying where to put the file, or which `option` takes one, when it can't be had.
+    Raises DataError when it can't be downloaded; the message says where to put the file, or which `option` names one.
     """
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     path = folder / url.rsplit("/", 1)[-1]
@@ -35,8 +35,8 @@ def cached_weights(url: str, option: str) -> Path:
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        urllib.request.urlopen(url, timeout=CONNECT_SECONDS).close()  # torch.hub itself would wait for ever
-        digest = path.stem.rsplit("-", 1)[-1]  # resnet50-11ad3fa6.pth: first digits of the SHA-256
+        urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT_SECONDS).close()  # torch.hub would wait forever
+        digest = path.stem.rsplit("-", 1)[-1]  # resnet50-11ad3fa6.pth: the first digits of its SHA-256
         torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
     except (urllib.error.URLError, OSError, RuntimeError) as error:
         raise DataError(
@@ -47,47 +47,49 @@ def cached_weights(url: str, option: str) -> Path:
 
 
 def load_weights_file(path: str | Path) -> dict[str, Tensor]:
-    """Return name → tensor from a file of torch.save: a state dict, or a dictionary with one under `model` or `state_dict`.
+    """Read name → tensor from a file of torch.save: a state dict, or a dictionary with one as `model` or `state_dict`.
 
-    The checksum of every record is verified, which torch.load does not do. Raises CheckpointError when
-    the file is absent, damaged, or holds anything but tensors and plain containers.
+    The checksum of every record is verified, which torch.load does not do. Raises CheckpointError when the file is
+    absent, damaged, or holds anything but tensors and plain containers.
     """
     path = Path(path).expanduser()
     _verify(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is refused anyway
+            warnings.simplefilter("ignore")  # what they warn of is refused
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise CheckpointError(
-            f"{path}: can't be read as a file of weights ({why_refused(error)}). It may be damaged, or hold code, which is never run. "
-            f"Save the weights anew with torch.save(model.state_dict(), FILE)."
+            f"{path}: can't be read as a file of weights ({why_refused(error)}). "
+            "It may be damaged, or hold code, which is never run. "
+            "Save the weights again with torch.save(model.state_dict(), FILE)."
         ) from error
-    return {_unwrap(name): tensor for name, tensor in _state_dict(content, path).items()}
+    return {_without_prefixes(name): tensor for name, tensor in _state_dict(content, path).items()}
 
 
 def match_weights(
     network: nn.Module, state: Mapping[str, Tensor], *, source: str, head: str, ignored: Iterable[str] = ()
 ) -> str:
-    """Copy the tensors of `state` into `network` by name and return a sentence: how many of the file's were used.
+    """Copy the tensors of `state` into `network` by name, and return a sentence that says how many were used.
 
-    head: name of the module that may be new; the file's is dropped when its shapes differ.
-    ignored: beginnings of names that the file may hold beside, such as auxiliary classifiers.
+    head: name of the module that may differ; when its shapes do, the tensors in the file are not used.
+    ignored: beginnings of names that are not used, such as those of auxiliary classifiers.
     Raises CheckpointError listing every missing, unexpected and wrong-shaped tensor.
     """
     expected = network.state_dict()
     counters = [name for name in expected if name.endswith("num_batches_tracked") and name not in state]
-    beside = [name for name in state if name not in expected and name.startswith(tuple(ignored))]
-    usable = {name: tensor for name, tensor in state.items() if name not in beside}
+    unused = [name for name in state if name not in expected and name.startswith(tuple(ignored))]
+    usable = {name: tensor for name, tensor in state.items() if name not in unused}
     new_head = _new_head(expected, usable, f"{head}.")
     usable = {name: tensor for name, tensor in usable.items() if not name.startswith(f"{head}.") or not new_head}
     missing = [name for name in expected if name not in usable and name not in counters and name not in new_head]
-    _refuse_misfits(expected, usable, missing, source)
+    _require_fit(expected, usable, missing, source)
     network.load_state_dict(usable, strict=False)
-    return _count(len(state), len(usable), source, new_head, counters, beside)
+    return _summary(len(state), len(usable), source, new_head, counters, unused)
 
 
 def _verify(path: Path) -> None:
+    """Raise CheckpointError for no file, a web page, a Git LFS pointer, or a wrong checksum."""
     if not path.is_file():
         kind = "this is a folder" if path.is_dir() else "there is no such file"
         raise CheckpointError(f"{path}: {kind}. model.weights takes a .pth or .pt file.")
@@ -103,62 +105,64 @@ def _verify(path: Path) -> None:
                 damaged = damaged_record(archive)
             if damaged is not None:
                 raise CheckpointError(
-                    f"{path}: is damaged (the checksum of the record '{damaged}' does not match). Copy or download it again."
+                    f"{path}: is damaged (the checksum of the record '{damaged}' does not match). "
+                    "Copy or download it again."
                 )
     except ZIP_DAMAGES as error:
         raise CheckpointError(f"{path}: can't be read ({error}). Copy or download it again.") from error
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict in the content of a file. Raises CheckpointError when there is none."""
     for key in ("model", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f"{path}: holds no state dict (name → tensor) but {type(content).__name__}.")
-    wrong = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
-    if wrong:
+    others = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    if others:
         raise CheckpointError(
-            f"{path}: a state dict holds tensors only, but these entries are something else: {join_words(wrong, 8)}."
+            f"{path}: a state dict holds tensors only, but these entries are something else: {join_words(others, 8)}."
         )
     return dict(content)
 
 
-def _unwrap(name: str) -> str:
-    for wrapper in WRAPPERS:
-        name = name.removeprefix(wrapper)
+def _without_prefixes(name: str) -> str:
+    for prefix in NAME_PREFIXES:
+        name = name.removeprefix(prefix)
     return name
 
 
 def _new_head(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], prefix: str) -> list[str]:
-    """Names of the head's tensors when any of them differs from the file's, else none."""
-    ours = {name: tensor.shape for name, tensor in expected.items() if name.startswith(prefix)}
-    theirs = {name: tensor.shape for name, tensor in state.items() if name.startswith(prefix)}
-    return [] if ours == theirs else sorted({*ours, *theirs})
+    """Names of the head's tensors if any of them differs between network and file, else none."""
+    in_network = {name: tensor.shape for name, tensor in expected.items() if name.startswith(prefix)}
+    in_file = {name: tensor.shape for name, tensor in state.items() if name.startswith(prefix)}
+    return [] if in_network == in_file else sorted({*in_network, *in_file})
 
 
-def _refuse_misfits(
-    expected: Mapping[str, Tensor], state: Mapping[str, Tensor], missing: list[str], source: str
-) -> None:
+def _require_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], missing: list[str], source: str) -> None:
+    """Raise CheckpointError listing missing, unexpected and wrong-shaped tensors, if there are any."""
     unexpected = [name for name in state if name not in expected]
     wrong = [
         f"{name} (file {list(tensor.shape)}, model {list(expected[name].shape)})"
         for name, tensor in state.items()
         if name in expected and tensor.shape != expected[name].shape
     ]
-    named = {"missing in the file": missing, "unexpected": unexpected, "of another shape": wrong}
-    problems = [f"{len(names)} {what}: {join_words(names, 8)}" for what, names in named.items() if names]
+    by_problem = {"missing in the file": missing, "unexpected": unexpected, "of another shape": wrong}
+    problems = [f"{len(names)} {problem}: {join_words(names, 8)}" for problem, names in by_problem.items() if names]
     if problems:
         raise CheckpointError(
-            f"{source} does not fit the model, nothing was loaded: {'; '.join(problems)}. Choose the architecture that the file was made for."
+            f"{source} does not fit the model, nothing was loaded: {'; '.join(problems)}. "
+            "Choose the architecture that the file was made for."
         )
 
 
-def _count(total: int, loaded: int, source: str, new_head: list[str], counters: list[str], beside: list[str]) -> str:
+def _summary(total: int, loaded: int, source: str, new_head: list[str], counters: list[str], unused: list[str]) -> str:
     parts = [f"{loaded} of {total} tensors loaded from {source}"]
     if new_head:
         parts.append(f"the head ({len(new_head)} tensors: {', '.join(new_head)}) is new")
     if counters:
-        parts.append(f"{len(counters)} counters of batches (num_batches_tracked) are absent in the file and start at 0")
-    if beside:
-        parts.append(f"{len(beside)} tensors of auxiliary classifiers in the file are not used")
+        parts.append(f"{len(counters)} counters of batches (num_batches_tracked) are not in the file and start at 0")
+    if unused:
+        parts.append(f"{len(unused)} tensors of auxiliary classifiers in the file are not used")
     return "; ".join(parts)

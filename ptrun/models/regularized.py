@@ -1,7 +1,6 @@
-"""Regularized: a fully connected network with batch normalisation and dropout in every layer.
+"""Regularized: a fully connected network with batch normalization and dropout in every layer.
 
-L2 regularisation is the optimizer's weight decay, so it is no part of the model.
-Invariant: in eval mode a sample's output does not depend on the other samples of its batch.
+L2 regularization is the optimizer's weight decay, so it is not part of the model.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ class Regularized(nn.Module):
 
     Batch norm: Ioffe and Szegedy 2015 (arXiv:1502.03167), before the activation as in the paper.
     Dropout: Srivastava et al. 2014 (JMLR 15). A linear layer that batch norm follows has no bias,
-    because the mean that batch norm subtracts would cancel it.
+    which batch norm would subtract again.
     """
 
     def __init__(self, num_features: int, hidden_features: Sequence[int], num_outputs: int, dropout: float) -> None:

@@ -1,7 +1,4 @@
-"""Resnet_cifar: the residual networks for small images of the ResNet paper, ResNet-20 to ResNet-110.
-
-Invariant: a shortcut has no weights; any image size from 1x1 up works.
-"""
+"""Resnet_cifar: the residual networks for small images of the ResNet paper, ResNet-20 to ResNet-110."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ from ptrun.spec import DataSpec, Layout
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut around them (He et al. 2016, figure 2).
 
-    Where the block halves the image, the shortcut takes every other pixel and gets zeros for the new
-    channels (option A of section 3.3).
+    The shortcut has no weights. Where the block halves the image, it takes every other pixel and fills the new
+    channels with zeros (option A of section 3.3).
     """
 
     def __init__(self, before: int, after: int, stride: int) -> None:
@@ -76,13 +73,13 @@ class CifarResNet(nn.Module):
 
 @models.register
 def resnet_cifar(spec: DataSpec, *, depth: int = 20, width: int = 16) -> nn.Module:
-    """ResNet of 6n + 2 layers with weights, for images of about 32 pixels. Raises ConfigError for another depth or layout."""
+    """ResNet of 6n + 2 layers, for images of about 32 pixels a side. Raises ConfigError for another depth or layout."""
     require_layout(spec, "resnet_cifar", Layout.IMAGE)
     if depth < 8 or depth % 6 != 2:
         below = depth - (depth - 2) % 6
-        fitting = [str(each) for each in (below, below + 6) if each >= 8] or ["8"]
+        valid = [str(near) for near in (below, below + 6) if near >= 8] or ["8"]
         raise ConfigError(
-            f"model.depth={depth} is not 6n + 2, but three stages of n blocks with two layers, a first and a last layer make that. "
-            f"Use {' or '.join(fitting)}; the paper has 20, 32, 44, 56 and 110."
+            f"model.depth={depth} is not 6n + 2: the network has a first layer, three stages of n blocks "
+            f"with two layers, and a last layer. Use {' or '.join(valid)}; the paper has 20, 32, 44, 56 and 110."
         )
     return CifarResNet(spec.input_shape[0], width, depth // 6, spec.num_outputs)

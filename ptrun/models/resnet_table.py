@@ -1,7 +1,4 @@
-"""Resnet_table: a residual network of linear layers for rows of a table, with periodic features of its numbers if wanted.
-
-Invariant: in eval mode a row's output does not depend on the other rows of its batch.
-"""
+"""Resnet_table: a residual network of linear layers for rows of a table, optionally with periodic features."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ from ptrun.spec import DataSpec, Layout
 class PeriodicFeatures(nn.Module):
     """Sines and cosines of a number, then a linear layer and ReLU: PLR of Gorishniy et al. 2022 (arXiv:2203.05556).
 
-    Every column has frequencies and a linear layer of its own. A network bends slowly along a raw number; a step
-    at one income or age is easy to build from its sines. The frequencies begin as normal draws with standard
-    deviation `frequency_scale`, per standard deviation of the column, and are trained.
+    Every column has its own frequencies and linear layer. A network changes slowly along a raw number; a jump at
+    one income or age is easy to build from its sines. The frequencies are trained; they begin as normal random numbers
+    with standard deviation `frequency_scale`, in turns per standard deviation of the column.
     """
 
     def __init__(self, num_columns: int, num_frequencies: int, num_features: int, frequency_scale: float) -> None:
@@ -39,7 +36,7 @@ class PeriodicFeatures(nn.Module):
 
 
 class TableInputs(nn.Module):
-    """Replaces the numbers of a vector by their periodic features; the entries that are 0 or 1 stay as they are."""
+    """Replaces the numbers of a vector by their periodic features, and keeps the entries that are 0 or 1."""
 
     numbers: Tensor
     marks: Tensor
@@ -92,8 +89,8 @@ def resnet_table(
 ) -> nn.Module:
     """The ResNet of Gorishniy et al. 2021 (arXiv:2106.11959, section 3.2): linear, blocks, batch norm, ReLU, linear.
 
-    A linear map of a one-hot column is its embedding, so categories need no table of their own.
-    Raises ConfigError on other layouts.
+    The linear map of a one-hot column is its embedding, so categories need no embedding table.
+    Raises ConfigError for other layouts.
     """
     require_layout(spec, "resnet_table", Layout.VECTOR)
     layers: list[nn.Module] = []

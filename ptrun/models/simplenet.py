@@ -1,7 +1,4 @@
-"""Simplenet: the fully connected network that every course starts with.
-
-Invariant: with no hidden layer it is linear (softmax) regression; the last layer has no activation.
-"""
+"""Simplenet: a fully connected network; without a hidden layer it is linear or softmax regression."""
 
 from __future__ import annotations
 
@@ -34,5 +31,5 @@ class SimpleNet(nn.Module):
 
 @models.register
 def simplenet(spec: DataSpec, *, hidden_features: Sequence[int] = (64,)) -> nn.Module:
-    """Fully connected network with one hidden layer per entry of `hidden_features`."""
+    """Fully connected network with a hidden layer for each entry of `hidden_features`."""
     return SimpleNet(math.prod(spec.input_shape), hidden_features, spec.num_outputs)

@@ -1,7 +1,6 @@
-"""Torchvision's classifiers by name: found, built for an image size, and given pretrained weights.
+"""Torchvision's classifiers by name: checked, built for an image size, and loaded with pretrained weights.
 
-Invariant: every name of `torchvision.models.list_models(module=torchvision.models)` can be built for
-images of 8x8 pixels and more; torchvision is imported only when one is asked for.
+torchvision is imported only when one is built, because its import takes long.
 """
 
 from __future__ import annotations
@@ -19,14 +18,13 @@ from torch import Tensor, nn
 from ptrun.errors import ConfigError, did_you_mean, join_words
 from ptrun.models.pretrained_weights import cached_weights, load_weights_file, match_weights
 
-# A network halves the side five times; from 64 pixels on a map of 2x2 is left, so that batch norm has
-# more than one number per channel even in a batch of one.
-SMALLEST_SIDE = 64
-SMALLEST_SIDE_OF = {"inception_v3": 107}
-# Vision transformers untrained: as many patches as fit, but at least 4x4. MaxViT: windows of 7x7 at stride 32.
-PATCHES_PER_SIDE = 4
-MAXVIT_SIDE = 224
-TRAINED_SIDE = {"vit_h_14": 518}
+# Networks halve the side five times. From 64 pixels on a map of 2x2 is left, so that batch norm has more than one
+# number per channel even in a batch of one.
+MIN_SIDE = 64
+MIN_SIDE_OF = {"inception_v3": 107}
+MIN_PATCHES_PER_SIDE = 4  # of vision transformers without pretrained weights
+MAXVIT_SIDE = 224  # windows of 7x7 at stride 32
+PRETRAINED_SIDE = {"vit_h_14": 518}
 AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
 FILE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".safetensors")
 OTHER_TASKS = {
@@ -34,7 +32,7 @@ OTHER_TASKS = {
     "segmentation": "labels every pixel",
     "video": "reads video clips",
     "optical_flow": "compares two frames",
-    "quantization": "is quantised for inference and can't be trained",
+    "quantization": "is quantized for inference and can't be trained",
 }
 
 
@@ -47,26 +45,28 @@ def require_classifier(arch: str) -> None:
         return
     if arch not in torchvision.models.list_models():
         raise ConfigError(
-            f"model.arch: torchvision has no classifier '{arch}'.{did_you_mean(arch, classifiers)} It has: {join_words(classifiers, 100)}."
+            f"model.arch: torchvision has no classifier '{arch}'.{did_you_mean(arch, classifiers)} "
+            f"It has: {join_words(classifiers, 100)}."
         )
     package = torchvision.models.get_model_builder(arch).__module__.split(".")[2]
-    does = OTHER_TASKS.get(package, "does something else")
+    purpose = OTHER_TASKS.get(package, "does something else")
     raise ConfigError(
-        f"model.arch: '{arch}' is no image classifier: it {does}. The nearest classifier is '{_relative(arch, classifiers)}'."
+        f"model.arch: '{arch}' is not an image classifier: it {purpose}. "
+        f"The nearest classifier is '{_related(arch, classifiers)}'."
     )
 
 
-def _relative(arch: str, classifiers: Sequence[str]) -> str:
-    """The longest classifier name inside another model's name, else the most similar one."""
-    inside = [name for name in classifiers if name in arch]
+def _related(arch: str, classifiers: Sequence[str]) -> str:
+    """The longest name of a classifier that is part of another model's name, else the most similar name."""
+    contained = [name for name in classifiers if name in arch]
     similar = difflib.get_close_matches(arch, classifiers, n=1, cutoff=0.0)
-    return max(inside, key=len) if inside else similar[0]
+    return max(contained, key=len) if contained else similar[0]
 
 
 class ImageInput(nn.Module):
-    """Grey images become three equal channels, and images get the size that the network needs.
+    """Gives images three channels (gray ones three equal ones) and the size that the network needs.
 
-    size (height, width) of the output, or None to leave the size alone.
+    size: (height, width) of the output, or None to keep that of the images.
     """
 
     def __init__(self, size: tuple[int, int] | None) -> None:
@@ -78,46 +78,48 @@ class ImageInput(nn.Module):
         images = images.expand(-1, 3, -1, -1)
         if self.size is None or images.shape[-2:] == self.size:
             return images
-        # Filtering is only for shrinking: when enlarging it changes nothing and some devices lack it.
+        # Antialiasing only when shrinking: it does not change enlarged images, and some devices do not support it.
         shrinks = self.size[0] < images.shape[-2] or self.size[1] < images.shape[-1]
         return F.interpolate(images, self.size, mode="bilinear", align_corners=False, antialias=shrinks)
 
 
-def network_size(arch: str, given: int | str | None, trained: bool, image_size: Sequence[int]) -> tuple[int, int]:
+def input_size(arch: str, setting: int | str | None, pretrained: bool, image_size: Sequence[int]) -> tuple[int, int]:
     """Return the (height, width) at which a network reads images of `image_size`.
 
-    given: `auto` enlarges as little as the architecture allows and shrinks only for networks with a fixed size;
-    a number makes both sides that long; None leaves images as they are. trained: whether the network gets weights.
+    setting: `auto` enlarges as little as the architecture allows, and shrinks only for networks with a fixed size;
+        a number is the length of both sides; None keeps the size of the images.
+    pretrained: whether the network gets pretrained weights.
     Raises ConfigError when the architecture can't read images of the size that results.
     """
     height, width = image_size
     patch = int(arch.rsplit("_", 1)[-1]) if arch.startswith("vit_") else 0
-    if given == "auto" and (patch or arch == "maxvit_t"):
-        side = _fixed_side(arch, patch, trained, max(height, width))
+    if setting == "auto" and (patch or arch == "maxvit_t"):
+        side = _fixed_side(arch, patch, pretrained, max(height, width))
         return side, side
-    if given == "auto":
-        scale = max(1.0, SMALLEST_SIDE_OF.get(arch, SMALLEST_SIDE) / min(height, width))
+    if setting == "auto":
+        scale = max(1.0, MIN_SIDE_OF.get(arch, MIN_SIDE) / min(height, width))
         return math.ceil(height * scale), math.ceil(width * scale)
-    size = (height, width) if given is None else (int(given), int(given))
+    size = (height, width) if setting is None else (int(setting), int(setting))
     multiple = patch or (MAXVIT_SIDE if arch == "maxvit_t" else 1)
     if multiple > 1 and (size[0] != size[1] or size[0] % multiple):
         raise ConfigError(
-            f"model.image_size: {arch} reads square images whose side is a multiple of {multiple}, not {size[0]}x{size[1]}. "
-            f"Set model.image_size=auto, or a multiple of {multiple}."
+            f"model.image_size: {arch} reads square images whose side is a multiple of {multiple}, "
+            f"not {size[0]}x{size[1]}. Set model.image_size=auto, or a multiple of {multiple}."
         )
     return size
 
 
-def _fixed_side(arch: str, patch: int, trained: bool, side: int) -> int:
+def _fixed_side(arch: str, patch: int, pretrained: bool, side: int) -> int:
+    """The side that a network with a fixed input size is built for; `side` is the longer one of the images."""
     if not patch:
         return MAXVIT_SIDE
-    if trained:
-        return TRAINED_SIDE.get(arch, 224)
-    largest = 224 // patch
-    return patch * min(max(math.ceil(side / patch), PATCHES_PER_SIDE), largest)
+    if pretrained:
+        return PRETRAINED_SIDE.get(arch, 224)
+    max_patches = 224 // patch
+    return patch * min(max(math.ceil(side / patch), MIN_PATCHES_PER_SIDE), max_patches)
 
 
-def build_network(arch: str, num_outputs: int, size: tuple[int, int], trained: bool) -> tuple[nn.Module, str]:
+def build_network(arch: str, num_outputs: int, size: tuple[int, int], pretrained: bool) -> tuple[nn.Module, str]:
     """Return torchvision's network with `num_outputs` outputs and the name of its head, the last layer with weights."""
     import torchvision
 
@@ -126,22 +128,22 @@ def build_network(arch: str, num_outputs: int, size: tuple[int, int], trained: b
         settings["image_size"] = size[0]
     if arch == "maxvit_t":
         settings["input_size"] = size
-    if arch in AUXILIARY:  # the files of these two were made for inputs in [-1, 1], which transform_input gives
-        settings |= {"aux_logits": False, "init_weights": True, "transform_input": trained}
+    if arch in AUXILIARY:  # their weights were trained on inputs in [-1, 1], to which transform_input scales
+        settings |= {"aux_logits": False, "init_weights": True, "transform_input": pretrained}
     network: nn.Module = torchvision.models.get_model(arch, weights=None, **settings)
     head = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
     return network, head
 
 
 def load_network(network: nn.Module, arch: str, weights: str, head: str) -> str:
-    """Load a file or torchvision's weights into a network and return the sentence of `match_weights`.
+    """Load a file or torchvision's weights into a network, and return the sentence of `match_weights`.
 
-    Raises ConfigError for an unknown name, DataError when it can't be downloaded, CheckpointError when it does not fit.
+    Raises ConfigError for unknown weights, DataError if they can't be downloaded, CheckpointError if they don't fit.
     """
     path = Path(weights) if _is_file(weights) else cached_weights(_weights_url(arch, weights), "model.weights")
     state: Mapping[str, Tensor] = load_weights_file(path)
     if arch.startswith("densenet"):
-        state = {_modern_densenet_name(name): tensor for name, tensor in state.items()}
+        state = {_current_densenet_name(name): tensor for name, tensor in state.items()}
     return match_weights(network, state, source=str(path), head=head, ignored=AUXILIARY.get(arch, ()))
 
 
@@ -152,17 +154,17 @@ def _is_file(weights: str) -> bool:
 def _weights_url(arch: str, weights: str) -> str:
     import torchvision
 
-    known = torchvision.models.get_model_weights(arch)
-    name = weights.rsplit(".", 1)[-1]  # also ResNet50_Weights.IMAGENET1K_V2
-    if name not in known.__members__:
-        names = list(known.__members__)
+    available = torchvision.models.get_model_weights(arch)
+    name = weights.rsplit(".", 1)[-1]  # `ResNet50_Weights.IMAGENET1K_V2` is accepted too
+    if name not in available.__members__:
+        names = list(available.__members__)
         raise ConfigError(
             f"model.weights: torchvision has no weights '{weights}' of {arch}.{did_you_mean(name, names)} "
             f"It has: {join_words(names)}. Or name a .pth or .pt file, or null for random weights."
         )
-    return str(known[name].url)
+    return str(available[name].url)
 
 
-def _modern_densenet_name(name: str) -> str:
-    """Give `norm.1.weight` of torchvision's older files its name of today, `norm1.weight` (torchvision/models/densenet.py)."""
+def _current_densenet_name(name: str) -> str:
+    """Today's name, `norm1.weight`, of `norm.1.weight` in older files (see torchvision/models/densenet.py)."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name)

@@ -1,7 +1,7 @@
 """Transformer: an encoder of attention and feed-forward blocks for sequences, tables and images.
 
-Invariant: `EncoderBlock` has the parameters of `nn.TransformerEncoderLayer`, by name and shape, and
-computes the same for both places of the layer norm, with and without masks.
+`EncoderBlock` has the parameters of `nn.TransformerEncoderLayer`, by name and shape, and computes the same for both
+places of the layer norm, with and without masks.
 """
 
 from __future__ import annotations
@@ -12,8 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptrun.models.attention import SelfAttention
-from ptrun.models.layers.autoregression import Autoregression, autoregression
-from ptrun.models.layers.tokens import Tokens, choose_pooling, choose_positions, pool, require_divisible, tokeniser
+from ptrun.models.layers.autoregression import Autoregression, make_autoregression
+from ptrun.models.layers.tokens import (
+    Tokens,
+    make_tokenizer,
+    pool,
+    require_divisible,
+    resolve_pooling,
+    resolve_positions,
+)
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 
@@ -23,9 +30,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.
 class EncoderBlock(nn.Module):
     """Self-attention and a feed-forward network, each with dropout, residual and layer norm.
 
-    norm `post` normalises after the residual sum (Vaswani et al. 2017); `pre` normalises the input of
+    norm `post` normalizes after the residual sum (Vaswani et al. 2017); `pre` normalizes the input of
     each part (Xiong et al. 2020, arXiv:2002.04745), which trains without warm-up.
-    attention_dropout: probability of dropping an attention weight; None: that of `dropout`.
+    attention_dropout: probability of dropping an attention weight; None: as `dropout`.
     """
 
     def __init__(
@@ -58,19 +65,19 @@ class EncoderBlock(nn.Module):
         return outputs
 
     def attend(self, tokens: Tensor, padding: Tensor | None, causal: bool) -> Tensor:
-        """Return what the tokens take from one another."""
+        """Return the output of self-attention, [batch, tokens, width]."""
         mixed: Tensor = self.dropout(self.self_attn(tokens, padding, causal))
         return mixed
 
     def feed_forward(self, tokens: Tensor) -> Tensor:
-        """Return linear, activation, linear of each token by itself (equation 2 of the paper)."""
+        """Return linear, activation, linear of each token (equation 2 of Vaswani et al. 2017)."""
         hidden = self.dropout(self.activation(self.linear1(tokens)))
         outputs: Tensor = self.dropout(self.linear2(hidden))
         return outputs
 
 
 class Encoder(nn.Module):
-    """A stack of blocks; with `pre` norm a last layer norm follows, as the residual stream is never normalised."""
+    """A stack of blocks; with `pre` norm a last layer norm follows, because the blocks do not normalize their sums."""
 
     def __init__(
         self,
@@ -99,7 +106,10 @@ class Encoder(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Tokens, encoder, pooling, linear head, and for sequences optionally a linear map of the whole window."""
+    """Tokens, encoder (Vaswani et al. 2017, arXiv:1706.03762), pooling, linear head.
+
+    For sequences a linear map of the whole window can be added to the output.
+    """
 
     def __init__(
         self,
@@ -124,10 +134,10 @@ class Transformer(nn.Module):
     def forward(self, inputs: Tensor, padding: Tensor | None = None) -> Tensor:
         """Map [batch, ...] to [batch, num_outputs].
 
-        padding [batch, tokens] is true where a sequence has ended; those tokens change nothing.
+        padding [batch, time]: true where a sequence has ended; these tokens do not influence the output.
         """
         if padding is not None:
-            padding = self.tokens.extend(padding)
+            padding = self.tokens.extend_padding(padding)
         encoded = self.encoder(self.dropout(self.tokens(inputs)), padding, self.causal)
         outputs: Tensor = self.head(pool(encoded, self.pooling, padding))
         return outputs if self.autoregression is None else outputs + self.autoregression(inputs)
@@ -150,12 +160,12 @@ def transformer(
     patch_size: int | str = "auto",
     autoregressive: bool | str = "auto",
 ) -> nn.Module:
-    """Encoder over steps, columns or patches. Raises ConfigError when the heads don't divide the width."""
+    """Encoder over time steps, columns or patches. Raises ConfigError when the heads don't divide the width."""
     require_divisible(width, num_heads)
-    pooling = choose_pooling(spec, pooling, causal)
-    embed = tokeniser(spec, width, patch_size)
-    tokens = Tokens(embed, width, choose_positions(spec, positions), cls=pooling == "cls")
+    pooling = resolve_pooling(spec, pooling, causal)
+    embed = make_tokenizer(spec, width, patch_size)
+    tokens = Tokens(embed, width, resolve_positions(spec, positions), cls=pooling == "cls")
     encoder = Encoder(width, num_layers, num_heads, expansion, dropout, norm, activation)
     head = nn.Linear(width, spec.num_outputs)
-    linear = autoregression(spec, autoregressive) if spec.layout is Layout.SEQUENCE else None
+    linear = make_autoregression(spec, autoregressive) if spec.layout is Layout.SEQUENCE else None
     return Transformer(tokens, encoder, head, pooling=pooling, causal=causal, dropout=dropout, autoregression=linear)

@@ -47,8 +47,8 @@ def test_attention_weights_are_not_dropped():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"patch_length": 41}, r"patch_length is 41, but dataset\.window gives only 40 steps"),
-        ({"patch_stride": 17}, "patch_stride is 17, which leaves out steps between patches of 16"),
+        ({"patch_length": 41}, r"patch_length is 41, but dataset\.window gives only 40 time steps"),
+        ({"patch_stride": 17}, "patch_stride is 17, which leaves out time steps between patches of 16"),
         ({"width": 10}, r"num_heads=4 does not divide model\.width=10"),
     ],
 )

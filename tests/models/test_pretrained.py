@@ -79,18 +79,18 @@ def test_unfreezing_trains_the_backbone_with_its_own_learning_rate(resnet18):
     assert not any(module.training for module in model.modules())
 
 
-def test_facts_count_what_was_loaded(resnet18):
+def test_notes_count_what_was_loaded(resnet18):
     model = transfer(SPEC, arch="resnet18", weights=str(resnet18))
     loaded = f"120 of 122 tensors loaded from {resnet18}; the head (2 tensors: fc.bias, fc.weight) is new"
-    assert model.facts[0] == loaded
-    assert "resized to 64x64" in model.facts[1]
+    assert model.notes[0] == loaded
+    assert "resized to 64x64" in model.notes[1]
     whole = torchvision(SPEC, arch="resnet18", weights=str(resnet18))
-    assert whole.facts[0] == loaded
+    assert whole.notes[0] == loaded
 
 
 def test_weights_are_not_read_when_a_checkpoint_restores_them(tmp_path):
     model = transfer(SPEC, arch="resnet18", weights=str(tmp_path / "gone.pth"), restoring=True)
-    assert not any("tensors" in fact for fact in model.facts)
+    assert not any("tensors" in note for note in model.notes)
 
 
 @pytest.mark.parametrize("arch", ["resnet50", "mobilenet_v2"])
@@ -125,7 +125,7 @@ def test_auxiliary_classifiers_of_a_file_are_left_out(tmp_path):
     path = tmp_path / "googlenet.pth"
     torch.save(tv.models.googlenet(init_weights=False).state_dict(), path)
     model = torchvision(SPEC, arch="googlenet", weights=str(path))
-    assert "tensors of auxiliary classifiers in the file are not used" in model.facts[0]
+    assert "tensors of auxiliary classifiers in the file are not used" in model.notes[0]
     assert model.train()(torch.randn(2, 1, 16, 16)).shape == (2, 4)
 
 
@@ -143,7 +143,7 @@ def test_old_densenet_names_are_understood(tmp_path):
         }
     assert any(".norm.1." in name for name in state)
     torch.save(state, path)
-    assert "tensors loaded" in torchvision(SPEC, arch="densenet121", weights=str(path)).facts[0]
+    assert "tensors loaded" in torchvision(SPEC, arch="densenet121", weights=str(path)).notes[0]
 
 
 def test_unknown_weights_are_told_with_those_that_exist():
@@ -169,7 +169,7 @@ def test_torchs_cache_is_used_before_the_network(resnet18, tmp_path, monkeypatch
     cache = tmp_path / "hub" / "checkpoints"
     cache.mkdir(parents=True)
     (cache / "resnet18-f37072fd.pth").write_bytes(resnet18.read_bytes())
-    assert "120 of 122 tensors" in transfer(SPEC, arch="resnet18", weights="IMAGENET1K_V1").facts[0]
+    assert "120 of 122 tensors" in transfer(SPEC, arch="resnet18", weights="IMAGENET1K_V1").notes[0]
 
 
 @pytest.mark.parametrize("build", [transfer, torchvision])
@@ -182,8 +182,8 @@ def test_images_with_other_channels_and_other_data_are_told(build):
 
 
 def test_a_frozen_backbone_of_random_weights_is_told():
-    told = transfer(SPEC, arch="resnet18", weights=None).facts[0]
+    told = transfer(SPEC, arch="resnet18", weights=None).notes[0]
     assert "frozen and has random weights (model.weights=null)" in told
     for settings in ({"unfreeze_at_epoch": 0}, {"restoring": True}):
-        facts = transfer(SPEC, arch="resnet18", weights=None, **settings).facts
-        assert not any("random weights" in fact for fact in facts)
+        notes = transfer(SPEC, arch="resnet18", weights=None, **settings).notes
+        assert not any("random weights" in note for note in notes)

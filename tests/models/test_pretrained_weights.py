@@ -71,7 +71,7 @@ class _Evil:
         (lambda p: torch.save({"weight": torch.ones(2), "epoch": 3}, p), "these entries are something else: epoch"),
     ],
 )
-def test_what_is_no_weights_file_is_told_in_a_sentence(write, sentence, tmp_path, monkeypatch):
+def test_what_is_no_weights_file_is_refused_in_a_sentence(write, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "file.pth"
     write(path)
@@ -82,7 +82,7 @@ def test_what_is_no_weights_file_is_told_in_a_sentence(write, sentence, tmp_path
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_cut_file_is_told(tmp_path):
+def test_a_cut_file_is_refused(tmp_path):
     path = saved(tmp_path, {"weight": torch.arange(10_000.0)})
     path.write_bytes(path.read_bytes()[:20_000])
     with pytest.raises(CheckpointError, match="damaged"):
@@ -92,17 +92,17 @@ def test_a_cut_file_is_told(tmp_path):
 def test_half_precision_is_cast_and_absent_counters_are_tolerated():
     network, source = small_network(), small_network()
     state = {name: t.half() for name, t in source.state_dict().items() if not name.endswith("num_batches_tracked")}
-    fact = match_weights(network, state, source="FILE", head="2")
+    note = match_weights(network, state, source="FILE", head="2")
     assert network[0].weight.dtype is torch.float32
     assert torch.equal(network[0].weight, source[0].weight.half().float())
-    assert fact.startswith("8 of 8 tensors loaded from FILE; 1 counters of batches (num_batches_tracked) are absent")
+    assert note.startswith("8 of 8 tensors loaded from FILE; 1 counters of batches (num_batches_tracked) are not in the file")
 
 
 def test_a_head_of_another_size_is_new_and_counted():
     network, source = small_network(3), small_network(1000)
     own_head = network[2].weight.clone()
-    fact = match_weights(network, source.state_dict(), source="FILE", head="2")
-    assert fact == "7 of 9 tensors loaded from FILE; the head (2 tensors: 2.bias, 2.weight) is new"
+    note = match_weights(network, source.state_dict(), source="FILE", head="2")
+    assert note == "7 of 9 tensors loaded from FILE; the head (2 tensors: 2.bias, 2.weight) is new"
     assert torch.equal(network[0].weight, source[0].weight)
     assert torch.equal(network[2].weight, own_head)
 
@@ -131,5 +131,5 @@ def test_misfits_are_listed_and_nothing_is_changed():
 
 def test_named_extras_are_ignored():
     state = {**small_network().state_dict(), "aux.weight": torch.ones(1)}
-    fact = match_weights(small_network(), state, source="FILE", head="2", ignored=("aux.",))
-    assert "1 tensors of auxiliary classifiers in the file are not used" in fact
+    note = match_weights(small_network(), state, source="FILE", head="2", ignored=("aux.",))
+    assert "1 tensors of auxiliary classifiers in the file are not used" in note

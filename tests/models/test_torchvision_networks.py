@@ -7,7 +7,7 @@ import torch
 import torchvision
 
 from ptrun.errors import ConfigError
-from ptrun.models.torchvision_networks import ImageInput, build_network, network_size, require_classifier
+from ptrun.models.torchvision_networks import ImageInput, build_network, input_size, require_classifier
 
 SMALL = ("alexnet", "googlenet", "inception_v3", "maxvit_t", "resnet18", "squeezenet1_0", "swin_t", "vit_b_32")
 # Regnet draws its initial weights in a way that the shape-only device can't; the rest of it is a resnet.
@@ -16,8 +16,8 @@ ALL = [n for n in torchvision.models.list_models(module=torchvision.models) if n
 
 def check_shapes(arch: str, image_size: tuple[int, int]) -> None:
     with torch.device("meta"):  # shapes without numbers: no memory, no time
-        size = network_size(arch, "auto", False, image_size)
-        network, head = build_network(arch, 7, size, trained=False)
+        size = input_size(arch, "auto", False, image_size)
+        network, head = build_network(arch, 7, size, pretrained=False)
         outputs = network.train()(ImageInput(size)(torch.empty(1, 1, *image_size)))
     assert outputs.shape == (1, 7)
     assert network.get_submodule(head).weight.shape[0] == 7
@@ -37,7 +37,7 @@ def test_every_classifier_reads_digits_and_photos(arch):
 
 
 def test_regnet_reads_digits():
-    network, head = build_network("regnet_y_400mf", 7, (64, 64), trained=False)
+    network, head = build_network("regnet_y_400mf", 7, (64, 64), pretrained=False)
     assert head == "fc"
     assert network.train()(torch.randn(1, 3, 64, 64)).shape == (1, 7)
 
@@ -57,12 +57,12 @@ def test_regnet_reads_digits():
     ],
 )
 def test_image_size(arch, given, trained, image, expected):
-    assert network_size(arch, given, trained, image) == expected
+    assert input_size(arch, given, trained, image) == expected
 
 
 def test_a_size_that_patches_do_not_fit_is_refused():
     with pytest.raises(ConfigError, match="vit_b_16 reads square images whose side is a multiple of 16, not 100x100"):
-        network_size("vit_b_16", 100, False, (8, 8))
+        input_size("vit_b_16", 100, False, (8, 8))
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,16 @@ def test_a_size_that_patches_do_not_fit_is_refused():
         ("fasterrcnn_resnet50_fpn", "it finds boxes in an image. The nearest classifier is 'resnet50'"),
         ("deeplabv3_mobilenet_v3_large", "labels every pixel. The nearest classifier is 'mobilenet_v3_large'"),
         ("r3d_18", "reads video clips. The nearest classifier is 'resnet18'"),
-        ("quantized_resnet18", "is quantised for inference and can't be trained. The nearest classifier is 'resnet18'"),
+        ("quantized_resnet18", "is quantized for inference and can't be trained. The nearest classifier is 'resnet18'"),
     ],
 )
-def test_what_is_no_classifier_is_told_with_the_nearest_one(arch, sentence):
+def test_what_is_not_a_classifier_is_answered_with_the_nearest_one(arch, sentence):
     with pytest.raises(ConfigError) as caught:
         require_classifier(arch)
     assert sentence in str(caught.value)
 
 
-def test_grey_images_become_three_equal_channels_and_are_enlarged():
+def test_gray_images_become_three_equal_channels_and_are_enlarged():
     images = torch.rand(2, 1, 8, 8)
     outputs = ImageInput((16, 16))(images)
     assert outputs.shape == (2, 3, 16, 16)

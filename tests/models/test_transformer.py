@@ -1,4 +1,4 @@
-"""The hand-written encoder computes what torch's does; masks hide what they should."""
+"""The hand-written encoder computes what torch's does; masks attention_mask what they should."""
 
 from __future__ import annotations
 

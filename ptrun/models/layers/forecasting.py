@@ -1,6 +1,7 @@
-"""What forecasting models share: the input columns that they continue, and a window's own level and spread.
+"""Parts of forecasting models: the input columns that are forecast, and normalization of each window.
 
-Invariant: a forecast leaves as [batch, horizon * columns], step after step, in the order of the targets.
+Forecasts are [batch, horizon * columns]: all columns of the first time step, then all of the second, and so on, in the
+order of the targets.
 """
 
 from __future__ import annotations
@@ -13,29 +14,30 @@ from ptrun.models.layers.autoregression import forecast_columns
 from ptrun.models.layers.layouts import require_layout
 from ptrun.spec import DataSpec, Layout
 
-SMALLEST_VARIANCE = 1e-5  # added, so that a window of one value has a spread too
+VARIANCE_EPS = 1e-5  # added to the variance, so that a constant window is not divided by zero
 
 
 def forecast_channels(spec: DataSpec, model: str) -> list[int]:
-    """Return the input column of each target. Raises ConfigError when the data ask for anything but a forecast of input columns."""
+    """Return the input column of each target. Raises ConfigError unless the task is a forecast of input columns."""
     require_layout(spec, model, Layout.SEQUENCE)
     if not spec.horizon:
         raise ConfigError(
-            f"model={model} forecasts the steps that follow a sequence, but the data ask for {spec.task} of the whole sequence. "
-            "Choose a model that does that (`ptrun list models` shows which), or dataset=series."
+            f"model={model} forecasts the time steps after a sequence, but the data ask for {spec.task} "
+            "of the whole sequence. Choose a model that does that (`ptrun list models` shows which), or dataset=series."
         )
     columns = forecast_columns(spec)[: spec.num_outputs // spec.horizon]
     unknown = [name for name, column in zip(spec.target_names, columns, strict=False) if column is None]
     if unknown or not spec.target_names:
         raise ConfigError(
-            f"model={model} forecasts columns that it also reads, but {join_words(unknown, 8) or 'no target'} is not among the inputs "
-            f"({join_words(spec.feature_names, 8)}). Add it to the inputs, or choose another model (`ptrun list models` shows which)."
+            f"model={model} forecasts columns that it also reads, but {join_words(unknown, 8) or 'no target'} is not "
+            f"among the inputs ({join_words(spec.feature_names, 8)}). "
+            "Add it to the inputs, or choose another model (`ptrun list models` shows which)."
         )
     return [column for column in columns if column is not None]
 
 
 class Channels(nn.Module):
-    """Each forecast column as a series of its own, and the forecasts of all of them as one row."""
+    """Selects the columns to forecast from the inputs, and joins their forecasts."""
 
     columns: Tensor
 
@@ -44,7 +46,7 @@ class Channels(nn.Module):
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Map [batch, steps, features] to [batch, columns, steps]."""
+        """Map [batch, time, features] to [batch, columns, time]."""
         return sequences.transpose(1, 2).index_select(1, self.columns)
 
     def join(self, forecasts: Tensor) -> Tensor:
@@ -53,10 +55,10 @@ class Channels(nn.Module):
 
 
 class InstanceNorm(nn.Module):
-    """A forecaster that sees the forecast columns of each window less the window's mean, divided by its standard deviation.
+    """Standardizes the columns to forecast within each window, and undoes that in the model's forecast.
 
-    Level and spread are put back into its forecast. That is RevIN (Kim et al., ICLR 2022) without its learned scale and
-    shift, as the recipes of PatchTST use it: a series whose level drifts looks alike before and after.
+    This is RevIN (Kim et al., ICLR 2022) without its learned scale and shift, as the recipes of PatchTST use it. It
+    suits series whose level drifts: their windows look alike before and after the drift.
     """
 
     columns: Tensor
@@ -67,9 +69,9 @@ class InstanceNorm(nn.Module):
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Map [batch, steps, features] to [batch, horizon * columns]."""
+        """Map [batch, time, features] to [batch, horizon * columns]."""
         series = sequences.index_select(2, self.columns)
         mean = series.mean(dim=1, keepdim=True)
-        std = (series.var(dim=1, keepdim=True, correction=0) + SMALLEST_VARIANCE).sqrt()
+        std = (series.var(dim=1, keepdim=True, correction=0) + VARIANCE_EPS).sqrt()
         forecasts: Tensor = self.model(sequences.index_copy(2, self.columns, (series - mean) / std))
         return (forecasts.reshape(len(sequences), -1, len(self.columns)) * std + mean).flatten(1)

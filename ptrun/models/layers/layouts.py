@@ -1,7 +1,4 @@
-"""The sentence for a model that is given data of a layout it can't read.
-
-Invariant: a model function checks its layout before it looks at the numbers of `input_shape`.
-"""
+"""Refuses data of a layout that a model can't read. Model functions check this before they use `input_shape`."""
 
 from __future__ import annotations
 
@@ -12,10 +9,11 @@ PLURAL = {Layout.IMAGE: "images", Layout.VECTOR: "rows of features", Layout.SEQU
 
 
 def require_layout(spec: DataSpec, model: str, layout: Layout) -> None:
-    """Raise ConfigError when the data are not of the one layout that the model reads."""
+    """Raise ConfigError unless the data have the layout that the model reads."""
     if spec.layout is layout:
         return
     raise ConfigError(
-        f"model={model} reads {PLURAL[layout]}, but the data set gives {PLURAL[spec.layout]} of shape {list(spec.input_shape)}. "
-        f"Choose a model that reads {PLURAL[spec.layout]} (`ptrun list models` shows which), or another data set."
+        f"model={model} reads {PLURAL[layout]}, but the data set gives {PLURAL[spec.layout]} "
+        f"of shape {list(spec.input_shape)}. Choose a model that reads {PLURAL[spec.layout]} "
+        "(`ptrun list models` shows which), or another data set."
     )

@@ -1,7 +1,6 @@
-"""Inputs of every layout as a row of tokens [batch, tokens, width], and a row of tokens as one vector.
+"""Turns inputs of every layout into tokens [batch, tokens, width], and tokens into one vector by pooling.
 
-Invariant: `num_tokens` of a tokeniser is the number it returns for the shape it was built for; a class
-token, where there is one, is the last token, so that it sees every other one in a causal encoder too.
+A class token, where there is one, is the last token, so that it attends to all others in a causal encoder too.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from ptrun.errors import ConfigError
 from ptrun.spec import DataSpec, Layout
 
 
-class StepTokens(nn.Module):
-    """One token per step of a sequence: a linear map of the step's features."""
+class TimeStepTokens(nn.Module):
+    """One token for each time step of a sequence: a linear map of its features."""
 
     def __init__(self, num_steps: int, num_features: int, width: int) -> None:
         super().__init__()
@@ -26,16 +25,16 @@ class StepTokens(nn.Module):
         self.project = nn.Linear(num_features, width)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Map [batch, steps, features] to [batch, steps, width]."""
+        """Map [batch, time, features] to [batch, time, width]."""
         tokens: Tensor = self.project(sequences)
         return tokens
 
 
 class ColumnTokens(nn.Module):
-    """One token per column of a table, as in FT-Transformer (Gorishniy et al. 2021, arXiv:2106.11959).
+    """One token for each column of a table, as in FT-Transformer (Gorishniy et al. 2021, arXiv:2106.11959).
 
-    Column j takes groups[j] consecutive entries of the vector (several when it is one-hot) and has a
-    linear map of its own. Its bias is the column's embedding, so columns need no positional encoding.
+    groups: how many consecutive entries of the vector each column takes, several when it is one-hot.
+    Each column has its own linear map. The bias is the column's embedding, so columns need no positional encoding.
     """
 
     owner: Tensor
@@ -61,9 +60,9 @@ class ColumnTokens(nn.Module):
 
 
 class PatchTokens(nn.Module):
-    """One token per square patch, as in ViT (Dosovitskiy et al. 2020, arXiv:2010.11929).
+    """One token for each square patch, as in ViT (Dosovitskiy et al. 2020, arXiv:2010.11929).
 
-    Images whose sides the patch does not divide are padded with zeros at the right and the bottom.
+    Where the patch does not divide the sides, images are padded with zeros at the right and the bottom.
     """
 
     def __init__(self, image_shape: Sequence[int], patch_size: int, width: int) -> None:
@@ -80,7 +79,7 @@ class PatchTokens(nn.Module):
 
 
 def auto_patch_size(height: int, width: int) -> int:
-    """Power of two nearest to the square root of the side, so that patches are as many as pixels in one.
+    """The power of two nearest to the square root of the side: about as many patches as a patch has pixels.
 
     8 -> 2 (16 tokens), 28 -> 4 (49), 32 -> 4 (64), 224 -> 16 (196).
     """
@@ -88,11 +87,11 @@ def auto_patch_size(height: int, width: int) -> int:
     return 1 << max(0, math.ceil(math.log2(side) / 2 - 0.5))
 
 
-def tokeniser(spec: DataSpec, width: int, patch_size: int | str) -> StepTokens | ColumnTokens | PatchTokens:
+def make_tokenizer(spec: DataSpec, width: int, patch_size: int | str) -> TimeStepTokens | ColumnTokens | PatchTokens:
     """Return the module that turns inputs of the spec's layout into tokens."""
     if spec.layout is Layout.SEQUENCE:
-        steps, features = spec.input_shape
-        return StepTokens(steps, features, width)
+        num_steps, num_features = spec.input_shape
+        return TimeStepTokens(num_steps, num_features, width)
     if spec.layout is Layout.VECTOR:
         return ColumnTokens(spec.feature_groups or (1,) * spec.num_features, width)
     patch = auto_patch_size(*spec.input_shape[1:]) if patch_size == "auto" else int(patch_size)
@@ -110,26 +109,28 @@ def sinusoids(num_tokens: int, width: int) -> Tensor:
 
 
 class Tokens(nn.Module):
-    """Tokeniser, positional encoding, and an optional class token at the end.
+    """Tokenizer, positional encoding, and an optional class token at the end.
 
-    positions: `sinusoidal` (fixed), `learned` (one vector per place) or `none`.
+    positions: `sinusoidal` (fixed), `learned` (one vector for each position) or `none`.
     """
 
     table: Tensor | None
 
-    def __init__(self, embed: StepTokens | ColumnTokens | PatchTokens, width: int, positions: str, cls: bool) -> None:
+    def __init__(
+        self, embed: TimeStepTokens | ColumnTokens | PatchTokens, width: int, positions: str, cls: bool
+    ) -> None:
         super().__init__()
         self.embed = embed
         if positions == "learned":
-            # As large as the tokens are, so that place counts from the first step also where data are few.
+            # About as large as the tokens, so that positions matter from the start also with few data.
             self.table = nn.Parameter(torch.empty(embed.num_tokens, width).normal_(std=0.5))
-        else:  # a fixed table is computed anew from the sizes, so a checkpoint need not hold it
+        else:  # not in checkpoints, because it follows from the sizes
             fixed = sinusoids(embed.num_tokens, width) if positions == "sinusoidal" else None
             self.register_buffer("table", fixed, persistent=False)
         self.cls = nn.Parameter(torch.empty(width).normal_(std=0.02)) if cls else None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map a batch of inputs to [batch, tokens, width]; a class token makes it one token more."""
+        """Map a batch of inputs to [batch, tokens, width], the class token included."""
         tokens: Tensor = self.embed(inputs)
         if self.table is not None:
             tokens = tokens + self.table[: tokens.shape[1]]
@@ -137,19 +138,19 @@ class Tokens(nn.Module):
             return tokens
         return torch.cat([tokens, self.cls.expand(len(tokens), 1, -1)], dim=1)
 
-    def extend(self, padding: Tensor) -> Tensor:
-        """Mark the class token, if there is one, as no padding: [batch, steps] to [batch, tokens]."""
+    def extend_padding(self, padding: Tensor) -> Tensor:
+        """Extend a padding mask [batch, time] to [batch, tokens]: the class token is no padding."""
         return padding if self.cls is None else F.pad(padding, (0, 1), value=False)
 
 
-def choose_positions(spec: DataSpec, positions: str) -> str:
-    """Resolve `auto`: steps have an order, patches a place that is learned, columns neither."""
-    chosen = {Layout.SEQUENCE: "sinusoidal", Layout.IMAGE: "learned", Layout.VECTOR: "none"}
-    return chosen[spec.layout] if positions == "auto" else positions
+def resolve_positions(spec: DataSpec, positions: str) -> str:
+    """Resolve `auto`: sinusoidal for time steps, learned for patches, none for columns."""
+    by_layout = {Layout.SEQUENCE: "sinusoidal", Layout.IMAGE: "learned", Layout.VECTOR: "none"}
+    return by_layout[spec.layout] if positions == "auto" else positions
 
 
-def choose_pooling(spec: DataSpec, pooling: str, causal: bool = False) -> str:
-    """Resolve `auto`: the last step for forecasts and causal encoders, a class token for tables, else the mean."""
+def resolve_pooling(spec: DataSpec, pooling: str, causal: bool = False) -> str:
+    """Resolve `auto`: the last time step for forecasts and causal encoders, a class token for tables, else the mean."""
     if pooling != "auto":
         return pooling
     if spec.horizon or (causal and spec.layout is Layout.SEQUENCE):
@@ -158,9 +159,9 @@ def choose_pooling(spec: DataSpec, pooling: str, causal: bool = False) -> str:
 
 
 def pool(tokens: Tensor, pooling: str, padding: Tensor | None = None) -> Tensor:
-    """Reduce [batch, tokens, width] to [batch, width], leaving out tokens where `padding` [batch, tokens] is true.
+    """Reduce [batch, tokens, width] to [batch, width] without the tokens where `padding` [batch, tokens] is true.
 
-    `mean` averages, `last` takes the last token that is no padding, `cls` the class token.
+    pooling: `mean`, `last` (the last token that is not padding) or `cls` (the class token).
     """
     if pooling == "cls" or (pooling == "last" and padding is None):
         return tokens[:, -1]
@@ -169,16 +170,17 @@ def pool(tokens: Tensor, pooling: str, padding: Tensor | None = None) -> Tensor:
     real = ~padding
     if pooling == "mean":
         return (tokens * real.unsqueeze(-1)).sum(dim=1) / real.sum(dim=1, keepdim=True).clamp(min=1)
-    places = torch.arange(tokens.shape[1], device=tokens.device)
-    last = (places * real).argmax(dim=1)
+    positions = torch.arange(tokens.shape[1], device=tokens.device)
+    last = (positions * real).argmax(dim=1)
     return tokens[torch.arange(len(tokens), device=tokens.device), last]
 
 
 def require_divisible(width: int, num_heads: int) -> None:
-    """Raise ConfigError when the heads of an attention layer can't share its width evenly."""
+    """Raise ConfigError when the number of attention heads does not divide the width."""
     if width % num_heads:
-        fitting = [heads for heads in range(1, 17) if width % heads == 0]
+        divisors = [heads for heads in range(1, 17) if width % heads == 0]
         raise ConfigError(
-            f"model.num_heads={num_heads} does not divide model.width={width}, but every head takes an equal share of it. "
-            f"Choose one of {', '.join(map(str, fitting))} heads, or another width."
+            f"model.num_heads={num_heads} does not divide model.width={width}, "
+            f"but every head takes an equal share of it. "
+            f"Choose one of {', '.join(map(str, divisors))} heads, or another width."
         )

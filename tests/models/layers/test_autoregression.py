@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ptrun.models.layers.autoregression import Autoregression, autoregression, forecast_columns
+from ptrun.models.layers.autoregression import Autoregression, forecast_columns, make_autoregression
 from ptrun.models.lstm import lstm
 from ptrun.models.transformer import transformer
 from ptrun.spec import DataSpec, Layout, Task
@@ -24,7 +24,7 @@ def make_spec(**changes) -> DataSpec:
 
 
 def test_an_untrained_linear_part_repeats_the_last_values():
-    linear = autoregression(make_spec(), "auto")
+    linear = make_autoregression(make_spec(), "auto")
     assert linear is not None
     windows = torch.randn(6, 5, 3)
     assert torch.equal(linear(windows), windows[:, -1, [1, 0, 1, 0]])
@@ -42,9 +42,9 @@ def test_a_target_that_is_no_input_starts_at_zero():
 
 def test_auto_is_for_forecasts_only():
     classes = make_spec(task=Task.CLASSIFICATION, horizon=0, target_names=())
-    assert autoregression(classes, "auto") is None
-    assert autoregression(classes, True) is not None
-    assert autoregression(make_spec(), False) is None
+    assert make_autoregression(classes, "auto") is None
+    assert make_autoregression(classes, True) is not None
+    assert make_autoregression(make_spec(), False) is None
 
 
 def test_models_add_it_to_what_they_compute():

@@ -119,6 +119,6 @@ def test_a_window_of_one_value_has_a_forecast():
 def test_instance_norm_is_for_forecasts():
     spec = forecast_spec(task=Task.CLASSIFICATION, horizon=0, target_names=())
     with pytest.raises(
-        ConfigError, match=r"model=lstm model\.instance_norm=true forecasts the steps .* ask for classification"
+        ConfigError, match=r"model=lstm model\.instance_norm=true forecasts the time steps .* ask for classification"
     ):
         lstm(spec, instance_norm=True)

@@ -12,11 +12,11 @@ from ptrun.models.attention import attention
 from ptrun.models.layers.tokens import (
     ColumnTokens,
     PatchTokens,
-    StepTokens,
+    TimeStepTokens,
     Tokens,
     auto_patch_size,
-    choose_pooling,
     pool,
+    resolve_pooling,
     sinusoids,
 )
 from ptrun.spec import DataSpec, Layout, Task
@@ -64,7 +64,7 @@ def test_sinusoids_are_those_of_the_paper():
 
 
 def test_fixed_positions_are_not_saved_and_learned_ones_are():
-    embed = StepTokens(4, 2, 6)
+    embed = TimeStepTokens(4, 2, 6)
     assert "table" not in Tokens(embed, 6, "sinusoidal", cls=False).state_dict()
     assert Tokens(embed, 6, "learned", cls=False).state_dict()["table"].shape == (4, 6)
     assert Tokens(embed, 6, "none", cls=True)(torch.randn(3, 4, 2)).shape == (3, 5, 6)
@@ -83,12 +83,12 @@ def test_auto_pooling_follows_the_task():
     def spec(layout: Layout, horizon: int = 0) -> DataSpec:
         return DataSpec(layout=layout, task=Task.REGRESSION, input_shape=(4, 2), num_outputs=1, horizon=horizon)
 
-    assert choose_pooling(spec(Layout.SEQUENCE, horizon=1), "auto") == "last"
-    assert choose_pooling(spec(Layout.SEQUENCE), "auto") == "mean"
-    assert choose_pooling(spec(Layout.SEQUENCE), "auto", causal=True) == "last"
-    assert choose_pooling(spec(Layout.VECTOR), "auto") == "cls"
-    assert choose_pooling(spec(Layout.IMAGE), "auto") == "mean"
-    assert choose_pooling(spec(Layout.IMAGE), "cls") == "cls"
+    assert resolve_pooling(spec(Layout.SEQUENCE, horizon=1), "auto") == "last"
+    assert resolve_pooling(spec(Layout.SEQUENCE), "auto") == "mean"
+    assert resolve_pooling(spec(Layout.SEQUENCE), "auto", causal=True) == "last"
+    assert resolve_pooling(spec(Layout.VECTOR), "auto") == "cls"
+    assert resolve_pooling(spec(Layout.IMAGE), "auto") == "mean"
+    assert resolve_pooling(spec(Layout.IMAGE), "cls") == "cls"
 
 
 def test_heads_that_do_not_divide_the_width_are_told_with_those_that_do():
