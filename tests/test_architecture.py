@@ -175,6 +175,17 @@ def test_banned_calls(call: str, allowed: set[str]):
     assert [relative(path) for path in users if room(path) not in allowed] == []
 
 
+def test_only_the_device_folder_names_devices():
+    names = [
+        f"{relative(path)}, line {node.lineno}"
+        for path in modules()
+        if room(path) != "device"
+        for node in ast.walk(syntax_tree(path))
+        if isinstance(node, ast.Constant) and re.fullmatch(r"(cuda|mps)(:\d*)?", str(node.value))
+    ]
+    assert names == []
+
+
 def test_no_default_stands_beside_a_config_value():
     """Defaults are in the YAML files. A `get` with a second value would be another one, and would hide a mistake."""
     readers = FLOORS[FLOORS.index("config") :]

@@ -79,21 +79,16 @@ def list_devices(report: Report) -> None:
     """Every device that torch can compute on here."""
     import torch
 
+    from ptrun.device.capabilities import describe_gpus
+
     cores = os.cpu_count() or 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     name = _proc("cpuinfo", "model name") or platform.processor() or platform.machine()
     abilities = [torch.backends.cpu.get_cpu_capability().lower(), *_bfloat16_instructions()]
     text = f"{name}, {usable} of {cores} cores, {torch.get_num_threads()} threads, {', '.join(abilities)}"
     report.add("devices", "cpu", text, {"cores": usable, "threads": torch.get_num_threads(), "capabilities": abilities})
-    for index in range(torch.cuda.device_count()):
-        about = torch.cuda.get_device_properties(index)
-        text = f"{about.name}, {about.total_memory / 2**30:.0f} GiB, compute capability {about.major}.{about.minor}"
-        report.add("devices", f"cuda:{index}", text)
-    if not torch.cuda.is_available():
-        built = torch.version.cuda
-        report.add("devices", "cuda", f"none found (torch is built for CUDA {built})" if built else "none (CPU build)")
-    if torch.backends.mps.is_available():
-        report.add("devices", "mps", "Apple GPU")
+    for device, text in describe_gpus():
+        report.add("devices", device, text)
 
 
 def _proc(file: str, key: str) -> str:
@@ -173,11 +168,13 @@ def measure_copy(report: Report, runtime: Runtime) -> None:
     """Time copying 64 MiB: within memory for a CPU, to and from it for a GPU; data that stay there need no copy."""
     import torch
 
+    from ptrun.device.capabilities import uses_pinned_memory
+
     host, there = torch.ones(16 << 20), torch.ones(16 << 20, device=runtime.device)
     moves = {"memory copy": (there, host)}
     if runtime.device.type != "cpu":
         moves = {"copy to device": (there, host), "copy to host": (host, there)}
-    if runtime.device.type == "cuda":
+    if uses_pinned_memory(runtime.device):
         moves["pinned copy to device"] = (there, host.pin_memory())  # memory that can't be swapped out
     for name, (target, source) in moves.items():
         rate = host.nbytes / _median_seconds(functools.partial(target.copy_, source), runtime)

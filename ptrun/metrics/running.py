@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from ptrun.device.capabilities import has_float64
 from ptrun.metrics.predictions import require_shapes
 from ptrun.spec import DataSpec, Task
 
@@ -81,7 +82,7 @@ class RunningMetrics:
 
 def _wide(numbers: Tensor) -> Tensor:
     """In float64, or in float32 on Apple GPUs, which have no float64."""
-    return numbers.float() if numbers.device.type == "mps" else numbers.double()
+    return numbers.double() if has_float64(numbers.device) else numbers.float()
 
 
 def _mean(values: list[float]) -> float:

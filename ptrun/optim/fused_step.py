@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 from torch.optim import optimizer as torch_optimizer
 
+from ptrun.device.capabilities import FUSED_OPTIMIZER_DEVICES
 from ptrun.optim.combined_optimizer import CombinedOptimizer
 
 Group = dict[str, Any]
@@ -37,7 +38,7 @@ def use_fused(optimizer: Optimizer, model: nn.Module) -> bool:
 def _use_fused(optimizer: Optimizer, model: nn.Module) -> bool:
     if type(optimizer) not in _PREPARE or any(getattr(module, "sparse", False) for module in model.modules()):
         return False
-    devices = {"cpu"} if isinstance(optimizer, Adagrad) else {"cpu", "cuda"}
+    devices = {"cpu"} if isinstance(optimizer, Adagrad) else FUSED_OPTIMIZER_DEVICES
     for group in optimizer.param_groups:
         if any(p.device.type not in devices or not p.is_floating_point() for p in group["params"]):
             return False

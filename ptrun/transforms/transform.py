@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ptrun.device.capabilities import uses_pinned_memory
 from ptrun.rng import Floats, SampleRng
 
 Statistic = str | float | Sequence[float]
@@ -97,7 +98,7 @@ def per_image(values: Floats, images: Tensor) -> Tensor:
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
     """Copy an array to a device. To a GPU from pinned memory, so that the CPU does not wait for the GPU's queue."""
     tensor = torch.from_numpy(np.ascontiguousarray(values))
-    if device.type != "cuda":
+    if not uses_pinned_memory(device):
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 

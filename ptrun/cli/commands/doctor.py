@@ -11,6 +11,7 @@ from typing import Any
 from ptrun.cli import machine_checks as checks
 from ptrun.cli.arguments import Parser
 from ptrun.cli.machine_checks import Report
+from ptrun.config import schema
 from ptrun.errors import ConfigError
 from ptrun.terminal.console import Console
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     """Run all checks and print what they find. Returns 0, or 1 when training can't work here."""
     parser = Parser("doctor")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--device", default="auto", choices=schema.names("device"))
     parser.add_argument("--output-dir", default="outputs", type=Path)
     options = parser.parse(argv)
     if options.help:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ptrun.data.loading.loader import Batch, BatchSampler, mix_batch
 from ptrun.data.splits import ResidentSplit
+from ptrun.device.capabilities import uses_pinned_memory
 from ptrun.transforms.pipeline import Pipeline
 
 # Small batches are gathered several at once, which saves calls of torch; not more bytes than this at a time, so that
@@ -27,7 +28,7 @@ class InMemoryLoader:
     ) -> None:
         self.sampler, self.pipeline, self.device = sampler, pipeline, device
         self.split, self.bad_samples = split.to(device), {}
-        self._on_gpu = device.type == "cuda"
+        self._on_gpu = uses_pinned_memory(device)
         self._targets = split.targets.to(device)
         sample_bytes = 4 * math.prod(split.read(0).shape) + self._targets[:1].nbytes  # as float32
         self._batches_at_once = max(1, GATHERED_BYTES // (sample_bytes * sampler.batch_size))

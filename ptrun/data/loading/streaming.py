@@ -20,6 +20,7 @@ from ptrun.data.loading.loader import Batch, BatchSampler, mix_batch
 from ptrun.data.loading.shared_memory import InBuffer, Pickled, SharedBuffers
 from ptrun.data.loading.worker_pool import PREFETCH_FACTOR, WorkerPool
 from ptrun.data.splits import Split, skips_bad_samples
+from ptrun.device.capabilities import uses_pinned_memory
 from ptrun.errors import DataError
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.rng import Integers, SampleRng
@@ -80,7 +81,7 @@ class StreamingLoader:
     def _finished(self, result: _Result, buffers: SharedBuffers) -> Batch:
         """The batch of a result, on the device, after the rest of the pipeline."""
         epoch, buffer, count = result.request
-        is_gpu = self.device.type == "cuda"
+        is_gpu = uses_pinned_memory(self.device)
         inputs = buffers.get(result.inputs)
         inputs = (inputs.pin_memory() if is_gpu else inputs).to(self.device, non_blocking=is_gpu)
         indices = torch.from_numpy(buffers.read_indices(buffer, count) if result.indices is None else result.indices)
