@@ -1,4 +1,4 @@
-"""Splits give the same samples one by one and in batches, name them, and have fingerprints that follow their content."""
+"""Splits give the same samples one by one and in batches, name them, and have fingerprints of their content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays of a .npz file become images, vectors or sequences; a file that is none of these is told."""
+"""Arrays of a .npz file become images, vectors or sequences; any other file is refused with the reason."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def save(path: Path, **content: Any) -> str:
 
 
 def split(data: Data, part: str) -> TensorSplit:
-    found = getattr(data, part)
-    assert isinstance(found, TensorSplit)
-    return found
+    samples = getattr(data, part)
+    assert isinstance(samples, TensorSplit)
+    return samples
 
 
 def bytes_of(*shape: int) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_given_test_samples_are_the_test_part(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("shape", "layout"), [((4,), Layout.VECTOR), ((7, 4), Layout.SEQUENCE)])
-def test_numbers_are_standardised_with_the_training_samples(tmp_path: Path, shape: tuple[int, ...], layout: Layout):
+def test_numbers_are_standardized_with_the_training_samples(tmp_path: Path, shape: tuple[int, ...], layout: Layout):
     values = RNG.normal(5, 3, (20, *shape))
     data = arrays(path=save(tmp_path / "a.npz", x_train=values, y_train=LABELS))
     assert data.spec.layout is layout
@@ -107,12 +107,12 @@ def test_numbers_are_standardised_with_the_training_samples(tmp_path: Path, shap
         ),
     ],
 )
-def test_what_does_not_fit_is_told(tmp_path: Path, content: dict[str, Any], words: str):
+def test_arrays_that_do_not_fit_are_named(tmp_path: Path, content: dict[str, Any], words: str):
     with pytest.raises(DataError, match=words):
         arrays(path=save(tmp_path / "a.npz", **content))
 
 
-def test_test_samples_of_another_kind_are_told(tmp_path: Path):
+def test_test_samples_of_another_shape_are_named(tmp_path: Path):
     path = save(
         tmp_path / "a.npz",
         x_train=RNG.random((20, 3)),
@@ -124,7 +124,7 @@ def test_test_samples_of_another_kind_are_told(tmp_path: Path):
         arrays(path=path)
 
 
-def test_other_files_and_settings_are_told(tmp_path: Path):
+def test_other_files_and_settings_are_refused(tmp_path: Path):
     (tmp_path / "a.npz").write_bytes(b"no zip")
     np.save(tmp_path / "b.npy", LABELS)
     for name in ("a.npz", "b.npy"):
@@ -156,7 +156,7 @@ def test_the_file_decides_which_model_auto_takes(
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", None])
-def test_a_file_that_tells_nothing_is_left_to_its_reader(ptrun: Callable[..., Ended], folder: Path, content: bytes):
+def test_a_file_without_a_layout_is_explained_by_its_reader(ptrun: Callable[..., Ended], folder: Path, content: bytes):
     if content is not None:
         (folder / "a.npz").write_bytes(content)
     ended = ptrun("train", "dataset=arrays", "dataset.path=a.npz")

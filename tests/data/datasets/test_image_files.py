@@ -36,10 +36,10 @@ def paths(data: Data, part: str) -> list[str]:
     return list(split.paths)
 
 
-def test_class_folders_are_cut(tmp_path: Path) -> None:
+def test_class_folders_are_divided(tmp_path: Path) -> None:
     data = image_folder(root=str(tree(tmp_path)))
-    every = [path for part in ("train", "val", "test") for path in paths(data, part)]
-    assert sorted(every) == sorted(str(p) for p in tmp_path.rglob("*.png"))
+    all_paths = [path for part in ("train", "val", "test") for path in paths(data, part)]
+    assert sorted(all_paths) == sorted(str(p) for p in tmp_path.rglob("*.png"))
     assert data.spec.class_names == ("cat", "dog")
     assert data.spec.input_shape == (3, 4, 5)
     assert data.record["class_counts"] == {name: {"train": 7, "val": 1, "test": 2} for name in ("cat", "dog")}
@@ -49,11 +49,11 @@ def test_class_folders_are_cut(tmp_path: Path) -> None:
     assert image_folder(root=str(tmp_path)).train.fingerprint() == data.train.fingerprint()
 
 
-def test_grey_channels(tmp_path: Path) -> None:
+def test_gray_channels(tmp_path: Path) -> None:
     assert image_folder(root=str(tree(tmp_path)), channels=1).spec.input_shape == (1, 4, 5)
 
 
-def test_nested_hidden_and_foreign_files(tmp_path: Path) -> None:
+def test_nested_hidden_and_other_files(tmp_path: Path) -> None:
     tree(tmp_path)
     save(tmp_path / "cat" / "deep" / "er" / "x.JPG")
     (tmp_path / "cat" / ".DS_Store").touch()
@@ -83,8 +83,8 @@ def test_parts_without_a_folder_are_cut_from_train(tmp_path: Path, ready: str, s
     tree(tmp_path / ready, count=2)
     data = image_folder(root=str(tmp_path))
     assert [len(paths(data, part)) for part in ("train", "val", "test")] == sizes
-    every = [path for part in ("train", "val", "test") for path in paths(data, part)]
-    assert len(set(every)) == len(every)
+    all_paths = [path for part in ("train", "val", "test") for path in paths(data, part)]
+    assert len(set(all_paths)) == len(all_paths)
 
 
 def test_classes_may_be_called_train(tmp_path: Path) -> None:

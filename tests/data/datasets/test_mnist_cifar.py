@@ -58,9 +58,9 @@ def write_cifar10(root: Path) -> np.ndarray[Any, Any]:
 
 
 def split(data: Data, part: str) -> TensorSplit:
-    found = getattr(data, part)
-    assert isinstance(found, TensorSplit)
-    return found
+    samples = getattr(data, part)
+    assert isinstance(samples, TensorSplit)
+    return samples
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -120,7 +120,9 @@ def test_absent_files_are_named_with_their_folder(
 
 
 @pytest.mark.parametrize("dataset", [mnist, cifar10])
-def test_failed_download_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: Callable[..., Data]) -> None:
+def test_a_failed_download_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: Callable[..., Data]
+) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # Nothing listens there.
     monkeypatch.setenv("no_proxy", "")

@@ -1,3 +1,5 @@
+"""The data sets of scikit-learn: their parts, seeds and scales."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

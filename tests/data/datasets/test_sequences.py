@@ -1,3 +1,5 @@
+"""Labeled sequences get one length and one scale; files that do not fit are explained."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -23,7 +25,8 @@ def write(path: Path, text: str) -> str:
 def lines(count: int = 20, channels: int = 1, length: int = 5) -> list[str]:
     numbers = np.random.default_rng(0).normal(3, 2, (count, channels, length)).round(3)
     return [
-        ":".join([*(",".join(map(str, c)) for c in one), "up" if i % 2 else "down"]) for i, one in enumerate(numbers)
+        ":".join([*(",".join(map(str, c)) for c in channels), "up" if i % 2 else "down"])
+        for i, channels in enumerate(numbers)
     ]
 
 
@@ -32,9 +35,9 @@ def ts(path: Path, rows: list[str]) -> str:
 
 
 def split(data: Data, part: str = "train") -> TensorSplit:
-    found = getattr(data, part)
-    assert isinstance(found, TensorSplit)
-    return found
+    samples = getattr(data, part)
+    assert isinstance(samples, TensorSplit)
+    return samples
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -56,15 +59,15 @@ def test_shorter_ones_have_zeros_in_front_and_longer_ones_keep_their_end(tmp_pat
     rows = lines()
     rows[0], rows[1] = "1,2,3:down", "1,2,3,4,5,6,7,8:up"
     data = sequences(path=ts(tmp_path / "a.ts", rows), length=5)
-    every = {
+    by_row = {
         int(row): x
         for part in ("train", "val", "test")
         for row, x in zip(split(data, part).rows, split(data, part).inputs, strict=True)
     }
     mean, std = data.fitted["mean"][0], data.fitted["std"][0]
-    assert every[6][:2].abs().sum() == 0
-    assert torch.allclose(every[6][2:, 0] * std + mean, torch.tensor([1.0, 2, 3]), atol=1e-5)
-    assert torch.allclose(every[7][:, 0] * std + mean, torch.tensor([4.0, 5, 6, 7, 8]), atol=1e-5)
+    assert by_row[6][:2].abs().sum() == 0
+    assert torch.allclose(by_row[6][2:, 0] * std + mean, torch.tensor([1.0, 2, 3]), atol=1e-5)
+    assert torch.allclose(by_row[7][:, 0] * std + mean, torch.tensor([4.0, 5, 6, 7, 8]), atol=1e-5)
     assert data.notes == (
         "Sequences of 5 steps.",
         "1 shorter sequences have zeros in front.",

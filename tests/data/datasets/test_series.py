@@ -1,3 +1,5 @@
+"""Windows of a series never look ahead; parts, gaps and targets follow the settings."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -107,9 +109,9 @@ def test_later_rows_change_nothing_in_train(tmp_path: Path) -> None:
     values[140:] += 1000
     changed = series(path=write(tmp_path / "b.csv", values), **settings)  # type: ignore[arg-type]
     train, again = part(data, "train"), part(changed, "train")
-    every = torch.arange(len(train))
+    all_windows = torch.arange(len(train))
     assert data.fitted == changed.fitted
-    assert torch.equal(train.gather(every), again.gather(every))
+    assert torch.equal(train.gather(all_windows), again.gather(all_windows))
     assert torch.equal(train.targets, again.targets)
 
 
@@ -235,7 +237,9 @@ def test_text_columns_are_left_out_and_unsorted_rows_refused(tmp_path: Path) -> 
         ({"time_column": "a", "columns": ["b"], "calendar": True}, ConfigError, "dataset.calendar"),
     ],
 )
-def test_mistakes_are_told(tmp_path: Path, settings: dict[str, object], error: type[Exception], message: str) -> None:
+def test_mistakes_are_explained(
+    tmp_path: Path, settings: dict[str, object], error: type[Exception], message: str
+) -> None:
     values = walk()
     values[:, 0] = np.arange(200)
     with pytest.raises(error, match=message):

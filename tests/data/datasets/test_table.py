@@ -1,3 +1,5 @@
+"""Tables of a CSV file: columns, targets, parts, and what is wrong with them."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -48,22 +50,22 @@ HEADER = "id,size,town,unit,note,kind"
 
 
 def split(data: Data, part: str = "train") -> TensorSplit:
-    found = getattr(data, part)
-    assert isinstance(found, TensorSplit)
-    return found
+    samples = getattr(data, part)
+    assert isinstance(samples, TensorSplit)
+    return samples
 
 
-def test_columns_are_found_and_told(tmp_path: Path) -> None:
+def test_columns_are_found_and_noted(tmp_path: Path) -> None:
     data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind")
-    told = " ".join(data.notes)
+    notes = " ".join(data.notes)
     assert data.spec.feature_names == ("size", "size missing", "town=Bern", "town=Chur", "town=(missing)")
     assert data.spec.feature_groups == (2, 3)
     assert data.spec.binary_features == (1, 2, 3, 4)
     assert data.spec.class_names == ("flat", "house")
     for sentence in ("they count the rows: id", "one value only in the training rows: unit", "a text of its own: note"):
-        assert sentence in told
-    assert "Missing numbers in training rows" in told
-    assert "Missing texts in training rows are a category of their own: town" in told
+        assert sentence in notes
+    assert "Missing numbers in training rows" in notes
+    assert "Missing texts in training rows are a category of their own: town" in notes
     assert len(data.train) + len(data.val) + len(data.test) == 60
 
 
@@ -71,9 +73,9 @@ def test_missing_number_is_the_training_median_and_marked(tmp_path: Path) -> Non
     data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind")
     train = split(data)
     size = {0: 40.0, 1: 55.5, 3: 70.0}
-    known = [size.get((int(row) - 2) % 5) for row in train.rows]
-    present = np.array([value for value in known if value is not None])
-    for value, entry in zip(known, train.inputs, strict=True):
+    sizes = [size.get((int(row) - 2) % 5) for row in train.rows]
+    present = np.array([value for value in sizes if value is not None])
+    for value, entry in zip(sizes, train.inputs, strict=True):
         filled = np.median(present) if value is None else value
         assert float(entry[0]) == pytest.approx((filled - present.mean()) / present.std(), abs=1e-5)
         assert float(entry[1]) == (value is None)
@@ -116,7 +118,7 @@ def test_fitted_refuses_an_unknown_label(tmp_path: Path) -> None:
         table(path=other, target="kind", fitted=data.fitted, test_fraction=1.0)
 
 
-def test_test_file_and_labels_with_a_full_stop(tmp_path: Path) -> None:
+def test_test_file_and_labels_with_a_period(tmp_path: Path) -> None:
     test_path = write(tmp_path / "t.csv", HEADER, ["7,40,Bern,m2,x,flat.", "8,50,Bern,m2,x,house."])
     data = table(path=write(tmp_path / "a.csv", HEADER, flats()), test_path=test_path, target="kind")
     assert data.test.targets.tolist() == [0, 1]
@@ -178,7 +180,9 @@ def test_lists_override_what_is_found(tmp_path: Path) -> None:
         ({"target": "kind", "task": "ranking"}, ConfigError, "auto, classification or regression"),
     ],
 )
-def test_mistakes_are_told(tmp_path: Path, settings: dict[str, object], error: type[Exception], message: str) -> None:
+def test_mistakes_are_explained(
+    tmp_path: Path, settings: dict[str, object], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         table(path=write(tmp_path / "a.csv", HEADER, flats()), **settings)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""dataset.decode=scaled: a large JPEG is read in the size that the first image transform asks for, almost as if it were read whole."""
+"""Images have the pixels that Pillow reads; dataset.decode=scaled reads large JPEGs smaller, almost as if read whole."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ptrun.errors import ConfigError, DataError
 from ptrun.transforms.geometry import resize
 
 ORIENTATION = 0x0112
-MOST_LEVELS = 6.0  # that conf/dataset/image_folder.yaml promises as the most by which a photo differs in the mean
+MAX_LEVELS = 6.0  # conf/dataset/image_folder.yaml promises that no photo differs by more in the mean
 
 
 RED_BLUE = np.array([[[255, 0, 0], [0, 0, 255]]] * 3, np.uint8)  # 3 rows of a red and a blue pixel
@@ -38,7 +38,7 @@ def save(path: Path, pixels: object = RED_BLUE, **options: object) -> str:
 
 
 def waves(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A smooth picture, different in every corner and channel: a shift by a part of a pixel shows, rounding does not."""
+    """A smooth picture that differs in every corner and channel: a shift by half a pixel shows, rounding does not."""
     y, x = np.mgrid[0:height, 0:width]
     channels = [np.sin(x / (19 + c) + c) * np.cos(y / (23 - c)) + 0.3 * np.sin((x + 2 * y) / 31) for c in range(3)]
     return (127.5 + 95 * np.stack(channels, axis=2)).astype(np.uint8)
@@ -53,8 +53,8 @@ def jpeg(path: Path, height: int, width: int, orientation: int = 1, mode: str = 
     return str(path)
 
 
-def difference(one: Tensor, other: Tensor) -> Tensor:
-    return (one.int() - other.int()).abs().float()
+def difference(image: Tensor, other: Tensor) -> Tensor:
+    return (image.int() - other.int()).abs().float()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -73,23 +73,23 @@ def test_a_large_jpeg_is_read_in_its_place_and_size(
 ) -> None:
     path = jpeg(tmp_path / "a.jpg", *height_width, orientation)
     step = resize(size=list(size)).apply
-    expected, found = step(ImageReader()(path)), ImageReader(scaled_to=size)(path)
-    assert found.shape == expected.shape
-    assert torch.equal(step(found), found), "the step has nothing left to do"
-    assert found.permute(1, 2, 0).is_contiguous()
-    assert not torch.equal(found, expected), "the whole image was decoded"
-    assert difference(found, expected).max() <= 5
-    assert difference(found, expected).mean() <= 0.7
+    expected, actual = step(ImageReader()(path)), ImageReader(scaled_to=size)(path)
+    assert actual.shape == expected.shape
+    assert torch.equal(step(actual), actual), "the step has nothing left to do"
+    assert actual.permute(1, 2, 0).is_contiguous()
+    assert not torch.equal(actual, expected), "the whole image was decoded"
+    assert difference(actual, expected).max() <= 5
+    assert difference(actual, expected).mean() <= 0.7
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_any_colours_are_reduced(tmp_path: Path, mode: str, channels: int) -> None:
+def test_any_colors_are_reduced(tmp_path: Path, mode: str, channels: int) -> None:
     path = jpeg(tmp_path / "a.jpg", 303, 405, mode=mode)
-    found = ImageReader(channels, scaled_to=(60,))(path)
+    actual = ImageReader(channels, scaled_to=(60,))(path)
     expected = resize(size=60).apply(ImageReader(channels)(path))
-    assert found.shape == expected.shape == (channels, 60, 80)
-    assert difference(found, expected).mean() <= 1
+    assert actual.shape == expected.shape == (channels, 60, 80)
+    assert difference(actual, expected).mean() <= 1
 
 
 def test_other_images_keep_their_bits(tmp_path: Path) -> None:
@@ -141,13 +141,14 @@ def photos(tmp_path: Path) -> Path:
 
 
 def built(photos: Path, train: str, *more: str) -> run.Run:
-    asked = (
+    overrides = (
         "dataset=image_folder",
         f"dataset.root={photos}",
         f"transform.train={train}",
         f"transform.eval={SCALE.replace('horizontal_flip, ', '')}",
     )
-    config = load.load_config(Composer(), [*asked, "transform=imagenet", "train.batch_size=4", "train.num_workers=0", *more]).config  # fmt: skip
+    small = ("transform=imagenet", "train.batch_size=4", "train.num_workers=0")
+    config = load.load_config(Composer(), [*overrides, *small, *more]).config
     return run.build(auto.resolve_auto(config)[0])
 
 
@@ -160,18 +161,22 @@ def test_a_sample_is_the_same_for_any_workers_batches_and_cache(photos: Path) ->
     exact, scaled = samples(built(photos, SCALE)), samples(built(photos, SCALE, "dataset.decode=scaled"))
     assert exact.keys() == scaled.keys()
     assert all(0 < (exact[i] - scaled[i]).abs().mean() < 0.02 for i in exact)
-    where = f"dataset.cache_dir={photos.parent / 'kept'}"
-    samples(built(photos, SCALE, "dataset.cache=disk", where))
-    for more in (["train.num_workers=2"], ["train.batch_size=5"], ["dataset.cache=ram"], ["dataset.cache=disk", where]):
-        found = samples(built(photos, SCALE, "dataset.decode=scaled", *more))
-        assert all(torch.equal(found[i], scaled[i]) for i in scaled), more
+    folder = f"dataset.cache_dir={photos.parent / 'cache'}"
+    samples(built(photos, SCALE, "dataset.cache=disk", folder))
+    for more in (
+        ["train.num_workers=2"],
+        ["train.batch_size=5"],
+        ["dataset.cache=ram"],
+        ["dataset.cache=disk", folder],
+    ):
+        actual = samples(built(photos, SCALE, "dataset.decode=scaled", *more))
+        assert all(torch.equal(actual[i], scaled[i]) for i in scaled), more
 
 
-def test_where_it_changes_nothing_it_says_so(photos: Path) -> None:
+def test_a_note_says_where_it_changes_nothing(photos: Path) -> None:
     run = built(photos, CROP, "dataset.decode=scaled")
-    assert [fact for fact in run.notes if "decode" in fact] == [
-        "dataset.decode=scaled: images of transform.train are decoded whole, because its first image transform is no bilinear `resize`."
-    ]
+    (note,) = (note for note in run.notes if "decode" in note)
+    assert note.startswith("dataset.decode=scaled: images of transform.train are decoded whole, because its first ")
     whole = built(photos, CROP)
     assert all(torch.equal(a, b) for a, b in zip(samples(run).values(), samples(whole).values(), strict=True))
 
@@ -181,8 +186,8 @@ def test_scaled_photos_stay_within_what_is_promised(shared: Callable[[str], Path
     for size in (64, 128, 160):
         step = resize(size=size).apply
         pairs = [(ImageReader(scaled_to=(size,))(path), step(ImageReader()(path))) for path in paths]
-        means = [difference(step(found), expected).mean().item() for found, expected in pairs]
-        assert max(means) < MOST_LEVELS
+        means = [difference(step(actual), expected).mean().item() for actual, expected in pairs]
+        assert max(means) < MAX_LEVELS
         assert sum(means) / len(means) < 1.5
 
 
@@ -211,7 +216,7 @@ def test_formats(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "CMYK", "LA", "L", "1", "PA"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_modes_become_colour_or_grey(tmp_path: Path, mode: str, channels: int) -> None:
+def test_modes_become_color_or_gray(tmp_path: Path, mode: str, channels: int) -> None:
     image = Image.fromarray(RED_BLUE)
     image = image.convert("L").convert(mode) if mode in ("LA", "1", "PA") else image.convert(mode)
     path = tmp_path / f"a.{'tiff' if mode in ('CMYK', 'PA') else 'png'}"
@@ -239,7 +244,9 @@ def test_floats_are_refused(tmp_path: Path) -> None:
         ImageReader()(save(tmp_path / "a.tiff", np.ones((2, 2), np.float32)))
 
 
-@pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True}, {"quality": 20}])  # fmt: skip
+@pytest.mark.parametrize(
+    "options", [{"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True}, {"quality": 20}]
+)
 @pytest.mark.parametrize("size", [(37, 53), (64, 48), (1, 1), (7, 200)])
 def test_jpegs_have_the_pixels_that_pillow_reads(
     tmp_path: Path, options: dict[str, object], size: tuple[int, int]
