@@ -14,10 +14,10 @@ from ptrun.runs.folder import RunDir
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric
 
-_REDRAW_SECONDS = 0.1
+_REDRAW_SECONDS = 0.1  # a bar drawn after each small step would slow the training down
 
 
-def work(console: Console) -> Callable[[str, int, int], None]:
+def preparation_bar(console: Console) -> Callable[[str, int, int], None]:
     """A callback that shows long work before training: a line when it starts, then a bar."""
     last = 0.0
 
@@ -36,28 +36,27 @@ def work(console: Console) -> Callable[[str, int, int], None]:
 
 def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
     """Print what is trained, on what, how, where, and every note and decision on it."""
-    x, config, spec = parts.ctx, parts.config, parts.prepared.spec
-    parameters = list(x.model.parameters())
-    total, trained = (sum(p.numel() for p in ps) for ps in (parameters, [p for p in parameters if p.requires_grad]))
+    ctx, config, spec = parts.ctx, parts.config, parts.prepared.spec
+    parameters = list(ctx.model.parameters())
+    total = sum(parameter.numel() for parameter in parameters)
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     frozen = "" if trained == total else f", {trained:,} of them trained"
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in parts.splits.items())
     unit = "classes" if spec.class_names else "numbers" if spec.num_outputs > 1 else "number"
     shape = "×".join(str(length) for length in spec.input_shape)
+    kind = f"{spec.layout} {shape} → {spec.num_outputs} {unit}"
     console.header(
         [
             ("model", f"{config.model.name}, {total:,} parameters{frozen}"),
-            (
-                "data",
-                f"{config.dataset.name}: {spec.layout} {shape} → {spec.num_outputs} {unit}; {sizes}; {x.train.describe()}",
-            ),
+            ("data", f"{config.dataset.name}: {kind}; {sizes}; {ctx.train.describe()}"),
             ("training", describe_training(config)),
-            ("device", f"{x.runtime.name()}, {x.runtime.precision}"),
+            ("device", f"{ctx.runtime.name()}, {ctx.runtime.precision}"),
             ("folder", str(run_dir.path)),
         ],
         f"ptrun train {config.model.name} on {config.dataset.name}",
     )
-    for fact in parts.notes:
-        console.note(fact)
+    for note in parts.notes:
+        console.note(note)
     for setting, requested, used in parts.decisions:
         if requested != "auto":
             console.warn(f"{setting}={requested}: {used}.")
@@ -65,18 +64,18 @@ def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
 
 def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Console, document: Mapping[str, Any]) -> None:
     """Print the best epoch, the metrics of the test split, the paths, and the next command."""
-    x = parts.ctx
+    ctx = parts.ctx
     evaluated = (
-        f"epoch {progress.best_epoch} of {progress.epoch} ({x.monitor} {format_metric(x.monitor, progress.best_value)})"
+        f"epoch {progress.best_epoch} of {progress.epoch} ({ctx.monitor} {format_metric(ctx.monitor, progress.best_value)})"
         if progress.best_value is not None
         else "none"
     )
-    shares = ", ".join(f"{name} {share:.0f} %" for name, share in x.times.shares().items())
+    shares = ", ".join(f"{name} {share:.0f} %" for name, share in ctx.times.shares().items())
     spent = f"{progress.seconds:.1f} s of training, {progress.step:,} steps"
-    peak = x.runtime.peak_memory_bytes() / 1e9
+    peak = ctx.runtime.peak_memory_bytes() / 1e9
     rows = [
         ("best", evaluated),
-        ("time", f"{spent}: {shares}" if x.times.step else f"{spent}, none of them now"),
+        ("time", f"{spent}: {shares}" if ctx.times.step else f"{spent}, none of them now"),
         ("memory", f"{peak:.2f} GB at most"),
     ]
     if progress.stopped:
@@ -104,8 +103,8 @@ def epoch_columns(parts: Run) -> list[str]:
     return list(dict.fromkeys(["train/loss", "val/loss", monitor, primary]))
 
 
-def bar(console: Console) -> Callable[[int, int], None]:
-    """A callback that draws the bar of an epoch, at most every tenth of a second: drawing costs more than a small step."""
+def epoch_bar(console: Console) -> Callable[[int, int], None]:
+    """A callback that draws the bar of an epoch, at most every tenth of a second."""
     last = time.perf_counter()
 
     def on_step(done: int, total: int) -> None:

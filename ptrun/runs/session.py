@@ -77,7 +77,7 @@ def run(request: TrainRequest) -> TrainResult:
         receipt = _start_receipt(request, run_dir)
         run_dir.write_config(request.as_written, config.to_dict())
         run_dir.write_json(RECEIPT, receipt)
-        parts = build(config, request.folders, decisions, display.work(console))
+        parts = build(config, request.folders, decisions, display.preparation_bar(console))
         run_dir.write_config(request.as_written, parts.config.to_dict())
         data = {name: split.fingerprint() for name, split in parts.splits.items()}
         run_dir.write_json(RECEIPT, {**receipt, "data": data, "decisions": decision_records(parts)})
@@ -168,7 +168,7 @@ def _training(
                 state.mark_rollback_point(ctx, progress)
                 saver.save(progress)
             yield Hooks(
-                on_batch=display.bar(console),
+                on_batch=display.epoch_bar(console),
                 on_epoch_end=partial(_end_epoch, parts, progress, saver, loggers, console),
                 should_stop=lambda: bool(received),
                 is_save_due=saver.is_due,

@@ -13,7 +13,6 @@ import torch
 from ptrun.checkpoint import names, store
 from ptrun.errors import CheckpointError, ResourceError
 from ptrun.files.atomic import remove_temporary_files
-from ptrun.runs import find
 
 REST: dict[str, object] = {"config": {}, "spec": {}, "fitted": {}, "progress": {"epoch": 1}, "data": {}}
 STATE = {"model": {"w": torch.arange(5000.0)}, **REST}
@@ -103,16 +102,6 @@ def test_a_full_disk_is_told_and_keeps_the_last_one(tmp_path: Path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["last.pt", "step-00000001.pt"]
 
 
-def test_a_folder_means_its_best_checkpoint(tmp_path: Path):
-    run_dir = tmp_path / "run"
-    store.publish(run_dir / "checkpoints", STATE, step=1, best=False, keep=2)
-    assert find.find_checkpoint(str(run_dir))[0].name == "last.pt"
-    store.publish(run_dir / "checkpoints", STATE, step=2, best=True, keep=2)
-    assert find.find_checkpoint(str(run_dir))[0].name == "best.pt"
-    with pytest.raises(CheckpointError, match=r"In that folder: best\.pt, last\.pt"):
-        find.find_checkpoint(str(run_dir / "checkpoints" / "bset.pt"))
-
-
 def test_other_torch_files_are_told_apart(tmp_path: Path):
     torch.save({"weight": torch.zeros(3)}, tmp_path / "weights.pth")
     with pytest.raises(CheckpointError, match=r"not a checkpoint of ptrun.*model\.weights=FILE"):
@@ -123,9 +112,3 @@ def test_other_torch_files_are_told_apart(tmp_path: Path):
     torch.save({"format": 1, "model": {}, "config": "x"}, tmp_path / "part.pt")
     with pytest.raises(CheckpointError, match="lacks its config, spec, fitted, progress, data"):
         store.load(tmp_path / "part.pt")
-
-
-def test_steps_are_ordered_by_number(tmp_path: Path):
-    for step in (99_999_999, 100_000_000, 100_000_001):
-        store.publish(tmp_path, STATE, step=step, best=False, keep=2)
-    assert [path.name for path in names.step_files(tmp_path)] == ["step-100000000.pt", "step-100000001.pt"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,9 +20,6 @@ from support import ROOT, Ended, newest_run
 
 import ptrun as package
 from ptrun.checkpoint import store
-from ptrun.errors import ConfigError
-from ptrun.files import lock
-from ptrun.runs.folder import create_run_dir
 
 Call = Callable[..., Ended]
 
@@ -94,56 +90,6 @@ def test_predictions_agree_with_the_metrics(folder: Path, ptrun: Call):
     )
     for row in rows[:20]:
         assert float(row["confidence"]) == max(float(value) for key, value in row.items() if key.startswith("prob_"))
-
-
-def test_the_console_says_what_matters(ptrun: Call):
-    out = ptrun("train", "train.epochs=2").out
-    assert re.search(r"best +epoch \d of 2 \(val/accuracy \d\d\.\d\d %\)", out)
-    for words in ("342,282 parameters", "1,259 train, 179 val, 359 test", "cpu", "outputs/", "epoch", "train loss", "val accuracy", "ETA", "★", "best", "accuracy", "most frequent class", "ptrun eval checkpoint=outputs/"):  # fmt: skip
-        assert words in out
-    assert "\x1b[" not in out
-
-
-def test_quiet_prints_nothing(ptrun: Call):
-    ended = ptrun("train", "train.epochs=1", "--quiet")
-    assert (ended.code, ended.out, ended.err) == (0, "", "")
-
-
-def test_runs_that_start_together_have_folders_of_their_own(folder: Path):
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    script = "from ptrun.runs import folder; run = folder.create_run_dir('outputs', ('a', 'b')); folder.point_latest('outputs', run); print(run.path)"
-    command = [sys.executable, "-c", script]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) for _ in range(6)]
-    paths = {process.communicate()[0].strip() for process in started}
-    assert len(paths) == 6
-    assert all(Path(path).is_dir() for path in paths)
-    assert (folder / "outputs" / "latest").resolve() in {(folder / path).resolve() for path in paths}
-
-
-def test_a_run_folder_belongs_to_one_process(folder: Path):
-    run_dir = create_run_dir("outputs", ("x",))
-    with (
-        lock.lock(run_dir.path),
-        pytest.raises(ConfigError, match=f"in use by process {os.getpid()}"),
-        lock.lock(run_dir.path),
-    ):
-        pass
-    with lock.lock(run_dir.path):
-        pass
-
-
-def test_the_receipt_knows_uncommitted_code(folder: Path, ptrun: Call):
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
-    (folder / "model.py").write_text("x = 1\n")
-    for arguments in (["init", "-q"], ["add", "model.py"], ["commit", "-qm", "one"]):
-        subprocess.run([*git, *arguments], check=True)
-    (folder / "model.py").write_text("x = 2\n")
-    ptrun("train", "train.epochs=1", "-q")
-    run_dir = newest_run(folder)
-    receipt = json.loads((run_dir / "receipt.json").read_text())
-    assert receipt["git"]["dirty"] is True
-    assert len(receipt["git"]["commit"]) == 40
-    assert "+x = 2" in (run_dir / "code.diff").read_text()
 
 
 def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
@@ -282,27 +228,6 @@ def test_bad_images_are_left_out_when_asked_and_listed(folder: Path, ptrun: Call
     assert [Path(name).parts[-2:] for name in listed] == [("cat", "0.png")]
     assert json.loads((newest_run(folder) / "summary.json").read_text())["bad_samples"] == 1
     assert ptrun(*call, "dataset.on_bad_sample=skip", "dataset.cache=ram").code == 2
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are not forked here")
-def test_a_worker_that_outlives_its_run_does_not_hold_the_folder(folder: Path):
-    run_dir = create_run_dir("outputs", ("a",))
-    program = (
-        "import os, sys, time; from ptrun.files.lock import lock; from pathlib import Path\n"
-        "with lock(Path(sys.argv[1])):\n"
-        "    read, write = os.pipe()\n"
-        "    worker = os.fork()\n"
-        "    if worker: print(worker, flush=True); os._exit(9)\n"
-        "    os.close(1); os.close(2); os.read(read, 1)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(run_dir.path)], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False
-    )  # fmt: skip
-    assert done.returncode == 9, done.stderr
-    try:
-        assert not lock.is_locked(run_dir.path)
-    finally:
-        os.kill(int(done.stdout), signal.SIGKILL)
 
 
 def test_a_run_whose_transform_was_chosen_can_be_continued(folder: Path, ptrun: Call):
