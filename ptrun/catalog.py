@@ -1,8 +1,12 @@
-"""The list of component modules: importing this one fills the registries.
+"""The list of component modules. Importing this module imports them all, and with them torch, and fills the registries.
 
-Invariant: every module that registers a component is in MODULES; a test checks that none is missing.
+A test checks that every module that registers a component is listed.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ptrun import plugins
 from ptrun.data.datasets import arrays, image_files, mnist_cifar, scikit_learn, sequences, series, table
 from ptrun.loggers import files, tensorboard
 from ptrun.losses import classification as classification_losses
@@ -25,6 +29,7 @@ from ptrun.models import (
     transformer,
 )
 from ptrun.optim import adaptive, gradient_descent, schedules
+from ptrun.registry import Registry
 from ptrun.transforms import color, erasing, geometry, mixing, rand_augment
 
 MODULES = (
@@ -35,3 +40,13 @@ MODULES = (
     *(attention, cifar_net, convnet, fcn, linear, lstm, patch_transformer, pretrained),
     *(regularized, resnet_cifar, resnet_table, simplenet, transformer),
 )
+
+
+def load_plugins(plugin_files: Sequence[str]) -> Mapping[str, Registry[Any]]:
+    """Import the user's files and return kind of component → registry.
+
+    Raises ConfigError when a file can't be imported, or takes the name of a shipped component. These are registered
+    first, because this module imports them.
+    """
+    plugins.load(plugin_files)
+    return plugins.REGISTRIES

@@ -1,6 +1,6 @@
-"""Import the user's own Python files, so that their components are registered; and say what goes wrong in them.
+"""Imports the user's own Python files, so that their components are registered, and explains errors in their code.
 
-Invariant: files are named on the command line or in the user's own configuration, never by a checkpoint.
+The files are named on the command line or in the user's own configuration, never by a checkpoint.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import traceback
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from ptrun import registry
@@ -30,92 +30,100 @@ REGISTRIES: Mapping[str, registry.Registry[Any]] = {
     "metric": registry.metrics,
     "logger": registry.loggers,
 }
-_LOADED: set[str] = set()  # paths, as Python has them in tracebacks
+_loaded_paths: set[str] = set()  # as Python writes them in tracebacks
 
 
 def load(files: Sequence[str]) -> None:
-    """Run each file once as a module. Raises ConfigError naming file, line and reason."""
+    """Import each file once. Raises ConfigError naming file, line and reason when that fails."""
     for file in files:
         path = Path(file).expanduser().resolve()
-        # The same name in every process: what a plugin defines is found by it in a worker that is not forked.
+        # The name depends on the path alone. So a worker process that is not forked, and imports the file itself,
+        # finds the classes of pickled objects under the same module name.
         name = f"ptrun_plugin_{path.stem}_{zlib.crc32(os.fsencode(path)):x}"
-        if name in sys.modules:
-            continue
-        if not path.is_file():
-            raise ConfigError(f"plugins: there is no file {path}.")
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise ConfigError(f"plugins: {path} is no Python file.")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        _LOADED.add(str(path))
-        try:
-            spec.loader.exec_module(module)
-        except PtrunError:
-            _forget(name, path)
+        if name not in sys.modules:
+            _import(name, path)
+
+
+def _import(name: str, path: Path) -> None:
+    """Run a file as the module `name`. When it fails, it can be imported again, as in a notebook."""
+    if not path.is_file():
+        raise ConfigError(f"plugins: there is no file {path}.")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"plugins: {path} is not a Python file.")
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    _loaded_paths.add(str(path))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        _loaded_paths.discard(str(path))
+        if isinstance(error, PtrunError):
             raise
-        except Exception as error:
-            _forget(name, path)
-            line = next(
-                (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), None
-            )
-            raise ConfigError(
-                f"plugins: {path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}."
-            ) from error
+        frames = reversed(traceback.extract_tb(error.__traceback__))
+        line = next((frame.lineno for frame in frames if frame.filename == str(path)), None)
+        place = f"{path}, line {line}" if line else str(path)
+        raise ConfigError(f"plugins: {place}: {type(error).__name__}: {error}.") from error
 
 
-def _forget(name: str, path: Path) -> None:
-    del sys.modules[name]
-    _LOADED.discard(str(path))
+class LoadOnUnpickling:
+    """Imports the plugins of this process in the process where it is unpickled.
 
-
-class Loaded:
-    """Pickled before objects of plugins, it loads the plugins where they are unpickled."""
+    It is pickled before objects whose classes plugins define. A worker process that is not forked needs it.
+    """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load, (sorted(_LOADED),)
+        return load, (sorted(_loaded_paths),)
 
 
 @contextlib.contextmanager
 def attribute_plugin_errors(model: str | None = None) -> Iterator[None]:
-    """Turn what a plugin's code raises inside into a ConfigError that names its file, line and input; `model` is the one at work, if any."""
+    """Turn an error in a plugin's code into a ConfigError that names its file, line and the shapes of its arguments.
+
+    model: name of the model that runs inside, to which errors in torch's own modules are attributed when a plugin
+        defines it. Other errors pass unchanged.
+    """
     try:
         yield
     except PtrunError:
         raise
     except Exception as error:
-        where = None if is_out_of_memory(error) else _where(error, model)
-        if where is None:
+        place = None if is_out_of_memory(error) else _place_in_plugin(error, model)
+        if place is None:
             raise
-        what = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")
-        raise ConfigError(f"plugins: {where}: {what}. --debug shows the whole traceback.") from error
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")
+        raise ConfigError(f"plugins: {place}: {reason}. --debug shows the whole traceback.") from error
 
 
-def _where(error: BaseException, model: str | None) -> str | None:
-    """Where a plugin made this mistake, with the shapes it was given; None when no plugin had a part in it."""
+def _place_in_plugin(error: BaseException, model: str | None) -> str | None:
+    """Where in a plugin an error comes from, with the shapes of the arguments there; None for other errors."""
     frames = list(traceback.walk_tb(error.__traceback__))
-    own = [(frame, line) for frame, line in frames if frame.f_code.co_filename in _LOADED]
-    if own:
-        frame, line = own[-1]
-        given = next((found for frame, _ in reversed(own) if (found := _given(frame))), "")
-        return f"{frame.f_code.co_filename}, line {line}, in {frame.f_code.co_name}{given}"
-    if model is None:
-        return None
-    # A model put together from torch's modules fails in torch's own code: then the function that made it is to blame.
-    made_by = REGISTRIES["model"].get(model)
-    file = inspect.getsourcefile(made_by)
-    calls = [frame for frame, _ in frames if frame.f_code.co_name == "_call_impl"]
-    if file not in _LOADED or not calls:
-        return None
-    shapes = [list(each.shape) for each in calls[0].f_locals["args"] if hasattr(each, "shape")]
-    told = f" (the model was given {', '.join(map(str, shapes))})" if shapes else ""
-    return f"{file}, line {inspect.getsourcelines(made_by)[1]}, model '{model}'{told}"
+    in_plugins = [(frame, line) for frame, line in frames if frame.f_code.co_filename in _loaded_paths]
+    if in_plugins:
+        frame, line = in_plugins[-1]
+        # The innermost function of the plugin that has tensors among its arguments.
+        shapes = next((text for frame, _ in reversed(in_plugins) if (text := _argument_shapes(frame))), "")
+        return f"{frame.f_code.co_filename}, line {line}, in {frame.f_code.co_name}{shapes}"
+    return None if model is None else _place_of_model([frame for frame, _ in frames], model)
 
 
-def _given(frame: FrameType) -> str:
-    """The shapes of the tensors among the arguments of a function."""
+def _place_of_model(frames: Sequence[FrameType], model: str) -> str | None:
+    """The function that made the model, when a plugin did and the error is in one of torch's modules inside of it."""
+    function = REGISTRIES["model"].get(model)
+    file = inspect.getsourcefile(function)
+    calls = [frame for frame in frames if frame.f_code.co_name == "_call_impl"]  # torch's, of every module
+    if file not in _loaded_paths or not calls:
+        return None
+    shapes = [list(argument.shape) for argument in calls[0].f_locals["args"] if hasattr(argument, "shape")]
+    inputs = f" (the model was given {', '.join(map(str, shapes))})" if shapes else ""
+    return f"{file}, line {inspect.getsourcelines(function)[1]}, model '{model}'{inputs}"
+
+
+def _argument_shapes(frame: FrameType) -> str:
+    """The shapes of the tensors among the arguments of a function, as ` (given x [32, 1, 8, 8])`."""
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    given = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
-    shapes = [f"{name} {list(value.shape)}" for name, value in given.items() if hasattr(value, "shape")]
+    arguments = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
+    shapes = [f"{name} {list(value.shape)}" for name, value in arguments.items() if hasattr(value, "shape")]
     return f" (given {', '.join(shapes)})" if shapes else ""

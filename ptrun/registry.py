@@ -1,7 +1,4 @@
-"""Name → function, one dictionary per kind of component, with errors that help.
-
-Invariant: a name is registered once; `build` never passes a keyword that the function does not have.
-"""
+"""Registries of components: name → function that builds one. Plugins register their own with the same decorator."""
 
 from __future__ import annotations
 
@@ -17,7 +14,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Registry(Generic[F]):
-    """A dictionary of functions that build one kind of component."""
+    """The functions that build one kind of component, by name.
+
+    Keyword-only parameters are settings of the user, or values that the program passes (`runtime`).
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind  # as in a configuration: image_transform
@@ -25,15 +25,16 @@ class Registry(Generic[F]):
         self._functions: dict[str, F] = {}
 
     def register(self, function: F) -> F:
-        """Decorator: add the function under its own name. Raises ConfigError on a taken name."""
+        """Decorator: add the function under its own name. Raises ConfigError when the name is taken."""
         return self.add(getattr(function, "__name__", str(function)), function)
 
     def add(self, name: str, function: F) -> F:
-        """Add the function under `name`. Raises ConfigError when another one has that name."""
-        taken = self._functions.get(name)
-        if taken is not None and _source(taken) != _source(function):
+        """Add the function under `name`. Raises ConfigError when another function has that name."""
+        existing = self._functions.get(name)
+        if existing is not None and _source(existing) != _source(function):
             raise ConfigError(
-                f"{self._noun} '{name}' is registered twice: in {_source(taken)} and in {_source(function)}. Rename one of the two functions."
+                f"{self._noun} '{name}' is registered twice: in {_source(existing)} and in {_source(function)}. "
+                "Rename one of the two functions."
             )
         self._functions[name] = function
         return function
@@ -45,7 +46,7 @@ class Registry(Generic[F]):
         return iter(sorted(self._functions))
 
     def get(self, name: str) -> F:
-        """Return the function called `name`. Raises ConfigError with the nearest name."""
+        """Return the function called `name`. Raises ConfigError that suggests the nearest name."""
         if name not in self._functions:
             raise ConfigError(
                 f"There is no {self._noun} '{name}'.{did_you_mean(name, self)} Available: {join_words(self)}."
@@ -53,30 +54,31 @@ class Registry(Generic[F]):
         return self._functions[name]
 
     def source_digest(self, name: str) -> str:
-        """Hash of the file that a function comes from, so that what was made with it is not taken for another version's."""
+        """Hash of the file that defines a function. Cached results of the function are kept under it."""
         file = inspect.getsourcefile(self.get(name))
         return hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest() if file else ""
 
     def keywords(self, name: str) -> dict[str, inspect.Parameter]:
-        """The keyword-only parameters of a function: what YAML may set, and what the program passes."""
+        """The keyword-only parameters of a function: settings and values that the program passes."""
         parameters = inspect.signature(self.get(name)).parameters.values()
         return {p.name: p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
     def build(self, name: str, settings: Mapping[str, Any], *arguments: Any, **runtime: Any) -> Any:
-        """Call the function with `arguments`, the user's settings, and those runtime values it asks for.
+        """Call the function with `arguments`, the user's settings, and the runtime values for which it has keywords.
 
         Raises ConfigError as `check` does.
         """
         self.check(name, settings, runtime)
-        asked = {key: value for key, value in runtime.items() if key in self.keywords(name)}
-        return self.get(name)(*arguments, **settings, **asked)
+        accepted = {key: value for key, value in runtime.items() if key in self.keywords(name)}
+        return self.get(name)(*arguments, **settings, **accepted)
 
     def check(self, name: str, settings: Mapping[str, Any], runtime: Collection[str] = ()) -> None:
-        """Raise ConfigError for a setting the function lacks, needs, or gets from the program (`runtime`)."""
+        """Raise ConfigError with all settings that do not exist, are missing, or are passed by the program."""
         keywords = self.keywords(name)
-        own = [key for key in keywords if key not in runtime]
+        available = [key for key in keywords if key not in runtime]
         problems = [
-            f"{self.kind}.{key}: {self._noun} '{name}' has no such setting.{did_you_mean(key, own)} It has: {join_words(own) or 'none'}."
+            f"{self.kind}.{key}: {self._noun} '{name}' has no such setting.{did_you_mean(key, available)} "
+            f"It has: {join_words(available) or 'none'}."
             for key in settings
             if key not in keywords
         ]
@@ -85,7 +87,7 @@ class Registry(Generic[F]):
         ]
         problems += [
             f"{self.kind}.{key}: {self._noun} '{name}' needs a value for this setting."
-            for key in own
+            for key in available
             if keywords[key].default is inspect.Parameter.empty and key not in settings
         ]
         if problems:

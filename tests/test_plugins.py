@@ -1,14 +1,18 @@
-"""What a user's own model or loss raises is told in a sentence: file, line, error, and the shapes it was given."""
+"""Errors in a user's own code become a sentence: file, line, error, and the shapes of the arguments."""
 
 from __future__ import annotations
 
 import json
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support import Ended, newest_run
 
+from ptrun import plugins
 from ptrun.errors import ConfigError
 
 Call = Callable[..., Ended]
@@ -137,13 +141,12 @@ def test_samples_that_raise(plugin: Path, ptrun: Call, folder: Path, monkeypatch
 
 
 def test_debug_shows_the_traceback(plugin: Path, ptrun: Call):
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         ptrun("train", *RUN, f"plugins=[{plugin}]", "model=mismatched", "--debug")
-    assert isinstance(told.value.__cause__, RuntimeError)
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
-def test_other_mistakes_are_nobody_elses(ptrun: Call, monkeypatch: pytest.MonkeyPatch):
-    """A bug of the program itself keeps its traceback."""
+def test_errors_of_the_program_itself_keep_their_traceback(ptrun: Call, monkeypatch: pytest.MonkeyPatch):
     from torch import nn
 
     def broken(self: nn.Module, inputs: object) -> object:
@@ -152,3 +155,40 @@ def test_other_mistakes_are_nobody_elses(ptrun: Call, monkeypatch: pytest.Monkey
     monkeypatch.setattr(nn.Linear, "forward", broken)
     with pytest.raises(LookupError):
         ptrun("train", *RUN, "model=simplenet")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x = 1\nraise ValueError('not today')\n", "line 2: ValueError: not today."),
+        ("import no_such_module\n", "line 1: ModuleNotFoundError: No module named 'no_such_module'."),
+        ("def half(:\n", "SyntaxError: "),
+    ],
+)
+def test_a_file_that_can_not_be_imported_is_named_and_can_be_mended(text: str, reason: str, tmp_path: Path):
+    path = tmp_path / "mended.py"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        plugins.load([str(path)])
+    assert str(path) in str(caught.value)
+    assert reason in str(caught.value)
+    path.write_text("x = 1\n", encoding="utf-8")
+    plugins.load([str(path)])
+
+
+def test_a_file_that_does_not_exist(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"plugins: there is no file .*absent\.py\."):
+        plugins.load([str(tmp_path / "absent.py")])
+
+
+def test_plugins_are_imported_where_an_object_is_unpickled(tmp_path: Path):
+    """A worker process that is not forked imports the plugins itself, under the same module name."""
+    path = tmp_path / "shapes.py"
+    path.write_text("class Circle:\n    radius = 2\n", encoding="utf-8")
+    plugins.load([str(path)])
+    module = next(module for name, module in sys.modules.items() if name.startswith("ptrun_plugin_shapes_"))
+    pickled = tmp_path / "objects"
+    pickled.write_bytes(pickle.dumps([plugins.LoadOnUnpickling(), module.Circle()]))
+    program = f"import pickle; print(pickle.load(open({str(pickled)!r}, 'rb'))[1].radius)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "2\n"

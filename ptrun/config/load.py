@@ -64,11 +64,8 @@ def import_components(plugin_files: Sequence[str]) -> Mapping[str, Registry[Any]
     Raises ConfigError when a file can't be imported, or registers a name that is taken.
     """
     with resting_collector():
-        from ptrun import catalog, plugins
-
-    assert catalog.MODULES  # shipped names come first, so that a plugin that takes one is refused
-    plugins.load(list(plugin_files))
-    return plugins.REGISTRIES
+        from ptrun import catalog
+    return catalog.load_plugins(plugin_files)
 
 
 def _import_named_plugins(composed: Composed, folders: tuple[Path, ...]) -> Mapping[str, Registry[Any]]:

@@ -116,7 +116,7 @@ class WorkerPool(Generic[Request, Result]):
                 seed = mix_seed(self._seed, number)
                 process = context.Process(
                     target=_run_worker,
-                    args=(plugins.Loaded(), self._work, worker_end, inherited, os.getpid(), seed),
+                    args=(plugins.LoadOnUnpickling(), self._work, worker_end, inherited, os.getpid(), seed),
                     name=f"data worker {number}",
                     daemon=True,
                 )
