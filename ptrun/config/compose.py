@@ -142,7 +142,7 @@ def add_choice(group: str, name: str, defaults: Mapping[str, Any]) -> None:
     """Make `group=name` known to Hydra for a plugin's component that has no YAML file."""
     store = ConfigStore.instance().store
     # A plugin may be loaded again in one process. Hydra 1.3 replaces what is stored; 1.4 has to be asked to.
-    replace = {"replace": True} if "replace" in inspect.signature(store).parameters else {}
+    replace: dict[str, Any] = {"replace": True} if "replace" in inspect.signature(store).parameters else {}
     store(group=group, name=name, node={"name": name, **defaults}, **replace)
 
 
