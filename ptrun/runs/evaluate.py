@@ -5,7 +5,6 @@ The configuration in a checkpoint is only data: it is checked like any other, an
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +16,10 @@ from ptrun.build.evaluation import build_trained_model, make_predictions, metric
 from ptrun.build.model import build_loss, build_views
 from ptrun.build.run import build_runtime
 from ptrun.checkpoint import state, store
-from ptrun.config import check as configuration
 from ptrun.config import schema
 from ptrun.config.auto import resolve_auto
 from ptrun.config.run_config import RunConfig
-from ptrun.config.stored import CHANGEABLE_WHEN_EVALUATING, apply_changes, require_plugins
+from ptrun.config.stored import CHANGEABLE_WHEN_EVALUATING, changed_config
 from ptrun.engine.evaluate import predict
 from ptrun.errors import CheckpointError, DataError
 from ptrun.evaluation import results
@@ -124,13 +122,11 @@ def _use_all_new_data(request: EvalRequest, saved: Mapping[str, Any]) -> tuple[E
 
 def restored_config(saved: Mapping[str, Any], path: Path, request: EvalRequest) -> RunConfig:
     """The stored configuration with the user's changes, checked. Raises ConfigError or CheckpointError."""
-    values = copy.deepcopy(saved["config"])
-    if not isinstance(values, dict):
+    stored = saved["config"]
+    if not isinstance(stored, dict):
         raise CheckpointError(f"{path}: its configuration is damaged.")
-    values["plugins"] = list(request.plugins)  # those named in the checkpoint are never imported
-    apply_changes(values, request.changes, CHANGEABLE_WHEN_EVALUATING, request.folders)
-    require_plugins(values, REGISTRIES, request.folders)
-    return configuration.check(values, request.folders, REGISTRIES)
+    values = {**stored, "plugins": list(request.plugins)}  # those named in the checkpoint are never imported
+    return changed_config(values, request.changes, CHANGEABLE_WHEN_EVALUATING, REGISTRIES, request.folders)
 
 
 def _require_same_kind(trained: DataSpec, spec: DataSpec, path: Path) -> DataSpec:

@@ -16,9 +16,8 @@ from typing import Any
 import torch
 
 from ptrun.checkpoint import names, store
-from ptrun.config import check as configuration
 from ptrun.config.run_config import RunConfig
-from ptrun.config.stored import CHANGEABLE_WHEN_REPRODUCING, apply_changes, require_plugins
+from ptrun.config.stored import CHANGEABLE_WHEN_REPRODUCING, changed_config
 from ptrun.errors import CheckpointError
 from ptrun.loggers.records import read_intact
 from ptrun.plugins import REGISTRIES
@@ -72,9 +71,7 @@ def _config_to_repeat(request: ReproduceRequest, first: RunDir) -> RunConfig:
     values.update(plugins=list(request.plugins), output_dir=request.output_dir)
     if "cache" in values["dataset"]:  # the stored run must not choose a folder to write to
         values["dataset"].update(cache="none", cache_dir=None)
-    apply_changes(values, request.changes, CHANGEABLE_WHEN_REPRODUCING, request.folders)
-    require_plugins(values, REGISTRIES, request.folders)
-    return configuration.check(values, request.folders, REGISTRIES)
+    return changed_config(values, request.changes, CHANGEABLE_WHEN_REPRODUCING, REGISTRIES, request.folders)
 
 
 def _report(first: RunDir, again: RunDir, console: Console) -> int:

@@ -6,16 +6,14 @@ command ends with an error. A changed setting that would change the numbers is r
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ptrun.checkpoint import store
-from ptrun.config import check as configuration
-from ptrun.config.run_config import GROUPS, RunConfig
-from ptrun.config.stored import apply_changes, refuse_changes, require_plugins
+from ptrun.config.run_config import RunConfig
+from ptrun.config.stored import CHANGEABLE_WHEN_RESUMING, changed_config, refuse_changes
 from ptrun.errors import CheckpointError, ConfigError
 from ptrun.plugins import REGISTRIES
 from ptrun.runs import session
@@ -23,9 +21,6 @@ from ptrun.runs.continuation import ResumeState
 from ptrun.runs.find import find_run, unfinished_runs
 from ptrun.runs.folder import RunDir
 from ptrun.runs.summary import TrainResult
-
-# What a user may name on the command line; `refuse_changes` decides which of these keep the numbers.
-_NAMEABLE = (*GROUPS, "train", "metrics", "seed", "plots", "label")
 
 
 @dataclass(frozen=True)
@@ -59,11 +54,8 @@ def run(request: ResumeRequest) -> TrainResult:
     folder = find_run(request.run, request.output_dir)
     checkpoint = newest_good(folder)
     stored = stored_config(folder, checkpoint)
-    values = copy.deepcopy(stored)
-    values["plugins"] = list(request.plugins)
-    apply_changes(values, request.changes, _NAMEABLE, request.folders)
-    require_plugins(values, REGISTRIES, request.folders)
-    config = configuration.check(values, request.folders, REGISTRIES)
+    values = {**stored, "plugins": list(request.plugins)}
+    config = changed_config(values, request.changes, CHANGEABLE_WHEN_RESUMING, REGISTRIES, request.folders)
     return _continue(folder, checkpoint, stored, config, request)
 
 
@@ -78,7 +70,7 @@ def automatic(config: RunConfig, request: ResumeRequest) -> TrainResult | None:
             raise
         stored = stored_config(folder, checkpoint)
         try:
-            refuse_changes(stored, config, request.allowed)
+            refuse_changes(stored, config, request.allowed, REGISTRIES)
         except ConfigError:
             continue
         return _continue(folder, checkpoint, stored, config, request)
@@ -106,7 +98,7 @@ def stored_config(folder: Path, checkpoint: UndamagedCheckpoint | None) -> dict[
 def _has_other_config(folder: Path, config: RunConfig, allowed: Sequence[str]) -> bool:
     """Whether a run whose checkpoints are all damaged was one of another configuration, by the file in its folder."""
     try:
-        refuse_changes(RunDir(folder).read_config(), config, allowed)
+        refuse_changes(RunDir(folder).read_config(), config, allowed, REGISTRIES)
     except ConfigError:
         return True
     return False
@@ -120,7 +112,7 @@ def _continue(
     request: ResumeRequest,
 ) -> TrainResult:
     """Train on from the checkpoint; from the beginning, in the same folder, when the run never saved one."""
-    changes = tuple(refuse_changes(stored, config, request.allowed))
+    changes = tuple(refuse_changes(stored, config, request.allowed, REGISTRIES))
     resume_state = (
         ResumeState(checkpoint.path, checkpoint.saved, checkpoint.notes, changes)
         if checkpoint

@@ -5,7 +5,6 @@ It only reads, and nothing that a file names is run.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +19,8 @@ from torch import nn
 
 from ptrun.build.model import build_model
 from ptrun.checkpoint import names, state, store
-from ptrun.config import check as configuration
 from ptrun.config.run_config import RunConfig
-from ptrun.config.stored import require_plugins
+from ptrun.config.stored import changed_config
 from ptrun.engine.nonfinite import first_nonfinite, learned_tensors
 from ptrun.errors import CheckpointError, ConfigError
 from ptrun.files import lock
@@ -142,10 +140,9 @@ def check_checkpoint(path: Path, plugins: Sequence[str] = (), folders: tuple[Pat
 
 def _compare_with_model(saved: Mapping[str, Any], plugins: Sequence[str], folders: tuple[Path, ...]) -> str:
     """Compare names, shapes and values of the weights with the model of the stored configuration. Raises Damage."""
-    values = {**copy.deepcopy(saved["config"]), "plugins": list(plugins)}
+    values = {**saved["config"], "plugins": list(plugins)}
     try:
-        require_plugins(values, REGISTRIES, folders)
-        config = configuration.check(values, folders, REGISTRIES)
+        config = changed_config(values, {}, (), REGISTRIES, folders)
     except ConfigError as error:
         return f"sizes not compared with its model ({error.problems[0]})"
     except (KeyError, TypeError) as error:
