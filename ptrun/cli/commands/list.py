@@ -17,7 +17,8 @@ ptrun list [KIND [NAME]] [flags]
   ptrun list models                            the components of one kind
   ptrun list models convnet                    one component: its settings with defaults, types and meanings
 
-Kinds: {kinds}
+Kinds
+{kinds}
 
 Flags: --debug; --config-dir DIR (also list your own YAML files in DIR; those in ./conf are listed without it)
 """
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> int:
     add_config_dir_flag(parser)
     options = parser.parse(argv)
     if options.help:
-        print(HELP.format(kinds=", ".join(KINDS)), end="")
+        print(HELP.format(kinds="\n".join(f"  {kind}" for kind in KINDS)), end="")
         return 0
     folders = conf_folders(options.config_dir)
     match options.words:

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 HELP = """\
 ptrun train [KEY=VALUE ...] [flags]
 
-  model=convnet                 choose a component: {groups}
+  model=convnet                 choose a component (ptrun list)
   model.dropout=0.2             change one of its settings (ptrun list models convnet)
   train.epochs=5 seed=1         change the training (settings below)
-  experiment=NAME               a recipe: {experiments}
+  experiment=NAME               a recipe (ptrun list experiments)
   resume=auto                   continue the newest unfinished run of this configuration, or start a new one
   resume=RUN                    continue that run (ptrun resume --help)
 
@@ -108,10 +108,8 @@ def print_help() -> int:
     """Print the help of `ptrun train` with every setting of conf/train.yaml. Returns 0."""
     from ptrun.config import schema
     from ptrun.config.folders import shipped_conf
-    from ptrun.config.run_config import GROUPS
 
-    experiments = ", ".join(schema.names("experiment")) or "none"
-    print(HELP.format(groups=", ".join(GROUPS), experiments=experiments), end="")
+    print(HELP, end="")
     keys = schema.read(shipped_conf() / "train.yaml").keys.values()
     console.table(
         ["  key", "default", "type", "meaning"],

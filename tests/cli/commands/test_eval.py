@@ -1,0 +1,36 @@
+"""`ptrun eval`: its own settings, and changes of stored ones. Results are tested in tests/runs/test_evaluate.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from support import Ended
+
+Call = Callable[..., Ended]
+
+
+def test_without_arguments_it_prints_its_help(ptrun: Call):
+    assert ptrun("eval").out == ptrun("eval", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("split=test",), "checkpoint: a value is needed"),
+        (("checkpoint=x", "split=tset"), "split: expected train or val or test, got 'tset'. Did you mean 'test'?"),
+        (("checkpoint=x", "plots=maybe"), "plots: expected true or false, got 'maybe'."),
+        (("checkpoint=x", "split=val,test"), "split=val,test: expected KEY=VALUE with one value."),
+        (("x.pt",), "x.pt: expected KEY=VALUE"),
+    ],
+)
+def test_mistakes_end_with_2(ptrun: Call, words: tuple[str, ...], sentence: str):
+    ended = ptrun("eval", *words)
+    assert ended.code == 2
+    assert sentence in ended.err
+
+
+def test_a_missing_checkpoint_ends_with_4(ptrun: Call):
+    ended = ptrun("eval", "checkpoint=gone.pt")
+    assert ended.code == 4
+    assert "gone.pt: there is no such file" in ended.err
