@@ -199,6 +199,19 @@ def test_no_default_stands_beside_a_config_value():
     assert problems == []
 
 
+def test_settings_are_read_in_build_alone():
+    """Elsewhere, a change of a setting's name or meaning would have to be looked for."""
+    reads = re.compile(r"\bconfig\.train\.|\bconfig\.\w+\.settings\b")
+    problems = [
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in modules()
+        if room(path) not in ("config", "build")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if reads.search(line)
+    ]
+    assert problems == []
+
+
 def test_package_init_files_are_empty():
     files = [path for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
     assert [relative(path) for path in files if path.read_text(encoding="utf-8").strip()] == []

@@ -117,3 +117,13 @@ def build_runtime(config: RunConfig) -> Runtime:
     return make_runtime(
         name=config.device.name, deterministic=bool(config.train.deterministic), **config.device.settings
     )
+
+
+def compiles_model(config: RunConfig) -> bool:
+    """Whether torch's compiler is needed, which otherwise is not imported."""
+    return bool(config.device.settings["compile"] == "model")
+
+
+def requires_equal_bits(config: RunConfig) -> bool:
+    """Whether a run may be continued only where its bits stay equal."""
+    return config.train.deterministic == "strict"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptrun.build.run import Run
+from ptrun.build.run import Run, requires_equal_bits
 from ptrun.checkpoint import state, store
 from ptrun.engine.progress import Progress
 from ptrun.errors import ConfigError
@@ -44,7 +44,7 @@ def restore_run(
         return
     x = parts.ctx
     environment_differences = state.environment_differences(saved, data, x.runtime.kind())
-    if environment_differences and parts.config.train.deterministic == "strict":
+    if environment_differences and requires_equal_bits(parts.config):
         told = "train.deterministic=strict goes on only where the bits are the same. Insist with train.deterministic=true --allow-change train.deterministic."
         raise ConfigError([*environment_differences, told])
     for warning in environment_differences:

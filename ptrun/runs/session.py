@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ptrun import plugins
+from ptrun.build.checkpoints import build_saver
 from ptrun.build.evaluation import make_predictions, metric_settings
 from ptrun.build.loggers import build_loggers
-from ptrun.build.run import Run, build
+from ptrun.build.run import Run, build, compiles_model
 from ptrun.checkpoint import state, store
 from ptrun.checkpoint.saver import Saver
 from ptrun.config.auto import resolve_auto
@@ -109,7 +110,7 @@ def _make_run_dir(request: TrainRequest, config: RunConfig) -> RunDir:
 @contextmanager
 def _open(run_dir: RunDir, config: RunConfig, *, quiet: bool) -> Iterator[Console]:
     """Hold the run folder, with its log open, and write into it how the run ended."""
-    compiler = nullcontext() if config.device.settings["compile"] == "model" else without_compiler()
+    compiler = nullcontext() if compiles_model(config) else without_compiler()
     with lock.lock(run_dir.path), run_dir.log.open("a", encoding="utf-8") as log, compiler, interrupt_raised():
         console = Console(quiet, log)
         run_dir.write_status("running")
@@ -158,13 +159,13 @@ def _training(
     """
     ctx, config = parts.ctx, parts.config
     loggers = build_loggers(config, run_dir.path, resume_step)
-    saver = _make_saver(parts, run_dir, data)
+    saver = build_saver(parts, run_dir.checkpoints, data)
     for logger in loggers:
         logger.start(run_dir.path, config.to_dict())
     console.epoch_table_start(ctx.epochs, display.epoch_columns(parts), progress.epoch)
     try:
         with stop_signals() as received, ctx.times.spent_on("whole"), saver:
-            if config.train.on_nonfinite == "rollback" and progress.step == 0:
+            if ctx.rollback is not None and progress.step == 0:
                 state.mark_rollback_point(ctx, progress)
                 saver.save(progress)
             yield Hooks(
@@ -200,21 +201,21 @@ def _end_epoch(
     reason = parts.undefined.get(monitor.removeprefix("val/"))
     if progress.epoch == 1 and reason is not None:
         console.warn(f"{monitor} is undefined ({reason}), so no epoch can be the best. Choose another train.monitor.")
-    _mark_rollback_point(parts, progress, "every_epochs", progress.epoch)
+    _mark_rollback_point(parts, progress, saver, "every_epochs", progress.epoch)
     with parts.ctx.times.spent_on("checkpoint"):
         saver.after_epoch(progress, report)
 
 
 def _save_within_epoch(parts: Run, progress: Progress, saver: Saver) -> None:
-    _mark_rollback_point(parts, progress, "every_steps", progress.step)
+    _mark_rollback_point(parts, progress, saver, "every_steps", progress.step)
     saver.save(progress)
 
 
-def _mark_rollback_point(parts: Run, progress: Progress, setting: str, done: int) -> None:
+def _mark_rollback_point(parts: Run, progress: Progress, saver: Saver, setting: str, done: int) -> None:
     """Mark what rollback returns to, at regular checkpoints only: those asked for by a clock or a signal are at any step."""
-    if parts.ctx.rollback is None:
+    if parts.ctx.rollback is None or saver.settings is None:
         return
-    every = parts.config.checkpoint.settings[setting]
+    every = saver.settings[setting]
     if every is not None and done % every == 0:
         state.mark_rollback_point(parts.ctx, progress)
 
@@ -243,18 +244,6 @@ def _report_split(batch_size: int, run_dir: RunDir, console: Console, num_parts:
     receipt = run_dir.read_json(RECEIPT)
     decision = {"setting": "train.batch_size", "requested": str(batch_size), "used": used}
     run_dir.write_json(RECEIPT, {**receipt, "decisions": [*receipt.get("decisions", []), decision]})
-
-
-def _make_saver(parts: Run, run_dir: RunDir, data: Mapping[str, str]) -> Saver:
-    config, prepared = parts.config, parts.prepared
-    settings = None if config.checkpoint.name == "none" else config.checkpoint.settings
-    constant = {
-        "config": config.to_dict(),
-        "spec": prepared.spec.to_dict(),
-        "fitted": prepared.fitted(),
-        "data": dict(data),
-    }
-    return Saver(parts.ctx, run_dir.checkpoints, settings, constant)
 
 
 def _test_best(parts: Run, run_dir: RunDir) -> dict[str, Any]:

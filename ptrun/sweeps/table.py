@@ -62,8 +62,8 @@ def _csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
     keys = _swept_keys(rows)
     yield ["job", "state", *keys, best["monitor"] or "value", *(f"test/{name}" for name in tests), "seconds"]
     for row in rows:
-        settings = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
-        values = [settings.get(key, "") for key in keys]
+        overrides = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
+        values = [overrides.get(key, "") for key in keys]
         results = [row["value"], *(row["test"].get(name) for name in tests), row["seconds"]]
         yield [row["job"], row["state"], *values, *results]
 
