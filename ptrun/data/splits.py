@@ -42,7 +42,7 @@ class Split(Protocol):
 
 
 @runtime_checkable
-class ResidentSplit(Split, Protocol):
+class InMemorySplit(Split, Protocol):
     """A split whose inputs are tensors, so that a batch is one indexed gather."""
 
     def gather(self, indices: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class ResidentSplit(Split, Protocol):
         """Memory of inputs and targets."""
         ...
 
-    def to(self, device: torch.device) -> ResidentSplit:
+    def to(self, device: torch.device) -> InMemorySplit:
         """The same split on a device."""
         ...
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ptrun.data.splits import (
     FileSplit,
+    InMemorySplit,
     PreparedSplit,
-    ResidentSplit,
     TensorSplit,
     WindowSplit,
     first_readable,
@@ -35,9 +35,9 @@ FILES = FileSplit(["f0", "bad", "f2"], torch.tensor([0, 1, 0]), read_named, [10,
 
 
 @pytest.mark.parametrize("split", [TENSORS, WINDOWS], ids=["tensors", "windows"])
-def test_a_batch_is_the_samples_one_by_one(split: ResidentSplit) -> None:
+def test_a_batch_is_the_samples_one_by_one(split: InMemorySplit) -> None:
     indices = torch.tensor([3, 0, 3])
-    assert isinstance(split, ResidentSplit)
+    assert isinstance(split, InMemorySplit)
     assert torch.equal(split.gather(indices), torch.stack([split.read(int(i)) for i in indices]))
     assert torch.equal(split.to(torch.device("cpu")).gather(indices), split.gather(indices))
     assert len(split) == len(split.targets)

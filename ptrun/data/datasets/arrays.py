@@ -59,7 +59,7 @@ def arrays(
     """Arrays x_train and y_train of a .npz file, and x_test and y_test; without these, the test part is cut from train.
 
     Images are uint8 [N, height, width], [N, height, width, channels] or [N, channels, height, width]; vectors are
-    [N, features] and sequences [N, steps, features] of other numbers. Labels are class numbers or names, [N].
+    [N, features] and sequences [N, time steps, features] of other numbers. Labels are class numbers or names, [N].
     Raises DataError for a file without these arrays, and for arrays of another kind.
     """
     if channel_axis not in ("auto", "first", "last"):
@@ -143,7 +143,7 @@ def _checked_layout(path: Path, name: str, inputs: NDArray[Any]) -> Layout:
         raise DataError(
             f"{path}: {name} is {inputs.dtype} {list(inputs.shape)}. Give images as uint8 [N, height, width] or "
             "[N, height, width, channels] with values from 0 to 255, vectors as numbers [N, features], or sequences "
-            "as numbers [N, steps, features]."
+            "as numbers [N, time steps, features]."
         )
     if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
         position = np.argwhere(~np.isfinite(inputs))[0].tolist()

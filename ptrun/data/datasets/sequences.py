@@ -43,7 +43,7 @@ def sequences(
     their beginning. Raises DataError naming the row of a value that is missing or not a number.
     """
     if isinstance(length, str) and length != "auto":
-        raise ConfigError(f"dataset.length is '{length}'; it can be auto or a number of steps.")
+        raise ConfigError(f"dataset.length is '{length}'; it can be auto or a number of time steps.")
     source = read_sequences(existing_file(path, "dataset.path"), label_column, header)
     other = read_sequences(existing_file(test_path, "dataset.test_path"), label_column, header) if test_path else None
     names = fitted["class_names"] if fitted else class_names(tidy_numbers(source.labels), source.source)
@@ -75,8 +75,8 @@ def sequences(
 def _fit(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:
     values = [source.values[i] for i in train]
     mean, std = fit_scaler(np.concatenate(values))
-    steps = max(map(len, values)) if isinstance(length, str) else length
-    return {"class_names": list(names), "mean": mean.tolist(), "std": std.tolist(), "length": steps}
+    num_steps = max(map(len, values)) if isinstance(length, str) else length
+    return {"class_names": list(names), "mean": mean.tolist(), "std": std.tolist(), "length": num_steps}
 
 
 def _codes(source: Sequences, names: Sequence[str]) -> NDArray[np.int64]:
@@ -112,9 +112,9 @@ def _split(source: Sequences, codes: NDArray[np.int64], rows: Indices, fitted: M
 def _notes(sources: Sequence[Sequences], length: int) -> list[str]:
     lengths = np.array([len(values) for source in sources for values in source.values])
     padded, trimmed = int((lengths < length).sum()), int((lengths > length).sum())
-    notes = [f"Sequences of {length} steps."]
+    notes = [f"Sequences of {length} time steps."]
     if padded:
         notes.append(f"{padded} shorter sequences have zeros in front.")
     if trimmed:
-        notes.append(f"{trimmed} longer sequences keep their last {length} steps only.")
+        notes.append(f"{trimmed} longer sequences keep their last {length} time steps only.")
     return notes

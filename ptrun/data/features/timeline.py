@@ -68,23 +68,26 @@ def step_seconds(times: NDArray[np.float64]) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
-def season_rows(step: float) -> int | None:
-    """Return the rows in a season: a day for steps below a day, else a year; None if steps do not divide it."""
-    if step <= 0 or step > 31 * DAY_SECONDS:
+def season_rows(seconds: float) -> int | None:
+    """Return the rows in a season, for rows that are so many seconds apart: a day if they are closer, else a year.
+
+    None when the season is not a whole number of rows, and for rows that are more than a month apart.
+    """
+    if seconds <= 0 or seconds > 31 * DAY_SECONDS:
         return None
-    if step < DAY_SECONDS:
-        return round(DAY_SECONDS / step) if DAY_SECONDS % step == 0 else None
-    years = {1: 365, 7: 52, 28: 12, 29: 12, 30: 12, 31: 12}
-    return years.get(round(step / DAY_SECONDS))
+    if seconds < DAY_SECONDS:
+        return round(DAY_SECONDS / seconds) if DAY_SECONDS % seconds == 0 else None
+    rows_in_year = {1: 365, 7: 52, 28: 12, 29: 12, 30: 12, 31: 12}
+    return rows_in_year.get(round(seconds / DAY_SECONDS))
 
 
-def calendar_features(times: NDArray[np.float64], step: float) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Return sine and cosine of the day of the year, and of the hour of the day for steps below a day: [T, 2 or 4]."""
+def calendar_features(times: NDArray[np.float64], seconds: float) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return sine and cosine of the day of the year, and of the hour if rows are less than a day apart: [T, 2 or 4]."""
     dates = times.astype("datetime64[s]")
     seconds_of_year = (dates - dates.astype("datetime64[Y]").astype("datetime64[s]")).astype(np.float64)
     angles = [2 * np.pi * seconds_of_year / (365.25 * DAY_SECONDS)]
     names = ["day of year sin", "day of year cos"]
-    if step < DAY_SECONDS:
+    if seconds < DAY_SECONDS:
         angles.append(2 * np.pi * (times % DAY_SECONDS) / DAY_SECONDS)
         names += ["hour of day sin", "hour of day cos"]
     waves = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]

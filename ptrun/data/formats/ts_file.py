@@ -71,7 +71,9 @@ def _header_ends(line: str, path: Path, row: int) -> bool:
     if not key.startswith("@"):
         raise DataError(f"{path}, row {row}: '{line[:40]}' stands before the @data line, so this is not a .ts file.")
     if key == "@timestamps" and values[:1] == ["true"]:
-        raise DataError(f"{path}: sequences with time stamps are not supported. Write the values alone, at even steps.")
+        raise DataError(
+            f"{path}: sequences with time stamps are not supported. Write the values alone, at even time steps."
+        )
     if key == "@targetlabel" or (key == "@classlabel" and values[:1] == ["false"]):
         raise DataError(f"{path} has no class labels ({line[:40]}); this data set is for classification.")
     return key == "@data"

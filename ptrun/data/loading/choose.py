@@ -12,7 +12,7 @@ from ptrun.data.loading.image_cache import CachedImages, ProgressCallback, cache
 from ptrun.data.loading.in_memory import InMemoryLoader
 from ptrun.data.loading.loader import BatchSampler, Loader
 from ptrun.data.loading.streaming import StreamingLoader
-from ptrun.data.splits import PreparedSplit, ResidentSplit, Split, TensorSplit
+from ptrun.data.splits import InMemorySplit, PreparedSplit, Split, TensorSplit
 from ptrun.device.memory import device_memory_bytes
 from ptrun.errors import DataError
 from ptrun.process.machine import usable_cores
@@ -41,7 +41,7 @@ def make_loader(
     """
     _check_not_empty(sampler)
     limit = IN_MEMORY_SHARE * device_memory_bytes(device)
-    if isinstance(split, ResidentSplit) and max(split.num_bytes(), _bytes_after_fixed(split, pipeline)) <= limit:
+    if isinstance(split, InMemorySplit) and max(split.num_bytes(), _bytes_after_fixed(split, pipeline)) <= limit:
         return InMemoryLoader(_after_fixed(split, pipeline), sampler, pipeline, device)
     workers = _num_workers(num_workers)
     streamed: Split = split
@@ -75,7 +75,7 @@ def _bytes_after_fixed(split: Split, pipeline: Pipeline | None) -> int:
     return 0 if pipeline is None else pipeline.fixed(split.read(0)).nbytes * len(split)
 
 
-def _after_fixed(split: ResidentSplit, pipeline: Pipeline | None) -> ResidentSplit:
+def _after_fixed(split: InMemorySplit, pipeline: Pipeline | None) -> InMemorySplit:
     """The split after the fixed transforms, which are the same in every epoch."""
     if pipeline is None or not isinstance(split, TensorSplit):
         return split

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ptrun.data.loading.loader import Batch, BatchSampler, mix_batch
-from ptrun.data.splits import ResidentSplit
+from ptrun.data.splits import InMemorySplit
 from ptrun.device.capabilities import uses_pinned_memory
 from ptrun.transforms.pipeline import Pipeline
 
@@ -24,7 +24,7 @@ class InMemoryLoader:
     bad_samples: dict[int, str]
 
     def __init__(
-        self, split: ResidentSplit, sampler: BatchSampler, pipeline: Pipeline | None, device: torch.device
+        self, split: InMemorySplit, sampler: BatchSampler, pipeline: Pipeline | None, device: torch.device
     ) -> None:
         self.sampler, self.pipeline, self.device = sampler, pipeline, device
         self.split, self.bad_samples = split.to(device), {}
