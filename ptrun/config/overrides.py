@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -91,7 +92,7 @@ def without_sweeps(overrides: Sequence[str]) -> list[str]:
 def grid(overrides: Sequence[str]) -> list[list[str]]:
     """The overrides of each job: all combinations in the order of Hydra's own sweeper; the last key changes fastest."""
     axes: dict[str, list[str]] = {}  # of an override that is given twice the last one counts
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    for override in _parser().parse_overrides(list(overrides)):
         key = override.get_key_element()
         if not override.is_sweep_override():
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
@@ -112,9 +113,15 @@ def forced(text: str) -> str:
     return text if key.startswith("hydra/") or key in (*GROUPS, *PRESETS) else f"++{text}"
 
 
+def _parser() -> OverridesParser:
+    """With the running Hydra's files, when it is running, so that `model=glob(conv*)` finds names."""
+    running = GlobalHydra.instance()
+    return OverridesParser.create(running.config_loader() if running.is_initialized() else None)
+
+
 def _parse(text: str) -> Override | None:
     try:
-        return OverridesParser.create().parse_override(text)
+        return _parser().parse_override(text)
     except HydraException:
         return None
 

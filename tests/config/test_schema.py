@@ -105,3 +105,36 @@ def test_every_preset_composes_and_passes_the_check(path: Path):
     except ConfigError as error:
         problems = error.problems
     assert [problem for problem in problems if "a value is needed" not in problem] == []
+
+
+def test_a_file_that_is_based_on_another_has_its_settings():
+    base, cuda = schema.require("device", "auto"), schema.require("device", "cuda")
+    assert cuda.keys == base.keys
+    assert cuda.summary != base.summary
+    assert schema.choice("device", "cuda") == {**schema.choice("device", "auto"), "name": "cuda"}
+
+
+def test_ones_own_file_may_be_based_on_a_shipped_one(folder: Path):
+    own = folder / "conf" / "device"
+    own.mkdir(parents=True)
+    (own / "half.yaml").write_text("# CUDA in bf16.\ndefaults: [cuda, _self_]\nprecision: bf16\n")
+    (own / "loop.yaml").write_text("# Based on itself.\ndefaults: [loop, _self_]\nindex: 3  # int: which\n")
+    places = (folder / "conf",)
+    keys = schema.require("device", "half", places).keys
+    assert list(keys) == list(schema.require("device", "cuda").keys)
+    assert (keys["precision"].default, keys["precision"].type.choices[:1]) == ("bf16", ("fp32",))
+    assert keys["precision"].meaning
+    assert schema.choice("device", "half", places)["precision"] == "bf16"
+    assert list(schema.require("device", "loop", places).keys) == ["index"]
+    config = load.load_config(Composer("train", places), ["device=half", "device.threads=2"]).config.device
+    assert (config.name, config.settings["precision"], config.settings["threads"]) == ("cuda", "bf16", 2)
+
+
+def test_facts_defaults_and_spelling():
+    assert schema.require("dataset", "digits").facts["gives"] == ("image", "classification")
+    keys = schema.require("dataset", "table").keys
+    assert (keys["path"].required, keys["path"].default_text) == (True, "(required)")
+    assert [schema.yaml_text(value) for value in (True, None, [1, "a", False], 1e-3)] == ["true", "null", "[1, a, false]", "0.001"]  # fmt: skip
+    assert schema.find("model", "no_such_model") is None
+    with pytest.raises(ConfigError, match=r"There is no model 'covnet'\. Did you mean 'convnet'\?"):
+        schema.require("model", "covnet")

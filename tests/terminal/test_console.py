@@ -1,3 +1,5 @@
+"""What a command prints: on a terminal, into a pipe, into the log, and when there is no reader."""
+
 from __future__ import annotations
 
 import io
@@ -9,15 +11,7 @@ from typing import Any
 import pytest
 
 from ptrun.terminal.console import Console, error, table
-from ptrun.terminal.format import (
-    cell_width,
-    format_learning_rate,
-    format_metric,
-    format_number,
-    format_seconds,
-    is_fraction,
-    metric_title,
-)
+from ptrun.terminal.format import cell_width
 
 DOCUMENT = {
     "split": "test",
@@ -67,47 +61,6 @@ def on_screen(text: str) -> list[str]:
     """What a terminal shows: colors taken away, erased lines gone."""
     text = re.sub(r"\x1b\[[\d;]*m", "", text)
     return [line.split("\r\x1b[2K")[-1] for line in text.split("\n")]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.7, "0.7000"), (12.3456, "12.346"), (1234.56, "1,234.6"), (123456.7, "123,457"), (5e-05, "5.000e-05"), (0.0, "0"),
-     (float("nan"), "nan"), (None, "-"), (1234567, "1,234,567"), (True, "True"), ("text", "text"), (-2.5, "-2.5000")],
-)  # fmt: skip
-def test_format_number(value: object, text: str) -> None:
-    assert format_number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(1e-3, "1e-03"), (3.1623e-4, "3.16e-04"), (0.1, "0.1"), (0.0, "0"), (0.05, "0.05"), (None, "-")]
-)
-def test_format_learning_rate(value: object, text: str) -> None:
-    assert format_learning_rate(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.421, "0.42 s"), (12.34, "12.3 s"), (245, "4:05"), (3723, "1:02:03"), (300000, "3d 11h")]
-)
-def test_format_seconds(seconds: float, text: str) -> None:
-    assert format_seconds(seconds) == text
-
-
-def test_fractions_are_in_percent() -> None:
-    assert format_metric("val/accuracy", 0.97314) == "97.31 %"
-    assert format_metric("rmse", 0.97314) == "0.9731"
-    assert all(
-        map(is_fraction, ("accuracy", "balanced_accuracy", "f1_macro", "val/precision_weighted", "top5_accuracy"))
-    )
-    assert not any(map(is_fraction, ("loss", "roc_auc", "log_loss", "r2", "mae")))
-
-
-def test_metric_titles_write_acronyms_large() -> None:
-    assert [metric_title(name) for name in ("roc_auc", "log_loss", "rmse", "r2")] == [
-        "ROC AUC",
-        "Log loss",
-        "RMSE",
-        "R²",
-    ]
 
 
 def test_plain_epoch_lines_are_aligned_without_colors() -> None:

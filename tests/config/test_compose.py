@@ -1,0 +1,52 @@
+"""Composition: user's files win, references are kept or resolved, presets leave no trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ptrun.config import compose
+from ptrun.config.compose import Composer
+from ptrun.errors import ConfigError
+
+
+def test_a_users_file_wins_over_the_shipped_one(folder: Path):
+    own = folder / "conf" / "optimizer"
+    own.mkdir(parents=True)
+    (own / "sgd.yaml").write_text("name: sgd\nlr: 7.5\n")
+    assert Composer("train", [folder / "conf"]).compose(["optimizer=sgd"]).optimizer.lr == 7.5
+    assert Composer("train").compose(["optimizer=sgd"]).optimizer.lr != 7.5
+
+
+def test_plain_is_the_users_part():
+    composed = Composer().compose(["label=seed${seed}", "seed=5", "debug=fast"])
+    assert compose.plain(composed, resolve=False)["label"] == "seed${seed}"
+    values = compose.plain(composed, resolve=True)
+    assert values["label"] == "seed5"
+    assert not {"hydra", "debug", "experiment"} & set(values)
+
+
+def test_a_reference_that_leads_nowhere_names_its_key():
+    with pytest.raises(ConfigError, match=r"^label: .*nowhere"):
+        compose.plain(Composer().compose(["label=${nowhere}"]), resolve=True)
+
+
+def test_jobs_of_a_grid():
+    composer = Composer()
+    assert composer.jobs(["seed=1,2", "model=convnet"]) == [["seed=1", "model=convnet"], ["seed=2", "model=convnet"]]
+    assert composer.jobs(["model=glob(conv*)"]) == [["model=convnet"]]
+    assert composer.sweep_dir(["seed=1,2", "hydra.sweep.dir=there"]) == "there"
+    assert composer.sweep_dir(["seed=1,2"]) == ""
+
+
+def test_a_root_file_that_does_not_exist():
+    with pytest.raises(ConfigError, match="nothing"):
+        Composer("nothing").compose([])
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "mps"])
+def test_every_device_has_all_settings(device: str):
+    composed = compose.plain(Composer().compose([f"device={device}", "device.index=1"]), resolve=True)["device"]
+    assert list(composed) == ["name", "index", "precision", "compile", "channels_last", "fused", "threads"]
+    assert (composed["name"], composed["index"], composed["precision"]) == (device, 1, "fp32")

@@ -1,0 +1,77 @@
+"""Overrides as they are typed: values, mistakes, and the jobs of a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ptrun.config import overrides
+from ptrun.errors import ConfigError
+
+
+def test_values():
+    texts = ["a.b=1", "c=[x,2]", "d='1'", "e=null", "f={g:true}", "h="]
+    assert overrides.parse_values(texts) == {"a.b": 1, "c": ["x", 2], "d": "1", "e": None, "f": {"g": True}, "h": ""}
+
+
+def test_every_text_that_is_no_value_is_reported():
+    with pytest.raises(ConfigError) as error:
+        overrides.parse_values(["seed", "seed = 5", "label=a=b", "~seed", "seed=1,2"])
+    assert [problem.partition(": ")[0] for problem in error.value.problems] == ["seed", "seed = 5", "label=a=b", "~seed", "seed=1,2"]  # fmt: skip
+    assert error.value.problems[0] == "seed: expected KEY=VALUE, as in train.epochs=5."
+    assert error.value.problems[1].endswith("no spaces around '='. Write seed=5.")
+    assert "label=\"'a=b'\"" in error.value.problems[2]
+
+
+def test_the_quotes_that_a_message_proposes_work():
+    assert overrides.parse_values(["label='a=b'"]) == {"label": "a=b"}
+
+
+def test_choices_that_do_not_exist(tmp_path: Path):
+    assert overrides.override_problems("model=convnet") == []
+    assert overrides.override_problems("anything=5") == []
+    assert "Did you mean 'convnet'?" in overrides.override_problems("model=covnet")[0]
+    assert overrides.override_problems("model=covnet", plugin_names={"model": ["covnet"]}) == []
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "covnet.yaml").write_text("name: covnet\n")
+    assert overrides.override_problems("model=covnet", (tmp_path,)) == []
+    assert len(overrides.override_problems("model=convnet,covnet,lstn")) == 2
+    assert overrides.unknown_choices(["model=covnet", "model=lstm", "not valid"]) == ["model=covnet"]
+
+
+def test_several_values_are_refused_without_the_flag():
+    overrides.refuse_sweeps(["a=1", "b=[1,2]"])
+    with pytest.raises(ConfigError, match="several values make a sweep, which -m starts: `ptrun train -m seed=1,2`"):
+        overrides.refuse_sweeps(["a=1", "seed=1,2"])
+    assert overrides.without_sweeps(["a=1", "seed=1,2", "b=choice(1,2)"]) == ["a=1"]
+
+
+SWEEPS = [
+    ["seed=1,2", "model=convnet", "lr=0.1,0.01"],
+    ["a=choice(x,'y z')", "b=range(0,3)", "c=null"],
+    ["seed=1", "seed=2,3"],
+    ["a='b,c','d'", "e={f:1},{f:2}", "g=[1,2],[3]"],
+    [],
+]
+
+
+@pytest.mark.parametrize("texts", SWEEPS, ids=str)
+def test_a_grid_is_that_of_hydras_own_sweeper(texts: list[str]):
+    sweeper = pytest.importorskip("hydra._internal.core_plugins.basic_sweeper").BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_overrides(texts)
+    assert overrides.grid(texts) == [list(job) for job in sweeper.split_arguments(parsed, max_batch_size=None)[0]]
+
+
+def test_an_interval_needs_another_sweeper():
+    with pytest.raises(ConfigError, match="an interval has no values to list"):
+        overrides.grid(["lr=interval(0,1)"])
+
+
+def test_unknown_keys_reach_our_own_check():
+    assert overrides.forced("train.epoch=3") == "++train.epoch=3"
+    assert overrides.forced("+train.epoch=3") == "++train.epoch=3"
+    assert overrides.forced("model=convnet") == "model=convnet"
+    assert overrides.forced("hydra/launcher=basic") == "hydra/launcher=basic"

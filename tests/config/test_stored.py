@@ -1,0 +1,94 @@
+"""A stored configuration: which settings may change, and by which words a change is refused or noted."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ptrun.config import stored
+from ptrun.config.compose import Composer
+from ptrun.config.load import import_components, load_config
+from ptrun.config.run_config import RunConfig
+from ptrun.errors import ConfigError
+
+REGISTRIES = import_components([])
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return load_config(Composer(), ["model=convnet", "transform=basic"]).config
+
+
+def change(values: dict[str, Any], changes: dict[str, Any], changeable: tuple[str, ...]) -> RunConfig:
+    return stored.changed_config(values, changes, changeable, REGISTRIES, ())
+
+
+def test_changes_are_made_in_a_copy_and_checked(config: RunConfig):
+    values = config.to_dict()
+    before = copy.deepcopy(values)
+    changed = change(values, {"device.threads": 2, "device": "cpu"}, stored.CHANGEABLE_WHEN_EVALUATING)
+    assert (changed.device.name, changed.device.settings["threads"]) == ("cpu", 2)
+    assert changed.device.settings.keys() == config.device.settings.keys()
+    assert values == before
+    with pytest.raises(ConfigError, match=r"train\.epochs: expected int >= 1, got 0"):
+        change(values, {"train.epochs": 0}, stored.CHANGEABLE_WHEN_EVALUATING)
+
+
+@pytest.mark.parametrize(
+    ("changeable", "key"),
+    [
+        (stored.CHANGEABLE_WHEN_EVALUATING, "model.dropout"),
+        (stored.CHANGEABLE_WHEN_REPRODUCING, "train.epochs"),
+        (stored.CHANGEABLE_WHEN_RESUMING, "plugins"),
+        (stored.CHANGEABLE_WHEN_RESUMING, "trian.epochs"),
+    ],
+)
+def test_a_setting_that_may_not_change(config: RunConfig, changeable: tuple[str, ...], key: str):
+    with pytest.raises(ConfigError, match=f"^{key}: can't be changed here. What can: {changeable[0]}, "):
+        change(config.to_dict(), {key: 1}, changeable)
+
+
+def test_a_component_of_a_plugin_needs_its_file(config: RunConfig):
+    values = config.to_dict()
+    values["model"] = {"name": "somebody_elses"}
+    with pytest.raises(ConfigError, match=r"model: 'somebody_elses' .* name its file: plugins=\[FILE.py\]"):
+        change(values, {}, ())
+
+
+def test_what_keeps_the_numbers_may_change_in_a_resumed_run(config: RunConfig):
+    train = replace(config.train, epochs=40, num_workers=2)
+    notes = stored.refuse_changes(config.to_dict(), replace(config, train=train), (), REGISTRIES)
+    assert notes == [
+        (
+            "train.epochs: 20 until now, 40 from here on. "
+            "The learning-rate schedule is stretched to the new length from here on."
+        ),
+        "train.num_workers: 'auto' until now, 2 from here on.",
+    ]
+
+
+def test_what_changes_the_numbers_is_refused_unless_it_is_allowed(config: RunConfig):
+    changed = replace(config, seed=1, train=replace(config.train, batch_size=8))
+    with pytest.raises(ConfigError) as error:
+        stored.refuse_changes(config.to_dict(), changed, (), REGISTRIES)
+    assert [problem.partition(":")[0] for problem in error.value.problems] == ["train.batch_size", "seed"]
+    assert "insist with --allow-change train.batch_size." in error.value.problems[0]
+    assert len(stored.refuse_changes(config.to_dict(), changed, ("seed", "train.batch_size"), REGISTRIES)) == 2
+
+
+def test_auto_agrees_with_what_it_was_decided_to_be():
+    before = {"model": {"name": "convnet", "width": 3}, "metrics": ["a"], "seed": 1}
+    now = {"model": {"name": "auto"}, "metrics": "auto", "seed": 2, "label": None}
+    assert list(stored.differences(before, now)) == [("seed", 1, 2)]
+
+
+def test_every_listed_key_exists(config: RunConfig):
+    values = config.to_dict()
+    for key in stored.KEEPS_NUMBERS:
+        part: Any = values
+        for name in key.split("."):
+            assert name in part or name == "cache", key
+            part = part.get(name, {})
