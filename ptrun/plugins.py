@@ -63,8 +63,8 @@ def _import(name: str, path: Path) -> None:
             raise
         frames = reversed(traceback.extract_tb(error.__traceback__))
         line = next((frame.lineno for frame in frames if frame.filename == str(path)), None)
-        place = f"{path}, line {line}" if line else str(path)
-        raise ConfigError(f"plugins: {place}: {type(error).__name__}: {error}.") from error
+        location = f"{path}, line {line}" if line else str(path)
+        raise ConfigError(f"plugins: {location}: {type(error).__name__}: {error}.") from error
 
 
 class LoadOnUnpickling:
@@ -89,14 +89,14 @@ def attribute_plugin_errors(model: str | None = None) -> Iterator[None]:
     except PtrunError:
         raise
     except Exception as error:
-        place = None if is_out_of_memory(error) else _place_in_plugin(error, model)
-        if place is None:
+        location = None if is_out_of_memory(error) else _location_in_plugin(error, model)
+        if location is None:
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")
-        raise ConfigError(f"plugins: {place}: {reason}. --debug shows the whole traceback.") from error
+        raise ConfigError(f"plugins: {location}: {reason}. --debug shows the whole traceback.") from error
 
 
-def _place_in_plugin(error: BaseException, model: str | None) -> str | None:
+def _location_in_plugin(error: BaseException, model: str | None) -> str | None:
     """Where in a plugin an error comes from, with the shapes of the arguments there; None for other errors."""
     frames = list(traceback.walk_tb(error.__traceback__))
     in_plugins = [(frame, line) for frame, line in frames if frame.f_code.co_filename in _loaded_paths]
@@ -105,10 +105,10 @@ def _place_in_plugin(error: BaseException, model: str | None) -> str | None:
         # The innermost function of the plugin that has tensors among its arguments.
         shapes = next((text for frame, _ in reversed(in_plugins) if (text := _argument_shapes(frame))), "")
         return f"{frame.f_code.co_filename}, line {line}, in {frame.f_code.co_name}{shapes}"
-    return None if model is None else _place_of_model([frame for frame, _ in frames], model)
+    return None if model is None else _location_of_model([frame for frame, _ in frames], model)
 
 
-def _place_of_model(frames: Sequence[FrameType], model: str) -> str | None:
+def _location_of_model(frames: Sequence[FrameType], model: str) -> str | None:
     """The function that made the model, when a plugin did and the error is in one of torch's modules inside of it."""
     function = REGISTRIES["model"].get(model)
     file = inspect.getsourcefile(function)

@@ -94,7 +94,7 @@ def photos(folder: Path) -> None:
             Image.fromarray(RNG.integers(0, 256, size, dtype=np.uint8)).save(folder / label / f"{number}.jpg")
 
 
-STEPS = ["transform=imagenet"] + [
+TRANSFORMS = ["transform=imagenet"] + [
     f"transform.{part}=[{{resize:{{size:[32,32]}}}},{{normalize:{{}}}}]" for part in ("train", "eval")
 ]
 
@@ -107,7 +107,7 @@ def arrays(folder: Path) -> list[str]:
 
 def image_folder(folder: Path) -> list[str]:
     photos(folder)
-    return [f"dataset.root={folder}", "train.num_workers=0", "dataset.val_fraction=0.2", *STEPS]
+    return [f"dataset.root={folder}", "train.num_workers=0", "dataset.val_fraction=0.2", *TRANSFORMS]
 
 
 def image_list(folder: Path) -> list[str]:
@@ -115,7 +115,7 @@ def image_list(folder: Path) -> list[str]:
     rows = [("path", "label"), *((f"{label}/{i}.jpg", label) for label in ("cat", "dog") for i in range(10))]
     with (folder / "list.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    return [f"dataset.path={folder / 'list.csv'}", "train.num_workers=2", "dataset.val_fraction=0.2", *STEPS]
+    return [f"dataset.path={folder / 'list.csv'}", "train.num_workers=2", "dataset.val_fraction=0.2", *TRANSFORMS]
 
 
 def table(folder: Path) -> list[str]:

@@ -81,12 +81,12 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
     check_targets(data, may_be_empty=restoring)
     if data.spec.layout is not Layout.IMAGE:
         return Prepared(data, Pipelines(None, None), data.spec, data.notes, fitted.get("class_counts"))
-    steps = config.transform.settings
+    lists = config.transform.settings
     train = build.build_pipeline(
-        steps["train"], data.spec, fitted=fitted.get("transform"), sample_images=lambda: _images(data.train)
+        lists["train"], data.spec, fitted=fitted.get("transform"), sample_images=lambda: _images(data.train)
     )
     evaluation = build.build_pipeline(
-        steps["eval"], data.spec, fitted=train.fitted, sample_images=lambda: _images(data.train)
+        lists["eval"], data.spec, fitted=train.fitted, sample_images=lambda: _images(data.train)
     )
     if evaluation.mixes:
         raise ConfigError("transform.eval: mixup and cutmix mix images for training. Move them to transform.train.")

@@ -46,8 +46,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
         (root / label).mkdir(parents=True)
         for number in range(15):
             Image.fromarray(pixels.integers(0, 256, (10, 10, 3), dtype=np.uint8)).save(root / label / f"{number}.png")
-    steps = "[{random_resized_crop:{size:[8,8]}},{horizontal_flip:{}},{normalize:{mean:half,std:half}}]"
-    images = (f"transform.train={steps}", "transform.eval=[{resize:{size:[8,8]}},{normalize:{mean:half,std:half}}]")
+    train = "[{random_resized_crop:{size:[8,8]}},{horizontal_flip:{}},{normalize:{mean:half,std:half}}]"
+    images = (f"transform.train={train}", "transform.eval=[{resize:{size:[8,8]}},{normalize:{mean:half,std:half}}]")
     return (*RUN, *images, "dataset=image_folder", f"dataset.root={root}", "train.batch_size=2", "train.num_workers=2")
 
 

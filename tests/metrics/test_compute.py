@@ -141,6 +141,6 @@ def test_quick_metrics_do_not_import_sklearn() -> None:
         "s = DataSpec(layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(1,), num_outputs=2, class_names=('a', 'b'));"
         "print(compute(['accuracy', 'top_k'], to_predictions(s, torch.eye(2), torch.arange(2))), 'sklearn' in sys.modules)"
     )
-    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert shown.startswith("({'accuracy': 1.0}")
-    assert shown.strip().endswith("False")
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert output.startswith("({'accuracy': 1.0}")
+    assert output.strip().endswith("False")

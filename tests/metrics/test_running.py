@@ -47,7 +47,7 @@ def test_sums_equal_the_metrics_of_all_samples(spec: DataSpec, names: tuple[str,
     sums, parts = RunningMetrics(names, spec), batches(spec)
     for outputs, targets in parts:
         sums.add(outputs, targets)
-    whole = to_predictions(spec, *(torch.cat(each) for each in zip(*parts, strict=True)))
+    whole = to_predictions(spec, *(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
     expected, reasons = compute(names, whole)
     assert (sums.values()[1], reasons) == ({}, {})
     assert sums.values()[0] == pytest.approx(expected, rel=1e-12)

@@ -1,4 +1,4 @@
-"""The hand-written attention layer computes what torch's does, and what the equation says."""
+"""The hand-written attention layer computes what torch's layer and the equation compute."""
 
 from __future__ import annotations
 

@@ -59,9 +59,9 @@ def test_biases_of_batch_norm_get_a_learning_rate_of_their_own():
     model = cifar_net(make_spec(1, 8, 8), channels=[4], norm_bias_lr_scale=64.0)
     optimizer = build_optimizer("sgd", {"lr": 0.5}, model)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    found = {name: rates[id(parameter)] for name, parameter in model.named_parameters()}
-    assert {name for name, rate in found.items() if rate == 32.0} == {"stages.3.bias", "stages.6.bias"}
-    assert found["whitening.bias"] == found["head.weight"] == 0.5
+    rate_of = {name: rates[id(parameter)] for name, parameter in model.named_parameters()}
+    assert {name for name, rate in rate_of.items() if rate == 32.0} == {"stages.3.bias", "stages.6.bias"}
+    assert rate_of["whitening.bias"] == rate_of["head.weight"] == 0.5
 
 
 def test_a_run_fits_the_filters_to_its_training_images_and_a_checkpoint_holds_them(folder: Path):

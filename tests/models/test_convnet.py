@@ -1,4 +1,4 @@
-"""Convnet adapts to the image: its size, its channels, and photos that would make the linear layer explode."""
+"""Convnet adapts to the size and the channels of the images, and bounds its linear layer for large photos."""
 
 from __future__ import annotations
 

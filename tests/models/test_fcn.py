@@ -1,4 +1,4 @@
-"""Fcn has the layers of its paper, whatever the length of the sequences."""
+"""Fcn has the layers of its paper, for sequences of any length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DLinear and NLinear compute what their paper writes down."""
+"""DLinear and NLinear compute the equations of their paper."""
 
 from __future__ import annotations
 

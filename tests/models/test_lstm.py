@@ -1,4 +1,4 @@
-"""Lstm answers from what it knows after the whole sequence, in both directions."""
+"""Lstm predicts from its state after the whole sequence, in both directions."""
 
 from __future__ import annotations
 

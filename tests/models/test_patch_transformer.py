@@ -1,4 +1,4 @@
-"""Patches are those of the paper, the newest steps are among them, and settings that can't work are told."""
+"""Patches are those of the paper, the newest time steps are among them, and impossible settings are refused."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ptrun.models.patch_transformer import patch_count, patch_transformer
 
 
 @pytest.mark.parametrize(
-    ("steps", "length", "stride", "count"), [(336, 16, 8, 42), (512, 16, 8, 64), (40, 16, 16, 3), (16, 16, 16, 2)]
+    ("num_steps", "length", "stride", "count"), [(336, 16, 8, 42), (512, 16, 8, 64), (40, 16, 16, 3), (16, 16, 16, 2)]
 )
-def test_patches_are_as_many_as_in_the_paper(steps, length, stride, count):
-    assert patch_count(steps, length, stride) == count
+def test_patches_are_as_many_as_in_the_paper(num_steps, length, stride, count):
+    assert patch_count(num_steps, length, stride) == count
     model = patch_transformer(
-        forecast_spec(input_shape=(steps, 3)), patch_length=length, patch_stride=stride, instance_norm=False
+        forecast_spec(input_shape=(num_steps, 3)), patch_length=length, patch_stride=stride, instance_norm=False
     )
-    assert model.patches(torch.randn(2, 2, steps)).shape == (4, count, length)
-    assert model(torch.randn(2, steps, 3)).shape == (2, 6)
+    assert model.patches(torch.randn(2, 2, num_steps)).shape == (4, count, length)
+    assert model(torch.randn(2, num_steps, 3)).shape == (2, 6)
 
 
 def test_patches_are_stretches_of_one_column_and_the_last_value_is_repeated():

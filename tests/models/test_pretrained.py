@@ -1,4 +1,4 @@
-"""Transfer learning: what is frozen stays bit for bit, what is loaded is counted, what does not fit is refused."""
+"""Transfer learning: a frozen backbone keeps its bits, loaded tensors are counted, and files that do not fit are refused."""
 
 from __future__ import annotations
 
@@ -182,8 +182,8 @@ def test_images_with_other_channels_and_other_data_are_told(build):
 
 
 def test_a_frozen_backbone_of_random_weights_is_told():
-    told = transfer(SPEC, arch="resnet18", weights=None).notes[0]
-    assert "frozen and has random weights (model.weights=null)" in told
+    note = transfer(SPEC, arch="resnet18", weights=None).notes[0]
+    assert "frozen and has random weights (model.weights=null)" in note
     for settings in ({"unfreeze_at_epoch": 0}, {"restoring": True}):
         notes = transfer(SPEC, arch="resnet18", weights=None, **settings).notes
         assert not any("random weights" in note for note in notes)

@@ -1,4 +1,4 @@
-"""Weights files: real formats are read, damage is noticed, and misfits are listed without any change."""
+"""Weights files: real formats are read, damage is noticed, and a file that does not fit changes nothing."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ def test_half_precision_is_cast_and_absent_counters_are_tolerated():
     note = match_weights(network, state, source="FILE", head="2")
     assert network[0].weight.dtype is torch.float32
     assert torch.equal(network[0].weight, source[0].weight.half().float())
-    assert note.startswith("8 of 8 tensors loaded from FILE; 1 counters of batches (num_batches_tracked) are not in the file")
+    assert note.startswith(
+        "8 of 8 tensors loaded from FILE; 1 counters of batches (num_batches_tracked) are not in the file"
+    )
 
 
 def test_a_head_of_another_size_is_new_and_counted():

@@ -1,4 +1,4 @@
-"""Regularized normalises over the batch in training only, and drops as often as asked."""
+"""Regularized normalizes over the batch in training only, and drops features with the given probability."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def test_a_sample_does_not_depend_on_its_batch_in_eval_mode():
 def test_training_mode_normalises_and_drops():
     torch.manual_seed(0)
     model = Regularized(6, [400], 3, dropout=0.25)
-    normalised = model.layers[:3](torch.randn(64, 6) * 50 + 9)
-    torch.testing.assert_close(normalised.mean(0), torch.zeros(400), atol=1e-5, rtol=0)
-    torch.testing.assert_close(normalised.std(0, correction=0), torch.ones(400), atol=1e-3, rtol=0)
+    normalized = model.layers[:3](torch.randn(64, 6) * 50 + 9)
+    torch.testing.assert_close(normalized.mean(0), torch.zeros(400), atol=1e-5, rtol=0)
+    torch.testing.assert_close(normalized.std(0, correction=0), torch.ones(400), atol=1e-3, rtol=0)
     dropped = model.layers[4](torch.ones(64, 400))
     assert abs((dropped == 0).float().mean().item() - 0.25) < 0.02
 

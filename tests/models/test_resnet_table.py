@@ -1,4 +1,4 @@
-"""Resnet_table has the blocks of its paper, and sees numbers through sines when asked to."""
+"""Resnet_table has the blocks of its paper, and optionally periodic features."""
 
 from __future__ import annotations
 

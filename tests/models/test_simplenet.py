@@ -1,4 +1,4 @@
-"""Simplenet is the network it says it is, on inputs of any layout."""
+"""Simplenet is a fully connected network, on inputs of any layout."""
 
 from __future__ import annotations
 

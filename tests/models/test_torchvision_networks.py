@@ -1,4 +1,4 @@
-"""Every torchvision classifier fits every image size, and what is no classifier is told so."""
+"""Every torchvision classifier is built for every image size; other names are refused with the nearest classifier."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_regnet_reads_digits():
 
 
 @pytest.mark.parametrize(
-    ("arch", "given", "trained", "image", "expected"),
+    ("arch", "setting", "trained", "image", "expected"),
     [
         ("resnet18", "auto", True, (8, 8), (64, 64)),
         ("resnet18", "auto", True, (20, 32), (64, 103)),
@@ -56,8 +56,8 @@ def test_regnet_reads_digits():
         ("vit_b_16", "auto", True, (8, 8), (224, 224)),
     ],
 )
-def test_image_size(arch, given, trained, image, expected):
-    assert input_size(arch, given, trained, image) == expected
+def test_image_size(arch, setting, trained, image, expected):
+    assert input_size(arch, setting, trained, image) == expected
 
 
 def test_a_size_that_patches_do_not_fit_is_refused():

@@ -1,4 +1,4 @@
-"""The hand-written encoder computes what torch's does; masks attention_mask what they should."""
+"""The hand-written encoder computes what torch's encoder does, with every mask."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_block_equals_torchs_layer_with_the_same_weights(norm, activation, padde
     expected = reference(tokens, src_mask=future, src_key_padding_mask=padding)
     outputs = block(tokens, padding, causal)
     real = torch.ones(BATCH, TOKENS, dtype=torch.bool) if padding is None else ~padding
-    # Torch's fast path writes zeros where there is padding; what stands there is nobody's business.
+    # Torch's fast path writes zeros where there is padding; those outputs are not compared.
     torch.testing.assert_close(outputs[real], expected[real])
 
 

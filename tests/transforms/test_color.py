@@ -43,12 +43,12 @@ def test_colors_change_as_torchvisions_do(channels: int) -> None:
     ]
     for ours, reference in pairs:
         result = ours(images, factors)
-        for image, factor, one in zip(images, factors, result, strict=True):
-            assert (one.int() - reference(image, factor).int()).abs().max() <= 2, ours.__name__
+        for image, factor, adjusted in zip(images, factors, result, strict=True):
+            assert (adjusted.int() - reference(image, factor).int()).abs().max() <= 2, ours.__name__
         assert torch.equal(result[2], images[2])
     shares = np.array([-0.5, -0.1, 0.0, 0.3])
-    for image, share, one in zip(images, shares, color.adjust_hue(images, shares), strict=True):
-        assert (one.int() - functional.adjust_hue(image, share).int()).abs().max() <= 2
+    for image, share, adjusted in zip(images, shares, color.adjust_hue(images, shares), strict=True):
+        assert (adjusted.int() - functional.adjust_hue(image, share).int()).abs().max() <= 2
 
 
 def test_color_has_no_effect_on_gray_images() -> None:

@@ -51,7 +51,7 @@ def pipeline(items: Any, channels: int = 3, **more: Any) -> Pipeline:
     return build_pipeline(items, spec(channels), **more)
 
 
-def one(pipe: Pipeline, image: Tensor, key: tuple[int, int, int]) -> Tensor:
+def vary_one(pipe: Pipeline, image: Tensor, key: tuple[int, int, int]) -> Tensor:
     seed, epoch, index = key
     return pipe.vary(image[None], SampleRng.of(seed, epoch, [index]))[0]
 
@@ -60,14 +60,14 @@ def one(pipe: Pipeline, image: Tensor, key: tuple[int, int, int]) -> Tensor:
 def test_augmentation_depends_on_the_key_only(channels: int) -> None:
     pipe, images = pipeline(STRONG, channels), pictures(channels=channels)
     keys = [(7, 2, index) for index in range(6)]
-    forward = {key: one(pipe, images[key[2]], key) for key in keys}
+    forward = {key: vary_one(pipe, images[key[2]], key) for key in keys}
     torch.manual_seed(99)
     random.seed(99)
     np.random.seed(99)
     again = pipeline(STRONG, channels)
     for key in reversed(keys):
         torch.rand(3)
-        assert torch.equal(one(again, images[key[2]], key), forward[key])
+        assert torch.equal(vary_one(again, images[key[2]], key), forward[key])
     whole = again.vary(images, SampleRng.of(7, 2, range(6)))
     assert torch.equal(whole, torch.stack(list(forward.values())))
 
@@ -82,7 +82,7 @@ def test_large_batches_are_treated_in_chunks_without_a_trace(monkeypatch: pytest
 def test_seed_epoch_and_index_each_change_the_augmentation() -> None:
     pipe, image = pipeline(STRONG), pictures()[0]
     keys = [(seed, epoch, index) for seed in range(4) for epoch in range(4) for index in range(4)]
-    assert len({one(pipe, image, key).numpy().tobytes() for key in keys}) > 60
+    assert len({vary_one(pipe, image, key).numpy().tobytes() for key in keys}) > 60
 
 
 def test_transforms_before_the_sizes_are_equal_see_one_image() -> None:
@@ -91,7 +91,7 @@ def test_transforms_before_the_sizes_are_equal_see_one_image() -> None:
     rng = SampleRng.of(5, 1, range(6))
     single = torch.stack([pipe.vary_single(image, rng[i : i + 1]) for i, image in enumerate(images)])
     assert single.shape == (6, 3, 9, 9)
-    expected = torch.stack([one(pipe, image, (5, 1, i)) for i, image in enumerate(images)])
+    expected = torch.stack([vary_one(pipe, image, (5, 1, i)) for i, image in enumerate(images)])
     assert torch.equal(pipe.vary_stacked(single, rng), expected)
 
 
@@ -102,11 +102,11 @@ def test_the_global_random_state_is_untouched(monkeypatch: pytest.MonkeyPatch) -
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    one(pipe, pictures()[0], (0, 0, 0))
+    vary_one(pipe, pictures()[0], (0, 0, 0))
     assert torch.equal(torch.rand(4), expected)
     torch.manual_seed(3)
     with pytest.raises(DataError, match="'random_crop' can't take an image of shape"):
-        one(pipeline(["speckle", {"random_crop": {"size": 64}}]), pictures()[0], (0, 0, 0))
+        vary_one(pipeline(["speckle", {"random_crop": {"size": 64}}]), pictures()[0], (0, 0, 0))
     assert torch.equal(torch.rand(4), expected)
 
 
@@ -121,7 +121,7 @@ def test_fixed_transforms_end_at_the_first_random_one() -> None:
     assert pipe.is_random
     assert fixed.shape == (6, 3, 12, 10)
     assert torch.equal(fixed, torch.stack([pipe.fixed(image) for image in images]))
-    assert one(pipe, fixed[0], (0, 0, 0)).shape == (3, 6, 6)
+    assert vary_one(pipe, fixed[0], (0, 0, 0)).shape == (3, 6, 6)
 
 
 def test_a_pipeline_without_random_transforms_does_not_vary() -> None:
@@ -170,7 +170,7 @@ def test_a_pipeline_can_be_sent_to_workers() -> None:
     sent, image = pickle.dumps(pipe), pictures()[0]
     assert b"meta" not in sent  # nor any other device: a worker must not touch the accelerator
     copy = pickle.loads(sent)
-    assert torch.equal(one(copy, image, (1, 2, 3)), one(pipe, image, (1, 2, 3)))
+    assert torch.equal(vary_one(copy, image, (1, 2, 3)), vary_one(pipe, image, (1, 2, 3)))
     assert torch.equal(copy.finish(image[None]), pipe.finish(image[None]))
 
 
@@ -178,8 +178,8 @@ def test_a_plugin_transform_is_one_function(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(image_transforms, "_functions", dict(image_transforms._functions))
     image_transforms.register(speckle)
     pipe, image = pipeline([{"speckle": {"amount": 0.9}}]), pictures()[0] | 1
-    assert torch.equal(one(pipe, image, (0, 0, 1)), one(pipe, image, (0, 0, 1)))
-    assert not torch.equal(one(pipe, image, (0, 0, 1)), one(pipe, image, (0, 1, 1)))
-    assert 0 < (one(pipe, image, (0, 0, 1)) > 0).float().mean() < 0.2
+    assert torch.equal(vary_one(pipe, image, (0, 0, 1)), vary_one(pipe, image, (0, 0, 1)))
+    assert not torch.equal(vary_one(pipe, image, (0, 0, 1)), vary_one(pipe, image, (0, 1, 1)))
+    assert 0 < (vary_one(pipe, image, (0, 0, 1)) > 0).float().mean() < 0.2
     both = pipe.vary(torch.stack([image, image]), SampleRng.of(0, 0, [0, 1]))
-    assert torch.equal(both[1], one(pipe, image, (0, 0, 1)))
+    assert torch.equal(both[1], vary_one(pipe, image, (0, 0, 1)))

@@ -38,7 +38,7 @@ def pipeline(items: Any, channels: int = 3, **more: Any) -> Pipeline:
     return build_pipeline(items, spec(channels), **more)
 
 
-def one(pipe: Pipeline, image: Tensor, key: tuple[int, int, int]) -> Tensor:
+def vary_one(pipe: Pipeline, image: Tensor, key: tuple[int, int, int]) -> Tensor:
     seed, epoch, index = key
     return pipe.vary(image[None], SampleRng.of(seed, epoch, [index]))[0]
 
@@ -59,8 +59,8 @@ def test_given_statistics_one_for_each_channel_or_one_for_all() -> None:
     batch = pictures()
     by_channel = pipeline([{"normalize": {"mean": [0.1, 0.2, 0.3], "std": [1, 2, 4]}}]).finish(batch)
     assert by_channel[0, 2, 0, 0].item() == pytest.approx((batch[0, 2, 0, 0].item() / 255 - 0.3) / 4, abs=1e-6)
-    for one in (0.5, [0.5], "half"):
-        finished = pipeline([{"normalize": {"mean": one, "std": one}}]).finish(batch)
+    for value in (0.5, [0.5], "half"):
+        finished = pipeline([{"normalize": {"mean": value, "std": value}}]).finish(batch)
         torch.testing.assert_close(finished, batch / 127.5 - 1, rtol=1e-5, atol=1e-6)
 
 

@@ -72,10 +72,10 @@ def test_a_large_jpeg_is_read_in_its_place_and_size(
     tmp_path: Path, height_width: tuple[int, int], size: tuple[int, ...], orientation: int
 ) -> None:
     path = jpeg(tmp_path / "a.jpg", *height_width, orientation)
-    step = resize(size=list(size)).apply
-    expected, actual = step(ImageReader()(path)), ImageReader(scaled_to=size)(path)
+    scale = resize(size=list(size)).apply
+    expected, actual = scale(ImageReader()(path)), ImageReader(scaled_to=size)(path)
     assert actual.shape == expected.shape
-    assert torch.equal(step(actual), actual), "the step has nothing left to do"
+    assert torch.equal(scale(actual), actual), "`resize` should have nothing left to do"
     assert actual.permute(1, 2, 0).is_contiguous()
     assert not torch.equal(actual, expected), "the whole image was decoded"
     assert difference(actual, expected).max() <= 5
@@ -184,9 +184,9 @@ def test_a_note_says_where_it_changes_nothing(photos: Path) -> None:
 def test_scaled_photos_stay_within_what_is_promised(shared: Callable[[str], Path]) -> None:
     paths = sorted(map(str, shared("dogcat").rglob("*.jpg")))[::15]
     for size in (64, 128, 160):
-        step = resize(size=size).apply
-        pairs = [(ImageReader(scaled_to=(size,))(path), step(ImageReader()(path))) for path in paths]
-        means = [difference(step(actual), expected).mean().item() for actual, expected in pairs]
+        scale = resize(size=size).apply
+        pairs = [(ImageReader(scaled_to=(size,))(path), scale(ImageReader()(path))) for path in paths]
+        means = [difference(scale(actual), expected).mean().item() for actual, expected in pairs]
         assert max(means) < MAX_LEVELS
         assert sum(means) / len(means) < 1.5
 

@@ -1,4 +1,4 @@
-"""The linear part starts as the naive forecast and can become any linear map of the window."""
+"""The linear part begins as the naive forecast and can become any linear map of the window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forecasting models are told which columns to continue, refuse other data in a sentence, and see a window's own scale."""
+"""Forecasting models find the columns to forecast, refuse other data, and normalize each window."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def test_instance_norm_follows_level_and_scale(inner):
     model = model.double()
     shift, scale = torch.tensor([100.0, -30.0, 0.0]), torch.tensor([5.0, 0.5, 1.0])
     expected = model(windows).unflatten(1, (3, 2)) * scale[[1, 0]] + shift[[1, 0]]
-    found = model(windows * scale + shift)
-    torch.testing.assert_close(found, expected.flatten(1), rtol=1e-3, atol=1e-3)
+    forecasts = model(windows * scale + shift)
+    torch.testing.assert_close(forecasts, expected.flatten(1), rtol=1e-3, atol=1e-3)
 
 
 def test_instance_norm_gives_mean_zero_and_spread_one_and_leaves_other_columns():

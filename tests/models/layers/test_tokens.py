@@ -1,4 +1,4 @@
-"""Tokens: each layout is cut where it should be, padding is ignored, and the class token sees everything."""
+"""Tokens: each layout is cut in the right places, padding is ignored, and the class token attends to everything."""
 
 from __future__ import annotations
 
