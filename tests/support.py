@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import ptrun
+from ptrun.build.run import Run, build
+from ptrun.config.auto import resolve_auto
+from ptrun.config.compose import Composer
+from ptrun.config.load import load_config
 from ptrun.spec import DataSpec, Layout, Task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +36,12 @@ def without_plots(arguments: Sequence[str]) -> Sequence[str]:
 def train(*overrides: str, quiet: bool = False) -> Any:
     """`ptrun.train` without plots; returns a TrainResult."""
     return ptrun.train(*overrides, "plots=false", quiet=quiet)
+
+
+def build_run(*overrides: str) -> Run:
+    """The parts of a run, built and not trained."""
+    config, decisions = resolve_auto(load_config(Composer(), overrides).config)
+    return build(config, decisions=decisions)
 
 
 def newest_run(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Decides the settings that the task of the data decides, and checks that the parts fit the data."""
+"""Resolves the `auto` that the task of the data decides, and checks that the parts fit the data."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ from ptrun.spec import DataSpec, Task
 
 
 def resolve_auto(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
-    """Replace every `auto` that the task decides by what it stands for."""
+    """Replace `auto` in loss, metrics and train.monitor by what fits the task, and return what was decided."""
     decisions: list[Decision] = []
-    t = config.train
+    train = config.train
     if config.loss.name == "auto":
         config = replace(config, loss=auto.default_component("loss", build.default_loss(spec), folders))
         decisions.append(("loss", "auto", config.loss.name))
     if config.metrics == "auto":
-        chosen = compute.default_metrics(spec.task)
-        config = replace(config, metrics=[{name: {}} for name in chosen])
-        decisions.append(("metrics", "auto", ", ".join(chosen)))
-    if t.monitor == "auto":
-        monitor = "val/accuracy" if spec.task is Task.CLASSIFICATION else "val/loss"
-        t = replace(t, monitor=monitor)
-        decisions.append(("train.monitor", "auto", monitor))
-    if t.monitor_mode == "auto":
-        name = t.monitor.removeprefix("val/")
-        t = replace(t, monitor_mode="min" if name == "loss" or compute.better(name) == "lower" else "max")
-    return replace(config, train=t), decisions
+        names = compute.default_metrics(spec.task)
+        config = replace(config, metrics=[{name: {}} for name in names])
+        decisions.append(("metrics", "auto", ", ".join(names)))
+    if train.monitor == "auto":
+        train = replace(train, monitor="val/accuracy" if spec.task is Task.CLASSIFICATION else "val/loss")
+        decisions.append(("train.monitor", "auto", train.monitor))
+    if train.monitor_mode == "auto":
+        name = train.monitor.removeprefix("val/")
+        lower_is_better = name == "loss" or compute.better(name) == "lower"
+        train = replace(train, monitor_mode="min" if lower_is_better else "max")
+    return replace(config, train=train), decisions
 
 
 def check_pair(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> None:
-    """Check model, loss and metrics against what the data turned out to be. Raises ConfigError listing all that is wrong."""
+    """Check model, loss and metrics against the data. Raises ConfigError that lists every problem."""
     gives = (str(spec.layout), str(spec.task))
     problems = [compatibility.model_problem(config.model.name, config.dataset.name, gives, folders)]
     problems += compatibility.task_problems(
         gives, config.dataset.name, config.loss.name, config.metrics, config.train.monitor, folders
     )
-    found = [problem for problem in problems if problem]
-    if found:
-        raise ConfigError(found)
+    if any(problems):
+        raise ConfigError(problem for problem in problems if problem)

@@ -1,6 +1,6 @@
-"""Reads the data of a run and makes the image pipelines: configuration → `Prepared`.
+"""Reads the data of a run and makes its image pipelines.
 
-Invariant: what is learned from data is learned from the training split, or comes from the checkpoint of training.
+What is learned from data is learned from the training split, or comes from the checkpoint of a training.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from ptrun.data.formats.image_file import ImageReader
 from ptrun.data.splits import FileSplit, Split, first_readable, readable
 from ptrun.errors import ConfigError
 from ptrun.spec import DataSpec, Layout, Task
-from ptrun.transforms import build, pipeline, statistics
+from ptrun.transforms import statistics
+from ptrun.transforms.build import build_pipeline
+from ptrun.transforms.pipeline import Pipeline
 
-assert catalog.MODULES  # importing it filled the registries
+assert catalog.MODULES  # importing it fills the registries
 
 
 @dataclass(frozen=True)
 class Pipelines:
     """How images are prepared for training and for evaluation; None for data that are no images."""
 
-    train: pipeline.Pipeline | None
-    eval: pipeline.Pipeline | None
+    train: Pipeline | None
+    eval: Pipeline | None
 
     @property
     def fitted(self) -> dict[str, Any]:
@@ -39,13 +41,17 @@ class Pipelines:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data and the way they reach the model."""
+    """The data, and how they reach the model.
+
+    spec: with the shape that the model receives, after all image transforms.
+    stored_counts: training samples of each class, from the checkpoint of a training.
+    """
 
     data: Data
     pipelines: Pipelines
-    spec: DataSpec  # with the shape that the model receives
+    spec: DataSpec
     notes: tuple[str, ...]
-    stored_counts: list[int] | None = None  # of the training that a checkpoint comes from
+    stored_counts: list[int] | None = None
 
     def fitted(self) -> dict[str, Any]:
         """Everything learned from the training split, for the checkpoint."""
@@ -67,7 +73,7 @@ class Prepared:
         """At most `count` training inputs, evenly spaced, as the model receives them in evaluation, on the CPU."""
         split, pipeline = self.data.train, self.pipelines.eval
         if pipeline is not None:
-            split = _decoded_for(split, pipeline)
+            split = _decode_for(split, pipeline)
         inputs = list(readable(split, statistics.evenly_spaced(len(split), count)))
         if pipeline is None:
             return torch.stack(inputs)
@@ -75,63 +81,75 @@ class Prepared:
 
 
 def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
-    """Read the data and make the image pipelines. `fitted` is what a checkpoint holds from training."""
+    """Read the data and make the image pipelines. Raises DataError or ConfigError.
+
+    fitted: what the checkpoint of a training holds, so that new data are treated alike; None to learn it from the
+        training split.
+    """
     restoring, fitted = fitted is not None, fitted or {}
     data: Data = registry.datasets.build(config.dataset.name, config.dataset.settings, fitted=fitted.get("dataset"))
     check_targets(data, may_be_empty=restoring)
     if data.spec.layout is not Layout.IMAGE:
         return Prepared(data, Pipelines(None, None), data.spec, data.notes, fitted.get("class_counts"))
-    lists = config.transform.settings
-    train = build.build_pipeline(
-        lists["train"], data.spec, fitted=fitted.get("transform"), sample_images=lambda: _images(data.train)
+    train, evaluation = _build_pipelines(config.transform.settings, data, fitted.get("transform"))
+    return Prepared(
+        data=replace(
+            data,
+            train=_decode_for(data.train, train),
+            val=_decode_for(data.val, evaluation),
+            test=_decode_for(data.test, evaluation),
+        ),
+        pipelines=Pipelines(train, evaluation),
+        spec=replace(data.spec, input_shape=_final_shape(data, train, evaluation)),
+        notes=(*data.notes, *train.notes, *_notes_on_decoding(data, train, evaluation)),
+        stored_counts=fitted.get("class_counts"),
     )
-    evaluation = build.build_pipeline(
-        lists["eval"], data.spec, fitted=train.fitted, sample_images=lambda: _images(data.train)
-    )
+
+
+def _build_pipelines(
+    transforms: Mapping[str, Any], data: Data, fitted: Mapping[str, Any] | None
+) -> tuple[Pipeline, Pipeline]:
+    """The pipelines of training and of evaluation; statistics come from training images, or from the checkpoint."""
+
+    def sample_images() -> Iterator[Tensor]:
+        return readable(data.train, statistics.evenly_spaced(len(data.train)))
+
+    train = build_pipeline(transforms["train"], data.spec, fitted=fitted, sample_images=sample_images)
+    evaluation = build_pipeline(transforms["eval"], data.spec, fitted=train.fitted, sample_images=sample_images)
     if evaluation.mixes:
         raise ConfigError("transform.eval: mixup and cutmix mix images for training. Move them to transform.train.")
-    shape = _final_shape(data, train, evaluation)
-    spec, notes = (
-        replace(data.spec, input_shape=shape),
-        (*data.notes, *train.notes, *_not_scaled(data, train, evaluation)),
-    )
-    data = replace(
-        data,
-        train=_decoded_for(data.train, train),
-        val=_decoded_for(data.val, evaluation),
-        test=_decoded_for(data.test, evaluation),
-    )
-    return Prepared(data, Pipelines(train, evaluation), spec, notes, fitted.get("class_counts"))
+    return train, evaluation
 
 
-def _decoded_for(split: Split, pipeline: pipeline.Pipeline) -> Split:
-    """The split whose large JPEGs are read in the size that the first image transform scales to, where `dataset.decode` asks for that."""
+def _decode_for(split: Split, pipeline: Pipeline) -> Split:
+    """With dataset.decode=scaled, the split whose JPEGs are decoded in the size that the first image transform wants."""
     if not isinstance(split, FileSplit) or split.decode == "exact" or not isinstance(split.reader, ImageReader):
         return split
     return replace(split, reader=replace(split.reader, scaled_to=pipeline.scales_to))
 
 
-def _not_scaled(data: Data, train: pipeline.Pipeline, evaluation: pipeline.Pipeline) -> list[str]:
-    """Say where dataset.decode=scaled changes nothing."""
+def _notes_on_decoding(data: Data, train: Pipeline, evaluation: Pipeline) -> list[str]:
+    """Where dataset.decode=scaled changes nothing."""
     if not isinstance(data.train, FileSplit) or data.train.decode == "exact":
         return []
     parts = [name for name, pipeline in (("train", train), ("eval", evaluation)) if not pipeline.scales_to]
     return [
-        f"dataset.decode=scaled: images of transform.{part} are decoded whole, because its first image transform is no bilinear `resize`."
+        f"dataset.decode=scaled: images of transform.{part} are decoded whole, because its first image transform is "
+        "no bilinear `resize`."
         for part in parts
     ]
 
 
-def _images(split: Split) -> Iterator[Tensor]:
-    return readable(split, statistics.evenly_spaced(len(split)))
+def _final_shape(data: Data, train: Pipeline, evaluation: Pipeline) -> tuple[int, ...]:
+    """The shape [C, H, W] in which images reach the model, found by sending the first image through.
 
-
-def _final_shape(data: Data, train: pipeline.Pipeline, evaluation: pipeline.Pipeline) -> tuple[int, ...]:
-    """The shape [C, H, W] in which images reach the model, found by sending the first one through. Raises ConfigError when train and eval differ."""
+    Raises ConfigError when training and evaluation end in different shapes.
+    """
     sample = first_readable((data.train, data.test, data.val))
-    shapes = train.shape_of(sample), evaluation.shape_of(sample)
-    if shapes[0] != shapes[1]:
+    train_shape, eval_shape = train.shape_of(sample), evaluation.shape_of(sample)
+    if train_shape != eval_shape:
         raise ConfigError(
-            f"transform: training images become {list(shapes[0])}, evaluation images {list(shapes[1])} [channels, height, width]. Make both end in one size."
+            f"transform: training images become {list(train_shape)}, evaluation images {list(eval_shape)} "
+            "[channels, height, width]. Make both end in one size."
         )
-    return shapes[0]
+    return train_shape

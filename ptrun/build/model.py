@@ -21,24 +21,27 @@ from ptrun.losses import build
 from ptrun.spec import DataSpec
 
 
-def build_model(config: RunConfig, spec: DataSpec, **given: Any) -> nn.Module:
-    """Make the model with its initial weights decided by the seed.
+def build_model(config: RunConfig, spec: DataSpec, **runtime_values: Any) -> nn.Module:
+    """Make the model; the seed decides its initial weights. Raises ConfigError.
 
-    given, to models that have such a keyword: `restoring`, a checkpoint's weights come next, so that no file of pretrained
-    weights is needed; `sample_inputs`, a function from a count to training inputs, for models that start from the data.
+    runtime_values, for models with such a keyword: `restoring`, when the weights of a checkpoint come next, so that no
+    file of pretrained weights is needed; `sample_inputs`, a function from a count to training inputs, for models that
+    start from the data.
     """
     seed_everything(config.seed)
     try:
-        model = registry.models.build(config.model.name, config.model.settings, spec, **given)
+        model = registry.models.build(config.model.name, config.model.settings, spec, **runtime_values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(
-            f"model: '{config.model.name}' can't be made for input {list(spec.input_shape)} with these settings: {error}"
+            f"model: '{config.model.name}' can't be made for input {list(spec.input_shape)} with these settings: "
+            f"{error}"
         ) from error
     assert isinstance(model, nn.Module)
     return model
 
 
 def build_ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.AveragedModel | None:
+    """A copy of the model whose weights are an exponential moving average; None without a decay."""
     if decay is None:
         return None
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -56,7 +59,7 @@ def build_loss(config: RunConfig, prepared: Prepared, runtime: Runtime) -> Calla
 
 
 def build_views(config: RunConfig, spec: DataSpec) -> Callable[[nn.Module], nn.Module]:
-    """How evaluation looks at each sample. Raises ConfigError where samples are no images."""
+    """A function from a model to the model as evaluation uses it. Raises ConfigError for views of what is no image."""
     problem = compatibility.views_problem(config.train.eval_views, (spec.layout,))
     if problem:
         raise ConfigError(problem)
