@@ -61,14 +61,15 @@ def build_step(config: RunConfig, parts: StepParts) -> BuiltStep:
     if needs_closure(optimizer):
         return BuiltStep(ClosureStep(gradients, optimizer, clip, runtime), None, decisions)
     make_update = partial(make_step, optimizer, clip, runtime.scaler)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if train.on_nonfinite == "stop" and train.on_oom == "stop":
-        return BuiltStep(PlainStep(gradients, make_update, runtime), None, decisions)
+        return BuiltStep(PlainStep(gradients, make_update, parameters, runtime), None, decisions)
     policy = build_policy(config, parts)
     accumulate = (
         BatchesInParts(gradients, model, runtime) if train.on_oom == "halve" else WholeBatches(gradients, runtime)
     )
     rollback = policy if isinstance(policy, RollBack) else None
-    return BuiltStep(GuardedStep(accumulate, policy, make_update), rollback, decisions)
+    return BuiltStep(GuardedStep(accumulate, policy, make_update, parameters), rollback, decisions)
 
 
 def build_gradients(config: RunConfig, parts: StepParts) -> tuple[Gradients, tuple[Decision, ...]]:

@@ -29,7 +29,7 @@ class NonFinitePolicy(Protocol):
         """Prepare for the steps of an epoch."""
         ...
 
-    def update(self, update: Callable[[], None], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
+    def update(self, update: Callable[[], object], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
         """Take the update unless the policy refuses it. Returns whether the optimizer's state was replaced.
 
         Raises DivergedError when that was needed too often.
@@ -43,7 +43,7 @@ class TakeEveryStep:
     def start_epoch(self) -> None:
         """Nothing to prepare."""
 
-    def update(self, update: Callable[[], None], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
+    def update(self, update: Callable[[], object], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
         """Take the update."""
         update()
         return False
@@ -66,7 +66,7 @@ class SkipStep:
         for buffer, copy in self._buffers:
             copy.copy_(buffer)
 
-    def update(self, update: Callable[[], None], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
+    def update(self, update: Callable[[], object], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
         """Take the update when the losses and the gradients are finite."""
         if all_finite([*losses.of_step(progress.step), *self._gradients()]):
             update()
@@ -107,7 +107,7 @@ class RollBack:
     def start_epoch(self) -> None:
         """Nothing to prepare."""
 
-    def update(self, update: Callable[[], None], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
+    def update(self, update: Callable[[], object], losses: RunningLoss, progress: Progress, hooks: Hooks) -> bool:
         """Take the update; go back when the losses or the weights are non-finite after it."""
         step_losses = losses.of_step(progress.step)
         update()

@@ -24,7 +24,7 @@ from ptrun.engine.undo import Undo
 from ptrun.errors import is_out_of_memory
 from ptrun.losses.shapes import Loss
 
-Update = Callable[[], None]  # clips the gradients, updates the parameters, clears the gradients
+Update = Callable[[], object]  # clips the gradients and updates the parameters
 MakeUpdate = Callable[[], Update]  # an update keeps lists of the optimizer's state, so each epoch gets a new one
 
 
@@ -81,8 +81,11 @@ class Autograd:
 class PlainStep:
     """Forward and backward of each batch, then one update."""
 
-    def __init__(self, gradients: Gradients, make_update: MakeUpdate, runtime: Runtime) -> None:
+    def __init__(
+        self, gradients: Gradients, make_update: MakeUpdate, parameters: Sequence[nn.Parameter], runtime: Runtime
+    ) -> None:
         self.gradients, self._make_update, self._arrange = gradients, make_update, runtime.arrange
+        self._parameters = parameters
         self._update = make_update()
 
     @contextmanager
@@ -99,13 +102,22 @@ class PlainStep:
         for batch, share in zip(batches, shares, strict=True):
             losses.add(self.gradients(self._arrange(batch.inputs), batch.targets, share), batch, progress.step)
         self._update()
+        for parameter in self._parameters:
+            parameter.grad = None
 
 
 class GuardedStep:
     """A step in two halves, each of which can fail and be answered: the gradients, and the update."""
 
-    def __init__(self, accumulate: Accumulate, policy: NonFinitePolicy, make_update: MakeUpdate) -> None:
+    def __init__(
+        self,
+        accumulate: Accumulate,
+        policy: NonFinitePolicy,
+        make_update: MakeUpdate,
+        parameters: Sequence[nn.Parameter],
+    ) -> None:
         self._accumulate, self._policy, self._make_update = accumulate, policy, make_update
+        self._parameters = parameters
         self._update = make_update()
 
     @contextmanager
@@ -122,7 +134,9 @@ class GuardedStep:
         """Take one step, or leave it out, or go back to earlier weights."""
         self._accumulate(batches, shares, losses, progress, hooks)
         if self._policy.update(self._update, losses, progress, hooks):
-            self._update = self._make_update()  # the state that the old one held on to is gone
+            self._update = self._make_update()  # the old one holds lists of a state that is gone
+        for parameter in self._parameters:
+            parameter.grad = None
 
 
 class Accumulate(Protocol):
@@ -200,7 +214,7 @@ class ClosureStep:
     """One step of an optimizer that evaluates the loss itself, perhaps several times, on all batches of the step."""
 
     def __init__(
-        self, gradients: Gradients, optimizer: torch.optim.Optimizer, clip: Update | None, runtime: Runtime
+        self, gradients: Gradients, optimizer: torch.optim.Optimizer, clip: Callable[[], None] | None, runtime: Runtime
     ) -> None:
         self.gradients, self._optimizer, self._clip, self._arrange = gradients, optimizer, clip, runtime.arrange
 

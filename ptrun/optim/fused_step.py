@@ -47,16 +47,17 @@ def _use_fused(optimizer: Optimizer, model: nn.Module) -> bool:
     return True
 
 
-def fused_step(optimizer: Optimizer) -> Step:
-    """Return a function that takes one optimizer step and clears the gradients.
+def fused_step(optimizer: Optimizer) -> Callable[[], object]:
+    """Return a function that takes one optimizer step.
 
-    It calls the kernels itself, without a function in between. Make it anew for each epoch and after loading a state:
+    It calls the kernels itself, without a function in between; for an optimizer without kernels it is torch's own. Make it anew for each epoch and after loading a state:
     it keeps the lists of parameters and state, and all settings but the learning rate, which schedules change.
     Where an optimizer has no kernel, no state yet (before its first step), or a parameter has no gradient, it calls the
     optimizer's own `step`.
     """
     members = [_Member(each) for each in _members(optimizer)]
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if len(members) == 1 and not members[0].has_kernel:
+        return members[0].whole_step
     no_grad, unchanged = torch.no_grad(), nullcontext()
 
     def take_step() -> None:
@@ -71,8 +72,6 @@ def fused_step(optimizer: Optimizer) -> Step:
                     if counters:
                         torch._foreach_add_(counters, 1)
                     kernel(tensors, gradients, *state, lr=group["lr"])
-        for parameter in parameters:
-            parameter.grad = None
 
     return take_step
 
@@ -120,12 +119,12 @@ class _Member:
         self.whole_step = unwrapped_step(optimizer)
         self._launches: list[_Launch] = []
         self._optimizer = optimizer
-        self._has_kernel = _has_kernel(optimizer)
+        self.has_kernel = _has_kernel(optimizer)
 
     def ready_launches(self) -> list[tuple[_Launch, list[Tensor]]] | None:
         """The launches with the gradients of their parameters; None when the whole step is needed."""
         if not self._launches:
-            self._launches = self._prepared() if self._has_kernel else []
+            self._launches = self._prepared() if self.has_kernel else []
         if not self._launches:
             return None
         ready = []

