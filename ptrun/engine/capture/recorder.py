@@ -1,7 +1,4 @@
-"""The operations that a computation runs, taken down one by one and written as a plain Python function.
-
-Invariant: the operations, their order and their arguments are those that ran; a value is dropped after its last use.
-"""
+"""Records the operations that a computation runs, below autograd, in their order and with their arguments."""
 
 from __future__ import annotations
 
@@ -13,23 +10,28 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-_READS_VALUES = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
+from ptrun.engine.capture.torch_internals import is_view
+
+READS_VALUES = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
 
 
 class ReadsValuesError(Exception):
-    """The computation looks at the values of a tensor, so that other values may take another way."""
+    """The computation looks at the values of a tensor, so other values could lead to other operations."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A tensor of the computation, by the name it has in the written function."""
+    """Stands for a tensor of the computation."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation as it ran, with names in place of tensors; `outputs` are those of its results, None for nothing new."""
+    """One operation as it ran, with names in place of tensors.
+
+    outputs: one per result; None where the result shows memory that has a name already.
+    """
 
     target: Any
     args: tuple[Any, ...]
@@ -39,71 +41,93 @@ class Operation:
 
     @property
     def is_view(self) -> bool:
-        """Whether it only gives another name to memory, and so leaves no trace when nobody uses that."""
-        returned = [each.alias_info for each in self.target._schema.returns]
-        return all(alias is not None and not alias.is_write for alias in returned) and bool(returned)
+        """Whether it only gives another view of memory, so that it can be left out when nobody uses that view."""
+        return is_view(self.target)
+
+    @property
+    def new_names(self) -> list[Name]:
+        """Of the results that are new."""
+        return [name for name in self.outputs if name is not None]
+
+    @property
+    def used_names(self) -> set[Name]:
+        """Of the tensors among the arguments."""
+        return names_in(self.args) | names_in(self.kwargs)
 
 
-class Recorder(TorchDispatchMode):
-    """A context that takes down every operation below autograd and autocast, with the memory it works on.
+def names_in(value: Any) -> set[Name]:
+    """The names in nested lists, tuples and dictionaries."""
+    if isinstance(value, Name):
+        return {value}
+    if isinstance(value, Mapping):
+        return names_in(list(value.values()))
+    if isinstance(value, list | tuple):
+        return {name for item in value for name in names_in(item)}
+    return set()
 
-    Tensors are told apart by the memory that they show: two views that show the same are one value, so that what only
-    renames (detach, twice transposed) is left out by itself. Raises ReadsValuesError.
+
+class OpRecorder(TorchDispatchMode):
+    """A context that records every operation inside it, with the memory that it works on. Raises ReadsValuesError.
+
+    A dispatch mode sees operations after autograd and autocast have made them from the Python code, so forward and
+    backward pass are one list. A tensor is identified by the memory it shows: two equal views are one value, so an
+    operation that changes nothing else (detach, transposing twice) has no new result and is left out.
     """
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
-        self.constants: dict[str, Tensor] = {}  # tensors that came from elsewhere
+        self.constants: dict[Name, Tensor] = {}  # tensors that are neither inputs nor results
         self._names: dict[tuple[Any, ...], Name] = {}
-        self._alive: list[Tensor] = []  # memory that was given back could be mistaken for another value
-        self.inputs = [self._name(each, "input") for each in inputs]
+        self._alive: list[Tensor] = []  # memory that was freed and reused would get the name of another tensor
+        self.inputs = [self._add_name(tensor, "input") for tensor in inputs]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Asked by some versions of torch, which import the compiler, two seconds, to tell it that this is not for it."""
+        """Asked by some versions of torch, which for True import the compiler (2 s) to exclude this class from it."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation and take it down."""
-        if any(tag in func.tags for tag in _READS_VALUES):
+        """Run an operation and record it."""
+        kwargs = kwargs or {}
+        if any(tag in func.tags for tag in READS_VALUES):
             raise ReadsValuesError(f"it looks at the values of a tensor ({func})")
-        noted, noted_kwargs = tuple(self._noted(args)), self._noted(kwargs or {})
-        result = func(*args, **(kwargs or {}))
-        several = isinstance(result, tuple | list)
-        outputs = tuple(self._new_name(each) for each in (result if several else [result]))
-        operation = Operation(func, noted, noted_kwargs, outputs, several)
-        if any(outputs) or not operation.is_view:
+        recorded_args, recorded_kwargs = tuple(self._with_names(args)), self._with_names(kwargs)
+        result = func(*args, **kwargs)
+        is_tuple = isinstance(result, tuple | list)
+        outputs = tuple(self._new_name(output) for output in (result if is_tuple else [result]))
+        operation = Operation(func, recorded_args, recorded_kwargs, outputs, is_tuple)
+        if operation.new_names or not operation.is_view:
             self.operations.append(operation)
         return result
 
     def name(self, tensor: Tensor) -> Name:
-        """Of a result, or of a tensor that no operation made."""
-        known = self._names.get(_memory(tensor))
-        if known is None:
-            known = self._name(tensor, "constant")
-            self.constants[known.text] = tensor
-        return known
+        """The name of a tensor; one that is neither an input nor a result becomes a constant."""
+        name = self._names.get(_memory(tensor))
+        if name is None:
+            name = self._add_name(tensor, "constant")
+            self.constants[name] = tensor
+        return name
 
     def _new_name(self, result: Any) -> Name | None:
-        """Of memory that has none yet: what was changed in place keeps its own."""
+        """A name for memory that has none; what was changed in place keeps the name it has."""
         is_new = isinstance(result, Tensor) and _memory(result) not in self._names
-        return self._name(result, "value") if is_new else None
+        return self._add_name(result, "value") if is_new else None
 
-    def _name(self, tensor: Tensor, kind: str) -> Name:
+    def _add_name(self, tensor: Tensor, kind: str) -> Name:
         self._alive.append(tensor)
         return self._names.setdefault(_memory(tensor), Name(f"{kind}_{len(self._names)}"))
 
-    def _noted(self, value: Any) -> Any:
+    def _with_names(self, value: Any) -> Any:
         if isinstance(value, Tensor):
             return self.name(value)
         if isinstance(value, Mapping):
-            return {key: self._noted(each) for key, each in value.items()}
+            return {key: self._with_names(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self._noted(each) for each in value]
+            return [self._with_names(item) for item in value]
         return value
 
 
 def _memory(tensor: Tensor) -> tuple[Any, ...]:
-    """What a tensor shows: equal for two tensors that are the same numbers at the same place."""
-    return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
+    """Equal for two tensors that show the same numbers at the same place."""
+    return tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype

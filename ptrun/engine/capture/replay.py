@@ -1,120 +1,98 @@
-"""Writes recorded operations as a Python function."""
+"""Turns recorded operations into Python functions that run them again without autograd; torch.fx writes the code."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, fx
 
-from ptrun.engine.capture.recorder import Name, Operation, Recorder
+from ptrun.engine.capture.recorder import Name, Operation, OpRecorder
+from ptrun.engine.capture.torch_internals import fast_binding
 
 Program = Callable[..., list[Tensor]]
 
 
-def compile_graph(recorder: Recorder, outputs: Sequence[Name], num_bound: int, *, fast: bool) -> Callable[..., Program]:
-    """Return a function of the first `num_bound` inputs that returns a function of the others.
+def compile_graph(
+    recorder: OpRecorder, outputs: Sequence[Name], num_bound: int, *, fast: bool
+) -> Callable[..., Program]:
+    """Return a function of the first `num_bound` inputs (parameters, buffers) that returns a function of the others.
 
-    Views of the bound inputs, the parameters, are made once. `fast` calls those operations directly that Python has a
-    binding for: the same code, reached in a third of the time.
+    The first function makes all views of its inputs, such as the transposed weight of a linear layer, so that a step
+    does not make them again. The second one runs all other operations and returns `outputs`.
+    `fast` calls operators by their quickest binding (see `fast_binding`), which is not always the same operator.
+
+    Half of the time of a small step is autograd's bookkeeping, which the second function does without. Measured on an
+    MLP 64-128-10 with batches of 32, one thread, CPU time of forward and backward pass: autograd 551 to 557 µs, this
+    182 µs. Source text written for `exec` took 173 µs, but needed its own rules for names, constants and deletion.
     """
-    used = _used(recorder.operations, outputs)
-    bound = {name.text for name in recorder.inputs[:num_bound]}
-    before, within = _split(used, bound)
-    kept = bound.union(recorder.constants, *(_texts(each.outputs) for each in before), _texts(outputs))
-    last = {text: each for each in within for text in (*_texts(each.args), *_texts(each.kwargs), *_texts(each.outputs))}
-    scope: dict[str, Any] = dict(recorder.constants)
-    lines = [
-        f"def bind({_joined(recorder.inputs[:num_bound])}):",
-        *(f"  {_line(each, scope, fast)}" for each in before),
-        f"  def step({_joined(recorder.inputs[num_bound:])}):",
-        *(f"    {_line(each, scope, fast)}{_drop(each, last, kept)}" for each in within),
-        f"    return [{_joined(outputs)}]",
-        "  return step",
-    ]
-    exec("\n".join(lines), scope)  # noqa: S102 (names and operations come from torch's own calls, never from a file)
-    made: Callable[..., Program] = scope["bind"]
-    return made
+    operations = _used(recorder.operations, outputs)
+    bound, batch = recorder.inputs[:num_bound], recorder.inputs[num_bound:]
+    views, within_step = _split(operations, bound)
+    needed = set(outputs).union(*(operation.used_names for operation in within_step))
+    available = [*bound, *(name for operation in views for name in operation.new_names)]
+    kept = [name for name in dict.fromkeys(available) if name in needed]
+    make_views = _write(views, bound, kept, fast=False)
+    step = _write(within_step, [*kept, *recorder.constants, *batch], outputs, fast=fast)
+    constants = list(recorder.constants.values())
+
+    def bind(*state: Tensor) -> Program:
+        return partial(step, *make_views(*state), *constants)
+
+    return bind
 
 
 def _used(operations: Sequence[Operation], outputs: Sequence[Name]) -> list[Operation]:
-    """Without the views that nobody uses."""
-    wanted, kept = set(_texts(outputs)), []
-    for each in reversed(operations):
-        if each.is_view and not wanted & _texts(each.outputs):
+    """The operations without views that nobody uses. Others stay: they may change memory in place."""
+    needed, used = set(outputs), []
+    for operation in reversed(operations):
+        if operation.is_view and needed.isdisjoint(operation.new_names):
             continue
-        kept.append(each)
-        wanted |= _texts(each.args) | _texts(each.kwargs)
-    return kept[::-1]
+        used.append(operation)
+        needed |= operation.used_names
+    return used[::-1]
 
 
-def _split(operations: Sequence[Operation], bound: set[str]) -> tuple[list[Operation], list[Operation]]:
-    """The views of bound inputs, which outlast a step, and the rest."""
-    before: list[Operation] = []
-    within: list[Operation] = []
+def _split(operations: Sequence[Operation], bound: Sequence[Name]) -> tuple[list[Operation], list[Operation]]:
+    """The views of bound inputs, which are valid for many steps, and all other operations."""
+    views: list[Operation] = []
+    others: list[Operation] = []
     fixed = set(bound)
-    for each in operations:
-        if each.is_view and _texts(each.args) and _texts(each.args) <= fixed:
-            before.append(each)
-            fixed |= _texts(each.outputs)
+    for operation in operations:
+        if operation.is_view and operation.used_names and operation.used_names <= fixed:
+            views.append(operation)
+            fixed.update(operation.new_names)
         else:
-            within.append(each)
-    return before, within
+            others.append(operation)
+    return views, others
 
 
-def _texts(value: Any) -> set[str]:
-    """The names in nested arguments."""
+def _write(operations: Sequence[Operation], inputs: Sequence[Name], outputs: Sequence[Name], *, fast: bool) -> Program:
+    """A Python function that runs operations; torch.fx's code drops each value after its last use."""
+    graph = fx.Graph()
+    # Numbered, because a tensor that is given twice has one name.
+    nodes = {name: graph.placeholder(f"argument_{index}") for index, name in enumerate(inputs)}
+    for operation in operations:
+        target = fast_binding(operation.target) if fast else operation.target
+        args, kwargs = _with_nodes(operation.args, nodes), _with_nodes(operation.kwargs, nodes)
+        result = graph.call_function(target, tuple(args), kwargs)
+        for index, name in enumerate(operation.outputs):
+            if name is not None:
+                is_item = operation.is_tuple
+                nodes[name] = graph.call_function(operator.getitem, (result, index)) if is_item else result
+    graph.output([nodes[name] for name in outputs])
+    # `forward`, not the module: calling a module looks for hooks first.
+    function: Program = fx.GraphModule({}, graph).forward
+    return function
+
+
+def _with_nodes(value: Any, nodes: Mapping[Name, fx.Node]) -> Any:
     if isinstance(value, Name):
-        return {value.text}
+        return nodes[value]
     if isinstance(value, Mapping):
-        return _texts(list(value.values()))
+        return {key: _with_nodes(item, nodes) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return {text for each in value for text in _texts(each)}
-    return set()
-
-
-def _joined(names: Sequence[Name]) -> str:
-    return ", ".join(name.text for name in names)
-
-
-def _line(operation: Operation, scope: dict[str, Any], fast: bool) -> str:
-    called = f"run_{len(scope)}"
-    scope[called] = _binding(operation.target) if fast else operation.target
-    arguments = [_written(each, scope) for each in operation.args]
-    arguments += [f"{key}={_written(each, scope)}" for key, each in operation.kwargs.items()]
-    call = f"{called}({', '.join(arguments)})"
-    if not any(operation.outputs):
-        return call
-    targets = ", ".join("_" if each is None else each.text for each in operation.outputs)
-    return f"{targets}{',' if operation.is_tuple else ''} = {call}"
-
-
-def _drop(operation: Operation, last: Mapping[str, Operation], kept: set[str]) -> str:
-    """Forget what is used here for the last time."""
-    named = _texts(operation.args) | _texts(operation.kwargs) | _texts(operation.outputs)
-    done = sorted(text for text in named - kept if last[text] is operation)
-    return f"; del {', '.join(done)}" if done else ""
-
-
-def _written(value: Any, scope: dict[str, Any]) -> str:
-    """An argument as source: names and plain numbers by themselves, all else (dtypes, devices) by a name."""
-    if isinstance(value, Name):
-        return value.text
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_written(each, scope) for each in value) + "]"
-    if value is None or isinstance(value, bool | int | str):
-        return repr(value)
-    name = f"given_{len(scope)}"
-    scope[name] = value
-    return name
-
-
-def _binding(operation: Any) -> Any:
-    """The function of `torch` for an operator, or what the operator itself calls."""
-    name = operation._schema.name.removeprefix("aten::")
-    for place in (torch._C._VariableFunctions, torch._C._nn, torch.Tensor):
-        found = getattr(place, name, None)
-        if found is not None:
-            return found
-    return getattr(operation, "_op", operation)
+        return [_with_nodes(item, nodes) for item in value]
+    return value

@@ -15,8 +15,6 @@ from ptrun.checkpoint import store
 from ptrun.config import auto, load
 from ptrun.config.compose import Composer
 from ptrun.engine.capture.captured_step import CapturedStep
-from ptrun.engine.capture.recorder import ReadsValuesError, Recorder
-from ptrun.engine.capture.replay import compile_graph
 from ptrun.engine.step import Autograd, PlainStep
 
 OWN = """
@@ -127,51 +125,6 @@ def test_a_model_of_ones_own_is_recorded_only_when_that_is_asked_for(folder: Pat
     assert used["auto"].startswith("none, because the step can't be recorded: 'Branching' may do something else")
     assert used["step"] is None
     assert "device.compile" not in capsys.readouterr().err
-
-
-def written_out(function, *inputs: torch.Tensor) -> tuple[list[str], list[torch.Tensor]]:
-    """The names of the operations that are recorded of a function, and what they give for the same inputs."""
-    recorder = Recorder(inputs)
-    with recorder:
-        results = function(*inputs)
-    names = [recorder.name(each) for each in results]
-    step = compile_graph(recorder, names, 0, fast=True)()
-    return [str(each.target) for each in recorder.operations], step(*inputs)
-
-
-def test_what_only_renames_is_left_out():
-    x = torch.randn(3, 4)
-    names, (found,) = written_out(lambda x: [x.t().t().detach() * 2], x)
-    assert names == ["aten.t.default", "aten.mul.Tensor"]
-    assert torch.equal(found, x * 2)
-
-
-def test_changes_in_place_are_seen_through_every_view():
-    def function(x: torch.Tensor) -> list[torch.Tensor]:
-        y = x + 1
-        y.view(-1)[:2].mul_(10)
-        return [y, y.sum()]
-
-    x = torch.arange(6.0).view(2, 3)
-    found = written_out(function, x)[1]
-    assert all(torch.equal(a, b) for a, b in zip(found, function(x), strict=True))
-
-
-def test_a_tensor_from_elsewhere_is_read_anew():
-    outside = torch.ones(3)
-    x = torch.zeros(3)
-    recorder = Recorder([x])
-    with recorder:
-        result = x + outside
-    step = compile_graph(recorder, [recorder.name(result)], 0, fast=True)()
-    outside.fill_(5)
-    assert step(x)[0].tolist() == [5.0, 5.0, 5.0]
-
-
-@pytest.mark.parametrize("function", [lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: bool(x[0])])
-def test_looking_at_values_is_refused(function):
-    with Recorder([torch.randn(4)]), pytest.raises(ReadsValuesError):
-        function(torch.randn(4))
 
 
 def test_a_model_that_looks_at_values_is_trained_without_and_that_is_said(

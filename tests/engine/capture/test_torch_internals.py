@@ -1,0 +1,76 @@
+"""Each private part of torch is there in this version, and the fallback works where it is not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ptrun.engine.capture.torch_internals import fast_binding, gradients, has_hooks, is_view
+
+aten = torch.ops.aten
+
+
+def test_gradients_come_from_the_engine_and_without_it_from_autograd(monkeypatch: pytest.MonkeyPatch):
+    weight = torch.tensor([2.0, 3.0], requires_grad=True)
+    assert hasattr(torch.autograd.Variable, "_execution_engine")
+    by_engine = gradients(weight.square().sum(), [weight], torch.tensor(0.5))
+    monkeypatch.setattr(torch.autograd, "Variable", object())
+    by_autograd = gradients(weight.square().sum(), [weight], torch.tensor(0.5))
+    assert [g.tolist() for g in by_engine] == [g.tolist() for g in by_autograd] == [[2.0, 3.0]]
+
+
+def test_views_are_distinguished_from_operations_that_compute_or_write():
+    assert is_view(aten.t.default)
+    assert is_view(aten.view.default)
+    assert not is_view(aten.add.Tensor)
+    assert not is_view(aten.add_.Tensor)
+    assert not is_view(object()), "without a schema nothing is known, so nothing is left out"
+
+
+@pytest.mark.parametrize(
+    ("operation", "binding"),
+    [
+        (aten.mm.default, torch.mm),
+        (aten.view.default, torch.Tensor.view),
+        (aten.gelu.default, torch._C._nn.gelu),
+    ],
+)
+def test_the_fast_binding_is_a_c_function_of_torch(operation, binding):
+    assert fast_binding(operation) is binding
+
+
+def test_where_torch_has_a_python_function_the_general_entry_is_called():
+    x = torch.randn(3, 4)
+    binding = fast_binding(aten.norm.Scalar)  # torch.norm is written in Python
+    assert binding is not torch.norm
+    assert binding.__name__ == "norm"
+    assert torch.equal(binding(x, 2), aten.norm.Scalar(x, 2))
+
+
+def test_without_any_binding_the_operator_itself_is_called():
+    class Operator:
+        pass
+
+    operator = Operator()
+    assert fast_binding(operator) is operator
+
+
+def test_without_the_namespace_of_nn_the_general_entry_is_called(monkeypatch: pytest.MonkeyPatch):
+    x, gelu = torch.randn(3), torch._C._nn.gelu
+    monkeypatch.delattr(torch._C, "_nn")
+    binding = fast_binding(aten.gelu.default)
+    assert binding is not gelu
+    assert torch.equal(binding(x), aten.gelu.default(x))
+
+
+def test_hooks_of_a_module_and_of_all_modules_are_found(monkeypatch: pytest.MonkeyPatch):
+    model = nn.Sequential(nn.Linear(2, 2))
+    assert not has_hooks(model.modules())
+    for register in (model[0].register_forward_hook, nn.modules.module.register_module_forward_pre_hook):
+        hook = register(lambda *_: None)
+        assert has_hooks(model.modules())
+        hook.remove()
+    assert not has_hooks(model.modules())
+    monkeypatch.delattr(nn.modules.module, "_has_any_global_hook")
+    assert has_hooks(model.modules()), "unknown: there could be some"
