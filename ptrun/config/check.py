@@ -145,9 +145,9 @@ class _Checker:
                 for key, p in registry.keywords(name).items()
                 if key not in GIVEN_BY_PROGRAM
             }
-        known = sorted({*schema.names(group, self.folders), *(registry or ())})
+        names = sorted({*schema.names(group, self.folders), *(registry or ())})
         self.problems.append(
-            f"{path or group}: there is no {noun} '{name}'.{did_you_mean(name, known)} Available: {join_words(known)}."
+            f"{path or group}: there is no {noun} '{name}'.{did_you_mean(name, names)} Available: {join_words(names)}."
         )
         return None
 
@@ -208,10 +208,10 @@ class _Checker:
         """Check that the monitored metric exists."""
         if not isinstance(monitor, str) or monitor == "auto":
             return
-        known = [*schema.names("metric", self.folders), *self.registries.get("metric", ())]
+        available = [*schema.names("metric", self.folders), *self.registries.get("metric", ())]
         part, _, name = monitor.partition("/")
-        if part != "val" or name not in [*known, "loss"]:
-            allowed = ["val/loss", *(f"val/{metric}" for metric in known)]
+        if part != "val" or name not in [*available, "loss"]:
+            allowed = ["val/loss", *(f"val/{metric}" for metric in available)]
             self.problems.append(
                 f"train.monitor: expected val/loss or val/METRIC, got '{monitor}'.{did_you_mean(monitor, allowed)} "
                 f"Available: {join_words(allowed)}."

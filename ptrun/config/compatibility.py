@@ -70,8 +70,8 @@ def model_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tup
         reason = f"'{model}' is for {' or '.join(facts['task'])}, but dataset '{dataset}' is {task_of(gives)}"
     else:
         reads = " or ".join(_SHAPES[layout] for layout in facts["accepts"])
-        given = " or ".join(_SHAPES[layout] for layout in layouts)
-        reason = f"'{model}' reads {reads}, but dataset '{dataset}' gives {given}"
+        gives_text = " or ".join(_SHAPES[layout] for layout in layouts)
+        reason = f"'{model}' reads {reads}, but dataset '{dataset}' gives {gives_text}"
     return f"model: {reason}. Models that fit: {join_words(fitting)}."
 
 

@@ -51,10 +51,10 @@ def _start_privately(sources: Sequence[str]) -> None:
 
 def method(hydra_object: Any, name: str) -> Callable[..., Any]:
     """A method of Hydra's object. Raises ConfigError when this version of Hydra has none of that name."""
-    found: Callable[..., Any] | None = getattr(hydra_object, name, None)
-    if found is None:
+    function: Callable[..., Any] | None = getattr(hydra_object, name, None)
+    if function is None:
         raise ConfigError(
             f"Hydra {hydra.__version__} does not offer what {FEATURES[name]} need in ptrun. "
             "Everything else works. Install another version: pip install 'hydra-core>=1.3.7,<1.5'."
         )
-    return found
+    return function

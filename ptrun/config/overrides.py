@@ -53,11 +53,11 @@ def override_problems(
         ]
     if key not in (*GROUPS, *PRESETS):
         return []
-    known = [*schema.names(key, folders), *(plugin_names or {}).get(key, ())]
+    available = [*schema.names(key, folders), *(plugin_names or {}).get(key, ())]
     return [
-        f"{key}: there is no {key} '{choice}'.{did_you_mean(choice, known)} Available: {join_words(known)}."
+        f"{key}: there is no {key} '{choice}'.{did_you_mean(choice, available)} Available: {join_words(available)}."
         for choice in _choices(override)
-        if choice not in known and choice != "null"
+        if choice not in available and choice != "null"
     ]
 
 

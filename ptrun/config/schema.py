@@ -81,8 +81,10 @@ def require(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema:
     """Like `find`. Raises ConfigError with the nearest name when there is none."""
     schema = find(group, name, folders)
     if schema is None:
-        known = names(group, folders)
-        raise ConfigError(f"There is no {group} '{name}'.{did_you_mean(name, known)} Available: {join_words(known)}.")
+        available = names(group, folders)
+        raise ConfigError(
+            f"There is no {group} '{name}'.{did_you_mean(name, available)} Available: {join_words(available)}."
+        )
     return schema
 
 
@@ -159,8 +161,8 @@ def _keys(text: str, values: Mapping[str, Any]) -> Iterator[Key]:
         if len(match["indent"]) == 0:
             section = match["key"]
         name = match["key"] if len(match["indent"]) == 0 else f"{section}.{match['key']}"
-        found, default = _look_up(values, name)
-        if not found or (isinstance(default, dict) and not match["type"]):
+        exists, default = _look_up(values, name)
+        if not exists or (isinstance(default, dict) and not match["type"]):
             continue
         declared = parse_type(match["type"]) if match["type"] else ANY
         yield Key(name, default, declared, match["meaning"] or "")

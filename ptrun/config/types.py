@@ -146,12 +146,12 @@ def _parse_one(text: str) -> Number | Literal | Plain | ListOf:
     match = _NUMBER.match(text)
     if not match:
         return Literal(None if text == "null" else text)
-    kind, sign, bound, left, low, high, right = match.groups()
+    kind, sign, bound, opening, low, high, closing = match.groups()
     integer = kind == "int"
     if sign in (">=", ">"):
         return Number(integer, low=float(bound), low_open=sign == ">")
     if sign in ("<=", "<"):
         return Number(integer, high=float(bound), high_open=sign == "<")
-    if left:
-        return Number(integer, float(low), float(high), left == "(", right == ")")
+    if opening:
+        return Number(integer, float(low), float(high), opening == "(", closing == ")")
     return Number(integer)

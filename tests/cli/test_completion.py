@@ -29,7 +29,16 @@ printf '%s\n' "${{COMPREPLY[@]}}"
 """
 
 
-@pytest.mark.parametrize(("line", "expected"), [("ptrun tr", "train"), ("ptrun train model=c", "model=convnet"), ("ptrun train optimizer.l", "optimizer.lr="), ("ptrun show datas", "dataset="), ("ptrun eval spl", "split=")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ptrun tr", "train"),
+        ("ptrun train model=c", "model=convnet"),
+        ("ptrun train optimizer.l", "optimizer.lr="),
+        ("ptrun show datas", "dataset="),
+        ("ptrun eval spl", "split="),
+    ],
+)
 def test_bash(environment: dict[str, str], line: str, expected: str):
     script = BASH.format(line=line)
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, check=False)

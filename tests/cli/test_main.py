@@ -33,7 +33,21 @@ def test_every_verb_has_help_and_names_itself(ptrun: Call, verb: str):
         assert max(map(len, ended.out.partition("\nSettings\n")[0].splitlines())) <= 120
 
 
-@pytest.mark.parametrize("arguments", [(), ("train", "--help"), ("eval", "--help"), ("verify",), ("reproduce", "--help"), ("resume", "--help"), ("doctor", "--help"), ("show", "--help"), ("list", "models", "convnet"), ("--version",)])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("train", "--help"),
+        ("eval", "--help"),
+        ("verify",),
+        ("reproduce", "--help"),
+        ("resume", "--help"),
+        ("doctor", "--help"),
+        ("show", "--help"),
+        ("list", "models", "convnet"),
+        ("--version",),
+    ],
+)
 def test_help_and_lists_are_light(process: Call, arguments: tuple[str, ...]):
     ended = process(*arguments, PYTHONPROFILEIMPORTTIME="1")
     assert ended.code == 0
@@ -59,7 +73,7 @@ def test_debug_raises_what_is_a_sentence_without_it(process: Call):
 
 
 def test_the_exit_code_tells_that_the_reader_of_a_pipe_has_gone(folder: Path):
-    """As in `ptrun verify RUN | head -1`, where what was not printed may be bad news: the exit code is that of SIGPIPE."""
+    """As in `ptrun verify RUN | head -1`: what was not printed may be bad news, so the exit code is that of SIGPIPE."""
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "ptrun", "list"]

@@ -22,6 +22,10 @@ def test_one_part_of_a_chosen_transform_can_be_left_to_the_data():
     config, decisions = auto.resolve_auto(config)
     by_data = auto.resolve_auto(load.load_config(Composer(), []).config)[0].transform
     assert config.transform.name == "basic"
-    assert [next(iter(step)) for step in config.transform.settings["train"]] == ["random_crop", "horizontal_flip", "normalize"]  # fmt: skip
+    assert [next(iter(step)) for step in config.transform.settings["train"]] == [
+        "random_crop",
+        "horizontal_flip",
+        "normalize",
+    ]
     assert config.transform.settings["eval"] == by_data.settings["eval"]
     assert ("transform.eval", "auto", "that of normalize") in decisions

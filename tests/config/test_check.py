@@ -12,7 +12,18 @@ Call = Callable[..., Ended]
 
 
 def test_all_mistakes_in_one_message(ptrun: Call):
-    ended = ptrun("train", "train.epoch=3", "optimizer.lr=abc", "+model.nme=2", "model=lstm", "seed=-1", "train.monitor=val/acc", "modl=convnet", "optimizer=adma", "loss=mse")  # fmt: skip
+    ended = ptrun(
+        "train",
+        "train.epoch=3",
+        "optimizer.lr=abc",
+        "+model.nme=2",
+        "model=lstm",
+        "seed=-1",
+        "train.monitor=val/acc",
+        "modl=convnet",
+        "optimizer=adma",
+        "loss=mse",
+    )
     assert ended.code == 2
     assert ended.out == ""
     for sentence in (
@@ -24,7 +35,8 @@ def test_all_mistakes_in_one_message(ptrun: Call):
         "modl: there is no such key. Did you mean 'model'?",
         "optimizer: there is no optimizer 'adma'. Did you mean 'adam",
         "model: 'lstm' reads sequences",
-        "loss: 'mse' is for regression, but dataset 'digits' is classification. What fits: auto, binary_cross_entropy, cross_entropy.",
+        "loss: 'mse' is for regression, but dataset 'digits' is classification.",
+        "What fits: auto, binary_cross_entropy, cross_entropy.",
     ):
         assert sentence in ended.err
     assert "Traceback" not in ended.err
@@ -101,17 +113,6 @@ def test_a_config_error_needs_no_torch(process: Call):
     assert not {"torch", "torchvision", "sklearn", "matplotlib", "numpy"} & modules
 
 
-@pytest.mark.parametrize("arguments", [("trian",), ("train", "--multirn"), ("list", "modles"), ("list", "models", "covnet"), ("eval", "split=test"), ("eval", "checkpoint=x", "split=tset"), ("eval", "chekpoint=x")])  # fmt: skip
-def test_usage_mistakes(ptrun: Call, arguments: tuple[str, ...]):
-    ended = ptrun(*arguments)
-    assert ended.code == 2
-    assert ended.err.startswith("error: ")
-
-
-def test_debug_shows_the_traceback(process: Call):
-    assert "Traceback" in process("train", "model=covnet", "--debug").err
-
-
 def test_data_errors_end_with_3(ptrun: Call):
     ended = ptrun("train", "dataset=table", "dataset.path=gone.csv", "dataset.target=y")
     assert ended.code == 3
@@ -128,7 +129,7 @@ def test_checkpoint_errors_end_with_4(ptrun: Call):
     Path("broken.pt").write_bytes(b"not a checkpoint")
     for path, words in (
         ("gone.pt", "there is no such file"),
-        ("broken.pt", "cut off, damaged, or no checkpoint"),
+        ("broken.pt", "cut off, damaged, or not a checkpoint"),
         (".", "holds no checkpoint"),
     ):
         ended = ptrun("eval", f"checkpoint={path}")
@@ -146,7 +147,7 @@ def test_checkpoint_errors_end_with_4(ptrun: Call):
         ("resume", "no run there is unfinished."),
     ],
 )
-def test_before_anything_was_trained_the_way_to_it_is_told(ptrun: Call, command: str, sentence: str):
+def test_before_anything_was_trained_the_message_says_how_to_train(ptrun: Call, command: str, sentence: str):
     ended = ptrun(*command.split())
     assert ended.code == 4
     assert f"{sentence} Nothing was trained here yet: `ptrun train`" in ended.err

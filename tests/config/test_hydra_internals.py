@@ -62,6 +62,10 @@ def test_composing_needs_no_private_part(folder: Path, monkeypatch: pytest.Monke
 
 def test_only_this_module_imports_private_parts():
     package = Path(hydra_internals.__file__).parent.parent
-    users = {path.name for path in package.rglob("*.py") if "import hydra._" in (text := path.read_text()) or "from hydra._" in text}  # fmt: skip
+    users = {
+        path.name
+        for path in package.rglob("*.py")
+        if "import hydra._" in (text := path.read_text()) or "from hydra._" in text
+    }
     assert users == {"hydra_internals.py"}
     assert "hydra" in sys.modules

@@ -1,4 +1,4 @@
-"""Hydra's own section: the shipped one is allowed, everything that names code is not. tests/test_security.py runs these."""
+"""Hydra's own section: the shipped one is allowed, everything that names code is refused."""
 
 from __future__ import annotations
 

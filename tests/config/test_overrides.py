@@ -18,7 +18,13 @@ def test_values():
 def test_every_text_that_is_no_value_is_reported():
     with pytest.raises(ConfigError) as error:
         overrides.parse_values(["seed", "seed = 5", "label=a=b", "~seed", "seed=1,2"])
-    assert [problem.partition(": ")[0] for problem in error.value.problems] == ["seed", "seed = 5", "label=a=b", "~seed", "seed=1,2"]  # fmt: skip
+    assert [problem.partition(": ")[0] for problem in error.value.problems] == [
+        "seed",
+        "seed = 5",
+        "label=a=b",
+        "~seed",
+        "seed=1,2",
+    ]
     assert error.value.problems[0] == "seed: expected KEY=VALUE, as in train.epochs=5."
     assert error.value.problems[1].endswith("no spaces around '='. Write seed=5.")
     assert "label=\"'a=b'\"" in error.value.problems[2]

@@ -134,7 +134,12 @@ def test_facts_defaults_and_spelling():
     assert schema.require("dataset", "digits").facts["gives"] == ("image", "classification")
     keys = schema.require("dataset", "table").keys
     assert (keys["path"].required, keys["path"].default_text) == (True, "(required)")
-    assert [schema.yaml_text(value) for value in (True, None, [1, "a", False], 1e-3)] == ["true", "null", "[1, a, false]", "0.001"]  # fmt: skip
+    assert [schema.yaml_text(value) for value in (True, None, [1, "a", False], 1e-3)] == [
+        "true",
+        "null",
+        "[1, a, false]",
+        "0.001",
+    ]
     assert schema.find("model", "no_such_model") is None
     with pytest.raises(ConfigError, match=r"There is no model 'covnet'\. Did you mean 'convnet'\?"):
         schema.require("model", "covnet")

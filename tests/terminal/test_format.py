@@ -20,8 +20,9 @@ from ptrun.terminal.format import (
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.7, "0.7000"), (12.3456, "12.346"), (1234.56, "1,234.6"), (123456.7, "123,457"), (5e-05, "5.000e-05"), (0.0, "0"),
-     (float("nan"), "nan"), (None, "-"), (1234567, "1,234,567"), (True, "True"), ("text", "text"), (-2.5, "-2.5000")],
+    [(0.7, "0.7000"), (12.3456, "12.346"), (1234.56, "1,234.6"), (123456.7, "123,457"), (5e-05, "5.000e-05"),
+     (0.0, "0"), (float("nan"), "nan"), (None, "-"), (1234567, "1,234,567"),
+     (True, "True"), ("text", "text"), (-2.5, "-2.5000")],
 )  # fmt: skip
 def test_format_number(value: object, text: str) -> None:
     assert format_number(value) == text
