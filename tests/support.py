@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 import ptrun
 from ptrun.build.run import Run, build
 from ptrun.config.auto import resolve_auto
@@ -66,3 +69,20 @@ def forecast_spec(**changes: Any) -> DataSpec:
         "horizon": 3,
     }
     return DataSpec(**{**values, **changes})
+
+
+def assert_picture(path: Path, least_width: int = 400) -> Image.Image:
+    """A whole PNG that shows something; returns it."""
+    with Image.open(path) as image:
+        image.load()
+        picture = image.convert("RGB")
+    assert image.format == "PNG"
+    assert least_width <= picture.width <= 2400
+    assert picture.height >= 150
+    assert len(picture.getcolors(maxcolors=1 << 24) or []) > 20  # axes and letters with soft edges
+    return picture
+
+
+def has_color(picture: Image.Image, color: str) -> bool:
+    wanted = np.asarray([int(color[i : i + 2], 16) for i in (1, 3, 5)])
+    return bool((np.abs(np.asarray(picture).astype(int) - wanted).max(axis=2) <= 3).any())
