@@ -1,3 +1,5 @@
+"""`ptrun doctor`: as text and as JSON, and what it says where training can't work."""
+
 from __future__ import annotations
 
 import json
@@ -10,23 +12,22 @@ import pytest
 import torch
 
 from ptrun.cli.commands.doctor import main
-from ptrun.cli.machine_checks import Report, check_autograd, check_tensors
-from ptrun.device.runtime import Runtime
 
 
-def test_json_tells_versions_devices_speed_and_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_versions_devices_speed_and_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--json", "--device", "cpu", "--output-dir", str(tmp_path / "not" / "yet")]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["ok"] is True
-    assert found["failures"] == []
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is True
+    assert report["failures"] == []
     assert (
-        found["versions"]["torch"] == torch.__version__.split("+")[0] or found["versions"]["torch"] == torch.__version__
+        report["versions"]["torch"] == torch.__version__.split("+")[0]
+        or report["versions"]["torch"] == torch.__version__
     )
-    assert found["devices"]["used here"] == "cpu"
-    assert found["compute"]["autograd"] is True
-    assert found["compute"]["matmul 1024"] > 0.1
-    assert found["compute"]["memory copy"] > 0.01
-    assert found["room"]["disk"] > 0
+    assert report["devices"]["used here"] == "cpu"
+    assert report["compute"]["autograd"] is True
+    assert report["compute"]["matmul 1024"] > 0.1
+    assert report["compute"]["memory copy"] > 0.01
+    assert report["room"]["disk"] > 0
     assert list(tmp_path.iterdir()) == []  # the test file is gone, and the folder was not made
 
 
@@ -47,15 +48,6 @@ def test_an_absent_device_is_a_failure_in_a_sentence(tmp_path: Path, capsys: pyt
     captured = capsys.readouterr()
     assert f"'{absent}'" in captured.err
     assert "ok: " not in captured.out
-
-
-def test_a_device_that_computes_nothing_is_found_out() -> None:
-    meta = Runtime(torch.device("meta"))  # a device that computes nothing
-    report = Report()
-    report.run(check_tensors, meta)
-    report.run(check_autograd, meta)
-    assert len(report.failures) == 2
-    assert report.failures[0].startswith("Could not check tensors: ")
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="the superuser may write anywhere")
