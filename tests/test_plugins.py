@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -165,15 +166,19 @@ def test_errors_of_the_program_itself_keep_their_traceback(ptrun: Call, monkeypa
         ("def half(:\n", "SyntaxError: "),
     ],
 )
-def test_a_file_that_can_not_be_imported_is_named_and_can_be_mended(text: str, reason: str, tmp_path: Path):
+def test_a_file_that_can_not_be_imported_is_named_and_can_be_mended(
+    text: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     path = tmp_path / "mended.py"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         plugins.load([str(path)])
     assert str(path) in str(caught.value)
     assert reason in str(caught.value)
-    path.write_text("x = 1\n", encoding="utf-8")
+    path.write_text("import os\nos.environ['MENDED'] = 'yes'\n", encoding="utf-8")
+    monkeypatch.delenv("MENDED", raising=False)
     plugins.load([str(path)])
+    assert os.environ.pop("MENDED") == "yes"
 
 
 def test_a_file_that_does_not_exist(tmp_path: Path):

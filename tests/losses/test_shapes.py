@@ -14,7 +14,7 @@ def test_equal_shapes_of_numbers_pass():
     check_numbers(torch.zeros(4, 2), torch.zeros(4, 2))
 
 
-@pytest.mark.parametrize("targets", [torch.zeros(4), torch.zeros(1, 2), torch.zeros(4, 1)])
+@pytest.mark.parametrize("targets", [torch.zeros(4), torch.zeros(1, 2), torch.zeros(4, 1), torch.zeros(2, 4)])
 def test_other_shapes_of_numbers_are_refused(targets: Tensor):
     with pytest.raises(
         DataError, match=r"outputs have shape \[4, 2\] and the targets .*; a loss for numbers needs equal"
