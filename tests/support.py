@@ -15,6 +15,7 @@ from ptrun.build.run import Run, build
 from ptrun.config.auto import resolve_auto
 from ptrun.config.compose import Composer
 from ptrun.config.load import load_config
+from ptrun.config.run_config import RunConfig
 from ptrun.spec import DataSpec, Layout, Task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,11 @@ def without_plots(arguments: Sequence[str]) -> Sequence[str]:
 def train(*overrides: str, quiet: bool = False) -> Any:
     """`ptrun.train` without plots; returns a TrainResult."""
     return ptrun.train(*overrides, "plots=false", quiet=quiet)
+
+
+def run_config(*overrides: str) -> RunConfig:
+    """The checked configuration of `ptrun train OVERRIDES`, with model and transform resolved."""
+    return resolve_auto(load_config(Composer(), overrides).config)[0]
 
 
 def build_run(*overrides: str) -> Run:

@@ -1,0 +1,56 @@
+"""Model, averaged weights, loss and views of a run."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support import forecast_spec, run_config
+from torch import nn
+
+from ptrun.build.data import prepare
+from ptrun.build.model import build_ema, build_loss, build_model, build_views
+from ptrun.build.run import build_runtime
+from ptrun.errors import ConfigError
+
+
+def test_the_seed_decides_the_initial_weights():
+    spec = prepare(run_config("dataset=iris", "model=simplenet"), fitted=None).spec
+    first, again, other = (
+        nn.utils.parameters_to_vector(
+            build_model(run_config("dataset=iris", "model=simplenet", f"seed={seed}"), spec).parameters()
+        )
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_averaged_weights_follow_the_decay():
+    model = nn.Linear(1, 1, bias=False)
+    assert build_ema(model, None) is None
+    ema = build_ema(model, 0.75)
+    assert ema is not None
+    nn.init.constant_(model.weight, 1.0)
+    ema.update_parameters(model)  # the first update copies
+    nn.init.constant_(model.weight, 5.0)
+    ema.update_parameters(model)
+    assert next(ema.parameters()).item() == pytest.approx(0.75 * 1 + 0.25 * 5)
+
+
+def test_class_weights_come_from_the_training_split():
+    overrides = ("dataset=breast_cancer", "model=simplenet", "loss=cross_entropy")
+    outputs, targets = torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1])
+    losses = []
+    for weights in ("null", "balanced"):
+        config = run_config(*overrides, f"loss.class_weights={weights}")
+        loss = build_loss(config, prepare(config, fitted=None), build_runtime(config))
+        losses.append(loss(outputs, targets).item())
+    assert losses[1] < losses[0]  # class 0, predicted well, is the rare one and counts more
+
+
+def test_views_are_for_images():
+    config = run_config("dataset=series", "model=lstm")
+    model = nn.Identity()
+    assert build_views(config, forecast_spec())(model) is model
+    with pytest.raises(ConfigError, match="eval_views"):
+        build_views(run_config("model=simplenet", "train.eval_views=flip"), forecast_spec())

@@ -1,0 +1,35 @@
+"""The parts of a run are built alike each time, and only the model draws from the seeded random state."""
+
+from __future__ import annotations
+
+import torch
+from support import run_config
+
+from ptrun.build.model import build_model
+from ptrun.build.run import build
+
+OVERRIDES = ("model=convnet", "transform=augment", "train.ema_decay=0.9", "device.compile=auto")
+
+
+def test_only_the_model_draws_random_numbers():
+    run = build(run_config(*OVERRIDES, "seed=5"))
+    after_build = torch.get_rng_state()
+    build_model(run.config, run.prepared.spec)
+    assert torch.equal(after_build, torch.get_rng_state())
+
+
+def test_every_auto_is_resolved_and_reported():
+    run = build(run_config(*OVERRIDES))
+    assert run.config.loss.name == "cross_entropy"
+    assert run.config.train.monitor == "val/accuracy"
+    settings = {setting for setting, _, _ in run.decisions}
+    assert {"loss", "metrics", "train.monitor", "device.compile"} <= settings
+    assert set(run.splits) == {"train", "val", "test"}
+
+
+def test_the_context_holds_the_settings_of_the_loop():
+    run = build(run_config("model=simplenet", "train.max_steps=7", "train.grad_accumulation=2", "train.min_delta=0.1"))
+    ctx = run.ctx
+    assert (ctx.max_steps, ctx.grad_accumulation, ctx.min_delta) == (7, 2, 0.1)
+    assert ctx.higher_is_better
+    assert ctx.ema is None
