@@ -7,7 +7,7 @@ All in this process, with the functions that `ptrun train` and `ptrun resume` ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ptrun.checkpoint.saver import Saver
 from ptrun.config import auto, load
 from ptrun.config.compose import Composer
 from ptrun.config.run_config import Component, RunConfig
+from ptrun.data.loading.loader import Batch, Loader
 from ptrun.engine.hooks import Hooks
 from ptrun.engine.loop import fit
 from ptrun.engine.progress import EpochReport, Progress
@@ -72,6 +73,20 @@ def lookup(spec):
 
 class Killed(BaseException):
     """An exception that no code of a run catches."""
+
+
+class DyingLoader:
+    """The batches of a loader, up to one in an epoch, where the process dies."""
+
+    def __init__(self, loader: Loader, die_in: int, after: int) -> None:
+        self.loader, self.die_in, self.after = loader, die_in, after
+        self.sampler, self.split = loader.sampler, loader.split
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        for done, batch in enumerate(self.loader.epoch(epoch, start), start):
+            if (epoch, done) == (self.die_in, self.after):
+                raise Killed
+            yield batch
 
 
 @dataclass(frozen=True)
@@ -139,15 +154,13 @@ def component(group: str, name: str, changes: dict[str, Any]) -> Component:
     return replace(shipped, settings={**shipped.settings, **changes})
 
 
-def train(config: RunConfig, folder: Path, die_at: Sequence[int] | None = None) -> Whole:
+def train(config: RunConfig, folder: Path, die_at: tuple[int, int] | None = None) -> Whole:
     """Train from the newest checkpoint of a folder, if there is one, to the end, or to a batch of an epoch."""
     parts = run.build(config)
     ctx, progress, records = parts.ctx, Progress(), list[dict[str, Any]]()
     constant: dict[str, Any] = {"config": {}, "spec": {}, "fitted": {}, "data": {}}
-
-    def on_batch(done: int, total: int) -> None:
-        if die_at is not None and (progress.epoch, done) == tuple(die_at):
-            raise Killed
+    if die_at is not None:
+        ctx.train = DyingLoader(ctx.train, *die_at)
 
     def on_epoch_end(report: EpochReport) -> None:
         records.append({key: value for key, value in report.record.items() if key not in VOLATILE})
@@ -157,7 +170,6 @@ def train(config: RunConfig, folder: Path, die_at: Sequence[int] | None = None) 
         state.restore(ctx, progress, store.load_newest(folder)[1])
     with Saver(ctx, folder, config.checkpoint.settings, constant) as saver:
         hooks = Hooks(
-            on_batch=on_batch,
             on_epoch_end=on_epoch_end,
             is_save_due=saver.is_due,
             save=lambda: saver.save(progress),
