@@ -107,7 +107,7 @@ def build(
         with_views=build_views(config, spec),
         rollback=built.rollback,
     )
-    notes = (*prepared.notes, *getattr(model, "notes", ()), *schedule.facts)
+    notes = (*prepared.notes, *getattr(model, "notes", ()), *schedule.notes)
     all_decisions = (*runtime.decisions, *decisions, *task_decisions, *batch_decisions, *built.decisions)
     return Run(config, prepared, ctx, test, all_decisions, notes, undefined)
 

@@ -50,12 +50,12 @@ def _use_fused(optimizer: Optimizer, model: nn.Module) -> bool:
 def fused_step(optimizer: Optimizer) -> Callable[[], object]:
     """Return a function that takes one optimizer step.
 
-    It calls the kernels itself, without a function in between; for an optimizer without kernels it is torch's own. Make it anew for each epoch and after loading a state:
-    it keeps the lists of parameters and state, and all settings but the learning rate, which schedules change.
-    Where an optimizer has no kernel, no state yet (before its first step), or a parameter has no gradient, it calls the
-    optimizer's own `step`.
+    It calls the kernels itself, without a function in between. Make it anew for each epoch and after loading a state: it
+    keeps the lists of parameters and state, and all settings but the learning rate, which schedules change.
+    Where an optimizer has no kernel, no state yet (before its first step), or a parameter has no gradient, the
+    optimizer's own `step` is called instead.
     """
-    members = [_Member(each) for each in _members(optimizer)]
+    members = [_Member(member) for member in _members(optimizer)]
     if len(members) == 1 and not members[0].has_kernel:
         return members[0].whole_step
     no_grad, unchanged = torch.no_grad(), nullcontext()

@@ -1,7 +1,7 @@
 """Learning-rate schedules as functions of the point in training, in epochs.
 
-Invariant: the factor is a function of the epoch alone (plateau: and of the values observed), so a
-resumed run needs no history; a factor of 1 leaves the learning rate as it is, bit for bit.
+The factor depends on the epoch alone (plateau: also on the observed values), so a resumed run needs no history. A
+factor of 1 leaves the learning rate as it is, bit for bit.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ Factor = Callable[[float], float]
 
 
 class Schedule:
-    """Sets the learning rate of each group to its initial one times the factor of the moment.
+    """Sets the learning rate of each parameter group to its initial value times the factor of the current epoch.
 
-    facts: sentences to show at the start of a run.
+    notes: sentences to show at the start of a run.
     """
 
-    facts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __init__(self, optimizer: Optimizer, factor: Factor, steps_per_epoch: int) -> None:
         self.optimizer, self.factor, self.steps_per_epoch = optimizer, factor, steps_per_epoch
         self._initial = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
 
     def step(self, optimizer_steps_done: int) -> None:
-        """Set the learning rates of the step that follows `optimizer_steps_done` others."""
+        """Set the learning rates for the optimizer step after the first `optimizer_steps_done`."""
         factor = self.factor(optimizer_steps_done / self.steps_per_epoch)
         for group, initial in zip(self.optimizer.param_groups, self._initial, strict=True):
             group["lr"] = group.setdefault("initial_lr", initial) * factor  # absent after loading a foreign state
 
     def observe(self, value: float, epoch: float) -> None:
-        """ProgressCallback the monitored value after `epoch` epochs; only plateau listens."""
+        """Take the monitored value after `epoch` epochs; only plateau uses it."""
         if isinstance(self.factor, Plateau):
             self.factor.observe(value, epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values; empty for all but plateau."""
+        """Return plain values; none for all schedules but plateau."""
         return dict(self.factor.state) if isinstance(self.factor, Plateau) else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         if isinstance(self.factor, Plateau):
             self.factor.state.update(state)
 
@@ -61,30 +61,40 @@ def build_schedule(
 ) -> Schedule:
     """Return the schedule called `name`; call `step(0)` before the first optimizer step.
 
-    A registered function returns the factor at a point in epochs; it is given those of total_epochs,
-    steps_per_epoch and better (direction of the observed value) that it has as keywords.
-    Raises ConfigError for a wrong setting. A warm-up that the training ends before is told in `facts`.
+    A registered function returns the factor as a function of the epoch. Beside the settings of the user it gets those
+    of total_epochs, steps_per_epoch and better (the direction of the observed value) that it has as keywords.
+    Raises ConfigError for a wrong setting. `notes` warns of a warm-up longer than the training.
     """
     runtime = {"total_epochs": total_epochs, "steps_per_epoch": steps_per_epoch, "better": better}
     schedule = Schedule(optimizer, schedulers.build(name, settings, **runtime), steps_per_epoch)
     warmup = settings.get("warmup_epochs", 0.0)
     if warmup > total_epochs:
-        told = f"the warm-up takes {warmup:g} epochs and the training only {total_epochs:g}"
-        schedule.facts = (f"scheduler.warmup_epochs: {told}, so the learning rate never reaches its full value.",)
+        note = (
+            f"scheduler.warmup_epochs: the warm-up takes {warmup:g} epochs and the training only {total_epochs:g}, "
+            "so the learning rate never reaches its full value."
+        )
+        schedule.notes = (note,)
     return schedule
 
 
 def _with_warmup(factor: Factor, epochs: float, start: float) -> Factor:
-    """Multiply by a line from `start` at epoch 0 to 1 at `epochs` (Goyal et al., 2017, section 2.2)."""
+    """Multiply by a line from `start` at epoch 0 to 1 at epoch `epochs` (Goyal et al., 2017, section 2.2)."""
     if epochs <= 0:
         return factor
     return lambda epoch: factor(epoch) * (start + (1 - start) * min(epoch / epochs, 1.0))
 
 
-def _over_the_rest(curve: Factor, total: float, warmup: float, start: float) -> Factor:
-    """Warm up at the curve's first value, then follow it from 0 to 1 over the epochs that remain."""
-    rest = total - warmup
-    return _with_warmup(lambda epoch: curve(_clip((epoch - warmup) / rest) if rest > 0 else 0.0), warmup, start)
+def _after_warmup(curve: Factor, total: float, warmup: float, start: float) -> Factor:
+    """Hold the first value of the curve during the warm-up, then follow the curve over the remaining epochs.
+
+    curve: a function of the share of these epochs that is done, in [0, 1].
+    """
+    remaining = total - warmup
+
+    def factor(epoch: float) -> float:
+        return curve(_clip((epoch - warmup) / remaining) if remaining > 0 else 0.0)
+
+    return _with_warmup(factor, warmup, start)
 
 
 def _clip(share: float) -> float:
@@ -106,7 +116,7 @@ def cosine(
     def curve(share: float) -> float:
         return min_factor + (1 - min_factor) * (1 + math.cos(math.pi * share)) / 2
 
-    return _over_the_rest(curve, total_epochs, warmup_epochs, warmup_start_factor)
+    return _after_warmup(curve, total_epochs, warmup_epochs, warmup_start_factor)
 
 
 @schedulers.register
@@ -123,14 +133,14 @@ def polynomial(
     def curve(share: float) -> float:
         return float(min_factor + (1 - min_factor) * (1 - share) ** power)
 
-    return _over_the_rest(curve, total_epochs, warmup_epochs, warmup_start_factor)
+    return _after_warmup(curve, total_epochs, warmup_epochs, warmup_start_factor)
 
 
 @schedulers.register
 def step(
     *, step_epochs: int = 30, gamma: float = 0.1, warmup_epochs: float = 0.0, warmup_start_factor: float = 0.01
 ) -> Factor:
-    """`gamma` to the number of whole spans of `step_epochs` since the start of training, as torch's StepLR."""
+    """`gamma` to the power of the number of completed periods of `step_epochs`, as torch's StepLR."""
     return _with_warmup(
         lambda epoch: float(gamma ** (math.floor(epoch) // step_epochs)), warmup_epochs, warmup_start_factor
     )
@@ -144,7 +154,7 @@ def multistep(
     warmup_epochs: float = 0.0,
     warmup_start_factor: float = 0.01,
 ) -> Factor:
-    """`gamma` to the number of milestones passed since the start of training, as torch's MultiStepLR."""
+    """`gamma` to the power of the number of milestones passed, as torch's MultiStepLR."""
     return _with_warmup(
         lambda epoch: float(gamma ** sum(epoch >= milestone for milestone in milestones_epochs)),
         warmup_epochs,
@@ -154,7 +164,7 @@ def multistep(
 
 @schedulers.register
 def exponential(*, gamma: float = 0.95, warmup_epochs: float = 0.0, warmup_start_factor: float = 0.01) -> Factor:
-    """`gamma` to the number of whole epochs since the start of training, as torch's ExponentialLR."""
+    """`gamma` to the power of the number of completed epochs, as torch's ExponentialLR."""
     return _with_warmup(lambda epoch: float(gamma ** math.floor(epoch)), warmup_epochs, warmup_start_factor)
 
 
@@ -169,10 +179,10 @@ def one_cycle(
     warmup_epochs: float = 0.0,
     warmup_start_factor: float = 0.01,
 ) -> Factor:
-    """Up from 1 / div_factor to 1, down to 1 / (div_factor * final_div_factor), both along cosines.
+    """Up from 1 / div_factor to 1, then down to 1 / (div_factor * final_div_factor), both along cosines.
 
-    As torch's OneCycleLR with its two phases, whose last value belongs to the last step (Smith &
-    Topin, 2017); the optimizer's learning rate is the peak, and momentum stays as it is.
+    The two phases of torch's OneCycleLR, which ends at the last step (Smith & Topin, 2017). The optimizer's learning
+    rate is the peak; momentum does not change.
     """
     first, last = 1 / div_factor, 1 / (div_factor * final_div_factor)
     steps = (total_epochs - warmup_epochs) * steps_per_epoch
@@ -213,11 +223,11 @@ class Plateau:
         self.state: dict[str, Any] = {"factor": 1.0, "best": None, "bad": 0.0, "cooldown": 0.0, "epoch": 0.0}
 
     def __call__(self, epoch: float) -> float:
-        """The factor since the last observation, times the warm-up."""
+        """Return the factor since the last observation, times the warm-up."""
         return float(self.state["factor"]) * self.warmup(epoch)
 
     def observe(self, value: float, epoch: float) -> None:
-        """Count the epochs without a better value; a value that is not a number is never better."""
+        """Count the epochs without a better value; NaN and infinities are never better."""
         passed, self.state["epoch"] = epoch - self.state["epoch"], epoch
         if self._is_better(value):
             self.state.update(best=value, bad=0.0)
@@ -249,8 +259,9 @@ def plateau(
     warmup_epochs: float = 0.0,
     warmup_start_factor: float = 0.01,
 ) -> Plateau:
-    """Multiply by `factor` after more than `patience_epochs` epochs without a value better by the share
-    `threshold`, as torch's ReduceLROnPlateau; then count anew after `cooldown_epochs`.
+    """Multiply by `factor` after more than `patience_epochs` epochs without improvement, as torch's ReduceLROnPlateau.
+
+    An improvement is larger than the share `threshold` of the best value. After a drop, `cooldown_epochs` do not count.
     """
     return Plateau(
         factor=factor,

@@ -20,27 +20,27 @@ def sgd(*rates: float) -> SGD:
 
 
 def make(name: str, settings: dict[str, Any] | None = None, optimizer: SGD | None = None, **more: Any) -> Schedule:
-    given: dict[str, Any] = {"steps_per_epoch": STEPS, "total_epochs": EPOCHS, **more}
-    return build_schedule(name, settings or {}, optimizer or sgd(), **given)
+    runtime: dict[str, Any] = {"steps_per_epoch": STEPS, "total_epochs": EPOCHS, **more}
+    return build_schedule(name, settings or {}, optimizer or sgd(), **runtime)
 
 
 def rates(schedule: Schedule, total: int = STEPS * EPOCHS) -> list[float]:
     """The learning rate of each step, and the one after the last."""
-    seen = []
+    collected = []
     for done in range(total + 1):
         schedule.step(done)
-        seen.append(schedule.optimizer.param_groups[0]["lr"])
-    return seen
+        collected.append(schedule.optimizer.param_groups[0]["lr"])
+    return collected
 
 
 def torch_rates(optimizer: SGD, scheduler: Any, every: int = 1, total: int = STEPS * EPOCHS) -> list[float]:
-    seen = [optimizer.param_groups[0]["lr"]]
+    collected = [optimizer.param_groups[0]["lr"]]
     for done in range(1, total + 1):
         optimizer.step()
         if done % every == 0:
             scheduler.step()
-        seen.append(optimizer.param_groups[0]["lr"])
-    return seen
+        collected.append(optimizer.param_groups[0]["lr"])
+    return collected
 
 
 def test_none_leaves_the_learning_rate_alone() -> None:
@@ -111,12 +111,12 @@ def test_plateau_equals_torch(better: Literal["lower", "higher"], patience: int,
 
 def test_plateau_counts_epochs_not_validations() -> None:
     schedule = make("plateau", {"patience_epochs": 3, "factor": 0.5})
-    seen = []
+    collected = []
     for epoch in (2, 4, 6):
         schedule.observe(1.0, epoch)
         schedule.step(epoch * STEPS)
-        seen.append(schedule.optimizer.param_groups[0]["lr"])
-    assert seen == pytest.approx([0.3, 0.3, 0.15])
+        collected.append(schedule.optimizer.param_groups[0]["lr"])
+    assert collected == pytest.approx([0.3, 0.3, 0.15])
 
 
 def test_plateau_with_negative_values_needs_a_real_improvement() -> None:
@@ -136,9 +136,9 @@ def test_plateau_state_is_plain_and_restores() -> None:
     assert all(value is None or type(value) in (int, float) for value in state.values())
     second = make("plateau", settings)
     second.load_state_dict(state)
-    for each in (first, second):
-        each.observe(1.0, 4)
-        each.step(4 * STEPS)
+    for schedule in (first, second):
+        schedule.observe(1.0, 4)
+        schedule.step(4 * STEPS)
     assert first.optimizer.param_groups[0]["lr"] == second.optimizer.param_groups[0]["lr"] == pytest.approx(0.3 / 8)
     assert first.state_dict() == second.state_dict() != state
 
@@ -193,17 +193,16 @@ def test_initial_rates_survive_restoring_the_optimizer() -> None:
     assert after.optimizer.param_groups[0]["lr"] == 0.3
 
 
-def test_a_warmup_longer_than_the_training_is_told() -> None:
-    facts = make("cosine", {"warmup_epochs": 12.0}).facts
-    assert len(facts) == 1
-    assert facts[0] == (
+def test_a_warmup_longer_than_the_training_is_noted() -> None:
+    [note] = make("cosine", {"warmup_epochs": 12.0}).notes
+    assert note == (
         "scheduler.warmup_epochs: the warm-up takes 12 epochs and the training only 10, "
         "so the learning rate never reaches its full value."
     )
-    assert make("cosine", {"warmup_epochs": 2.0}).facts == ()
+    assert make("cosine", {"warmup_epochs": 2.0}).notes == ()
 
 
-def test_mistakes_are_told() -> None:
+def test_mistakes_are_reported() -> None:
     with pytest.raises(ConfigError, match=r"scheduler\.gama: .*Did you mean 'gamma'"):
         make("step", {"gama": 0.1})
     with pytest.raises(ConfigError, match=r"scheduler\.total_epochs is given by the program"):

@@ -1,4 +1,4 @@
-"""Recording a step changes its time and not one bit of its result; by default small models of known parts are recorded."""
+"""A captured step takes less time and gives equal bits; by default small models of trusted packages are captured."""
 
 from __future__ import annotations
 
