@@ -82,7 +82,7 @@ def build_gradients(config: RunConfig, parts: StepParts) -> tuple[Gradients, tup
         targets[: sampler.size(0)],
         parts.input_shape,
         {sampler.size(0), sampler.size(len(sampler) - 1)},
-        asked=config.device.settings["compile"],
+        requested=config.device.settings["compile"],
     )
     return captured or Autograd(parts.model, parts.loss, parts.runtime), tuple(decisions)
 

@@ -50,8 +50,8 @@ def _use_fused(optimizer: Optimizer, model: nn.Module) -> bool:
 def fused_step(optimizer: Optimizer) -> Callable[[], object]:
     """Return a function that takes one optimizer step.
 
-    It calls the kernels itself, without a function in between. Make it anew for each epoch and after loading a state: it
-    keeps the lists of parameters and state, and all settings but the learning rate, which schedules change.
+    It calls the kernels itself, without a function in between. It keeps the lists of parameters and state, and all
+    settings but the learning rate, which schedules change: make it anew for each epoch and after loading a state.
     Where an optimizer has no kernel, no state yet (before its first step), or a parameter has no gradient, the
     optimizer's own `step` is called instead.
     """

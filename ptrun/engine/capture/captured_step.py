@@ -99,7 +99,7 @@ class CapturedStep:
             return lambda *state: self._by_autograd
 
     def _share(self, share: float) -> Tensor:
-        """The gradient of the loss as a tensor, kept: making one takes as long as a small operation."""
+        """The gradient of the loss as a tensor, stored because making one takes as long as a small operation."""
         self._shares[share] = torch.tensor(share, device=self._runtime.device)
         return self._shares[share]
 
@@ -152,16 +152,16 @@ def capture_step(
     input_shape: Sequence[int],
     sizes: Collection[int],
     *,
-    asked: str,
+    requested: str,
 ) -> tuple[CapturedStep | None, list[tuple[str, str, str]]]:
     """Return the captured step, or None, and the decision (setting, requested, used) where there is one to report.
 
     The step is recorded on random inputs for each size of batch, so that no recording interrupts the training.
-    asked: the setting device.compile. `auto` records only models and losses of trusted packages.
+    requested: the setting device.compile. `auto` records only models and losses of trusted packages.
     """
     if runtime.compile != "step":
         return None, []
-    reason = _untrusted(model, loss) if asked == "auto" else ""
+    reason = _untrusted(model, loss) if requested == "auto" else ""
     if has_hooks(model.modules()):
         reason = "it would not call the hooks of the modules"
     if not reason:
@@ -173,8 +173,8 @@ def capture_step(
             captured.try_out(runtime.arrange(inputs), targets[:size].to(runtime.device))
         reason = captured.refused
     if not reason:
-        return captured, [("device.compile", "auto", "step")] if asked == "auto" else []
-    return None, [("device.compile", asked, f"none, because the step can't be recorded: {reason}")]
+        return captured, [("device.compile", "auto", "step")] if requested == "auto" else []
+    return None, [("device.compile", requested, f"none, because the step can't be recorded: {reason}")]
 
 
 def _untrusted(model: nn.Module, loss: Loss) -> str:

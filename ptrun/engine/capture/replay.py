@@ -33,9 +33,9 @@ def compile_graph(
     views, within_step = _split(operations, bound)
     needed = set(outputs).union(*(operation.used_names for operation in within_step))
     available = [*bound, *(name for operation in views for name in operation.new_names)]
-    kept = [name for name in dict.fromkeys(available) if name in needed]
-    make_views = _write(views, bound, kept, fast=False)
-    step = _write(within_step, [*kept, *recorder.constants, *batch], outputs, fast=fast)
+    hoisted = [name for name in dict.fromkeys(available) if name in needed]
+    make_views = _write(views, bound, hoisted, fast=False)
+    step = _write(within_step, [*hoisted, *recorder.constants, *batch], outputs, fast=fast)
     constants = list(recorder.constants.values())
 
     def bind(*state: Tensor) -> Program:
