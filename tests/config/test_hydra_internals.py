@@ -26,6 +26,7 @@ def test_a_hydra_without_it_is_named_with_what_does_not_work(name: str):
         hydra_internals.method(object(), name)
 
 
+@pytest.mark.filterwarnings("ignore:The version_base parameter")  # which 1.3 needs and 1.4 warns about
 @pytest.mark.parametrize("public", [True, False])
 def test_several_folders_by_either_way(public: bool, folder: Path, monkeypatch: pytest.MonkeyPatch):
     """By Hydra 1.4's public function and by the private names that 1.3 needs: the first folder wins, all are found."""
