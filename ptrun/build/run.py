@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ptrun import catalog
 from ptrun.build.auto import check_pair, resolve_auto
@@ -96,20 +97,28 @@ def build(
         step=built.step,
         ema=ema,
         epochs=epochs,
-        max_steps=config.train.max_steps,
-        grad_accumulation=config.train.grad_accumulation,
-        val_every_epochs=config.train.val_every_epochs,
+        **loop_settings(config),
         make_metrics=build_validation_metrics(config, spec, undefined),
-        monitor=config.train.monitor,
-        higher_is_better=config.train.monitor_mode == "max",
-        min_delta=config.train.min_delta,
-        patience_epochs=config.train.patience_epochs,
         with_views=build_views(config, spec),
         rollback=built.rollback,
     )
     notes = (*prepared.notes, *getattr(model, "notes", ()), *schedule.notes)
     all_decisions = (*runtime.decisions, *decisions, *task_decisions, *batch_decisions, *built.decisions)
     return Run(config, prepared, ctx, test, all_decisions, notes, undefined)
+
+
+def loop_settings(config: RunConfig) -> dict[str, Any]:
+    """The settings that the training loop reads, by the names of their fields in TrainContext."""
+    train = config.train
+    return {
+        "max_steps": train.max_steps,
+        "grad_accumulation": train.grad_accumulation,
+        "val_every_epochs": train.val_every_epochs,
+        "monitor": train.monitor,
+        "higher_is_better": train.monitor_mode == "max",
+        "min_delta": train.min_delta,
+        "patience_epochs": train.patience_epochs,
+    }
 
 
 def build_runtime(config: RunConfig) -> Runtime:
