@@ -64,7 +64,7 @@ def evil(path: Path, good: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        ("a pickle", "cut off, damaged, or no checkpoint"),
+        ("a pickle", "cut off, damaged, or not a checkpoint"),
         ("code beside the weights", "can't be loaded as data only, so it is refused"),
         ("a tensor of stride 0", "with less data than that; it is refused"),
         ("a deflated bomb", "holds compressed records"),
