@@ -19,7 +19,7 @@ from ptrun.spec import DataSpec
 
 
 def build_trained_model(config: RunConfig, spec: DataSpec, runtime: Runtime) -> tuple[nn.Module, Runtime]:
-    """The model for the weights of a checkpoint, on its device, and the runtime with its choices made for that model."""
+    """The model for the weights of a checkpoint, on its device, and the runtime with its choices for that model."""
     model = build_model(config, spec, restoring=True)
     runtime = device_auto.resolve_auto(runtime, model, spec.input_shape, config.train.batch_size)
     return runtime.place(model), runtime
@@ -28,7 +28,7 @@ def build_trained_model(config: RunConfig, spec: DataSpec, runtime: Runtime) -> 
 def build_validation_metrics(
     config: RunConfig, spec: DataSpec, undefined: dict[str, str]
 ) -> Callable[[], ValidationMetrics]:
-    """A function that starts the metrics of one validation; `undefined` receives the reasons of those without a value."""
+    """A function that starts the metrics of a validation; `undefined` receives the reasons of those without a value."""
     monitored = config.train.monitor.removeprefix("val/")
     return make_validation_metrics(
         spec,

@@ -73,7 +73,7 @@ def _lock_file(file: TextIO, *, wait: bool) -> None:
 
 
 def _close_in_child() -> None:
-    """A lock belongs to every process that inherits the open file; a data worker that outlives its run would keep it."""
+    """A lock belongs to each process that inherits the open file; a data worker that outlives its run would keep it."""
     for file in _OPEN:
         file.close()
     _OPEN.clear()

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator
 
 # The first call of each of these methods of torch.optim.Optimizer imports torch._dynamo, which takes one to two
-# seconds, only to wrap the method so that the compiler does not trace it. The wrapped function is kept in an attribute of the
-# original one (torch/_compile.py, `_disable_dynamo`).
+# seconds, only to wrap the method so that the compiler does not trace it. The wrapped function is kept in an attribute
+# of the original one (torch/_compile.py, `_disable_dynamo`).
 _WRAPPED_METHODS = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 _KEPT_WRAPPER = "__dynamo_disable"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h

@@ -18,7 +18,12 @@ from ptrun.terminal.console import Console
 
 @dataclass(frozen=True)
 class ResumeState:
-    """What a run goes on from: a checkpoint file and its state (None: it never saved one), what was passed over, what changes."""
+    """Where a run continues from.
+
+    path, saved: a checkpoint file and its state; None when the run never saved one.
+    passed_over: notes on newer checkpoints that are damaged.
+    changes: notes on settings that change.
+    """
 
     path: Path | None
     saved: Mapping[str, Any] | None
@@ -45,8 +50,11 @@ def restore_run(
     x = parts.ctx
     environment_differences = state.environment_differences(saved, data, x.runtime.kind())
     if environment_differences and requires_equal_bits(parts.config):
-        told = "train.deterministic=strict goes on only where the bits are the same. Insist with train.deterministic=true --allow-change train.deterministic."
-        raise ConfigError([*environment_differences, told])
+        advice = (
+            "train.deterministic=strict goes on only where the bits are the same. "
+            "Insist with train.deterministic=true --allow-change train.deterministic."
+        )
+        raise ConfigError([*environment_differences, advice])
     for warning in environment_differences:
         console.warn(warning)
     state.restore(x, progress, saved)

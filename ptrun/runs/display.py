@@ -65,16 +65,15 @@ def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
 def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Console, document: Mapping[str, Any]) -> None:
     """Print the best epoch, the metrics of the test split, the paths, and the next command."""
     ctx = parts.ctx
-    evaluated = (
-        f"epoch {progress.best_epoch} of {progress.epoch} ({ctx.monitor} {format_metric(ctx.monitor, progress.best_value)})"
-        if progress.best_value is not None
-        else "none"
-    )
+    best = "none"
+    if progress.best_value is not None:
+        value = format_metric(ctx.monitor, progress.best_value)
+        best = f"epoch {progress.best_epoch} of {progress.epoch} ({ctx.monitor} {value})"
     shares = ", ".join(f"{name} {share:.0f} %" for name, share in ctx.times.shares().items())
     spent = f"{progress.seconds:.1f} s of training, {progress.step:,} steps"
     peak = ctx.runtime.peak_memory_bytes() / 1e9
     rows = [
-        ("best", evaluated),
+        ("best", best),
         ("time", f"{spent}: {shares}" if ctx.times.step else f"{spent}, none of them now"),
         ("memory", f"{peak:.2f} GB at most"),
     ]

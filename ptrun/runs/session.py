@@ -212,7 +212,7 @@ def _save_within_epoch(parts: Run, progress: Progress, saver: Saver) -> None:
 
 
 def _mark_rollback_point(parts: Run, progress: Progress, saver: Saver, setting: str, done: int) -> None:
-    """Mark what rollback returns to, at regular checkpoints only: those asked for by a clock or a signal are at any step."""
+    """Mark what rollback returns to, at regular checkpoints only: a clock or a signal can ask for one at any step."""
     if parts.ctx.rollback is None or saver.settings is None:
         return
     every = saver.settings[setting]

@@ -110,7 +110,8 @@ def test_a_full_disk_ends_the_run_with_its_code(folder: Path):
     script = (
         "import resource, signal, sys\nfrom ptrun.cli.main import main\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
-        "sys.exit(main(['train', 'model=simplenet', 'model.hidden_features=[2000]', 'train.epochs=50', 'checkpoint.keep_best=2', '-q']))\n"
+        "sys.exit(main(['train', 'model=simplenet', 'model.hidden_features=[2000]', 'train.epochs=50', "
+        "'checkpoint.keep_best=2', '-q']))\n"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -136,7 +137,8 @@ def test_a_model_of_two_names_for_one_weight_trains_on(folder: Path):
     (folder / "tied.py").write_text(
         "from torch import nn\nfrom ptrun.registry import models\n\n\n@models.register\ndef tied_twice(spec):\n"
         "    first = nn.Linear(spec.num_features, spec.num_features)\n"
-        "    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), first, nn.Linear(spec.num_features, spec.num_outputs))\n"
+        "    last = nn.Linear(spec.num_features, spec.num_outputs)\n"
+        "    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), first, last)\n"
     )
     result = train("plugins=[tied.py]", "model=tied_twice", "train.epochs=1", quiet=True)
     saved = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]

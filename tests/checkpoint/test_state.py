@@ -136,4 +136,5 @@ def test_differences_that_touch_equal_bits_are_named():
     threads = torch.get_num_threads() + 1
     other = {**saved, "threads": threads, "versions": {"torch": "1.0"}}
     found = state.environment_differences(other, {"train": "a", "val": "c"}, "cuda")
-    assert [word in text for word, text in zip(("(val changed)", f"device.threads={threads}", "device cpu, this is cuda", "torch 1.0"), found, strict=True)] == [True] * 4  # fmt: skip
+    words = ("(val changed)", f"device.threads={threads}", "device cpu, this is cuda", "torch 1.0")
+    assert [word in text for word, text in zip(words, found, strict=True)] == [True] * 4

@@ -62,8 +62,11 @@ def test_a_kill_while_saving_leaves_the_last_one_whole(tmp_path: Path):
     """Save back to back in a process that is killed at many moments: `last.pt` always loads."""
     script = (
         "import torch, sys\nfrom pathlib import Path\nfrom ptrun.checkpoint import names, store\n"
-        "state = {'model': {'w': torch.zeros(200_000)}, **dict.fromkeys(('config', 'spec', 'fitted', 'progress', 'data'), {})}\n"
-        "for step in range(1, 10**6):\n    store.publish(Path(sys.argv[1]), state, step=step, best=False, keep=2)\n    print(step, flush=True)\n"
+        "rest = dict.fromkeys(('config', 'spec', 'fitted', 'progress', 'data'), {})\n"
+        "state = {'model': {'w': torch.zeros(200_000)}, **rest}\n"
+        "for step in range(1, 10**6):\n"
+        "    store.publish(Path(sys.argv[1]), state, step=step, best=False, keep=2)\n"
+        "    print(step, flush=True)\n"
     )
     for kill in range(6):
         process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
@@ -87,7 +90,7 @@ def test_a_read_only_folder_is_told(tmp_path: Path):
 
 def test_a_full_disk_is_told_and_keeps_the_last_one(tmp_path: Path):
     script = (
-        "import resource, torch, sys\nfrom pathlib import Path\nfrom ptrun.checkpoint import names, store\nimport signal\n"
+        "import resource, signal, torch, sys\nfrom pathlib import Path\nfrom ptrun.checkpoint import store\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "folder = Path(sys.argv[1])\nrest = dict.fromkeys(('config', 'spec', 'fitted', 'progress', 'data'), {})\n"
         "store.publish(folder, {'model': {'w': torch.zeros(10)}, **rest}, step=1, best=False, keep=2)\n"

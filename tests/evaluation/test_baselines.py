@@ -60,12 +60,17 @@ def test_forecasts_of_the_data_set_are_compared_on_the_test_split_only():
 def test_without_training_samples_there_is_nothing_to_compare_with():
     """As when all of the data are being evaluated."""
     none, test = torch.zeros(0, dtype=torch.int64), torch.tensor([0, 1])
-    assert baselines("test", {"accuracy": {}}, to_predictions(CLASSES, torch.zeros(2, 3), test), data(CLASSES, none, test)) == {}  # fmt: skip
+    assert (
+        baselines("test", {"accuracy": {}}, to_predictions(CLASSES, torch.zeros(2, 3), test), data(CLASSES, none, test))
+        == {}
+    )
 
 
 def test_the_mean_of_many_targets_is_exact():
     train = torch.full((5000, 1), 0.1)
     test = torch.full((1, 1), 0.1)
-    scores = baselines("test", {"mae": {}}, to_predictions(NUMBERS, torch.zeros(1, 1), test), data(NUMBERS, train, test))  # fmt: skip
+    scores = baselines(
+        "test", {"mae": {}}, to_predictions(NUMBERS, torch.zeros(1, 1), test), data(NUMBERS, train, test)
+    )
     assert scores["training mean"]["mae"] == pytest.approx(0.0, abs=1e-10)
     assert np.isfinite(scores["training mean"]["mae"])

@@ -60,7 +60,7 @@ def test_validation_test_and_eval_see_the_same_views(folder: Path, ptrun: Call):
 
 
 def test_data_that_declare_nothing_are_looked_at(folder: Path):
-    """As those of a plugin, of which the YAML files tell nothing; the others are refused before any of torch is needed."""
+    """As those of a plugin, which has no YAML file; the others are refused before torch is imported."""
     config = auto.resolve_auto(load.load_config(Composer(), ["train.eval_views=flip"]).config)[0]
     vectors = DataSpec(layout=Layout.VECTOR, task=Task.REGRESSION, input_shape=(3,), num_outputs=1, target_names=("y",))
     with pytest.raises(ConfigError, match="'flip' mirrors images, but these data are a vector"):

@@ -14,7 +14,9 @@ from ptrun.process import machine
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system can't bind a process to cores")
 def test_only_cores_that_the_process_may_use_are_counted():
-    program = "import os; os.sched_setaffinity(0, {0}); from ptrun.process.machine import usable_cores; print(usable_cores())"  # fmt: skip
+    program = (
+        "import os; os.sched_setaffinity(0, {0})\nfrom ptrun.process.machine import usable_cores; print(usable_cores())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)}
     )

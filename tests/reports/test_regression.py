@@ -22,8 +22,15 @@ def write_numbers(folder: Path, samples: Sequence[str], names: Sequence[str], ho
         writer.writerow(["sample", *(f"{kind}_{name}" for name in names for kind in ("target", "predicted"))])
         for i, sample in enumerate(samples):
             writer.writerow([sample, *([math.sin(i / 20), math.sin(i / 20) + 0.1 * (-1) ** i] * len(names))])
-    document = {"split": "test", "num_samples": len(samples), "task": "regression", "metrics": {"rmse": 0.1},
-                "baselines": {"last value": {"rmse": 0.3}}, "target_names": list(names), "horizon": horizon}  # fmt: skip
+    document = {
+        "split": "test",
+        "num_samples": len(samples),
+        "task": "regression",
+        "metrics": {"rmse": 0.1},
+        "baselines": {"last value": {"rmse": 0.3}},
+        "target_names": list(names),
+        "horizon": horizon,
+    }
     (folder / "metrics.json").write_text(json.dumps(document), encoding="utf-8")
 
 

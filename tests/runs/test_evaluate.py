@@ -105,7 +105,15 @@ def test_data_of_another_kind_are_refused(ptrun: Call, folder: Path):
     assert ended.err.startswith("error: ")
 
 
-@pytest.mark.parametrize(("change", "words"), [("model.dropout=0", "can't be changed here"), ("dataset.val_fractoin=0.2", "Did you mean 'dataset.val_fraction'?"), ("metrics=[nope]", "there is no metric 'nope'"), ("split=tset", "split: expected train or val or test")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("model.dropout=0", "can't be changed here"),
+        ("dataset.val_fractoin=0.2", "Did you mean 'dataset.val_fraction'?"),
+        ("metrics=[nope]", "there is no metric 'nope'"),
+        ("split=tset", "split: expected train or val or test"),
+    ],
+)
 def test_changes_are_checked(ptrun: Call, folder: Path, change: str, words: str):
     ptrun("train", "train.epochs=1", "-q")
     ended = ptrun("eval", "checkpoint=outputs/latest", change)

@@ -92,7 +92,9 @@ def test_without_a_name_the_newest_unfinished_run_is_meant(folder: Path):
     with pytest.raises(CheckpointError, match="`ptrun train` starts a run"):
         find_run(None, "outputs")
     base = folder / "outputs" / "day"
-    for age, (name, state) in enumerate([("held", "running"), ("done", "done"), ("new", "interrupted"), ("old", "running")]):  # fmt: skip
+    for age, (name, state) in enumerate(
+        [("held", "running"), ("done", "done"), ("new", "interrupted"), ("old", "running")]
+    ):
         run = make_run(base / name, state)
         os.utime(run.path / "status.json", (1000 - age, 1000 - age))
     (make_run(base / "evaluation", "running").path / "resolved.yaml").unlink()

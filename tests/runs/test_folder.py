@@ -22,7 +22,12 @@ from ptrun.runs.folder import RunDir, create_run_dir, create_run_dir_at, point_l
 PACKAGE = ROOT / "ptrun"
 # Where the names stand: the module of run folders, and those of lower floors that it takes names from.
 OWNERS = {Path(module.__file__ or "") for module in (run_folder, names, records, evaluation)}
-FILES = {value for module in (run_folder, names, records, evaluation) for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}  # fmt: skip
+FILES = {
+    value
+    for module in (run_folder, names, records, evaluation)
+    for name, value in vars(module).items()
+    if name.isupper() and isinstance(value, str)
+}
 FOREIGN = {("models/pretrained_weights.py", "checkpoints")}  # the folder of torch.hub
 
 
@@ -116,7 +121,10 @@ def test_secrets_are_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch):
     assert "/secret/place" not in resolved
     assert "k-1" not in resolved
     assert "${oc.env:ROOT}" in resolved
-    assert redact({"tokens": [{"password": "x"}], "num_tokens": 3}) == {"tokens": [{"password": "<hidden>"}], "num_tokens": 3}  # fmt: skip
+    assert redact({"tokens": [{"password": "x"}], "num_tokens": 3}) == {
+        "tokens": [{"password": "<hidden>"}],
+        "num_tokens": 3,
+    }
 
 
 def test_damaged_files_are_reported(folder: Path):
@@ -136,7 +144,12 @@ def test_a_status_says_how_a_run_ended(folder: Path):
     assert not run.is_run()
     run.write_status("failed", reason="no data", exit_code=3)
     status = run.read_json("status.json")
-    assert (status["state"], status["reason"], status["exit_code"], status["pid"]) == ("failed", "no data", 3, os.getpid())  # fmt: skip
+    assert (status["state"], status["reason"], status["exit_code"], status["pid"]) == (
+        "failed",
+        "no data",
+        3,
+        os.getpid(),
+    )
     assert run.is_run()
     assert not run.is_done()
     run.write_status("done")

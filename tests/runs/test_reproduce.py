@@ -1,4 +1,4 @@
-"""`ptrun reproduce` runs a finished run again, and says whether every number and every bit is the same, and where not."""
+"""`ptrun reproduce` runs a finished run again, and reports whether every bit is the same, and where not."""
 
 from __future__ import annotations
 

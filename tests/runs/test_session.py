@@ -32,9 +32,10 @@ def test_the_run_folder_holds_what_it_promises(folder: Path, ptrun: Call):
     assert "first_try-simplenet-digits" in run_dir.name
     names = {str(path.relative_to(run_dir)) for path in run_dir.rglob("*") if path.is_file()}
     assert names >= {
-        "config.yaml", "resolved.yaml", "receipt.json", "status.json", "splits.json", "train.log", "metrics.jsonl", "metrics.csv", "summary.json",
-        "checkpoints/best.pt", "checkpoints/last.pt", "test/metrics.json", "test/predictions.csv", "test/samples.npz",
-        "plots/loss.png", "plots/metrics.png", "plots/learning_rate.png", "plots/confusion_matrix.png", "plots/per_class.png", "plots/sample_predictions.png",
+        "config.yaml", "resolved.yaml", "receipt.json", "status.json", "splits.json", "train.log", "metrics.jsonl",
+        "metrics.csv", "summary.json", "checkpoints/best.pt", "checkpoints/last.pt", "test/metrics.json",
+        "test/predictions.csv", "test/samples.npz", "plots/loss.png", "plots/metrics.png", "plots/learning_rate.png",
+        "plots/confusion_matrix.png", "plots/per_class.png", "plots/sample_predictions.png",
     }  # fmt: skip
     assert not [name for name in names if "=" in name or ".tmp-" in name]
     asked, resolved = (yaml.safe_load((run_dir / name).read_text()) for name in ("config.yaml", "resolved.yaml"))
@@ -94,7 +95,14 @@ def test_predictions_agree_with_the_metrics(folder: Path, ptrun: Call):
 
 def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen([sys.executable, "-m", "ptrun", "train", "train.epochs=100000", *overrides], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, cwd=folder)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "ptrun", "train", "train.epochs=100000", *overrides],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+        cwd=folder,
+    )
 
 
 def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:
@@ -140,8 +148,11 @@ def test_from_python(folder: Path):
 def test_own_components_by_plugin(folder: Path, process: Call):
     (folder / "mine.py").write_text(
         "from torch import nn\nfrom ptrun.registry import losses, models\n\n"
-        "@losses.register\ndef cubic(outputs, targets, *, power: float = 3.0):\n    return (outputs - targets).abs().pow(power).mean()\n\n"
-        "@models.register\ndef tiny(spec, *, width: int = 4):\n    return nn.Sequential(nn.Flatten(), nn.Linear(spec.num_features, width), nn.Linear(width, spec.num_outputs))\n"
+        "@losses.register\ndef cubic(outputs, targets, *, power: float = 3.0):\n"
+        "    return (outputs - targets).abs().pow(power).mean()\n\n"
+        "@models.register\ndef tiny(spec, *, width: int = 4):\n"
+        "    layers = nn.Linear(spec.num_features, width), nn.Linear(width, spec.num_outputs)\n"
+        "    return nn.Sequential(nn.Flatten(), *layers)\n"
     )
     ended = process(
         "train",
@@ -217,7 +228,16 @@ def test_bad_images_are_left_out_when_asked_and_listed(folder: Path, ptrun: Call
     shutil.copytree(folder / "photos" / "train", folder / "photos" / "test")
     bad = folder / "photos" / "train" / "cat" / "0.png"
     bad.write_bytes(b"<html>")
-    call = ("train", "dataset=image_folder", "dataset.root=photos", "model=simplenet", "transform=normalize", "train.epochs=1", "train.num_workers=0", "dataset.split_seed=1")  # fmt: skip
+    call = (
+        "train",
+        "dataset=image_folder",
+        "dataset.root=photos",
+        "model=simplenet",
+        "transform=normalize",
+        "train.epochs=1",
+        "train.num_workers=0",
+        "dataset.split_seed=1",
+    )
     stopped = ptrun(*call)
     assert stopped.code == 3
     assert "cat/0.png is a web page" in stopped.err
