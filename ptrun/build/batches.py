@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -14,6 +14,25 @@ from ptrun.data.loading.image_cache import ProgressCallback
 from ptrun.data.loading.loader import BatchSampler, Loader
 from ptrun.data.splits import FileSplit, Split
 from ptrun.device.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """The batches of each part of the data, and what was decided on the way."""
+
+    train: Loader
+    val: Loader
+    test: Loader
+    decisions: list[Decision]
+
+
+def build_loaders(
+    config: RunConfig, prepared: Prepared, runtime: Runtime, model: nn.Module, on_progress: ProgressCallback
+) -> Loaders:
+    """The loaders of a training run. The test part is read once, so its images are not cached."""
+    train, decisions = training_batches(config, prepared, runtime, model, on_progress)
+    val = eval_batches(config, prepared, runtime, prepared.data.val, on_progress)
+    return Loaders(train, val, eval_batches(config, prepared, runtime, prepared.data.test), decisions)
 
 
 def training_batches(

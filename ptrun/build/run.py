@@ -12,7 +12,7 @@ from typing import Any
 
 from ptrun import catalog
 from ptrun.build.auto import check_pair, resolve_auto
-from ptrun.build.batches import eval_batches, training_batches
+from ptrun.build.batches import build_loaders
 from ptrun.build.data import Prepared, prepare
 from ptrun.build.evaluation import build_validation_metrics
 from ptrun.build.model import build_ema, build_loss, build_model, build_views
@@ -77,10 +77,8 @@ def build(
     model = runtime.place(model)
     ema = build_ema(model, config.train.ema_decay)
     loss = build_loss(config, prepared, runtime)
-    on_progress = on_progress or (lambda work, done, total: None)
-    train, batch_decisions = training_batches(config, prepared, runtime, model, on_progress)
-    val = eval_batches(config, prepared, runtime, prepared.data.val, on_progress)
-    test = eval_batches(config, prepared, runtime, prepared.data.test)
+    loaders = build_loaders(config, prepared, runtime, model, on_progress or _ignore_progress)
+    train = loaders.train
     optimizer = build_optimizer(config, model, runtime)
     schedule, epochs = build_schedule(config, optimizer, len(train.sampler))
     runtime.compile_model(model)
@@ -93,7 +91,7 @@ def build(
         schedule=schedule,
         runtime=runtime,
         train=train,
-        val=val,
+        val=loaders.val,
         step=built.step,
         ema=ema,
         epochs=epochs,
@@ -103,8 +101,12 @@ def build(
         rollback=built.rollback,
     )
     notes = (*prepared.notes, *getattr(model, "notes", ()), *schedule.notes)
-    all_decisions = (*runtime.decisions, *decisions, *task_decisions, *batch_decisions, *built.decisions)
-    return Run(config, prepared, ctx, test, all_decisions, notes, undefined)
+    all_decisions = (*runtime.decisions, *decisions, *task_decisions, *loaders.decisions, *built.decisions)
+    return Run(config, prepared, ctx, loaders.test, all_decisions, notes, undefined)
+
+
+def _ignore_progress(work: str, done: int, total: int) -> None:
+    pass
 
 
 def loop_settings(config: RunConfig) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from ptrun.terminal.console import Console
 
 @dataclass(frozen=True)
 class ResumeState:
-    """Where a run continues from.
+    """A checkpoint to continue from.
 
-    path, saved: a checkpoint file and its state; None when the run never saved one.
-    passed_over: notes on newer checkpoints that are damaged.
-    changes: notes on settings that change.
+    path, saved: the file and its state; None when the run never saved one.
+    passed_over: sentences about newer checkpoints that are damaged.
+    changes: sentences about settings that change from here on.
     """
 
     path: Path | None
@@ -39,33 +39,43 @@ def restore_run(
     console: Console,
     data: Mapping[str, str],
 ) -> None:
-    """Put the saved state back, and say everything that touches the promise of equal bits."""
+    """Put the saved state back, and report what may change the numbers.
+
+    data: the fingerprint of each part of the data, as it is now.
+    Raises ConfigError when train.deterministic=strict and something differs, CheckpointError for weights that do not fit.
+    """
     run_dir.clean()
     for note in (*continuation.passed_over, *continuation.changes):
         console.note(note)
-    saved = continuation.saved
-    if saved is None:
+    if continuation.saved is None:
         console.warn("This run never saved a checkpoint: it starts again from the beginning, in its own folder.")
         return
-    x = parts.ctx
-    environment_differences = state.environment_differences(saved, data, x.runtime.kind())
-    if environment_differences and requires_equal_bits(parts.config):
+    ctx, saved = parts.ctx, continuation.saved
+    differences = state.environment_differences(saved, data, ctx.runtime.kind())
+    if differences and requires_equal_bits(parts.config):
         advice = (
-            "train.deterministic=strict goes on only where the bits are the same. "
-            "Insist with train.deterministic=true --allow-change train.deterministic."
+            "train.deterministic=strict goes on only where the bits are the same. Insist with "
+            "train.deterministic=true --allow-change train.deterministic."
         )
-        raise ConfigError([*environment_differences, advice])
-    for warning in environment_differences:
-        console.warn(warning)
-    state.restore(x, progress, saved)
-    shown = main_param_group(x.optimizer)
-    before, now = (groups[shown]["lr"] for groups in (saved["optimizer"]["param_groups"], x.optimizer.param_groups))
-    if before != now:
-        console.note(f"The learning rate is {now:g} from here on; as the run was started it would be {before:g}.")
+        raise ConfigError([*differences, advice])
+    for difference in differences:
+        console.warn(difference)
+    state.restore(ctx, progress, saved)
+    _note_learning_rate(parts, saved, console)
     if continuation.path is not None:
-        store.update_pointers(continuation.path, best=0 < progress.best_epoch == progress.epoch and progress.batch == 0)
-    if progress.epoch < x.epochs:
+        is_best = 0 < progress.best_epoch == progress.epoch and progress.batch == 0
+        store.update_pointers(continuation.path, best=is_best)
+    if progress.epoch < ctx.epochs:
         console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
     else:
         console.note(f"Nothing is left to train: {progress.epoch} epochs are done. The best weights are tested again.")
     progress.stopped = ""
+
+
+def _note_learning_rate(parts: Run, saved: Mapping[str, Any], console: Console) -> None:
+    """Note a learning rate that is not the saved one: another length stretches the schedule."""
+    optimizer = parts.ctx.optimizer
+    group = main_param_group(optimizer)
+    before, now = saved["optimizer"]["param_groups"][group]["lr"], optimizer.param_groups[group]["lr"]
+    if before != now:
+        console.note(f"The learning rate is {now:g} from here on; as the run was started it would be {before:g}.")

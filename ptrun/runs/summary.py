@@ -13,7 +13,11 @@ from ptrun.engine.progress import Progress
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a finished run went: its folder, its summary (what summary.json holds), and the best monitored value."""
+    """How a finished run went.
+
+    summary: what summary.json holds.
+    value: the best monitored value, or None when there was none.
+    """
 
     run_dir: Path
     summary: Mapping[str, Any]
@@ -21,7 +25,8 @@ class TrainResult:
 
 
 def summarize(parts: Run, progress: Progress, document: Mapping[str, Any], num_bad_samples: int) -> dict[str, Any]:
-    x = parts.ctx
+    """What summary.json holds; document: the results on the test split."""
+    ctx = parts.ctx
     return {
         "model": parts.config.model.name,
         "dataset": parts.config.dataset.name,
@@ -34,16 +39,17 @@ def summarize(parts: Run, progress: Progress, document: Mapping[str, Any], num_b
         "batch_parts": progress.batch_parts,
         "bad_samples": num_bad_samples,
         "best_epoch": progress.best_epoch,
-        "monitor": x.monitor,
+        "monitor": ctx.monitor,
         "best_value": progress.best_value,
-        "higher_is_better": x.higher_is_better,
+        "higher_is_better": ctx.higher_is_better,
         "test": {"loss": document["loss"], **document["metrics"]},
-        "parameters": sum(p.numel() for p in x.model.parameters()),
+        "parameters": sum(p.numel() for p in ctx.model.parameters()),
         "training_seconds": progress.seconds,
-        "time_percent": x.times.shares(),
-        "peak_memory_bytes": x.runtime.peak_memory_bytes(),
+        "time_percent": ctx.times.shares(),
+        "peak_memory_bytes": ctx.runtime.peak_memory_bytes(),
     }
 
 
 def decision_records(parts: Run) -> list[dict[str, str]]:
+    """What the program decided by itself, as the receipt holds it."""
     return [{"setting": setting, "requested": requested, "used": used} for setting, requested, used in parts.decisions]
