@@ -74,8 +74,8 @@ def shares(timings: Sequence[Timing]) -> str:
 def built(*overrides: str) -> Run:
     """Build the parts of a run without running it."""
     loaded = load.load_config(Composer(), [f"plugins=[{PLUGIN}]", *overrides])
-    config, chosen = auto.resolve_auto(loaded.config)
-    return build(config, decisions=chosen)
+    config, decisions = auto.resolve_auto(loaded.config)
+    return build(config, decisions=decisions)
 
 
 class Epochs:
@@ -85,13 +85,13 @@ class Epochs:
     """
 
     def __init__(self, *overrides: str) -> None:
-        self._run = built("train.epochs=1000", *overrides).ctx
+        self._ctx = built("train.epochs=1000", *overrides).ctx
         self._progress = Progress()
-        self._watch = Hooks()
+        self._hooks = Hooks()
 
     def __call__(self) -> float:
         """Seconds per step of the next epoch."""
         start = time.perf_counter()
-        train_epoch(self._run, self._progress.epoch, self._progress, self._watch)
+        train_epoch(self._ctx, self._progress.epoch, self._progress, self._hooks)
         self._progress.epoch += 1
-        return (time.perf_counter() - start) / len(self._run.train.sampler)
+        return (time.perf_counter() - start) / len(self._ctx.train.sampler)

@@ -86,9 +86,9 @@ def main() -> None:
             step = (2 * number + 1) * STEPS_PER_EPOCH * epochs // (2 * kills)
             instant = f"{step} {PHASES[number // len(CADENCES) % len(PHASES)]}"
             settings = (f"plugins=[{PLUGIN}]", "scheduler=killing", *CADENCES[cadence])
-            arguments = command(epochs, options.threads, *settings)
+            training = command(epochs, options.threads, *settings)
             print(f"  kill {number + 1} of {kills}: {cadence}, instant {instant}", file=sys.stderr)
-            results[cadence].append(kill_at(instant, Path(name) / str(number), arguments))
+            results[cadence].append(kill_at(instant, Path(name) / str(number), training))
     print_results(report, results)
     report.write(options.csv)
 
@@ -99,8 +99,8 @@ def print_results(report: Report, results: dict[str, list[Killed]]) -> None:
     for name, runs in results.items():
         lost, damaged = [run.lost_steps for run in runs], sum(run.damaged for run in runs)
         lines.append((name, str(len(runs)), f"{statistics.median(lost):g}", str(max(lost)), str(damaged)))
-        report.add("lost work", name, STEPS, statistics.median(lost), high=max(lost), rounds=len(runs))
-        report.add("damaged files", name, COUNT, damaged, rounds=len(runs))
+        report.add("lost work", name, STEPS.label, statistics.median(lost), high=max(lost), rounds=len(runs))
+        report.add("damaged files", name, COUNT.label, damaged, rounds=len(runs))
     print(f"\nlost work, {STEPS_PER_EPOCH} steps per epoch")
     print_table(lines)
     report.check("damaged files", sum(run.damaged for runs in results.values() for run in runs), 0)

@@ -38,8 +38,8 @@ def mlp() -> nn.Module:
 
 def samples() -> tuple[Samples, Samples]:
     """Return ptrun's normalized digits [N, 1, 8, 8] and labels [N], for training and for validation."""
-    x = _run.built(*SETTINGS).ctx
-    train, val = (list(zip(*batches.epoch(0), strict=True)) for batches in (x.train, x.val))
+    ctx = _run.built(*SETTINGS).ctx
+    train, val = (list(zip(*loader.epoch(0), strict=True)) for loader in (ctx.train, ctx.val))
     return (torch.cat(train[0]), torch.cat(train[1])), (torch.cat(val[0]), torch.cat(val[1]))
 
 
