@@ -76,7 +76,8 @@ class Fetched:  # sample by sample
 
 @datasets.register
 def fetched(*, fitted=None):
-    spec = DataSpec(layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(3,), num_outputs=2, class_names=("even", "odd"))
+    spec = DataSpec(layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(3,),
+                    num_outputs=2, class_names=("even", "odd"))
     return Data(spec=spec, train=Fetched(), val=Fetched(), test=Fetched())
 """
 RUN = ("train.epochs=1", "device.threads=1", "-q")
@@ -135,7 +136,10 @@ def test_samples_that_raise(plugin: Path, ptrun: Call, folder: Path, monkeypatch
     assert ptrun(*run).code == 0
     checkpoint = newest_run(folder) / "checkpoints" / "best.pt"
     monkeypatch.setenv("BREAKS", "1")
-    where = f"error: plugins: {plugin}, line {line_of('# in the data')}, in read: KeyError: 'no sample 7'. --debug shows the whole traceback."
+    line = line_of("# in the data")
+    where = (
+        f"error: plugins: {plugin}, line {line}, in read: KeyError: 'no sample 7'. --debug shows the whole traceback."
+    )
     for command in (run, ("eval", f"checkpoint={checkpoint}", f"plugins=[{plugin}]")):
         ended = ptrun(*command)
         assert (ended.code, where in ended.err) == (2, True), ended.err

@@ -38,7 +38,7 @@ def build_loaders(
 def training_batches(
     config: RunConfig, prepared: Prepared, runtime: Runtime, model: nn.Module, on_progress: ProgressCallback
 ) -> tuple[Loader, list[Decision]]:
-    """Shuffled batches, and what was decided: batch norm can't train on a last batch of one sample, so it is left out."""
+    """Shuffled batches, without a last batch of one sample if the model has batch norm, and what was decided."""
     split, train = prepared.data.train, config.train
     sampler = BatchSampler(len(split), train.batch_size, shuffle=True, seed=config.seed, drop_last=train.drop_last)
     decisions: list[Decision] = []

@@ -122,7 +122,7 @@ def _build_pipelines(
 
 
 def _decode_for(split: Split, pipeline: Pipeline) -> Split:
-    """With dataset.decode=scaled, the split whose JPEGs are decoded in the size that the first image transform wants."""
+    """With dataset.decode=scaled, the split with its JPEGs decoded in the size that the first image transform wants."""
     if not isinstance(split, FileSplit) or split.decode == "exact" or not isinstance(split.reader, ImageReader):
         return split
     return replace(split, reader=replace(split.reader, scaled_to=pipeline.scales_to))

@@ -19,7 +19,7 @@ _TASKS = ("classification", "regression")
 _SHAPES = {
     "image": "images [channels, height, width]",
     "vector": "vectors [features]",
-    "sequence": "sequences [steps, features]",
+    "sequence": "sequences [time, features]",
 }
 
 

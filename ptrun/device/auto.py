@@ -95,7 +95,7 @@ def _multiplications(model: nn.Module, inputs: Tensor) -> list[int]:
 
 @contextmanager
 def _as_in_evaluation(model: nn.Module) -> Iterator[None]:
-    """Inside, the model changes nothing: no running statistics, no gradients, no random numbers. No fast paths, which skip hooks."""
+    """Inside, a forward pass changes nothing, and takes no fast path, which would skip hooks."""
     training, fast, random = model.training, torch.backends.mha.get_fastpath_enabled(), random_state()
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)

@@ -68,7 +68,7 @@ class Runtime:
 
     @property
     def gave_up(self) -> bool:
-        """Whether fp16 gradients overflowed, each time halving their scale, until no scale will do. Waits for the device."""
+        """Whether fp16 gradients overflowed at every scale that was tried. Waits for the device."""
         return self.scaler is not None and self.scaler.get_scale() < _MIN_SCALE
 
     @property

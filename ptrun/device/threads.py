@@ -8,7 +8,7 @@ _REPLACED_THREADS: list[int] = []  # torch's own number, while a run uses anothe
 
 
 def set_threads(threads: int | None) -> int:
-    """Set the number of CPU threads, and return it. None puts back torch's own number, if an earlier call replaced it."""
+    """Set the number of CPU threads and return it. None puts back torch's own number if a call replaced it."""
     if threads is not None:
         if not _REPLACED_THREADS:
             _REPLACED_THREADS.append(torch.get_num_threads())

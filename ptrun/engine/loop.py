@@ -30,7 +30,7 @@ from ptrun.optim.parameter_groups import main_param_group
 
 
 def fit(ctx: TrainContext, progress: Progress, hooks: Hooks) -> Progress:
-    """Train until the last epoch, the last step, or until nothing improves. Raises DivergedError on a non-finite loss."""
+    """Train until the last epoch or step, or until nothing improves. Raises DivergedError on a non-finite loss."""
     for epoch in range(progress.epoch, ctx.epochs):
         started = time.perf_counter()
         start_epoch(ctx.model, epoch)
@@ -128,8 +128,8 @@ def require_finite(ctx: TrainContext, losses: RunningLoss, epoch: int) -> None:
     if ctx.runtime.gave_up:
         raise DivergedError(
             f"In epoch {epoch + 1} the gradients overflowed fp16 in about 100 steps in a row, at every scale: none of "
-            "these steps was taken. Nothing after the last checkpoint is saved. Try device.precision=bf16, or a smaller "
-            "optimizer.lr."
+            "these steps was taken. Nothing after the last checkpoint is saved. Try device.precision=bf16, or a "
+            "smaller optimizer.lr."
         )
     if problem is None:
         return

@@ -166,7 +166,7 @@ class WholeBatches:
 
 
 class BatchesInParts:
-    """Each batch in parts, one after the other. When memory runs out, the step starts again with twice as many parts."""
+    """Each batch in parts, one by one. When memory runs out, the step starts again with twice as many parts."""
 
     def __init__(self, gradients: Gradients, model: nn.Module, runtime: Runtime) -> None:
         self.gradients, self._model, self._arrange = gradients, model, runtime.arrange

@@ -42,7 +42,7 @@ def restore_run(
     """Put the saved state back, and report what may change the numbers.
 
     data: the fingerprint of each part of the data, as it is now.
-    Raises ConfigError when train.deterministic=strict and something differs, CheckpointError for weights that do not fit.
+    Raises ConfigError when train.deterministic=strict and something differs, CheckpointError when weights do not fit.
     """
     run_dir.clean()
     for note in (*continuation.passed_over, *continuation.changes):

@@ -40,7 +40,7 @@ def test_a_model_for_another_layout_or_task():
     assert model_problem("convnet", "digits", IMAGES) is None
     assert model_problem("lstm", "unknown", ()) is None
     problem = model_problem("lstm", "digits", IMAGES) or ""
-    assert problem.startswith("model: 'lstm' reads sequences [steps, features], but dataset 'digits' gives images")
+    assert problem.startswith("model: 'lstm' reads sequences [time, features], but dataset 'digits' gives images")
     assert "Models that fit: " in problem
     assert "convnet" in problem.partition("Models that fit: ")[2]
     problem = model_problem("dlinear", "gunpoint", ("sequence", "classification")) or ""

@@ -36,7 +36,7 @@ def test_auto_takes_what_there_is_and_notes_it():
 
 
 def test_too_many_threads_are_refused():
-    with pytest.raises(ConfigError, match="device.threads: 100000 is more than 4 for each core"):
+    with pytest.raises(ConfigError, match=r"device\.threads: 100000 is more than 4 for each core"):
         make_runtime(**{**SETTINGS, "threads": 100_000})
     most = 4 * (os.cpu_count() or 1)
     assert make_runtime(**{**SETTINGS, "threads": most}).threads == most

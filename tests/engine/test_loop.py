@@ -102,7 +102,14 @@ def test_lower_precision_learns_and_keeps_fp32_weights(folder: Path, precision: 
 
 
 def test_an_optimizer_that_needs_a_closure_learns(folder: Path):
-    result = train("model=simplenet", "optimizer=lbfgs", "optimizer.line_search_fn=strong_wolfe", "train.batch_size=1259", "train.epochs=8", quiet=True)  # fmt: skip
+    result = train(
+        "model=simplenet",
+        "optimizer=lbfgs",
+        "optimizer.line_search_fn=strong_wolfe",
+        "train.batch_size=1259",
+        "train.epochs=8",
+        quiet=True,
+    )
     assert result.summary["test"]["accuracy"] > 0.8
 
 
@@ -120,7 +127,14 @@ def test_a_closure_sees_all_batches_of_a_step_and_the_clipping(folder: Path):
 
 
 def test_accumulation_with_class_weights_equals_one_large_batch(folder: Path):
-    common = ("model=simplenet", "optimizer=sgd", "optimizer.lr=0.1", "train.epochs=1", "loss=cross_entropy", "loss.class_weights=[9,1,1,1,1,1,1,1,1,1]")  # fmt: skip
+    common = (
+        "model=simplenet",
+        "optimizer=sgd",
+        "optimizer.lr=0.1",
+        "train.epochs=1",
+        "loss=cross_entropy",
+        "loss.class_weights=[9,1,1,1,1,1,1,1,1,1]",
+    )
     whole = train(*common, "train.batch_size=96", quiet=True)
     parts = train(*common, "train.batch_size=32", "train.grad_accumulation=3", quiet=True)
     for name, value in weights(whole.run_dir).items():
@@ -156,7 +170,15 @@ def test_min_delta_asks_for_a_real_improvement(folder: Path):
 
 
 def test_the_recorded_rate_is_the_one_used(folder: Path):
-    result = train("optimizer=sgd", "optimizer.lr=0.1", "scheduler=step", "scheduler.step_epochs=1", "scheduler.gamma=0.1", "train.epochs=3", quiet=True)  # fmt: skip
+    result = train(
+        "optimizer=sgd",
+        "optimizer.lr=0.1",
+        "scheduler=step",
+        "scheduler.step_epochs=1",
+        "scheduler.gamma=0.1",
+        "train.epochs=3",
+        quiet=True,
+    )
     assert [record["lr"] for record in records(result.run_dir)] == pytest.approx([0.1, 0.01, 0.001])
 
 
@@ -198,7 +220,15 @@ def test_other_settings_train(folder: Path, setting: str):
 
 
 def test_plateau_lowers_the_rate_when_nothing_improves(folder: Path):
-    result = train("scheduler=plateau", "scheduler.patience_epochs=1", "scheduler.factor=0.5", "optimizer.lr=1e-9", "train.monitor=val/accuracy", "train.epochs=6", quiet=True)  # fmt: skip
+    result = train(
+        "scheduler=plateau",
+        "scheduler.patience_epochs=1",
+        "scheduler.factor=0.5",
+        "optimizer.lr=1e-9",
+        "train.monitor=val/accuracy",
+        "train.epochs=6",
+        quiet=True,
+    )
     rates = [record["lr"] for record in records(result.run_dir)]
     assert rates[0] == 1e-9
     assert rates[-1] < 1e-9
@@ -222,7 +252,14 @@ def test_a_last_batch_of_one_is_left_out_under_batch_norm_and_said(folder: Path)
 
 def test_two_halves_equal_the_whole(folder: Path):
     """Stop within an epoch, restore into fresh parts, go on: the same bits (`state` is what a checkpoint holds)."""
-    overrides = ("model=convnet", "train.epochs=2", "train.ema_decay=0.9", "scheduler=one_cycle", "train.batch_size=64", "transform=basic")  # fmt: skip
+    overrides = (
+        "model=convnet",
+        "train.epochs=2",
+        "train.ema_decay=0.9",
+        "scheduler=one_cycle",
+        "train.batch_size=64",
+        "transform=basic",
+    )
     whole = parts_of(*overrides).ctx
     whole_progress = loop.fit(whole, Progress(), Hooks())
 

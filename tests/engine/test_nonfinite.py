@@ -1,4 +1,4 @@
-"""What a loss, a gradient or a weight that is no finite number does: stop, skip or roll back, and never into a checkpoint."""
+"""A non-finite loss, gradient or weight stops the run, is skipped or rolled back, and never gets into a checkpoint."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def test_stop_is_the_default(spiky: tuple[str, ...], how: str):
 @pytest.mark.parametrize("how", ["loss", "gradient"])
 @pytest.mark.parametrize("accumulation", [1, 3])
 def test_skip_leaves_bad_steps_out(spiky: tuple[str, ...], how: str, accumulation: int):
-    result = train(*spiky, f"model.how={how}", "train.on_nonfinite=skip", f"train.grad_accumulation={accumulation}", quiet=True)  # fmt: skip
+    result = train(
+        *spiky, f"model.how={how}", "train.on_nonfinite=skip", f"train.grad_accumulation={accumulation}", quiet=True
+    )
     assert result.summary["skipped_steps"] == (2 if accumulation == 1 else 1)
     assert result.summary["steps"] == (40 if accumulation == 1 else 14)
     assert is_finite(result.run_dir)  # running statistics of batch norm too
@@ -96,7 +98,10 @@ def test_skip_leaves_bad_steps_out(spiky: tuple[str, ...], how: str, accumulatio
 
 
 def test_skipping_without_need_changes_no_bit(folder: Path):
-    runs = [train(*RUN, "model=regularized", f"train.on_nonfinite={mode}", quiet=True) for mode in ("stop", "skip", "rollback")]  # fmt: skip
+    runs = [
+        train(*RUN, "model=regularized", f"train.on_nonfinite={mode}", quiet=True)
+        for mode in ("stop", "skip", "rollback")
+    ]
     states = [store.load(run.run_dir / "checkpoints" / "last.pt")["model"] for run in runs]
     assert all(torch.equal(states[0][name], other[name]) for other in states[1:] for name in other)
     assert records(runs[0].run_dir)[1]["train/loss"] == records(runs[1].run_dir)[1]["train/loss"]
@@ -134,7 +139,13 @@ def test_rollback_returns_to_the_last_weights(spiky: tuple[str, ...], ptrun: Cal
 
 def test_rollback_undoes_the_steps_since_the_checkpoint(spiky: tuple[str, ...], folder: Path):
     """The last step of the run is bad: what is saved then are the weights of the checkpoint before it."""
-    marks = ("train.on_nonfinite=rollback", "model.first=40", "model.last=41", "checkpoint.every_steps=30", "checkpoint.keep=9")  # fmt: skip
+    marks = (
+        "train.on_nonfinite=rollback",
+        "model.first=40",
+        "model.last=41",
+        "checkpoint.every_steps=30",
+        "checkpoint.keep=9",
+    )
     run_dir = train(*spiky, *marks, quiet=True).run_dir
     before, after = (store.load(run_dir / "checkpoints" / f"step-{step:08d}.pt") for step in (30, 40))
     assert all(torch.equal(before["model"][name], after["model"][name]) for name in before["model"])
@@ -151,7 +162,7 @@ def test_fp16_overflows_are_no_error_until_they_never_end(spiky: tuple[str, ...]
     few = train(*spiky, "model.how=gradient", "device.precision=fp16", quiet=True)
     assert is_finite(few.run_dir)
     with pytest.raises(DivergedError, match="overflowed fp16 in about 100 steps in a row"):
-        train(*spiky, "model.how=gradient", "device.precision=fp16", "model.last=1000000", "train.epochs=9", quiet=True)  # fmt: skip
+        train(*spiky, "model.how=gradient", "device.precision=fp16", "model.last=1000000", "train.epochs=9", quiet=True)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Memory that runs out: told with what to try, or the batch computed in parts with the step done again from its beginning."""
+"""When memory runs out, an error says what to try, or the step starts again with its batches in parts."""
 
 from __future__ import annotations
 
@@ -137,7 +137,10 @@ def test_a_failed_attempt_leaves_no_trace(eater: tuple[str, ...]):
 
 
 def test_halving_without_need_changes_no_bit(eater: tuple[str, ...]):
-    runs = [train(*eater, "model.plain=false", "train.grad_accumulation=2", f"train.on_oom={mode}", quiet=True) for mode in ("stop", "halve")]  # fmt: skip
+    runs = [
+        train(*eater, "model.plain=false", "train.grad_accumulation=2", f"train.on_oom={mode}", quiet=True)
+        for mode in ("stop", "halve")
+    ]
     assert equal(*(weights(run.run_dir) for run in runs))
 
 

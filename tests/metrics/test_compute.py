@@ -136,10 +136,13 @@ def test_mistakes_are_told() -> None:
 
 def test_quick_metrics_do_not_import_sklearn() -> None:
     program = (
-        "import sys, torch; from ptrun import catalog; from ptrun.metrics.compute import compute; from ptrun.metrics.predictions import to_predictions;"
+        "import sys, torch; from ptrun import catalog; from ptrun.metrics.compute import compute;"
+        "from ptrun.metrics.predictions import to_predictions;"
         "from ptrun.spec import *;"
-        "s = DataSpec(layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(1,), num_outputs=2, class_names=('a', 'b'));"
-        "print(compute(['accuracy', 'top_k'], to_predictions(s, torch.eye(2), torch.arange(2))), 'sklearn' in sys.modules)"
+        "s = DataSpec(layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(1,),"
+        " num_outputs=2, class_names=('a', 'b'));"
+        "predictions = to_predictions(s, torch.eye(2), torch.arange(2));"
+        "print(compute(['accuracy', 'top_k'], predictions), 'sklearn' in sys.modules)"
     )
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert output.startswith("({'accuracy': 1.0}")

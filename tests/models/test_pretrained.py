@@ -1,4 +1,4 @@
-"""Transfer learning: a frozen backbone keeps its bits, loaded tensors are counted, and files that do not fit are refused."""
+"""Transfer learning: a frozen backbone keeps its bits, tensors are counted, files that do not fit are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all image transforms have in common: fixed ones equal torchvision, random ones give an image the same bits in any batch."""
+"""All image transforms: fixed ones equal torchvision, random ones give an image the same bits in any batch."""
 
 from __future__ import annotations
 
@@ -114,9 +114,12 @@ def test_transforms_can_be_sent_to_workers(name: str) -> None:
 
 def test_the_transforms_of_small_images_do_not_import_torchvision() -> None:
     program = (
-        "import sys, torch, ptrun.transforms.pipeline; from ptrun import catalog; from ptrun.registry import image_transforms; from ptrun.rng import SampleRng;"
-        "image_transforms.build('normalize', {}); image = torch.zeros(1, 1, 8, 8, dtype=torch.uint8); rng = SampleRng.of(0, 0, [0]);"
-        "image_transforms.build('random_crop', {'padding': 2}).apply(image, rng); image_transforms.build('color_jitter', {}).apply(image, rng);"
+        "import sys, torch, ptrun.transforms.pipeline; from ptrun import catalog;"
+        "from ptrun.registry import image_transforms; from ptrun.rng import SampleRng;"
+        "image_transforms.build('normalize', {});"
+        "image = torch.zeros(1, 1, 8, 8, dtype=torch.uint8); rng = SampleRng.of(0, 0, [0]);"
+        "image_transforms.build('random_crop', {'padding': 2}).apply(image, rng);"
+        "image_transforms.build('color_jitter', {}).apply(image, rng);"
         "image_transforms.build('horizontal_flip', {}).apply(image, rng); print('torchvision' in sys.modules)"
     )
     assert (

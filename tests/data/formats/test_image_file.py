@@ -1,4 +1,4 @@
-"""Images have the pixels that Pillow reads; dataset.decode=scaled reads large JPEGs smaller, almost as if read whole."""
+"""Images have the pixels that Pillow reads; dataset.decode=scaled reads large JPEGs smaller, at almost no loss."""
 
 from __future__ import annotations
 
