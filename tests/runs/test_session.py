@@ -179,7 +179,7 @@ def test_own_components_by_plugin(folder: Path, process: Call):
     )
     ended = process("train", "plugins=[mine.py]", "loss=cubic", "transform.train=[mixup]")
     assert ended.code == 2
-    assert "shares of several classes, which 'cubic' can't take. Use cross_entropy" in ended.err
+    assert "share of several classes as its target, which 'cubic' can't take. Use cross_entropy" in ended.err
     ended = process("train", "plugins=[mine.py]", "model=tiny", "model.widht=8")
     assert ended.code == 2
     assert "Did you mean 'model.width'?" in ended.err
