@@ -170,8 +170,8 @@ class Report:
         """Add a row for the CSV file, without printing it."""
         self.rows.append({"table": table, "case": case, "unit": unit, "value": value, **more})
 
-    def write(self, path: Path | None) -> None:
-        """Write the rows as CSV, each with the machine, unless `path` is None."""
+    def write(self, path: Path | None, *, since: int = 0) -> None:
+        """Write the rows from index `since` on as CSV, each with the machine, unless `path` is None."""
         if path is None:
             return
         columns = [
@@ -191,7 +191,7 @@ class Report:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, [*columns, "quick", "machine"])
             writer.writeheader()
-            writer.writerows({**row, "quick": self.quick, "machine": self.machine} for row in self.rows)
+            writer.writerows({**row, "quick": self.quick, "machine": self.machine} for row in self.rows[since:])
 
 
 def print_table(lines: Sequence[Sequence[str]]) -> None:

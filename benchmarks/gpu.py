@@ -1,38 +1,53 @@
-"""A CUDA device: equal parameters, a small step, a convnet, ResNet-50, and CIFAR-10, against bare loops and peers.
+"""A CUDA device: parity, resuming, a small step, a convnet, ResNet-50 and CIFAR-10, against hand-written loops and peers.
 
-python benchmarks/gpu.py [--quick] [--csv FILE] [--rounds N] [--device cuda|cpu] [--cifar10 FOLDER] [--minutes N]
+python benchmarks/gpu.py [--quick] [--csv FILE] [--out FOLDER] [--only TABLE ...] [--rounds N] [--device cuda|cpu]
+    [--cifar10 FILE.npz|FOLDER] [--seeds N] [--minutes N]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
+import statistics
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+import _gpu_runs
 import _run
 import torch
+from _gpu_loops import MakeOptimizer, PairOf, by_hand, by_hand_graph, gathered, lightning, tutorial
 from _images import images
-from _table import US_PER_STEP, Case, Report, Unit, alternate, is_installed, machine_line, parser, per_second, read
-from torch import Tensor, nn
+from _table import (
+    MS_PER_STEP,
+    SECONDS,
+    US_PER_STEP,
+    Case,
+    Report,
+    Unit,
+    alternate,
+    is_installed,
+    machine_line,
+    parser,
+    per_second,
+    read,
+)
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-import ptrun
-from ptrun import registry
-from ptrun.checkpoint import store
-from ptrun.config import schema
 from ptrun.models.convnet import ConvNet
 
-PairOf = tuple[Tensor, Tensor]
-MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9)
 TRANSFORMS = "[{normalize: {mean: half, std: half}}]"
 DIFFERENCE = Unit("max difference", lambda value: value)
+SHARE = Unit("share", lambda value: value)
+MOMENTUM = ("optimizer=sgd", "optimizer.lr=0.05", "optimizer.momentum=0.9")
+PARITY = (*MOMENTUM, "scheduler=none", "train.epochs=2", "train.batch_size=64")
+MINIMAL = ("checkpoint=none", "train.val_every_epochs=1000", "dataset.val_count=16")
+TARGET_ACCURACY = 0.94
 
 
 @dataclass(frozen=True)
@@ -46,273 +61,305 @@ class Size:
     pixels: int
     arch_batch: int
     arch_steps: int
-    compiled: bool
 
 
-FULL = Size(20, 128, 100, "resnet50", 224, 128, 20, True)
-QUICK = Size(2, 16, 2, "resnet18", 32, 4, 2, False)
+FULL = Size(20, 128, 100, "resnet50", 224, 128, 20)
+QUICK = Size(2, 16, 2, "resnet18", 32, 4, 2)
 
 
-def synchronize(device: str) -> None:
-    """Wait for the device, so that a clock read next is true."""
-    if device == "cuda":
-        torch.cuda.synchronize()
+@dataclass(frozen=True)
+class Options:
+    """The options that the tables need."""
+
+    device: str
+    size: Size
+    rounds: int
+    cifar10: Path | None
+    seeds: int
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether `device` is a CUDA device."""
+        return self.device == "cuda"
 
 
-def bare(
-    model: nn.Module,
-    optimizer: MakeOptimizer,
-    epoch: Callable[[], Iterable[PairOf]],
-    device: str,
-    *,
-    epochs: int,
-    bf16: bool = False,
-    compiled: bool = False,
-    log: bool = False,
-) -> float:
-    """Seconds per step of a loop by hand in its last epoch: in the ones before, everything warms up.
-
-    log: read the loss at each step, as tutorials do.
-    """
-    model = model.to(device)
-    if compiled:
-        model.compile()
-    made, loss_fn = optimizer(model.parameters()), nn.CrossEntropyLoss()
-    model.train()
-    seconds = 0.0
-    for _ in range(epochs):
-        synchronize(device)
-        steps, running, begun = 0, 0.0, time.perf_counter()
-        for inputs, targets in epoch():
-            inputs, targets = inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True)
-            made.zero_grad()
-            with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
-                loss = loss_fn(model(inputs), targets)
-            loss.backward()
-            made.step()
-            steps += 1
-            running += loss.item() if log else 0.0
-        synchronize(device)
-        seconds = (time.perf_counter() - begun) / steps
-    return seconds
-
-
-def gathered(inputs: Tensor, targets: Tensor, batch: int, *, channels_last: bool) -> Iterator[PairOf]:
-    """Batches of uint8 images on the device, normalised there."""
-    order = torch.randperm(len(targets), device=inputs.device)
-    for indices in order.split(batch):
-        pictures = inputs.index_select(0, indices).float().div_(127.5).sub_(1)
-        if channels_last:
-            pictures = pictures.contiguous(memory_format=torch.channels_last)
-        yield pictures, targets[indices]
-
-
-def lightning(model: nn.Module, optimizer: MakeOptimizer, data: Iterable[PairOf], steps: int, device: str, **more: Any) -> float:  # fmt: skip
-    """Seconds per step of a default Trainer over three epochs, of which none is left out."""
-    import _lightning
-
-    accelerator = "gpu" if device == "cuda" else "cpu"
-    return _lightning.train(_lightning.Module(model, optimizer), data, 3, accelerator=accelerator, devices=1, **more) / (3 * steps)  # fmt: skip
-
-
-def difference(model: str, device: str) -> float:
-    """Largest difference between the parameters of ptrun and of the tutorial loop on the same batches."""
-    overrides = [f"model={model}", "optimizer=sgd", "optimizer.lr=0.05", "optimizer.momentum=0.9", "scheduler=none"]
-    overrides += ["train.epochs=2", "train.batch_size=64", "seed=7", f"device={device}"]
-    with tempfile.TemporaryDirectory(prefix="gpu-bench-") as folder:
-        result = ptrun.train(*overrides, f"output_dir={folder}", quiet=True)
-        trained = store.load(result.run_dir / "checkpoints" / "last.pt")["model"]
-    run = _run.built(*overrides)
-    x = run.ctx
-    epochs = [[(x.runtime.arrange(b.inputs), b.targets) for b in x.train.epoch(number)] for number in range(2)]
-    torch.manual_seed(7)
-    plain = x.runtime.place(registry.models.build(model, run.config.model.settings, run.prepared.spec))
-    optimizer, loss_fn = SGD(plain.parameters(), fused=True), nn.CrossEntropyLoss()
-    plain.train()
-    for batches in epochs:
-        for inputs, targets in batches:
-            optimizer.zero_grad()
-            loss_fn(plain(inputs), targets).backward()
-            optimizer.step()
-    return max(float((value.cpu() - trained[name]).abs().max()) for name, value in plain.state_dict().items())
-
-
-def parity(report: Report, device: str) -> None:
-    """Say how far ptrun's parameters are from the tutorial loop's after two epochs of digits; 0 is equal bits."""
+def parity(report: Report, options: Options) -> None:
+    """Report the distance of ptrun's parameters from the tutorial loop's after two epochs of digits, fp32."""
     for model in ("simplenet", "convnet"):
-        report.number("parity with the tutorial loop", model, DIFFERENCE, difference(model, device))
+        for deterministic in ("true", "false"):
+            settings = (*PARITY, f"model={model}", f"device={options.device}", f"train.deterministic={deterministic}")
+            plain = _gpu_runs.trained_by_tutorial(partial(SGD, fused=True), 2, *settings)
+            for how in ("none", "step"):
+                difference = _gpu_runs.largest_difference(_gpu_runs.trained(*settings, f"device.compile={how}"), plain)
+                case = f"{model}, deterministic={deterministic}, compile={how}"
+                report.number("parity with the tutorial loop", case, DIFFERENCE, difference)
 
 
-def small_step(report: Report, device: str, size: Size, rounds: int) -> None:
-    """Digits, an MLP 64-128-10, batches of 32, SGD."""
-    settings = ("model=simplenet", "model.hidden_features=[128]", "optimizer=sgd", "optimizer.lr=0.05", "optimizer.momentum=0.9")  # fmt: skip
-    settings += (f"device={device}", f"train.epochs={size.small_epochs}")
-    found = list(zip(*_run.built(*settings).ctx.train.epoch(0), strict=True))
-    inputs, targets = torch.cat(found[0]), torch.cat(found[1])
-    loader = DataLoader(TensorDataset(inputs.cpu(), targets.cpu()), 32, shuffle=True, pin_memory=device == "cuda")
+def resume(report: Report, options: Options) -> None:
+    """Report how far a run that was stopped within an epoch and continued is from one that was not; 0: equal bits."""
+    cases = {
+        "fp32, compile=none": ("device.compile=none",),
+        "fp32, compile=step": ("device.compile=step",),
+        "bf16": ("device.precision=bf16",),
+        "fp16": ("device.precision=fp16", "device.compile=none"),
+    }
+    for name, more in cases.items():
+        if name == "fp16" and not options.on_gpu:
+            continue
+        settings = (*PARITY, "model=convnet", f"device={options.device}", "train.deterministic=true", *more)
+        whole, resumed = _gpu_runs.trained(*settings), _gpu_runs.stopped_and_resumed(25, *settings)
+        difference = _gpu_runs.largest_difference(whole, resumed)
+        report.number("stopped after 25 of 40 steps and resumed, against never stopped", name, DIFFERENCE, difference)
+
+
+def small_step(report: Report, options: Options) -> None:
+    """Compare a step on digits: an MLP 64-128-10, batches of 32, SGD."""
+    device = options.device
+    settings = ("model=simplenet", "model.hidden_features=[128]", *MOMENTUM)
+    settings += (f"device={device}", f"train.epochs={options.size.small_epochs}")
+    columns = list(zip(*_run.built(*settings).ctx.train.epoch(0), strict=True))
+    inputs, targets = torch.cat(columns[0]), torch.cat(columns[1])
+    loader = DataLoader(TensorDataset(inputs.cpu(), targets.cpu()), 32, shuffle=True, pin_memory=options.on_gpu)
+    fused = partial(SGD, fused=True)
 
     def mlp() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
 
-    def parts() -> Iterator[PairOf]:
-        for indices in torch.randperm(len(targets), device=device).split(32):
-            yield inputs[indices], targets[indices]
+    def batches() -> Iterator[PairOf]:
+        order = torch.randperm(len(targets), device=device)
+        yield from zip(inputs[order].split(32), targets[order].split(32), strict=True)
 
     def by(*more: str) -> float:
         return _run.train(*settings, *more).step
 
     cases: dict[str, Case] = {
-        "tutorial": lambda: bare(mlp(), SGD, lambda: loader, device, epochs=5, log=True),
-        "tuned by hand": lambda: bare(mlp(), partial(SGD, fused=True), parts, device, epochs=5),
-        "ptrun, steps alone": by,
+        "tutorial": lambda: tutorial(mlp(), SGD, lambda: loader, device, epochs=5),
+        "by hand": lambda: by_hand(mlp(), fused, batches, device, epochs=5),
+        "ptrun compile=none, steps alone": partial(by, "device.compile=none"),
         "ptrun compile=step, steps alone": partial(by, "device.compile=step"),
+        "ptrun compile=step, with all that it does": lambda: _run.train(*settings, "device.compile=step").whole_step,
     }
+    if options.on_gpu:
+        cases["by hand, CUDA graph of the whole step"] = lambda: by_hand_graph(mlp(), fused, batches, epochs=5)
     if is_installed("lightning"):
         cases["Lightning"] = lambda: lightning(mlp(), SGD, loader, len(loader), device)
-    report.compare("small step: MLP 64-128-10, batch 32", alternate(cases, rounds), US_PER_STEP, "tutorial")
+    report.compare("small step: MLP 64-128-10, batch 32", alternate(cases, options.rounds), US_PER_STEP, "tutorial")
 
 
-def convnet(report: Report, device: str, size: Size, rounds: int) -> None:
-    """ptrun's convnet on 32x32 colour images."""
-    batch, count = size.conv_batch, size.conv_batch * size.conv_steps
+def convnet(report: Report, options: Options) -> None:
+    """Compare ptrun's convnet on 32x32 color images, AdamW."""
+    device, batch, count = options.device, options.size.conv_batch, options.size.conv_batch * options.size.conv_steps
     split = images(count, 32, 10)
     data = TensorDataset(split.inputs.float().div(127.5).sub(1), split.targets)
-    loader = DataLoader(data, batch, shuffle=True, pin_memory=device == "cuda")
+    loader = DataLoader(data, batch, shuffle=True, pin_memory=options.on_gpu)
     inputs, targets = split.inputs.to(device), split.targets.to(device)
     adamw, fused = partial(torch.optim.AdamW, lr=0.001), partial(torch.optim.AdamW, lr=0.001, fused=True)
 
-    def network() -> nn.Module:
-        return ConvNet((3, 32, 32), (64, 128), 512, 10, dropout=0.5, max_map_size=8)
+    def network(*, channels_last: bool = False) -> nn.Module:
+        model = ConvNet((3, 32, 32), (64, 128), 512, 10, dropout=0.5, max_map_size=8)
+        return model.to(memory_format=torch.channels_last) if channels_last else model
 
-    def by_hand(*, bf16: bool) -> float:
-        model = network().to(memory_format=torch.channels_last) if bf16 else network()
+    def hand(*, bf16: bool) -> float:
         batches = partial(gathered, inputs, targets, batch, channels_last=bf16)
-        return bare(model, fused, batches, device, epochs=2, bf16=bf16) / batch
+        return by_hand(network(channels_last=bf16), fused, batches, device, epochs=3, bf16=bf16) / batch
 
-    def by(*more: str) -> float:
-        overrides = ("dataset=bench_images", f"dataset.count={count}", "dataset.val_count=16", "model=convnet")
-        steps = (
-            f"transform.train={TRANSFORMS}",
-            f"transform.eval={TRANSFORMS}",
-            f"train.batch_size={batch}",
-            "train.epochs=2",
-        )
-        return _run.train(*overrides, *steps, f"device={device}", "checkpoint=none", *more).later_epoch
+    def graph() -> float:
+        capturable = partial(fused, capturable=True)
+        batches = partial(gathered, inputs, targets, batch, channels_last=True)
+        return by_hand_graph(network(channels_last=True), capturable, batches, epochs=3, bf16=True) / batch
+
+    def by(precision: str, how: str) -> float:
+        overrides = ("dataset=bench_images", f"dataset.count={count}", "model=convnet", f"train.batch_size={batch}")
+        more = (f"transform.train={TRANSFORMS}", f"transform.eval={TRANSFORMS}", "train.epochs=3", f"device={device}")
+        settings = (*overrides, *MINIMAL, *more, f"device.precision={precision}", f"device.compile={how}")
+        return _run.train(*settings).later_epoch
 
     cases: dict[str, Case] = {
-        "tutorial": lambda: bare(network(), adamw, lambda: loader, device, epochs=2, log=True) / batch,
-        "best by hand": partial(by_hand, bf16=False),
-        "best by hand, bf16": partial(by_hand, bf16=True),
-        "ptrun": by,
-        "ptrun bf16": partial(by, "device.precision=bf16"),
+        "tutorial": lambda: tutorial(network(), adamw, lambda: loader, device, epochs=2) / batch,
+        "by hand": partial(hand, bf16=False),
+        "by hand, bf16": partial(hand, bf16=True),
+        "ptrun compile=none": partial(by, "fp32", "none"),
+        "ptrun compile=step": partial(by, "fp32", "step"),
+        "ptrun compile=none, bf16": partial(by, "bf16", "none"),
+        "ptrun compile=step, bf16": partial(by, "bf16", "step"),
     }
+    if options.on_gpu:
+        cases["by hand, bf16, CUDA graph of the whole step"] = graph
     if is_installed("lightning"):
         cases["Lightning"] = lambda: lightning(network(), adamw, loader, len(loader), device) / batch
-    times = alternate(cases, rounds)
+    times = alternate(cases, options.rounds, warm_up=False)
     report.compare(f"convnet, batches of {batch}", times, per_second("images"), "tutorial")
 
 
-def large(report: Report, device: str, size: Size, rounds: int) -> None:
-    """A network for photos in bf16, channels innermost, compiled, on made-up images that lie on the device."""
+def large(report: Report, options: Options, *, compiled: bool) -> None:
+    """Compare a network for photos in bf16, channels innermost, on synthetic images that are on the device."""
     import torchvision
 
+    device, size = options.device, options.size
     batch, count = size.arch_batch, size.arch_batch * size.arch_steps
     split = images(count, size.pixels, 10)
     inputs, targets = split.inputs.to(device), split.targets.to(device)
-    sgd = partial(SGD, fused=True)
     batches = partial(gathered, inputs, targets, batch, channels_last=True)
+    network = partial(torchvision.models.get_model, size.arch, num_classes=10)
 
-    def by_hand(make: Callable[[], nn.Module]) -> float:
+    def hand(make: Callable[[], nn.Module]) -> float:
         model = make().to(memory_format=torch.channels_last)
-        return bare(model, sgd, batches, device, epochs=3, bf16=True, compiled=size.compiled) / batch
+        return by_hand(model, partial(SGD, fused=True), batches, device, epochs=3, bf16=True, compiled=compiled) / batch
 
-    def by_ptrun() -> float:
-        compiled = "model" if size.compiled else "none"
-        overrides = ("dataset=bench_images", f"dataset.count={count}", "dataset.val_count=16", f"dataset.size={size.pixels}")  # fmt: skip
-        model = ("model=torchvision", f"model.arch={size.arch}", "model.image_size=null", "optimizer=sgd", "optimizer.momentum=0.9")  # fmt: skip
-        steps = (
-            f"transform.train={TRANSFORMS}",
-            f"transform.eval={TRANSFORMS}",
-            f"train.batch_size={batch}",
-            "train.epochs=3",
-        )
-        where = (f"device={device}", "device.precision=bf16", "device.channels_last=true", f"device.compile={compiled}")
-        return _run.train(*overrides, *model, *steps, *where, "train.val_every_epochs=3", "checkpoint=none").later_epoch
+    def by(how: str) -> float:
+        data = ("dataset=bench_images", f"dataset.count={count}", f"dataset.size={size.pixels}")
+        model = ("model=torchvision", f"model.arch={size.arch}", "model.image_size=null")
+        optimizer = ("optimizer=sgd", "optimizer.momentum=0.9", f"train.batch_size={batch}", "train.epochs=3")
+        transforms = (f"transform.train={TRANSFORMS}", f"transform.eval={TRANSFORMS}", f"device={device}")
+        where = ("device.precision=bf16", "device.channels_last=true", f"device.compile={how}")
+        return _run.train(*data, *MINIMAL, *model, *optimizer, *transforms, *where).later_epoch
 
-    cases: dict[str, Case] = {
-        "bare loop": partial(by_hand, partial(torchvision.models.get_model, size.arch, num_classes=10)),
-        "ptrun": by_ptrun,
-    }
-    if is_installed("timm"):
-        import timm
+    def plain() -> float:
+        fp32 = partial(gathered, inputs, targets, batch, channels_last=False)
+        return tutorial(network(), SGD, fp32, device, epochs=2) / batch
 
-        cases["bare loop, model of timm"] = partial(by_hand, partial(timm.create_model, size.arch, num_classes=10))
+    cases: dict[str, Case] = {"by hand": partial(hand, network)}
+    if compiled:
+        cases["ptrun compile=model"] = partial(by, "model")
     else:
-        report.note("timm is not installed (pip install timm), so its row is absent.")
-    title = f"{size.arch}, {size.pixels}x{size.pixels}, batches of {batch}, bf16, channels last{', compiled' * size.compiled}"  # fmt: skip
-    report.compare(title, alternate(cases, rounds, warm_up=False), per_second("images"), "bare loop")
+        cases["ptrun compile=none"] = partial(by, "none")
+        cases["ptrun compile=step"] = partial(by, "step")
+        cases["tutorial, fp32, data on the device"] = plain
+        if is_installed("timm"):
+            import timm
+
+            cases["by hand, model of timm"] = partial(hand, partial(timm.create_model, size.arch, num_classes=10))
+        if is_installed("lightning"):
+            cases["Lightning, bf16-mixed"] = partial(_lightning_large, network, SGD, batches, options)
+    title = f"{size.arch}, {size.pixels}x{size.pixels}, batches of {batch}, bf16, channels last"
+    title += ", compiled" if compiled else ""
+    report.compare(title, alternate(cases, min(options.rounds, 2), warm_up=False), per_second("images"), "by hand")
 
 
-def cifar10_fast(report: Report, device: str, root: Path | None) -> None:
-    """The recipe `cifar10_fast`, where it and the data are."""
-    name = "cifar10_fast"
-    if name not in schema.names("experiment"):
-        report.note(f"experiment={name} does not exist in this version, so its row is absent.")
+def _lightning_large(
+    network: Callable[[], nn.Module],
+    optimizer: MakeOptimizer,
+    batches: Callable[[], Iterator[PairOf]],
+    options: Options,
+) -> float:
+    """Return the seconds per image of a default Trainer with its own bf16, on batches that are on the device."""
+    steps = options.size.arch_steps
+    precision = "bf16-mixed" if options.on_gpu else "32-true"
+    model = network().to(memory_format=torch.channels_last)
+    loader = DataLoader(list(batches()), batch_size=None)
+    return lightning(model, optimizer, loader, steps, options.device, precision=precision) / options.size.arch_batch
+
+
+def cifar10_steps(report: Report, options: Options) -> None:
+    """Compare a step of the recipe `cifar10_fast`, batch and augmentation included, by precision and compile."""
+    if options.cifar10 is None:
+        report.note("the steps of experiment=cifar10_fast are left out: they need --cifar10 FILE.")
         return
-    if root is None:
-        report.note(f"experiment={name} is left out: it needs --cifar10 FOLDER (with cifar-10-batches-py).")
-        return
-    with tempfile.TemporaryDirectory(prefix="gpu-bench-") as folder:
-        overrides = (
-            f"experiment={name}",
-            f"dataset.root={root.resolve()}",
-            "dataset.download=false",
-            f"device={device}",
+    cases: dict[str, Case] = {}
+    settings = ("experiment=cifar10_fast", *_gpu_runs.dataset(options.cifar10), f"device={options.device}")
+    for precision in ("fp32", "bf16"):
+        for how in ("none", "step"):
+            epochs = _run.Epochs(*settings, f"device.precision={precision}", f"device.compile={how}")
+            cases[f"{precision}, compile={how}"] = epochs
+    times = alternate(cases, options.rounds)
+    report.compare("experiment=cifar10_fast, a step of 1024 images", times, MS_PER_STEP, "fp32, compile=none")
+
+
+def cifar10_fast(report: Report, options: Options) -> None:
+    """Report accuracy and seconds of the recipe `cifar10_fast` over seeds, where the data are."""
+    if options.cifar10 is None:
+        report.note(
+            "experiment=cifar10_fast is left out: it needs --cifar10 FILE.npz (x_train, y_train, x_test, y_test) "
+            "or a FOLDER with cifar-10-batches-py."
         )
-        result = ptrun.train(*overrides, f"output_dir={folder}", quiet=True)
-        summary = json.loads((result.run_dir / "summary.json").read_text(encoding="utf-8"))
-    report.number(f"experiment={name}", "test accuracy", Unit("share", float), summary["test"]["accuracy"])
-    report.number(f"experiment={name}", "training", Unit("s", float), summary["training_seconds"])
-
-
-def measure(report: Report, asked: argparse.Namespace) -> None:
-    """All tables, as far as the time goes."""
-    size, device, begun = QUICK if asked.quick else FULL, asked.device, time.monotonic()
-    tables: dict[str, Callable[[], None]] = {
-        "parity": partial(parity, report, device),
-        "small step": partial(small_step, report, device, size, asked.rounds),
-        "convnet": partial(convnet, report, device, size, asked.rounds),
-        size.arch: partial(large, report, device, size, min(asked.rounds, 2)),
-        "cifar10_fast": partial(cifar10_fast, report, device, asked.cifar10),
+        return
+    settings = ("experiment=cifar10_fast", *_gpu_runs.dataset(options.cifar10), f"device={options.device}")
+    larger = ("dataset.val_fraction=0.02", "train.val_every_epochs=100")
+    variants = {
+        "as it is": (),
+        "on 49,000 images, validated once": larger,
+        "on 49,000 images, validated once, 12 epochs": (*larger, "train.epochs=12"),
     }
-    for name, table in tables.items():
-        if time.monotonic() - begun > 60 * asked.minutes:
-            report.note(f"{name} is left out: {asked.minutes:g} minutes are over (--minutes).")
+    for name, more in variants.items():
+        runs = [_gpu_runs.recipe(TARGET_ACCURACY, *settings, *more, f"seed={seed}") for seed in range(options.seeds)]
+        table = f"experiment=cifar10_fast, {name}, {len(runs)} seeds"
+        report.number(table, "test accuracy, mean", SHARE, statistics.mean(run.test_accuracy for run in runs))
+        report.note(f"{table}: test accuracies {', '.join(f'{run.test_accuracy:.4f}' for run in runs)}")
+        report.number(table, "test accuracy, least", SHARE, min(run.test_accuracy for run in runs))
+        report.number(table, "test accuracy, most", SHARE, max(run.test_accuracy for run in runs))
+        report.number(table, "training, median", SECONDS, statistics.median(run.training_seconds for run in runs))
+        report.number(table, "training, longest", SECONDS, max(run.training_seconds for run in runs))
+        reached = [run.seconds_to for run in runs if run.seconds_to is not None]
+        report.note(
+            f"{table}: {len(reached)} of {len(runs)} runs had a validation accuracy of {TARGET_ACCURACY:.0%} or more."
+        )
+        if reached:
+            report.number(table, "seconds to that validation, median", SECONDS, statistics.median(reached))
+
+
+TABLES: dict[str, Callable[[Report, Options], None]] = {
+    "parity": parity,
+    "resume": resume,
+    "small_step": small_step,
+    "convnet": convnet,
+    "large": partial(large, compiled=False),
+    "cifar10_steps": cifar10_steps,
+    "cifar10_fast": cifar10_fast,
+    "large_compiled": partial(large, compiled=True),
+}
+
+
+def measure(report: Report, arguments: argparse.Namespace) -> int:
+    """Measure the tables of `--only` until the time is over, and save each before the next. Returns how many failed."""
+    size = QUICK if arguments.quick else FULL
+    table_options = Options(
+        arguments.device, size, arguments.rounds, arguments.cifar10, 1 if arguments.quick else arguments.seeds
+    )
+    start, failed = time.monotonic(), 0
+    for name in arguments.only or [name for name in TABLES if name != "large_compiled"]:
+        if time.monotonic() - start > 60 * arguments.minutes:
+            report.note(f"{name} is left out: {arguments.minutes:g} minutes are over (--minutes).")
             continue
-        table()
+        first_row = len(report.rows)
+        try:
+            TABLES[name](report, table_options)
+        except Exception:  # noqa: BLE001 (the other tables do not need this one)
+            failed += 1
+            report.note(f"{name} failed:\n{traceback.format_exc()}")
+        report.write(arguments.csv)
+        if arguments.out is not None:
+            report.write(arguments.out / f"{name}.csv", since=first_row)
+    return failed
 
 
 def main() -> None:
-    """Measure and print."""
-    options = parser(__doc__.splitlines()[0], rounds=3, threads=None)
-    options.add_argument("--device", choices=("cuda", "cpu"), help="where to measure (none: cuda)")
-    options.add_argument("--cifar10", type=Path, metavar="FOLDER", help="folder that holds cifar-10-batches-py")
-    options.add_argument("--minutes", type=float, default=6.0, help="no further table begins after this long")
-    asked = read(options)
-    if asked.device is None and not torch.cuda.is_available():
-        print(
-            "There is no CUDA device here, so nothing was measured. `--device cpu --quick` tries the script without one."
-        )
+    """Measure and print the tables."""
+    arguments = parser(__doc__.splitlines()[0], rounds=3, threads=None)
+    arguments.add_argument("--device", choices=("cuda", "cpu"), help="where to measure (none: cuda)")
+    arguments.add_argument(
+        "--cifar10", type=Path, metavar="PATH", help=".npz file of arrays, or folder that holds cifar-10-batches-py"
+    )
+    arguments.add_argument("--seeds", type=int, default=5, help="runs of each recipe")
+    arguments.add_argument("--minutes", type=float, default=6.0, help="start no further table after this time")
+    only = f"tables to measure, of {', '.join(TABLES)} (none: all but large_compiled)"
+    arguments.add_argument("--only", nargs="+", choices=TABLES, metavar="TABLE", help=only)
+    arguments.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="also write the rows of each table to a file there"
+    )
+    options = read(arguments)
+    if options.device is None and not torch.cuda.is_available():
+        print("There is no CUDA device here, so nothing was measured. Try the script with `--device cpu --quick`.")
         return
-    asked.device = asked.device or "cuda"
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    name = torch.cuda.get_device_name() if asked.device == "cuda" else "the CPU"
-    report = Report(f"on {name}", machine_line(asked.threads), asked.quick)
+    options.device = options.device or "cuda"
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    name = torch.cuda.get_device_name() if options.device == "cuda" else "the CPU"
+    version = f", CUDA {torch.version.cuda}" if options.device == "cuda" else ""
+    report = Report(f"on {name}{version}", machine_line(options.threads), options.quick)
     if not is_installed("lightning"):
         report.note("Lightning is not installed (pip install lightning), so its rows are absent.")
-    measure(report, asked)
-    report.write(asked.csv)
+    if measure(report, options):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,13 @@ SCRIPTS = {  # texts that its output must contain
     "augment": ["random_crop", "transform=augment"],
     "checkpoints": ["one after each epoch", "seconds to verify 10 MB"],
     "convnet": ["tutorial", "best by hand", "ptrun bf16", "later epochs", "ptrun streamed, 2 workers"],
-    "gpu": ["parity with the tutorial loop", "ptrun compile=step, steps alone", "resnet18", "cifar10_fast"],
+    "gpu": [
+        "parity with the tutorial loop",
+        "stopped after 25 of 40 steps",
+        "ptrun compile=step, steps alone",
+        "resnet18",
+        "cifar10_fast",
+    ],
     "images": [
         "decode only, Pillow",
         "tutorial, 2 workers",

@@ -12,8 +12,10 @@ from torch import nn
 from ptrun.config.auto import Decision
 from ptrun.config.run_config import RunConfig
 from ptrun.data.loading.loader import Loader
+from ptrun.device.capabilities import has_graphs
 from ptrun.device.runtime import Runtime
-from ptrun.engine.capture.captured_step import capture_step
+from ptrun.engine.capture.captured_step import CapturedStep, capture_step
+from ptrun.engine.capture.cuda_graph import GraphedStep
 from ptrun.engine.nonfinite import NonFinitePolicy, RollBack, SkipStep, TakeEveryStep
 from ptrun.engine.step import (
     Autograd,
@@ -83,6 +85,7 @@ def build_gradients(config: RunConfig, parts: StepParts) -> tuple[Gradients, tup
         parts.input_shape,
         {sampler.size(0), sampler.size(len(sampler) - 1)},
         requested=config.device.settings["compile"],
+        make=GraphedStep if has_graphs(parts.runtime.device) else CapturedStep,
     )
     return captured or Autograd(parts.model, parts.loss, parts.runtime), tuple(decisions)
 

@@ -14,6 +14,11 @@ def uses_pinned_memory(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
+def has_graphs(device: torch.device) -> bool:
+    """Whether many kernels can be captured as one graph and launched together."""
+    return device.type == "cuda"
+
+
 def has_float64(device: torch.device) -> bool:
     """Whether the device computes in float64; Apple GPUs do not."""
     return device.type != "mps"

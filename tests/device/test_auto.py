@@ -13,6 +13,7 @@ from torch import nn
 
 from ptrun.device.auto import resolve_auto, step_operations
 from ptrun.device.choose import make_runtime
+from ptrun.device.runtime import Runtime
 from ptrun.device.threads import set_threads
 
 AUTO = {"index": 0, "precision": "fp32", "compile": "none", "channels_last": "auto", "fused": True, "threads": "auto"}
@@ -85,3 +86,19 @@ def test_a_run_says_which_format_it_chose(folder: Path, ptrun: Callable[..., End
     assert "fp32" in next(line for line in ended.out.splitlines() if line.split()[:1] == ["device"])
     receipt = json.loads((newest_run(folder) / "receipt.json").read_text())
     assert {"setting": "device.precision", "requested": "auto", "used": "fp32"} in receipt["decisions"]
+
+
+@pytest.mark.parametrize(
+    ("device", "features", "compile"),
+    [("cpu", 16, "step"), ("cpu", 512, "none"), ("cuda", 512, "step"), ("cuda", 20_000, "none"), ("mps", 16, "none")],
+)
+def test_small_steps_are_captured_and_on_cuda_all_but_large_ones(device: str, features: int, compile: str):
+    """6 x 512 x features x features operations; nothing is computed, so no GPU is needed."""
+    runtime = Runtime(torch.device(device), compile="auto", threads=1)
+    model = nn.Linear(features, features, device="meta")
+    assert resolve_auto(runtime, model, (features,), 512).compile == compile
+
+
+def test_a_step_with_scaled_gradients_is_not_captured():
+    runtime = Runtime(torch.device("cuda"), compile="auto", threads=1, scaler=torch.amp.GradScaler("cpu"))
+    assert resolve_auto(runtime, nn.Linear(2, 2), (2,), 4).compile == "none"

@@ -9,11 +9,13 @@ from ptrun.device import capabilities
 
 
 @pytest.mark.parametrize(
-    ("name", "pinned", "float64"), [("cpu", False, True), ("cuda", True, True), ("mps", False, False)]
+    ("name", "pinned", "graphs", "float64"),
+    [("cpu", False, False, True), ("cuda", True, True, True), ("mps", False, False, False)],
 )
-def test_kinds_of_devices(name: str, pinned: bool, float64: bool):
+def test_kinds_of_devices(name: str, pinned: bool, graphs: bool, float64: bool):
     device = torch.device(name)
     assert capabilities.uses_pinned_memory(device) == pinned
+    assert capabilities.has_graphs(device) == graphs
     assert capabilities.has_float64(device) == float64
 
 

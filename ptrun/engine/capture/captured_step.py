@@ -53,11 +53,16 @@ class CapturedStep:
         `start_epoch`, which may change anything.
         """
         trained = [p for p in self._model.parameters() if p.requires_grad]
-        if hasattr(self._model, "start_epoch") or list(map(id, trained)) != list(map(id, self._trained)):
+        may_differ = self._may_differ()
+        if may_differ or list(map(id, trained)) != list(map(id, self._trained)):
             self._recordings.clear()
         self._trained = trained
         self._state = [*self._model.parameters(), *self._model.buffers()]
         self._programs = {shapes: bind(*self._state) for shapes, bind in self._recordings.items()}
+
+    def _may_differ(self) -> bool:
+        """Whether code of the model may have changed what it computes since the epoch before."""
+        return hasattr(self._model, "start_epoch")
 
     @contextlib.contextmanager
     def epoch(self) -> Iterator[None]:
@@ -153,11 +158,13 @@ def capture_step(
     sizes: Collection[int],
     *,
     requested: str,
+    make: Callable[[nn.Module, Loss, Runtime], CapturedStep],
 ) -> tuple[CapturedStep | None, list[tuple[str, str, str]]]:
     """Return the captured step, or None, and the decision (setting, requested, used) where there is one to report.
 
     The step is recorded on random inputs for each size of batch, so that no recording interrupts the training.
     requested: the setting device.compile. `auto` records only models and losses of trusted packages.
+    make: the class of the captured step, which depends on the device.
     """
     if runtime.compile != "step":
         return None, []
@@ -166,7 +173,7 @@ def capture_step(
         reason = "it would not call the hooks of the modules"
     if not reason:
         model.train()
-        captured = CapturedStep(model, loss, runtime)
+        captured = make(model, loss, runtime)
         generator = torch.Generator().manual_seed(0)
         for size in sorted(set(sizes), reverse=True):
             inputs = torch.randn(size, *input_shape, generator=generator).to(runtime.device)

@@ -90,8 +90,7 @@ class OpRecorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and record it."""
         kwargs = kwargs or {}
-        if any(tag in func.tags for tag in READS_VALUES):
-            raise ReadsValuesError(f"it looks at the values of a tensor ({func})")
+        refuse_reading_values(func, args)
         recorded_args, recorded_kwargs = tuple(self._with_names(args)), self._with_names(kwargs)
         result = func(*args, **kwargs)
         is_tuple = isinstance(result, tuple | list)
@@ -126,6 +125,17 @@ class OpRecorder(TorchDispatchMode):
         if isinstance(value, list | tuple):
             return [self._with_names(item) for item in value]
         return value
+
+
+def refuse_reading_values(operation: Any, args: Sequence[Any]) -> None:
+    """Raise ReadsValuesError for an operation whose result, or the shape of it, depends on the values of a tensor."""
+    if not any(tag in operation.tags for tag in READS_VALUES):
+        return
+    # `index` has the tag because of masks, which select as many values as they hold true. Indices have fixed shapes.
+    is_index = operation is torch.ops.aten.index.Tensor
+    if is_index and not any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]):
+        return
+    raise ReadsValuesError(f"it looks at the values of a tensor ({operation})")
 
 
 def _memory(tensor: Tensor) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -57,6 +58,18 @@ def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     named.__name__, named.__module__ = name, __name__
     result: Callable[..., Any] = named
     return result
+
+
+def end_allocation_to_pool(device_index: int, pool: tuple[int, int]) -> None:
+    """End the allocation of GPU memory to the pool of a graph whose capture failed.
+
+    torch leaves it open in that case, and later tensors would go to the pool. Does nothing where it is not open, or
+    where torch does not have this function.
+    """
+    end = getattr(torch._C, "_cuda_endAllocateToPool", None)
+    if end is not None:
+        with suppress(RuntimeError):
+            end(device_index, pool)
 
 
 def has_hooks(modules: Iterable[nn.Module]) -> bool:

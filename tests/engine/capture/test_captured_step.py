@@ -52,6 +52,7 @@ def trained(*overrides: str, compile: str) -> tuple[dict[str, torch.Tensor], dic
         ("model=attention", "train.ema_decay=0.9"),
         ("dataset=diabetes", "optimizer=sgd", "optimizer.lr=0.01"),
         ("model=convnet", "device.precision=bf16"),
+        ("dataset=iris", "model=resnet_table"),  # indexes by whole numbers, which looks at no value
     ],
 )
 def test_a_recorded_step_equals_autograd_bit_for_bit(folder: Path, overrides: tuple[str, ...]):

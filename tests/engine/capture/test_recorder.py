@@ -58,6 +58,11 @@ def test_looking_at_values_is_refused(function):
         function(torch.randn(4))
 
 
+def test_indexing_by_whole_numbers_looks_at_no_value():
+    rows = torch.tensor([2, 0])
+    assert "aten.index.Tensor" in targets(recorded(lambda x: x[:, rows], torch.randn(2, 3)))
+
+
 def test_names_are_found_in_nested_arguments():
     a, b, c = Name("a"), Name("b"), Name("c")
     assert names_in([1, (a, [b]), {"key": c, "other": None}]) == {a, b, c}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ptrun.engine.capture.torch_internals import fast_binding, gradients, has_hooks, is_view
+from ptrun.engine.capture.torch_internals import end_allocation_to_pool, fast_binding, gradients, has_hooks, is_view
 
 aten = torch.ops.aten
 
@@ -74,3 +74,20 @@ def test_hooks_of_a_module_and_of_all_modules_are_found(monkeypatch: pytest.Monk
     assert not has_hooks(model.modules())
     monkeypatch.delattr(nn.modules.module, "_has_any_global_hook")
     assert has_hooks(model.modules()), "unknown: there could be some"
+
+
+def test_a_torch_that_can_not_end_an_allocation_to_a_pool_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(torch._C, "_cuda_endAllocateToPool", raising=False)
+    end_allocation_to_pool(0, (0, 1))
+
+
+def test_an_allocation_to_a_pool_that_has_ended_is_no_error(monkeypatch: pytest.MonkeyPatch):
+    ended: list[tuple[object, ...]] = []
+
+    def end(*arguments: object) -> None:
+        ended.append(arguments)
+        raise RuntimeError("no such pool")
+
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", end, raising=False)
+    end_allocation_to_pool(0, (0, 1))
+    assert ended == [(0, (0, 1))]
