@@ -1,4 +1,4 @@
-"""A CUDA device: parity, resuming, a small step, a convnet, ResNet-50 and CIFAR-10, against hand-written loops and peers.
+"""A CUDA device: parity, resuming, a small step, a convnet, ResNet-50, CIFAR-10, against hand-written loops and peers.
 
 python benchmarks/gpu.py [--quick] [--csv FILE] [--out FOLDER] [--only TABLE ...] [--rounds N] [--device cuda|cpu]
     [--cifar10 FILE.npz|FOLDER] [--seeds N] [--minutes N]

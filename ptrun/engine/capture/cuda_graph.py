@@ -28,9 +28,9 @@ class GraphedStep(CapturedStep):
     """Computes loss and gradients of a batch by replaying a CUDA graph.
 
     While Python launches the kernels of a small network one by one, the GPU waits. Measured on an H100, a step of an
-    MLP 64-128-10 with batches of 32 took 910 µs without a graph and 115 µs with one. As in `CapturedStep`, Python code of
-    the model runs only while a graph is captured. The optimizer is not part of the graph, so that clipping, averaging
-    and schedules need no second version; a hand-written graph of the whole step took 73 µs.
+    MLP 64-128-10 with batches of 32 took 910 µs without a graph and 115 µs with one. As in `CapturedStep`, Python code
+    of the model runs only while a graph is captured. The optimizer is not part of the graph, so that clipping,
+    averaging and schedules need no second version; a hand-written graph of the whole step took 73 µs.
     """
 
     def __init__(self, model: nn.Module, loss: Loss, runtime: Runtime) -> None:
@@ -72,7 +72,7 @@ class GraphedStep(CapturedStep):
         return graph
 
     def _require_capturable(self, batch: Sequence[Tensor]) -> None:
-        """Run the step once and refuse what a graph can't hold, because the error of a failed capture does not name it."""
+        """Run the step once and refuse what a graph can't hold: the error of a failed capture does not name it."""
         try:
             with self._undone(), RefuseUncapturable():
                 results = self._by_autograd(*batch)
