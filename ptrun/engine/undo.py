@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
 from ptrun.device.memory import release_memory
 from ptrun.device.random_state import random_state, restore_random_state
+
+
+@contextmanager
+def undone(model: nn.Module) -> Iterator[None]:
+    """Afterwards, buffers and random generators are as before: for a step that is only tried."""
+    undo = Undo(model)
+    try:
+        yield
+    finally:
+        undo.restore_state()
 
 
 class Undo:
@@ -19,12 +32,16 @@ class Undo:
         self._model, self._random_state = model, random_state()
         self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
 
-    def restore(self) -> None:
-        """Put everything back, drop the gradients, and free the memory of the failed step."""
+    def restore_state(self) -> None:
+        """Put buffers and random generators back; gradients stay as they are."""
         restore_random_state(self._random_state)
         with torch.no_grad():
             for buffer, copy in self._buffers:
                 buffer.copy_(copy)
+
+    def restore(self) -> None:
+        """Put everything back, drop the gradients, and free the memory of the failed step."""
+        self.restore_state()
         for parameter in self._model.parameters():
             parameter.grad = None
         release_memory()

@@ -143,9 +143,8 @@ def test_interrupted_while_it_starts(tmp_path: Path, module: str):
 
 def test_interrupted_after_training(tmp_path: Path):
     """While plots are drawn: the folder records it, and `resume` finishes the run."""
-    process = start(
-        tmp_path, "train", *(setting for setting in DIGITS if setting != NO_PLOTS), INSTANTS, STOP_AT="1 open new loss.png"
-    )
+    settings = [setting for setting in DIGITS if setting != NO_PLOTS]
+    process = start(tmp_path, "train", *settings, INSTANTS, STOP_AT="1 open new loss.png")
     process.wait_until_stopped()
     os.kill(process.popen.pid, signal.SIGINT)
     os.kill(process.popen.pid, signal.SIGCONT)

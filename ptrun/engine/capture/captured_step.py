@@ -13,7 +13,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ptrun.device.random_state import random_state, restore_random_state
 from ptrun.device.runtime import Runtime
 from ptrun.engine.capture.recorder import OpRecorder
 from ptrun.engine.capture.replay import Program, compile_graph
@@ -91,7 +90,7 @@ class CapturedStep:
 
     def try_out(self, inputs: Tensor, targets: Tensor) -> None:
         """Record for the shapes of a batch and leave no trace in the model; `refused` says whether that failed."""
-        with self._undone(), torch.no_grad():
+        with undone(self._model), torch.no_grad():
             self(inputs, targets, 1.0)
         for parameter in self._trained:
             parameter.grad = None
@@ -110,11 +109,11 @@ class CapturedStep:
 
     def _record(self, inputs: Tensor, targets: Tensor) -> Recording:
         batch = (inputs, targets, self._share(1.0))
-        with self._undone():
+        with undone(self._model):
             expected = [*self._by_autograd(*batch), *(buffer.clone() for buffer in self._model.buffers())]
         recorder = OpRecorder([*self._state, *batch])
         try:
-            with self._undone(), recorder:
+            with undone(self._model), recorder:
                 results = self._by_autograd(*batch)
         except Exception as error:
             reason = str(error).strip() or type(error).__name__
@@ -123,7 +122,7 @@ class CapturedStep:
             raise NotRecordableError("its gradients share memory")
         outputs = [recorder.name(result) for result in results]
         for fast in (True, False):  # a fast binding may be another operator, or not take the recorded arguments
-            with self._undone(), contextlib.suppress(Exception), torch.no_grad():
+            with undone(self._model), contextlib.suppress(Exception), torch.no_grad():
                 recording = compile_graph(recorder, outputs, len(self._state), fast=fast)
                 replayed = [*recording(*self._state)(*batch), *self._model.buffers()]
                 if _equal(replayed, expected):
@@ -134,19 +133,6 @@ class CapturedStep:
         with torch.enable_grad(), self._runtime.autocast():
             loss = self._loss(self._model(inputs), targets)
         return [loss.detach(), *gradients(loss, self._trained, share)]
-
-    @contextlib.contextmanager
-    def _undone(self) -> Iterator[None]:
-        """Restore buffers and random generators afterwards; unlike `Undo`, gradients are left as they are."""
-        random = random_state()
-        buffers = [(buffer, buffer.clone()) for buffer in self._model.buffers()]
-        try:
-            yield
-        finally:
-            restore_random_state(random)
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
 
 
 def capture_step(

@@ -17,6 +17,7 @@ from ptrun.device.runtime import Runtime
 from ptrun.engine.capture.captured_step import CapturedStep, NotRecordableError, Recording
 from ptrun.engine.capture.recorder import ReadsValuesError, refuse_reading_values
 from ptrun.engine.capture.torch_internals import end_allocation_to_pool
+from ptrun.engine.undo import undone
 from ptrun.errors import ConfigError
 from ptrun.losses.shapes import Loss
 
@@ -60,10 +61,10 @@ class GraphedStep(CapturedStep):
         """Capture the step, and replay it to compare the results with those of autograd."""
         self._require_capturable(batch)
         expected, repeated = self._eager(batch), self._eager(batch)
-        with self._undone():
+        with undone(self._model):
             graph = self._capture(batch)
         graph.invalidate_results()
-        with self._undone():
+        with undone(self._model):
             replayed = self._with_buffers(graph(*batch))
         if not relative_distance(replayed, expected) <= _TOLERANCE * relative_distance(
             repeated, expected
@@ -74,7 +75,7 @@ class GraphedStep(CapturedStep):
     def _require_capturable(self, batch: Sequence[Tensor]) -> None:
         """Run the step once and refuse what a graph can't hold: the error of a failed capture does not name it."""
         try:
-            with self._undone(), RefuseUncapturable():
+            with undone(self._model), RefuseUncapturable():
                 results = self._by_autograd(*batch)
         except Exception as error:
             raise NotRecordableError(_first_line(error)) from error
@@ -84,7 +85,7 @@ class GraphedStep(CapturedStep):
     def _eager(self, batch: Sequence[Tensor]) -> list[Tensor]:
         """Results of autograd, on a side stream as in a capture, so that libraries set up there what they need."""
         current, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        with self._undone():
+        with undone(self._model):
             side.wait_stream(current)
             with torch.cuda.stream(side):
                 results = self._with_buffers(self._by_autograd(*batch))
