@@ -17,6 +17,7 @@ from ptrun.device.runtime import Runtime
 from ptrun.engine.capture.recorder import OpRecorder
 from ptrun.engine.capture.replay import Program, compile_graph
 from ptrun.engine.capture.torch_internals import gradients, has_hooks
+from ptrun.engine.undo import undone
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Shapes = tuple[torch.Size, torch.Size]  # of inputs and targets
