@@ -64,13 +64,12 @@ def frames(folder: Path, *overrides: str) -> dict[str, int]:
     return counts
 
 
-def test_from_the_command_line_to_the_optimizer(folder: Path):
-    assert frames(folder, "optimizer=rmsprop")["step"] <= 6
+def test_from_the_command_line_to_the_optimizer_and_to_the_model(folder: Path):
+    counts = frames(folder, "optimizer=rmsprop", "model=simplenet", "device.compile=none")
+    assert counts["step"] <= 6, counts
+    assert counts["forward"] <= 8, counts
 
 
 def test_from_the_command_line_to_a_fused_kernel(folder: Path):
-    assert frames(folder, "optimizer=sgd", "optimizer.momentum=0.9")["kernel"] <= 7
-
-
-def test_from_the_command_line_to_the_model(folder: Path):
-    assert frames(folder, "device.compile=none", "model=simplenet")["forward"] <= 8
+    counts = frames(folder, "optimizer=sgd", "optimizer.momentum=0.9")
+    assert counts["kernel"] <= 7, counts

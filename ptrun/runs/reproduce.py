@@ -56,7 +56,9 @@ def run(request: ReproduceRequest) -> int:
         )
     config = _config_to_repeat(request, first)
     console = Console(request.quiet)
-    for line in changes_while_continued(first):  # before the training, which may take long, as well as after it
+    for line in settings_changed_while_continued(
+        first
+    ):  # before the training, which may take long, as well as after it
         console.note(line)
     as_written = redact(config.to_dict())
     result = session.run(
@@ -154,10 +156,10 @@ def environment_differences(first: RunDir, again: RunDir) -> Iterator[str]:
     for continued in receipt.get("continued", []):
         if continued["packages"] != receipt["packages"]:
             yield f"The run was continued with other versions of its packages, by `{continued['command']}`."
-    yield from changes_while_continued(first)
+    yield from settings_changed_while_continued(first)
 
 
-def changes_while_continued(first: RunDir) -> Iterator[str]:
+def settings_changed_while_continued(first: RunDir) -> Iterator[str]:
     """The settings that changed when the run was continued."""
     for continued in first.read_json(RECEIPT).get("continued", []):
         for change in continued.get("changes", []):

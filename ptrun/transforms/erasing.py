@@ -29,6 +29,7 @@ def random_erasing(
 def _random_erasing(
     p: float, scale: Sequence[float], ratio: Sequence[float], fill: int, images: Tensor, rng: SampleRng
 ) -> Tensor:
+    """Erase a random box of each image with probability p."""
     is_erased = rng.chance(p)
     boxes = random_boxes(rng, images.shape[-2], images.shape[-1], scale, ratio) * is_erased[:, None]
     top, left, height, width = boxes.T
@@ -47,6 +48,7 @@ def cutout(*, size: int = 8, fill: int = 0, p: float = 1.0) -> BatchTransform:
 
 
 def _cutout(size: int, fill: int, p: float, images: Tensor, rng: SampleRng) -> Tensor:
+    """Erase a random box of each image with probability p."""
     is_erased = rng.chance(p)
     top = rng.integers(0, images.shape[-2] - 1) - size // 2
     left = rng.integers(0, images.shape[-1] - 1) - size // 2

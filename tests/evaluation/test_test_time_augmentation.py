@@ -76,4 +76,6 @@ def test_only_images_have_views(folder: Path, ptrun: Call, command: str):
     words = marks if command == "train" else ("eval", f"checkpoint={newest_run(folder)}")
     ended = ptrun(*words, "train.eval_views=flip")
     assert ended.code == 2
-    assert "train.eval_views: 'flip' mirrors images, but these data are a vector. Use one." in ended.err
+    assert (
+        "train.eval_views: 'flip' mirrors images, but these data are a vector. Use train.eval_views=one." in ended.err
+    )

@@ -70,7 +70,7 @@ def arrays(
     splitting = SplitSettings(val_fraction, 0.0 if test else test_fraction, split_seed, evaluating=fitted is not None)
     codes = train.codes(names)
     parts = stratified(codes, names, splitting)
-    fitted = dict(fitted) if fitted else _fit(train, parts.train, names)
+    fitted = dict(fitted) if fitted else _fit_to_training(train, parts.train, names)
     cuts = {"train": (train, codes, parts.train), "val": (train, codes, parts.val), "test": (train, codes, parts.test)}
     if test:
         cuts["test"] = (test, test.codes(names), np.arange(len(test.labels)))
@@ -172,7 +172,7 @@ def _channels_first(images: NDArray[Any], channel_axis: str) -> NDArray[Any]:
     return images if first else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
-def _fit(samples: _Samples, train: Indices, names: tuple[str, ...]) -> dict[str, Any]:
+def _fit_to_training(samples: _Samples, train: Indices, names: tuple[str, ...]) -> dict[str, Any]:
     """Class names, shape, and for vectors and sequences mean and standard deviation of each feature."""
     fitted: dict[str, Any] = {"class_names": list(names), "shape": list(samples.inputs.shape[1:])}
     if samples.layout is Layout.IMAGE:

@@ -100,7 +100,7 @@ def diabetes(
     splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     bunch = sklearn.datasets.load_diabetes(scaled=False)
     parts = shuffled(len(bunch.target), splitting)
-    fitted = dict(fitted) if fitted else _fit(bunch.data, bunch.target[:, None], parts.train)
+    fitted = dict(fitted) if fitted else _fit_to_training(bunch.data, bunch.target[:, None], parts.train)
     mean, std = np.array(fitted["target_mean"]), np.array(fitted["target_std"])
     spec = DataSpec(
         layout=Layout.VECTOR,
@@ -123,7 +123,7 @@ def _vectors(loader_name: str, splitting: SplitSettings, fitted: Mapping[str, An
     bunch = getattr(sklearn.datasets, loader_name)()
     names, classes = tuple(map(str, bunch.target_names)), bunch.target.astype(np.int64)
     parts = stratified(classes, names, splitting)
-    fitted = dict(fitted) if fitted else _fit(bunch.data, None, parts.train)
+    fitted = dict(fitted) if fitted else _fit_to_training(bunch.data, None, parts.train)
     spec = DataSpec(
         layout=Layout.VECTOR,
         task=Task.CLASSIFICATION,
@@ -135,7 +135,7 @@ def _vectors(loader_name: str, splitting: SplitSettings, fitted: Mapping[str, An
     return _data(spec, _standardized(bunch.data, fitted), classes, parts, fitted, splitting.split_seed)
 
 
-def _fit(features: Floats, targets: Floats | None, train: Indices) -> dict[str, Any]:
+def _fit_to_training(features: Floats, targets: Floats | None, train: Indices) -> dict[str, Any]:
     """Mean and standard deviation of the training features, and of the training targets when they are numbers."""
     mean, std = fit_scaler(features[train])
     fitted: dict[str, Any] = {"mean": mean.tolist(), "std": std.tolist()}

@@ -50,7 +50,7 @@ def sequences(
     splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
     codes = _codes(source, names)
     parts = stratified(codes, names, splitting)
-    fitted = dict(fitted) if fitted else _fit(source, parts.train, names, length)
+    fitted = dict(fitted) if fitted else _fit_to_training(source, parts.train, names, length)
     cuts = {
         "train": (source, codes, parts.train),
         "val": (source, codes, parts.val),
@@ -72,7 +72,8 @@ def sequences(
     )
 
 
-def _fit(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:
+def _fit_to_training(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:
+    """What is learned from the training samples, for the checkpoint: classes, scaling, and the common length."""
     values = [source.values[i] for i in train]
     mean, std = fit_scaler(np.concatenate(values))
     num_steps = max(map(len, values)) if isinstance(length, str) else length

@@ -66,7 +66,7 @@ def series(
     target_names = _targets(file, fitted["targets"] if fitted else targets, names)
     bounds = _bounds(len(file), {"train": train_rows, "val": val_rows, "test": test_rows}, splitting)
     values, gaps = _filled_values(file, names, missing)
-    fitted = dict(fitted) if fitted else _fit(values, names, target_names, bounds["train"])
+    fitted = dict(fitted) if fitted else _fit_to_training(values, names, target_names, bounds["train"])
     waves, wave_names = calendar_of(file, time.column) if calendar else (values[:, :0], ())
     target_columns = [names.index(name) for name in target_names]
     measured = torch.from_numpy(~gaps[:, target_columns].any(axis=1))
@@ -232,7 +232,9 @@ def _forward_filled(values: Floats) -> Floats:
     return np.where(last >= 0, values[last], np.nan)
 
 
-def _fit(values: Floats, names: Sequence[str], target_names: Sequence[str], train: tuple[int, int]) -> dict[str, Any]:
+def _fit_to_training(
+    values: Floats, names: Sequence[str], target_names: Sequence[str], train: tuple[int, int]
+) -> dict[str, Any]:
     if train[0] == train[1]:
         raise DataError(f"The file has {len(values)} rows, which leaves none to train on.")
     mean, std = fit_scaler(values[train[0] : train[1]])

@@ -47,7 +47,7 @@ def fit_columns(
     encodings: list[dict[str, Any]] = []
     left_out: dict[str, list[str]] = {}
     for name in names:
-        encoding = _fit(file, name, train, settings)
+        encoding = _fit_encoding(file, name, train, settings)
         if isinstance(encoding, str):
             left_out.setdefault(encoding, []).append(name)
         else:
@@ -83,7 +83,7 @@ def binary_features(encodings: Sequence[Encoding]) -> tuple[int, ...]:
     return tuple(i for i, binary in enumerate(is_binary) if binary)
 
 
-def _fit(file: CsvFile, name: str, train: Indices, settings: ColumnSettings) -> dict[str, Any] | str:
+def _fit_encoding(file: CsvFile, name: str, train: Indices, settings: ColumnSettings) -> dict[str, Any] | str:
     """The encoding of a column, or the reason to leave it out."""
     cells = file.columns[name]
     if name in settings.numeric:

@@ -135,6 +135,7 @@ class WorkerPool(Generic[Request, Result]):
         self._pending.append(worker)
 
     def _receive(self) -> Any:
+        """The next result. Raises ResourceError when its worker process died."""
         worker = self._pending.popleft()
         try:
             return worker.pipe.recv()

@@ -18,8 +18,8 @@ from ptrun.engine.capture.recorder import OpRecorder
 from ptrun.engine.capture.replay import Program, compile_graph
 from ptrun.engine.capture.torch_internals import gradients, has_hooks
 from ptrun.engine.undo import undone
+from ptrun.losses.shapes import Loss
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 Shapes = tuple[torch.Size, torch.Size]  # of inputs and targets
 Recording = Callable[..., Program]  # given parameters and buffers it returns the program of a step
 _TRUSTED = ("ptrun", "torch", "torchvision")  # packages whose modules compute the same at each call
