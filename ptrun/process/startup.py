@@ -1,12 +1,15 @@
-"""Makes a process start faster and reuse its memory. Without these functions everything works, only slower."""
+"""Starts a process: faster, with memory that is used again, and only where it is the one process of its run."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import gc
+import os
 import sys
 from collections.abc import Iterator
+
+from ptrun.errors import ConfigError
 
 # The first call of each of these methods of torch.optim.Optimizer imports torch._dynamo, which takes one to two
 # seconds, only to wrap the method so that the compiler does not trace it. The wrapped function is kept in an attribute
@@ -14,6 +17,16 @@ from collections.abc import Iterator
 _WRAPPED_METHODS = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 _KEPT_WRAPPER = "__dynamo_disable"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+
+def refuse_ranks() -> None:
+    """Raise ConfigError in one of several processes of torchrun, each of which would train a whole run of its own."""
+    ranks = os.environ.get("WORLD_SIZE", "")
+    if ranks.isdecimal() and int(ranks) > 1 and {"RANK", "LOCAL_RANK"} & os.environ.keys():
+        raise ConfigError(
+            f"torchrun started {ranks} processes (WORLD_SIZE={ranks}), but ptrun trains in one process, on one device. "
+            "Start it without torchrun: ptrun train ..."
+        )
 
 
 @contextlib.contextmanager

@@ -81,3 +81,16 @@ def test_the_exit_code_tells_that_the_reader_of_a_pipe_has_gone(folder: Path):
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=env, cwd=folder, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    "words", [("train",), ("train", "-m", "seed=1,2"), ("resume",), ("reproduce", "outputs/latest")]
+)
+def test_verbs_that_train_are_refused_under_torchrun(
+    ptrun: Call, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    ended = ptrun(*words)
+    assert ended.code == 2
+    assert "torchrun started 2 processes" in ended.err

@@ -12,6 +12,7 @@ import pytest
 from support import ROOT
 from torch.optim import Optimizer
 
+from ptrun.errors import ConfigError
 from ptrun.process import startup
 
 PROBE = """
@@ -118,3 +119,17 @@ def test_the_garbage_collector_is_on_again_afterwards():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("rank", ["RANK", "LOCAL_RANK"])
+def test_one_of_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch, rank: str):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    startup.refuse_ranks()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    startup.refuse_ranks()  # set by something else: no launcher gave this process a rank
+    monkeypatch.setenv(rank, "1")
+    with pytest.raises(ConfigError, match="torchrun started 2 processes"):
+        startup.refuse_ranks()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    startup.refuse_ranks()

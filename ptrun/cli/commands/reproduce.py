@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, split_run_and_changes
-from ptrun.process.startup import resting_collector
+from ptrun.process.startup import refuse_ranks, resting_collector
 
 HELP = """\
 ptrun reproduce RUN [KEY=VALUE ...] [flags]
@@ -30,6 +30,7 @@ def main(argv: list[str]) -> int:
     if options.help or not options.words:
         print(HELP, end="")
         return 0
+    refuse_ranks()
     from ptrun.config.folders import conf_folders
     from ptrun.config.load import import_components
 

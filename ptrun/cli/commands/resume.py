@@ -9,7 +9,7 @@ from ptrun.cli.arguments import (
     add_quiet_flag,
     split_run_and_changes,
 )
-from ptrun.process.startup import resting_collector
+from ptrun.process.startup import refuse_ranks, resting_collector
 
 HELP = """\
 ptrun resume [RUN] [KEY=VALUE ...] [flags]
@@ -40,6 +40,7 @@ def main(argv: list[str]) -> int:
     if options.help:
         print(HELP, end="")
         return 0
+    refuse_ranks()
     from ptrun.config.folders import conf_folders
     from ptrun.config.load import import_components
 

@@ -17,7 +17,7 @@ from ptrun.cli.arguments import (
 )
 from ptrun.cli.completion import complete
 from ptrun.process.signals import interrupt_raised
-from ptrun.process.startup import resting_collector
+from ptrun.process.startup import refuse_ranks, resting_collector
 from ptrun.terminal import console
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def main(argv: list[str]) -> int:
     composer = Composer(options.config_name, conf_folders(options.config_dir))
     if options.cfg or options.info:
         return _print_composition(composer, options)
+    refuse_ranks()
     if not options.quiet:
         _note_replaced_files(composer.folders)
     if options.multirun:
