@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag
+from ptrun.errors import ConfigError
 from ptrun.process.signals import interrupt_raised
 from ptrun.process.startup import resting_collector
 
 HELP = """\
-ptrun eval checkpoint=PATH [split=test] [KEY=VALUE ...] [flags]
+ptrun eval PATH [split=test] [KEY=VALUE ...] [flags]
 
-  checkpoint=PATH               a checkpoint file, or a run folder (its best checkpoint)
+  PATH or checkpoint=PATH       a checkpoint file, or a run folder (its best checkpoint)
   split=train|val|test          the part of the data to evaluate
   output_dir=DIR                where the folder of this evaluation is made
   plots=false                   draw no pictures
@@ -37,7 +42,9 @@ def main(argv: list[str]) -> int:
     from ptrun.config.overrides import parse_values
 
     folders = conf_folders(options.config_dir)
-    values = parse_values(options.overrides)
+    paths = [word for word in options.overrides if "=" not in word or Path(word).exists()]
+    values = parse_values([word for word in options.overrides if word not in paths])
+    values |= _checkpoint(paths, values)
     own_keys = schema.read(shipped_conf() / "eval.yaml").keys
     settings = check_section({key: value for key, value in values.items() if key in own_keys}, own_keys)
     changes = {key: value for key, value in values.items() if key not in own_keys}
@@ -52,3 +59,13 @@ def main(argv: list[str]) -> int:
             evaluate.EvalRequest(**settings, changes=changes, command=command, folders=folders, quiet=options.quiet)
         )
     return 0
+
+
+def _checkpoint(paths: Sequence[str], values: Mapping[str, Any]) -> dict[str, str]:
+    """The checkpoint that is named by a word alone, as verify and resume take it. Raises ConfigError for several."""
+    if not paths:
+        return {}
+    if len(paths) > 1 or "checkpoint" in values:
+        named = [*paths, *([f"checkpoint={values['checkpoint']}"] if "checkpoint" in values else [])]
+        raise ConfigError(f"ptrun eval: expected one checkpoint, got {len(named)}: {' '.join(named)}.")
+    return {"checkpoint": paths[0]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from support import Ended
@@ -21,7 +22,8 @@ def test_without_arguments_it_prints_its_help(ptrun: Call):
         (("checkpoint=x", "split=tset"), "split: expected train or val or test, got 'tset'. Did you mean 'test'?"),
         (("checkpoint=x", "plots=maybe"), "plots: expected true or false, got 'maybe'."),
         (("checkpoint=x", "split=val,test"), "split=val,test: expected KEY=VALUE with one value."),
-        (("x.pt",), "x.pt: expected KEY=VALUE"),
+        (("x.pt", "y.pt"), "expected one checkpoint, got 2: x.pt y.pt."),
+        (("x.pt", "checkpoint=y.pt"), "expected one checkpoint, got 2: x.pt checkpoint=y.pt."),
     ],
 )
 def test_mistakes_end_with_2(ptrun: Call, words: tuple[str, ...], sentence: str):
@@ -30,7 +32,17 @@ def test_mistakes_end_with_2(ptrun: Call, words: tuple[str, ...], sentence: str)
     assert sentence in ended.err
 
 
-def test_a_missing_checkpoint_ends_with_4(ptrun: Call):
-    ended = ptrun("eval", "checkpoint=gone.pt")
+@pytest.mark.parametrize("word", ["checkpoint=gone.pt", "gone.pt"])
+def test_a_missing_checkpoint_ends_with_4(ptrun: Call, word: str):
+    ended = ptrun("eval", word)
     assert ended.code == 4
     assert "gone.pt: there is no such file" in ended.err
+
+
+def test_a_path_alone_is_the_checkpoint(folder: Path, ptrun: Call):
+    run = folder / "outputs" / "lr=0.1"
+    run.mkdir(parents=True)
+    for word in (str(run), "outputs/lr=0.1"):
+        ended = ptrun("eval", word, "split=val")
+        assert ended.code == 4
+        assert "lr=0.1: this folder holds no checkpoint" in ended.err
