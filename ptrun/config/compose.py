@@ -7,6 +7,7 @@ Nothing that a configuration names is ever called: neither `_target_` nor `()`, 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -90,7 +91,7 @@ class Composer:
         forced = [overrides.forced(text) for text in texts]
         try:
             return run(self.config_name, task, forced, with_log_configuration=False)
-        except HydraException as error:
+        except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_sentence(error)) from error
 
     def print_config(self, kind: str, texts: Sequence[str], package: str | None, resolve: bool) -> None:
@@ -105,7 +106,7 @@ class Composer:
                 raise ConfigError(f"--package: the configuration has no part '{package}'.")
             print(f"# @package {package}")
         if resolve and OmegaConf.is_config(selected):
-            OmegaConf.resolve(selected)
+            _resolved(selected)
         sys.stdout.write(OmegaConf.to_yaml(selected) if OmegaConf.is_config(selected) else f"{selected}\n")
 
     def print_info(self, kind: str, texts: Sequence[str]) -> None:
@@ -146,9 +147,39 @@ def add_choice(group: str, name: str, defaults: Mapping[str, Any]) -> None:
     store(group=group, name=name, node={"name": name, **defaults}, **replace)
 
 
+def _resolved(config: Any) -> None:
+    """Replace the references in a part of a configuration. Raises ConfigError when one can't be resolved."""
+    try:
+        OmegaConf.resolve(config)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_sentence(error)) from error
+
+
 def _sentence(error: Exception) -> str:
     """The first line of Hydra's message, after the key that it is about."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    key = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "")
+    keys = (line.partition(":")[2].strip() for line in lines if line.startswith("full_key:"))
+    key = next(keys, None) or getattr(error, "full_key", None)
+    text = _reference_sentence(text)
     return f"{key}: {text}" if key else text
+
+
+def _reference_sentence(text: str) -> str:
+    """OmegaConf's message about a reference `${...}` in plain words; any other message as it is."""
+    if match := re.search(r"Environment variable '(.*?)' not found", text):
+        return (
+            f"refers to the environment variable {match[1]}, which is not set. Set it, or give a value for that case: "
+            f"${{oc.env:{match[1]},VALUE}}."
+        )
+    if match := re.match(r"Interpolation key '(.*)' not found", text):
+        return f"refers to ${{{match[1]}}}, and there is no setting {match[1]}."
+    if match := re.match(r"Unsupported interpolation type (.*)", text):
+        return f"refers to ${{{match[1]}:...}}, which is no kind of reference that Hydra knows."
+    if text == "Recursive interpolation detected":
+        return "refers to itself."
+    if "HydraConfig was not set" in text:
+        return "refers to ${hydra:...}, which has a value only in the jobs of a sweep (ptrun train -m)."
+    if match := re.match(r"\w+ raised while resolving interpolation: (.*)", text):
+        return f"holds a reference ${{...}} that can't be resolved: {match[1]}."
+    return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 
 from ptrun.config import compose
 from ptrun.config.compose import Composer
@@ -27,9 +28,31 @@ def test_plain_is_the_users_part():
     assert not {"hydra", "debug", "experiment"} & set(values)
 
 
-def test_a_reference_that_leads_nowhere_names_its_key():
-    with pytest.raises(ConfigError, match=r"^label: .*nowhere"):
-        compose.plain(Composer().compose(["label=${nowhere}"]), resolve=True)
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("${nowhere}", "label: refers to ${nowhere}, and there is no setting nowhere."),
+        ("${oc.env:PTRUN_NOT_SET}", "label: refers to the environment variable PTRUN_NOT_SET, which is not set."),
+        ("a-${oc.env:PTRUN_NOT_SET}", "label: refers to the environment variable PTRUN_NOT_SET, which is not set."),
+        ("${label}", "label: refers to itself."),
+        ("${foo:1}", "label: refers to ${foo:...}, which is no kind of reference that Hydra knows."),
+        ("${hydra:runtime.cwd}", "label: refers to ${hydra:...}, which has a value only in the jobs of a sweep"),
+        ("${oc.decode:'[1'}", "label: holds a reference ${...} that can't be resolved: missing BRACKET_CLOSE"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_a_sentence_that_names_its_key(value: str, sentence: str):
+    HydraConfig.instance().cfg = None  # what another test may have set
+    with pytest.raises(ConfigError) as error:
+        compose.plain(Composer().compose([f"label={value}"]), resolve=True)
+    assert str(error.value).startswith(sentence)
+    if "hydra" not in value:  # --cfg shows what it stands for
+        with pytest.raises(ConfigError, match="label: "):
+            Composer().print_config("job", [f"label={value}"], None, resolve=True)
+
+
+def test_the_value_that_a_message_proposes_for_an_unset_variable_works():
+    composed = Composer().compose(["label=${oc.env:PTRUN_NOT_SET,VALUE}"])
+    assert compose.plain(composed, resolve=True)["label"] == "VALUE"
 
 
 def test_jobs_of_a_grid():
