@@ -18,6 +18,8 @@ OWN_TARGETS = {  # classes of Hydra that stand in its own YAML files as `_target
 }
 _PLUGIN = re.compile(r"^hydra_plugins(\.\w+)+$")  # Hydra itself accepts only classes that such a plugin registers
 _FOLDER_REFERENCE = re.compile(r"\$\{hydra\.(sweep\.dir|job\.name)\}")
+# The folder of a single run as conf/train.yaml and Hydra itself write it; neither makes Hydra make a folder.
+_RUN_DIRS = (".", "outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}")
 _NO_LOGGING = {"version": 1, "root": None, "disable_existing_loggers": False}
 _ALLOWED: dict[str, Any] = {
     "callbacks": {},
@@ -40,7 +42,20 @@ def section_problems(section: Any) -> list[str]:
         for key, allowed in _ALLOWED.items()
         if values.get(key) != allowed
     ]
+    problems += _run_dir_problems(section.get("run"))
     return problems + [problem for kind in OWN_TARGETS for problem in _plugin_problems(kind, section.get(kind))]
+
+
+def _run_dir_problems(run: Any) -> list[str]:
+    """Refuse another folder for a run than ptrun would make, because the setting has no effect."""
+    folder = run.get("dir") if isinstance(run, Mapping) else None
+    if folder is None or folder in _RUN_DIRS:
+        return []
+    problem = (
+        "hydra.run.dir: ptrun makes the folder of a run itself, so this setting has no effect. Say where by "
+        f"output_dir={folder}, and add a word to the folder's name by label=WORD."
+    )
+    return [problem]
 
 
 def _plugin_problems(kind: str, settings: Any) -> list[str]:

@@ -42,6 +42,7 @@ def test_an_installed_plugin_is_allowed(section: dict[str, Any]):
         ("job.env_copy", ["A"]),
         ("launcher", {"_target_": "os.system"}),
         ("sweeper._target_", "hydra_plugins"),
+        ("run.dir", "runs/first"),
         ("sweeper.params", "${label}"),
         ("sweeper.x", {"_target_": "os.system"}),
         ("launcher", None),
@@ -55,3 +56,10 @@ def test_everything_else_is_refused(section: dict[str, Any], path: str, value: A
     assert problems
     assert all(problem.startswith("hydra.") for problem in problems)
     assert section_problems(value) == ["hydra: expected a section."] or isinstance(value, dict)
+
+
+def test_the_folder_of_a_run_is_refused_with_the_setting_to_use(section: dict[str, Any]):
+    (problem,) = section_problems({**section, "run": {"dir": "runs/first"}})
+    assert problem.startswith("hydra.run.dir: ptrun makes the folder of a run itself")
+    assert "output_dir=runs/first" in problem
+    assert section_problems({**section, "run": {"dir": "outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}"}}) == []
