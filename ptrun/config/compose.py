@@ -106,7 +106,7 @@ class Composer:
                 raise ConfigError(f"--package: the configuration has no part '{package}'.")
             print(f"# @package {package}")
         if resolve and OmegaConf.is_config(selected):
-            _resolved(selected)
+            _resolve(selected)
         sys.stdout.write(OmegaConf.to_yaml(selected) if OmegaConf.is_config(selected) else f"{selected}\n")
 
     def print_info(self, kind: str, texts: Sequence[str]) -> None:
@@ -147,9 +147,10 @@ def add_choice(group: str, name: str, defaults: Mapping[str, Any]) -> None:
     store(group=group, name=name, node={"name": name, **defaults}, **replace)
 
 
-def _resolved(config: Any) -> None:
+def _resolve(config: Any) -> None:
     """Replace the references in a part of a configuration. Raises ConfigError when one can't be resolved."""
     try:
+        OmegaConf.to_container(config, resolve=True)  # its errors name the key, unlike those of `resolve`
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
         raise ConfigError(_sentence(error)) from error
@@ -159,8 +160,7 @@ def _sentence(error: Exception) -> str:
     """The first line of Hydra's message, after the key that it is about."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    keys = (line.partition(":")[2].strip() for line in lines if line.startswith("full_key:"))
-    key = next(keys, None) or getattr(error, "full_key", None)
+    key = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "")
     text = _reference_sentence(text)
     return f"{key}: {text}" if key else text
 

@@ -121,7 +121,8 @@ def _parser() -> OverridesParser:
 
 def _parse(text: str) -> Override | None:
     try:
-        return _parser().parse_override(text)
+        # `parse_override` forgets the files that the parser knows, and then `glob(...)` has no names to choose from.
+        return _parser().parse_overrides([text])[0]
     except HydraException:
         return None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptrun.config import overrides
+from ptrun.config.compose import Composer
 from ptrun.errors import ConfigError
 
 
@@ -69,6 +70,13 @@ def test_a_grid_is_that_of_hydras_own_sweeper(texts: list[str]):
 
     parsed = OverridesParser.create().parse_overrides(texts)
     assert overrides.grid(texts) == [list(job) for job in sweeper.split_arguments(parsed, max_batch_size=None)[0]]
+
+
+def test_a_pattern_chooses_among_the_files_of_a_group():
+    Composer()
+    assert overrides.override_problems("scheduler=glob(p*)") == []
+    assert overrides.is_sweep("scheduler=glob(p*)")
+    assert overrides.grid(["scheduler=glob(p*)"]) == [["scheduler=plateau"], ["scheduler=polynomial"]]
 
 
 def test_an_interval_needs_another_sweeper():
