@@ -46,6 +46,12 @@ def load_config(composer: Composer, overrides: Sequence[str]) -> LoadedConfig:
     return LoadedConfig(config, compose.plain(composed, resolve=False))
 
 
+def import_plugins(composer: Composer, overrides: Sequence[str]) -> None:
+    """Import the plugins that a configuration names, so that their components can be chosen. Raises ConfigError."""
+    unknown = composer.unknown_choices(overrides)
+    _import_named_plugins(composer.compose([text for text in overrides if text not in unknown]), composer.folders)
+
+
 def check(composed: Composed, folders: tuple[Path, ...], registries: Mapping[str, Registry[Any]]) -> RunConfig:
     """Check one composed configuration. Raises ConfigError."""
     without_package = [group for group in PRESETS if composed.get(group) is not None]

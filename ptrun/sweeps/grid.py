@@ -70,12 +70,22 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
     )
     if not users_folder:
         overrides = [*overrides, f"hydra.sweep.dir='{folder}'"]
+    earlier = {row["job"] for row in find.sweep_rows(folder)}  # of another sweep in a folder that the user chose
     try:
         composer.multirun(overrides, Job(tuple(command), composer.folders, quiet))
     finally:
         rows = find.sweep_rows(folder)
         table.report(rows, folder, console)
-    return 0 if rows and all(row["state"] == "done" for row in rows) else 1
+    states = [row["state"] for row in rows if row["job"] not in earlier]
+    return _exit_code(states, len(jobs) or len(states), folder, console)
+
+
+def _exit_code(states: Sequence[str], expected: int, folder: Path, console: Console) -> int:
+    """0 when every job that was asked for made a run that is done, else 1. states: of the runs of this sweep."""
+    missing = expected - len(states)
+    if missing > 0:
+        console.error([f"{missing} of {expected} jobs of this sweep made no run in {folder}. Their errors are above."])
+    return 0 if states and missing <= 0 and all(state == "done" for state in states) else 1
 
 
 def check_jobs(composer: Composer, overrides: Sequence[str]) -> tuple[list[list[str]], RunConfig]:
@@ -83,6 +93,7 @@ def check_jobs(composer: Composer, overrides: Sequence[str]) -> tuple[list[list[
 
     There are no jobs when the sweeper chooses them only while it runs. Raises ConfigError, each problem with its job.
     """
+    load.import_plugins(composer, without_sweeps(overrides))
     composer.check_overrides([text for text in overrides if text not in composer.unknown_choices(overrides)])
     jobs = composer.jobs(overrides)
     if jobs is None:

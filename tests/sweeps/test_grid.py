@@ -73,6 +73,30 @@ def test_a_failing_job_does_not_stop_the_others(folder: Path, ptrun: Call):
     assert "failed" in ended.out
 
 
+def test_a_plugins_component_is_chosen_once_for_all_jobs(folder: Path):
+    (folder / "own.py").write_text(
+        "from ptrun.registry import losses\n"
+        "@losses.register\n"
+        "def sweep_loss(outputs, targets, *, scale: float = 1.0):\n"
+        "    return scale * (outputs - targets).pow(4).mean()\n"
+    )
+    words = ["plugins=[own.py]", "loss=sweep_loss", "dataset=diabetes"]
+    jobs, first = check_jobs(Composer(), [*words, "loss.scale=1.0,2.0"])
+    assert len(jobs) == 2
+    assert (first.loss.name, first.loss.settings) == ("sweep_loss", {"scale": 1.0})
+    assert Composer().sweep_dir([*words, "seed=1,2"]) == ""
+
+
+def test_the_exit_code_counts_the_jobs_that_were_asked_for(folder: Path, ptrun: Call):
+    words = ("model=simplenet", "train.max_steps=1", "hydra.sweep.dir=sw", "-q")
+    ended = ptrun("train", "-m", "seed=8,9", "hydra.sweep.subdir=same", *words)
+    assert ended.code == 1
+    assert "1 of 2 jobs of this sweep made no run in sw" in ended.err
+    ended = ptrun("train", "-m", "seed=10", "hydra.sweep.subdir=same", *words)  # the run there is not this job's
+    assert ended.code == 1
+    assert ptrun("train", "-m", "seed=10", "hydra.sweep.subdir=other", *words).code == 0
+
+
 def test_latest_after_a_sweep_stands_for_its_runs(folder: Path, ptrun: Call):
     assert ptrun("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,1e-6,0.1", "train.epochs=1", "-q").code == 1
     sweep = newest_run(folder)
