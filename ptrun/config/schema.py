@@ -67,8 +67,14 @@ def yaml_text(value: object) -> str:
 
 
 def names(group: str, folders: tuple[Path, ...] = ()) -> list[str]:
-    """Names of the YAML files of a group, shipped and in the given folders."""
-    return sorted({path.stem for folder in (shipped_conf(), *folders) for path in (folder / group).glob("*.yaml")})
+    """Names of the YAML files of a group, shipped and in the given folders; `vision/small` for one in a sub-folder."""
+    return sorted(
+        {
+            path.relative_to(folder / group).with_suffix("").as_posix()
+            for folder in (shipped_conf(), *folders)
+            for path in (folder / group).rglob("*.yaml")
+        }
+    )
 
 
 def find(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema | None:

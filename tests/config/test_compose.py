@@ -20,6 +20,16 @@ def test_a_users_file_wins_over_the_shipped_one(folder: Path):
     assert Composer("train").compose(["optimizer=sgd"]).optimizer.lr != 7.5
 
 
+def test_files_in_sub_folders_are_composed(folder: Path):
+    recipe, model = folder / "conf" / "experiment" / "vision", folder / "conf" / "model" / "big"
+    recipe.mkdir(parents=True)
+    model.mkdir(parents=True)
+    (recipe / "small.yaml").write_text("# @package _global_\ndefaults:\n  - override /model: big/simple\nseed: 3\n")
+    (model / "simple.yaml").write_text("name: simplenet\nhidden_features: [7]\n")
+    composed = Composer("train", [folder / "conf"]).compose(["experiment=vision/small"])
+    assert (composed.seed, composed.model.name, composed.model.hidden_features) == (3, "simplenet", [7])
+
+
 def test_plain_is_the_users_part():
     composed = Composer().compose(["label=seed${seed}", "seed=5", "debug=fast"])
     assert compose.plain(composed, resolve=False)["label"] == "seed${seed}"

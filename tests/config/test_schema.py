@@ -143,3 +143,12 @@ def test_facts_defaults_and_spelling():
     assert schema.find("model", "no_such_model") is None
     with pytest.raises(ConfigError, match=r"There is no model 'covnet'\. Did you mean 'convnet'\?"):
         schema.require("model", "covnet")
+
+
+def test_a_file_in_a_sub_folder_is_a_choice_with_its_path(tmp_path: Path):
+    (tmp_path / "experiment" / "vision").mkdir(parents=True)
+    (tmp_path / "experiment" / "vision" / "small.yaml").write_text("# @package _global_\n# A small one.\nseed: 3\n")
+    assert "vision/small" in schema.names("experiment", (tmp_path,))
+    assert schema.require("experiment", "vision/small", (tmp_path,)).summary == "A small one."
+    with pytest.raises(ConfigError, match="Did you mean 'vision/small'"):
+        schema.require("experiment", "vision/smal", (tmp_path,))

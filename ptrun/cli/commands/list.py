@@ -94,7 +94,7 @@ def _rows(group: str, folders: tuple[Path, ...]) -> list[tuple[str, str]]:
 
 def _print_component(group: str, name: str, folders: tuple[Path, ...]) -> None:
     component = schema.require(group, name, folders)
-    print(f"{component.name}: {component.summary}")
+    print(f"{name}: {component.summary}")
     for fact, words in component.facts.items():
         print(f"  {_FACT_LABELS.get(fact, fact)}: {', '.join(words)}")
     if group == "experiment":
