@@ -98,12 +98,12 @@ def test_git_runs_nothing_for_us(victim: Path, ptrun: Call, monkeypatch: pytest.
 
 
 def test_an_alias_bomb_is_refused_at_once(folder: Path, ptrun: Call):
-    (folder / "conf").mkdir()
+    (folder / "conf" / "experiment").mkdir(parents=True)
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
-    (folder / "conf" / "bomb.yaml").write_text("\n".join(lines))
+    (folder / "conf" / "experiment" / "bomb.yaml").write_text("\n".join(lines))
     start = time.perf_counter()
-    ended = ptrun("show")
+    ended = ptrun("show", "experiment=bomb")
     assert ended.code == 2
     assert "aliases" in ended.err
     assert time.perf_counter() - start < 5

@@ -65,7 +65,7 @@ def model_problem(model: str, dataset: str, gives: tuple[str, ...], folders: tup
     if not layouts or fits(model, gives, folders):
         return None
     facts = schema.require("model", model, folders).facts
-    fitting = [name for name in schema.names("model", folders) if fits(name, gives, folders)]
+    fitting = [name for name in schema.readable_names("model", folders) if fits(name, gives, folders)]
     if set(layouts) & set(facts.get("accepts", layouts)):
         reason = f"'{model}' is for {' or '.join(facts['task'])}, but dataset '{dataset}' is {task_of(gives)}"
     else:
@@ -105,7 +105,9 @@ def task_problems(
     for key, group, name in chosen:
         tasks = _tasks(group, name, folders)
         if task is not None and tasks and task not in tasks:
-            fitting = [other for other in schema.names(group, folders) if task in _tasks(group, other, folders)]
+            fitting = [
+                other for other in schema.readable_names(group, folders) if task in _tasks(group, other, folders)
+            ]
             problems.append(
                 f"{key}: '{name}' is for {' or '.join(tasks)}, but dataset '{dataset}' is {task}. "
                 f"What fits: {join_words(fitting)}."

@@ -24,8 +24,8 @@ from omegaconf.errors import OmegaConfBaseException
 from ptrun.config import hydra_internals, overrides, yaml_file
 from ptrun.config.folders import shipped_conf
 from ptrun.config.hydra_section import OWN_TARGETS, section_problems
-from ptrun.config.run_config import PRESETS
-from ptrun.errors import ConfigError
+from ptrun.config.run_config import GROUPS, PRESETS
+from ptrun.errors import ConfigError, join_words
 
 Composed = DictConfig  # a composed configuration, `hydra` section included
 
@@ -34,11 +34,11 @@ class Composer:
     """Hydra over the shipped configuration and a user's own folders, which win."""
 
     def __init__(self, config_name: str = "train", folders: Sequence[Path] = ()) -> None:
-        """Raises ConfigError when a user's folder holds a file that can't be read."""
+        """Raises ConfigError when the root file in a user's folder is none of ptrun."""
         self.config_name = config_name
         self.folders = tuple(folders)
-        for folder in self.folders:
-            yaml_file.check_folder(folder)
+        _refuse_former_names(self.folders)
+        _refuse_foreign_root(config_name, self.folders)
         self._hydra = hydra_internals.start([*self.folders, shipped_conf()])
 
     def compose(self, texts: Sequence[str]) -> DictConfig:
@@ -145,6 +145,37 @@ def add_choice(group: str, name: str, defaults: Mapping[str, Any]) -> None:
     # A plugin may be loaded again in one process. Hydra 1.3 replaces what is stored; 1.4 has to be asked to.
     replace: dict[str, Any] = {"replace": True} if "replace" in inspect.signature(store).parameters else {}
     store(group=group, name=name, node={"name": name, **defaults}, **replace)
+
+
+def _refuse_former_names(folders: Sequence[Path]) -> None:
+    problems = [
+        f"{folder / 'step'}: the folder of image transforms is called image_transform now. Rename it."
+        for folder in folders
+        if (folder / "step").is_dir()
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _refuse_foreign_root(config_name: str, folders: Sequence[Path]) -> None:
+    """Raise ConfigError when a user's folder has a root file that another program's configuration starts from."""
+    path = next((path for folder in folders if (path := folder / f"{config_name}.yaml").is_file()), None)
+    if path is None:
+        return
+    values = yaml_file.read_checked(path)
+    entries = values.get("defaults")
+    entries = entries if isinstance(entries, list) else []
+    if any(isinstance(entry, str) and entry != "_self_" for entry in entries):
+        return  # it is based on another root file
+    keys = [str(key) for entry in entries if isinstance(entry, Mapping) for key in entry]
+    chosen = {key.split()[-1].strip("/") for key in keys if key.split()} | {str(key) for key in values}
+    missing = [group for group in GROUPS if group not in chosen]
+    if missing:
+        raise ConfigError(
+            f"{path}: ptrun would start from this file, but it is none of ptrun's: its defaults list does not choose "
+            f"{join_words(missing)}. If it belongs to another program, start ptrun in another folder. If it is yours, "
+            f"copy the defaults list of {shipped_conf() / 'train.yaml'}."
+        )
 
 
 def _resolve(config: Any) -> None:

@@ -12,8 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
 
+from ptrun.config.folders import shipped_conf
+from ptrun.config.yaml_file import read_checked
 from ptrun.errors import ConfigError
 
 # What is missing when a method of Hydra's object is missing.
@@ -24,9 +29,27 @@ FEATURES = {
 }
 
 
+class CheckedFiles(FileConfigSource):
+    """Hydra's files of a folder, each checked when it is used: a broken file that nothing asks for does no harm."""
+
+    @staticmethod
+    def scheme() -> str:
+        """The word before `://` in Hydra's search path that chooses this class."""
+        return "checked"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read one file. Raises ConfigError when it is too large for Hydra to parse, or no YAML that we accept."""
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if path.is_file():
+            read_checked(path)
+        return super().load_config(config_path)
+
+
 def start(folders: Sequence[Path]) -> Any:
     """Start Hydra with these folders; the first one wins. Returns the object that `hydra.compose` works on."""
-    sources = [f"file://{folder}" for folder in folders]
+    shipped = shipped_conf()
+    sources = [f"{'file' if folder == shipped else CheckedFiles.scheme()}://{folder}" for folder in folders]
+    Plugins.instance().register(CheckedFiles)
     GlobalHydra.instance().clear()
     public_start = getattr(hydra, "initialize_config_search_path", None)
     if public_start is not None:

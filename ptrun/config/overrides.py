@@ -55,10 +55,17 @@ def override_problems(
         return []
     available = [*schema.names(key, folders), *(plugin_names or {}).get(key, ())]
     return [
-        f"{key}: there is no {key} '{choice}'.{did_you_mean(choice, available)} Available: {join_words(available)}."
+        _no_such_choice(key, choice, available, folders)
         for choice in _choices(override)
         if choice not in available and choice != "null"
     ]
+
+
+def _no_such_choice(group: str, name: str, available: Sequence[str], folders: Sequence[Path]) -> str:
+    misnamed = [path for folder in folders if (path := folder / group / f"{name}.yml").is_file()]
+    hint = f" Hydra reads .yaml files only: {misnamed[0]}. Rename it to {misnamed[0].stem}.yaml." if misnamed else ""
+    nearest = did_you_mean(name, available)
+    return f"{group}: there is no {group} '{name}'.{hint or nearest} Available: {join_words(available)}."
 
 
 def unknown_choices(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> list[str]:

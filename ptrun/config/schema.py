@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -75,6 +76,16 @@ def names(group: str, folders: tuple[Path, ...] = ()) -> list[str]:
             for path in (folder / group).rglob("*.yaml")
         }
     )
+
+
+def readable_names(group: str, folders: tuple[Path, ...] = ()) -> list[str]:
+    """Those of `names` whose file can be read, for a list of choices: a broken file must not hide the others."""
+    readable = []
+    for name in names(group, folders):
+        with suppress(ConfigError):
+            find(group, name, folders)
+            readable.append(name)
+    return readable
 
 
 def find(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema | None:

@@ -58,26 +58,14 @@ def load_yaml(text: str, path: Path) -> dict[str, Any]:
     return values
 
 
-def check_folder(folder: Path) -> None:
-    """Raise ConfigError for YAML files that are huge, hold many aliases, do not parse, or that Hydra does not find."""
-    problems = []
-    if (folder / "step").is_dir():
-        problems.append(f"{folder / 'step'}: the folder of image transforms is called image_transform now. Rename it.")
-    for path in sorted(folder.rglob("*.y*ml")):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if path.suffix == ".yml":
-            problems.append(f"{path}: Hydra reads .yaml files only. Rename it to {path.stem}.yaml.")
-        elif len(text) > _MAX_BYTES or len(_ALIAS.findall(text)) > _MAX_ALIASES:
-            problems.append(
-                f"{path}: too large for a configuration (more than {_MAX_BYTES >> 20} MiB or {_MAX_ALIASES} aliases)."
-            )
-        else:
-            try:
-                load_yaml(text, path)
-            except ConfigError as error:
-                problems.extend(error.problems)
-    if problems:
-        raise ConfigError(problems)
+def read_checked(path: Path) -> dict[str, Any]:
+    """A user's YAML file. Raises ConfigError when it is huge, holds many aliases, or does not parse."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if len(text) > _MAX_BYTES or len(_ALIAS.findall(text)) > _MAX_ALIASES:
+        raise ConfigError(
+            f"{path}: too large for a configuration (more than {_MAX_BYTES >> 20} MiB or {_MAX_ALIASES} aliases)."
+        )
+    return load_yaml(text, path)
 
 
 def _refuse_other_bases(node: Any) -> None:

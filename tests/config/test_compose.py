@@ -9,6 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from ptrun.config import compose
 from ptrun.config.compose import Composer
+from ptrun.config.folders import shipped_conf
+from ptrun.config.load import load_config
 from ptrun.errors import ConfigError
 
 
@@ -28,6 +30,47 @@ def test_files_in_sub_folders_are_composed(folder: Path):
     (model / "simple.yaml").write_text("name: simplenet\nhidden_features: [7]\n")
     composed = Composer("train", [folder / "conf"]).compose(["experiment=vision/small"])
     assert (composed.seed, composed.model.name, composed.model.hidden_features) == (3, "simplenet", [7])
+
+
+BROKEN = {"invalid": "a: [1\n", "a list": "- a\n", "empty": "", "aliases": f"a: &a [x]\nb: [{'*a, ' * 101}]\n"}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_stops_only_what_asks_for_it(folder: Path, text: str):
+    for group in ("experiment", "model", "loss"):
+        (folder / "conf" / group).mkdir(parents=True)
+        (folder / "conf" / group / "draft.yaml").write_text(text)
+    (folder / "conf" / "experiment" / "other.yml").write_text("seed: 1\n")
+    (folder / "conf" / "experiment" / "nested.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /model: draft\n"
+    )
+    composer = Composer("train", [folder / "conf"])
+    assert load_config(composer, ["model=simplenet", "seed=3"]).config.seed == 3
+    with pytest.raises(ConfigError, match=r"Models that fit: .*convnet"):
+        load_config(composer, ["model=dlinear"])
+    for words in (["experiment=draft"], ["model=draft"], ["experiment=nested"]):
+        with pytest.raises(ConfigError, match=r"draft\.yaml"):
+            load_config(composer, words)
+    with pytest.raises(ConfigError, match=r"other\.yml. Rename it to other\.yaml"):
+        load_config(composer, ["experiment=other"])
+
+
+@pytest.mark.parametrize("defaults", ["[db: local]", "[model: convnet, logger: files, _self_]", "[]", "{a: 1}"])
+def test_a_root_file_of_another_program_is_named(folder: Path, defaults: str):
+    (folder / "conf").mkdir()
+    (folder / "conf" / "train.yaml").write_text(f"defaults: {defaults}\nname: mine\n")
+    with pytest.raises(ConfigError, match=r"conf/train\.yaml: ptrun would start from this file, .*dataset"):
+        Composer("train", [folder / "conf"])
+
+
+def test_a_users_own_root_file_is_used(folder: Path):
+    (folder / "conf").mkdir()
+    (folder / "conf" / "mine.yaml").write_text("defaults:\n  - train\n  - _self_\nseed: 3\n")
+    (folder / "conf" / "train.yaml").write_text(
+        (shipped_conf() / "train.yaml").read_text().replace("seed: 0", "seed: 4")
+    )
+    assert Composer("train", [folder / "conf"]).compose([]).seed == 4
+    assert Composer("mine", [folder / "conf"]).compose([]).seed == 3
 
 
 def test_plain_is_the_users_part():

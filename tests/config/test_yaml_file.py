@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ptrun.config.yaml_file import check_folder, load_yaml
+from ptrun.config.yaml_file import load_yaml, read_checked
 from ptrun.errors import ConfigError
 
 PATH = Path("some.yaml")
@@ -40,18 +40,20 @@ def test_mistakes(text: str, sentence: str):
     assert sentence in str(error.value)
 
 
-def test_a_folder_is_checked_as_a_whole(tmp_path: Path):
-    (tmp_path / "good.yaml").write_text("a: 1\n")
-    check_folder(tmp_path)
-    (tmp_path / "twice.yaml").write_text("a: 1\na: 1\n")
-    (tmp_path / "other.yml").write_text("a: 1\n")
-    (tmp_path / "bomb.yaml").write_text("a: &a [x]\nb: [" + ", ".join(["*a"] * 101) + "]\n")
-    (tmp_path / "huge.yaml").write_text("# " + "x" * (1 << 20) + "\na: 1\n")
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: 1\na: 1\n", "own.yaml, line 2"),
+        ("a: &a [x]\nb: [" + ", ".join(["*a"] * 101) + "]\n", "own.yaml: too large for a configuration"),
+        ("# " + "x" * (1 << 20) + "\na: 1\n", "own.yaml: too large for a configuration"),
+    ],
+    ids=["twice", "aliases", "huge"],
+)
+def test_a_users_file_is_checked(tmp_path: Path, text: str, sentence: str):
+    path = tmp_path / "own.yaml"
+    path.write_text("a: 1\n")
+    assert read_checked(path) == {"a": 1}
+    path.write_text(text)
     with pytest.raises(ConfigError) as error:
-        check_folder(tmp_path)
-    problems = error.value.problems
-    assert len(problems) == 4
-    assert "bomb.yaml: too large for a configuration" in problems[0]
-    assert "huge.yaml: too large for a configuration" in problems[1]
-    assert "Rename it to other.yaml" in problems[2]
-    assert "twice.yaml, line 2" in problems[3]
+        read_checked(path)
+    assert sentence in str(error.value)

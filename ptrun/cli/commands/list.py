@@ -89,7 +89,15 @@ def _print_kind(kind: str, folders: tuple[Path, ...]) -> None:
 
 
 def _rows(group: str, folders: tuple[Path, ...]) -> list[tuple[str, str]]:
-    return [(name, schema.require(group, name, folders).summary) for name in schema.names(group, folders)]
+    return [(name, _summary(group, name, folders)) for name in schema.names(group, folders)]
+
+
+def _summary(group: str, name: str, folders: tuple[Path, ...]) -> str:
+    """What a component is, or why its file can't be read, which must not hide the others."""
+    try:
+        return schema.require(group, name, folders).summary
+    except ConfigError as error:
+        return str(error)
 
 
 def _print_component(group: str, name: str, folders: tuple[Path, ...]) -> None:

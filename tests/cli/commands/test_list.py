@@ -69,3 +69,13 @@ def test_ones_own_files_are_listed(folder: Path, ptrun: Call):
     both = ptrun("list", "models", "--config-dir", "mine").out
     assert "here  " in both
     assert "there  " in both
+
+
+def test_a_broken_file_hides_no_other(folder: Path, ptrun: Call):
+    (folder / "conf" / "experiment").mkdir(parents=True)
+    (folder / "conf" / "experiment" / "draft.yaml").write_text("a: [1\n")
+    ended = ptrun("list", "experiments")
+    assert ended.code == 0
+    assert "digits_convnet" in ended.out
+    assert "draft.yaml, line" in ended.out
+    assert ptrun("list", "experiments", "draft").code == 2
