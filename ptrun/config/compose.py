@@ -52,7 +52,7 @@ class Composer:
         GlobalHydra.instance().hydra = self._hydra  # another Composer may have been made since
         try:
             composed = hydra.compose(
-                self.config_name, [overrides.forced(text) for text in texts], return_hydra_config=True
+                self.config_name, [overrides.forced(text, self.folders) for text in texts], return_hydra_config=True
             )
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_sentence(error)) from error
@@ -79,7 +79,7 @@ class Composer:
     def jobs(self, texts: Sequence[str]) -> list[list[str]] | None:
         """The overrides of each job of a grid sweep; None when another sweeper than Hydra's basic one is chosen."""
         fixed = self.compose_checked(overrides.without_sweeps(texts))
-        return overrides.grid(texts) if fixed.hydra.sweeper._target_ == OWN_TARGETS["sweeper"] else None
+        return overrides.grid(texts, self.folders) if fixed.hydra.sweeper._target_ == OWN_TARGETS["sweeper"] else None
 
     def sweep_dir(self, texts: Sequence[str]) -> str:
         """The folder that the user chose for a sweep; empty when a new one is to be made."""
@@ -88,7 +88,7 @@ class Composer:
     def multirun(self, texts: Sequence[str], task: Callable[[DictConfig], Any]) -> Any:
         """Run `task` once for each job, through Hydra's sweeper and launcher. Raises ConfigError."""
         run = hydra_internals.method(self._hydra, "multirun")
-        forced = [overrides.forced(text) for text in texts]
+        forced = [overrides.forced(text, self.folders) for text in texts]
         try:
             return run(self.config_name, task, forced, with_log_configuration=False)
         except (HydraException, OmegaConfBaseException) as error:

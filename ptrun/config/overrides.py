@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from ptrun.config import schema
+from ptrun.config.as_typed import as_typed
 from ptrun.config.run_config import GROUPS, PRESETS
 from ptrun.errors import ConfigError, did_you_mean, join_words
 
@@ -96,10 +97,10 @@ def without_sweeps(overrides: Sequence[str]) -> list[str]:
     return [text for text in overrides if not is_sweep(text)]
 
 
-def grid(overrides: Sequence[str]) -> list[list[str]]:
+def grid(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> list[list[str]]:
     """The overrides of each job: all combinations in the order of Hydra's own sweeper; the last key changes fastest."""
     axes: dict[str, list[str]] = {}  # of an override that is given twice the last one counts
-    for override in _parser().parse_overrides(list(overrides)):
+    for override in _parser().parse_overrides([as_typed(text, folders) for text in overrides]):
         key = override.get_key_element()
         if not override.is_sweep_override():
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
@@ -113,9 +114,9 @@ def grid(overrides: Sequence[str]) -> list[list[str]]:
     return [list(job) for job in itertools.product(*axes.values())]
 
 
-def forced(text: str) -> str:
+def forced(text: str, folders: tuple[Path, ...] = ()) -> str:
     """`key=value` → `++key=value`, by which Hydra accepts unknown keys; our own check has a better message for them."""
-    text = text.lstrip("+")
+    text = as_typed(text.lstrip("+"), folders)
     key = text.partition("=")[0]
     return text if key.startswith("hydra/") or key in (*GROUPS, *PRESETS) else f"++{text}"
 
@@ -127,9 +128,10 @@ def _parser() -> OverridesParser:
 
 
 def _parse(text: str) -> Override | None:
+    """An override as Hydra reads it, once words that it would refuse are quoted; None when it refuses it even then."""
     try:
         # `parse_override` forgets the files that the parser knows, and then `glob(...)` has no names to choose from.
-        return _parser().parse_overrides([text])[0]
+        return _parser().parse_overrides([as_typed(text)])[0]
     except HydraException:
         return None
 

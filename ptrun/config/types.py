@@ -77,7 +77,7 @@ class Plain:
             return dict(value)
         if self.name in ("str", "path") and isinstance(value, str) and value:
             return value
-        if self.name == "str" and isinstance(value, int | float) and not isinstance(value, bool):
+        if self.name in ("str", "path") and isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
         raise Mismatch
 

@@ -66,7 +66,7 @@ def test_all_mistakes_in_one_message(ptrun: Call):
         ("model=convnet,simplenet", "several values make a sweep"),
         ("--epochs=3", "Settings have no dashes: KEY=VALUE, as in train.epochs=5"),
         ("seed = 5", "no spaces around '='. Write seed=5."),
-        ("label=a=b", "the value can't be read"),
+        ("label={a", "the value can't be read"),
         ("~seed", "a setting can't be removed"),
         ("experiment=nope", "experiment: there is no experiment 'nope'"),
         ("label=${nowhere}", "nowhere"),

@@ -18,21 +18,21 @@ def test_values():
 
 def test_every_text_that_is_no_value_is_reported():
     with pytest.raises(ConfigError) as error:
-        overrides.parse_values(["seed", "seed = 5", "label=a=b", "~seed", "seed=1,2"])
+        overrides.parse_values(["seed", "seed = 5", "label={a", "~seed", "seed=1,2"])
     assert [problem.partition(": ")[0] for problem in error.value.problems] == [
         "seed",
         "seed = 5",
-        "label=a=b",
+        "label={a",
         "~seed",
         "seed=1,2",
     ]
     assert error.value.problems[0] == "seed: expected KEY=VALUE, as in train.epochs=5."
     assert error.value.problems[1].endswith("no spaces around '='. Write seed=5.")
-    assert "label=\"'a=b'\"" in error.value.problems[2]
+    assert "label=\"'{a'\"" in error.value.problems[2]
 
 
 def test_the_quotes_that_a_message_proposes_work():
-    assert overrides.parse_values(["label='a=b'"]) == {"label": "a=b"}
+    assert overrides.parse_values(["label='{a'"]) == {"label": "{a"}
 
 
 def test_choices_that_do_not_exist(tmp_path: Path):
@@ -89,3 +89,12 @@ def test_unknown_keys_reach_our_own_check():
     assert overrides.forced("+train.epoch=3") == "++train.epoch=3"
     assert overrides.forced("model=convnet") == "model=convnet"
     assert overrides.forced("hydra/launcher=basic") == "hydra/launcher=basic"
+
+
+def test_a_text_arrives_as_typed_wherever_overrides_are_read():
+    assert overrides.parse_values(["label=1.50", "dataset.path=~/data (1).csv"]) == {
+        "label": "1.50",
+        "dataset.path": "~/data (1).csv",
+    }
+    assert overrides.grid(["label=1.50,2", "seed=1"]) == [["label='1.50'", "seed=1"], ["label=2", "seed=1"]]
+    assert Composer().compose(["label=2020_21", "optimizer.lr=1_0"]).label == "2020_21"

@@ -52,7 +52,7 @@ def test_values_that_fit(declaration: str, value: Any, result: Any):
         ("bool", "yes"),
         ("str", ""),
         ("str", True),
-        ("path", 5),
+        ("path", True),
         ("list[int]", 5),
         ("list[int]", ["x"]),
         ("map", [1]),
@@ -69,3 +69,9 @@ def test_choices_and_text():
     declared = parse_type("int in [0, 3] | auto | list[a | b] | null")
     assert declared.choices == ("auto",)
     assert declared.text == "int in [0, 3] | auto | list[a | b] | null"
+
+
+def test_a_folder_named_like_a_number_is_a_path():
+    assert parse_type("path").convert(2024) == "2024"
+    with pytest.raises(Mismatch):
+        parse_type("path").convert(True)
