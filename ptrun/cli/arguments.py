@@ -22,23 +22,31 @@ class Parser(argparse.ArgumentParser):
         """Parse flags and positional words, in any order. Raises ConfigError."""
         options, unknown = self.parse_known_intermixed_args(list(argv))
         if unknown:
-            self._refuse(unknown[0])
+            self._refuse(unknown, argv)
         return options
 
-    def _refuse(self, word: str) -> NoReturn:
+    def _refuse(self, unknown: Sequence[str], argv: Sequence[str]) -> NoReturn:
+        word = unknown[0]
         if not word.startswith("-"):
             raise ConfigError(
                 f"{self.prog}: '{word}' is one argument too many. `{self.prog} --help` shows how it is used."
             )
         flags = sorted(flag for flag in self._option_string_actions if flag.startswith("--"))
         name = word.partition("=")[0]
-        settings = (
-            f" Settings have no dashes: KEY=VALUE, as in {self._setting_example}." if self._setting_example else ""
-        )
+        settings = self._setting_hint(unknown, argv)
         raise ConfigError(
             f"{self.prog}: there is no flag {name}.{did_you_mean(name, flags)}{settings} "
             f"Flags: {join_words([*flags, '--debug'])}."
         )
+
+    def _setting_hint(self, unknown: Sequence[str], argv: Sequence[str]) -> str:
+        if not self._setting_example:
+            return ""
+        from ptrun.config.habits import settings_for_flags
+
+        settings = settings_for_flags(unknown, argv)
+        how = f"type {settings}" if settings else f"KEY=VALUE, as in {self._setting_example}"
+        return f" Settings have no dashes: {how}."
 
     def error(self, message: str) -> NoReturn:
         """Raise a ConfigError, where argparse would print its usage and exit."""

@@ -12,6 +12,7 @@ from typing import Any
 from ptrun.config import schema
 from ptrun.config.compatibility import given_by, model_problem, task_problems, transform_problem, views_problem
 from ptrun.config.folders import shipped_conf
+from ptrun.config.habits import dataset_for, is_data
 from ptrun.config.run_config import GROUPS, Component, RunConfig, TrainSettings
 from ptrun.config.types import Mismatch, Type
 from ptrun.errors import ConfigError, did_you_mean, join_words
@@ -92,7 +93,7 @@ class _Checker:
         allowed = [*top_keys, *GROUPS, "train"]
         for name in composed:
             if name not in allowed:
-                self.unknown(str(name), allowed, "the top level has", _other_groups(str(name), composed))
+                self.unknown(str(name), allowed, "the top level has", _suggestion(str(name), composed))
         components: dict[str, Any] = {group: self.component(group, composed.get(group)) for group in GROUPS}
         self.image_transforms(components["transform"])
         top = self.settings({name: value for name, value in composed.items() if name in top_keys}, top_keys, "")
@@ -229,6 +230,12 @@ class _Checker:
         self.problems.extend(problem for problem in problems if problem)
         loss, monitor = components["loss"].name, train.get("monitor")
         self.problems.extend(task_problems(gives, dataset.name, loss, metrics, monitor, self.folders))
+
+
+def _suggestion(name: str, composed: Mapping[str, Any]) -> str:
+    """What to type in place of a top-level key that does not exist; "" when nothing is known."""
+    words = dataset_for(str(composed[name])) if is_data(name) else ""
+    return f" To read {composed[name]}, type {words}." if words else _other_groups(name, composed)
 
 
 def _other_groups(name: str, composed: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from ptrun.config import schema
 from ptrun.config.as_typed import as_typed
+from ptrun.config.habits import dataset_for
 from ptrun.config.run_config import GROUPS, PRESETS
 from ptrun.errors import ConfigError, did_you_mean, join_words
 
@@ -65,7 +66,8 @@ def override_problems(
 def _no_such_choice(group: str, name: str, available: Sequence[str], folders: Sequence[Path]) -> str:
     misnamed = [path for folder in folders if (path := folder / group / f"{name}.yml").is_file()]
     hint = f" Hydra reads .yaml files only: {misnamed[0]}. Rename it to {misnamed[0].stem}.yaml." if misnamed else ""
-    nearest = did_you_mean(name, available)
+    words = dataset_for(name) if group == "dataset" else ""
+    nearest = f" To read {name}, type {words}." if words else did_you_mean(name, available)
     return f"{group}: there is no {group} '{name}'.{hint or nearest} Available: {join_words(available)}."
 
 

@@ -35,8 +35,12 @@ def test_an_unknown_flag_is_refused_with_the_flags_there_are():
 
 
 def test_a_setting_with_dashes_is_answered_by_how_it_is_typed():
-    with pytest.raises(ConfigError, match=r"no flag --epochs\. Settings have no dashes: KEY=VALUE, as in x\.y=1\."):
+    with pytest.raises(ConfigError, match=r"no flag --epochs\. Settings have no dashes: type train\.epochs=5\."):
         parser("x.y=1").parse(["--epochs=5"])
+    with pytest.raises(ConfigError, match=r"Settings have no dashes: type train\.epochs=5 model=convnet\."):
+        parser("x.y=1").parse(["seed=1", "--epochs", "5", "--model", "convnet"])
+    with pytest.raises(ConfigError, match=r"no flag --frob\. Settings have no dashes: KEY=VALUE, as in x\.y=1\."):
+        parser("x.y=1").parse(["--frob=5"])
 
 
 def test_a_flag_without_its_value_is_a_sentence():

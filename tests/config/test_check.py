@@ -64,7 +64,7 @@ def test_all_mistakes_in_one_message(ptrun: Call):
         ("epochs 5", "expected KEY=VALUE"),
         ("optimizer.lr=0.1,0.2", "several values make a sweep, which -m starts: `ptrun train -m optimizer.lr=0.1,0.2`"),
         ("model=convnet,simplenet", "several values make a sweep"),
-        ("--epochs=3", "Settings have no dashes: KEY=VALUE, as in train.epochs=5"),
+        ("--epochs=3", "Settings have no dashes: type train.epochs=3."),
         ("seed = 5", "no spaces around '='. Write seed=5."),
         ("label={a", "the value can't be read"),
         ("~seed", "a setting can't be removed"),
