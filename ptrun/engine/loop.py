@@ -18,6 +18,7 @@ from typing import Any
 from torch import nn
 
 from ptrun.data.loading.loader import BatchSampler
+from ptrun.engine.batch_norm import explain_batch_norm
 from ptrun.engine.context import TrainContext
 from ptrun.engine.evaluate import evaluate
 from ptrun.engine.hooks import Hooks
@@ -40,8 +41,10 @@ def fit(ctx: TrainContext, progress: Progress, hooks: Hooks) -> Progress:
     for epoch in range(progress.epoch, ctx.epochs):
         started = time.perf_counter()
         start_epoch(ctx.model, epoch)
-        with explain_out_of_memory(
-            f"training, epoch {epoch + 1}", "training", ctx.train.sampler.batch_size, ctx.runtime
+        batch_size = ctx.train.sampler.batch_size
+        with (
+            explain_out_of_memory(f"training, epoch {epoch + 1}", "training", batch_size, ctx.runtime),
+            explain_batch_norm(batch_size),
         ):
             record = train_epoch(ctx, epoch, progress, hooks)
         if progress.batch > 0:  # stopped within the epoch; `progress` holds the position
