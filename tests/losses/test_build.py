@@ -45,6 +45,23 @@ def test_a_loss_that_takes_no_shares_is_refused() -> None:
         require_probability_targets("focal", spec())
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy", "plugin"])
+@pytest.mark.parametrize(("classes", "outputs"), [(2, 1), (3, 2), (3, 4)])
+def test_another_number_of_outputs_than_classes_is_refused(
+    name: str, classes: int, outputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "_functions", dict(losses._functions))
+
+    @losses.register
+    def plugin(outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.sum()
+
+    loss = build_loss(name, {}, spec(classes))
+    loss(torch.zeros(4, classes), torch.zeros(4, dtype=torch.long))
+    with pytest.raises(ConfigError, match=f"model: {classes} outputs are needed.*the model gives {outputs}"):
+        loss(torch.zeros(4, outputs), torch.zeros(4, dtype=torch.long))
+
+
 @pytest.mark.parametrize("name", ["mse", "l1", "huber", "smooth_l1"])
 def test_shapes_are_never_broadcast(name: str) -> None:
     with pytest.raises(DataError, match=r"outputs have shape \[4, 1\] and the targets \[4\]"):
