@@ -27,6 +27,7 @@ from ptrun.device import auto as device_auto
 from ptrun.device.choose import make_runtime
 from ptrun.device.runtime import Runtime
 from ptrun.engine.context import TrainContext
+from ptrun.losses.build import loss_notes
 
 assert catalog.MODULES  # importing it fills the registries
 
@@ -100,7 +101,7 @@ def build(
         with_views=build_views(config, spec),
         rollback=built.rollback,
     )
-    notes = (*prepared.notes, *getattr(model, "notes", ()), *schedule.notes)
+    notes = (*prepared.notes, *getattr(model, "notes", ()), *loss_notes(config.loss.settings), *schedule.notes)
     all_decisions = (*runtime.decisions, *decisions, *task_decisions, *loaders.decisions, *built.decisions)
     return Run(config, prepared, ctx, loaders.test, all_decisions, notes, undefined)
 

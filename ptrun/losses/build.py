@@ -23,6 +23,11 @@ _TASKS = {
     "huber": Task.REGRESSION,
     "smooth_l1": Task.REGRESSION,
 }
+_NOT_IN_PLAIN_LOSS = {
+    "label_smoothing": "label smoothing",
+    "class_weights": "class weights",
+    "pos_weight": "weights of the positive samples",
+}
 _ACCEPT_PROBABILITIES = ("cross_entropy", "binary_cross_entropy")  # as targets, [batch, classes], each row summing to 1
 
 
@@ -55,6 +60,14 @@ def build_loss(name: str, settings: Mapping[str, Any], spec: DataSpec, class_cou
         return loss
     losses.check(name, settings)
     return partial(_checked, partial(function, **settings), spec)
+
+
+def loss_notes(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence on what validation and test losses hold beside the plain loss, as other programs report it."""
+    included = [f"{text} (loss.{key})" for key, text in _NOT_IN_PLAIN_LOSS.items() if settings.get(key)]
+    if not included:
+        return ()
+    return (f"val/loss and the test loss include {join_words(included)}; the metric log_loss has the plain one.",)
 
 
 def _checked(loss: Loss, spec: DataSpec, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -33,3 +33,9 @@ def test_the_context_holds_the_settings_of_the_loop():
     assert (ctx.max_steps, ctx.grad_accumulation, ctx.min_delta) == (7, 2, 0.1)
     assert ctx.higher_is_better
     assert ctx.ema is None
+
+
+def test_what_the_losses_include_is_among_the_notes():
+    notes = build(run_config("model=simplenet", "loss=cross_entropy", "loss.label_smoothing=0.3")).notes
+    assert any("label smoothing (loss.label_smoothing)" in note for note in notes)
+    assert not any("label smoothing" in note for note in build(run_config("model=simplenet")).notes)
