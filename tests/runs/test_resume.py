@@ -179,6 +179,17 @@ def test_a_run_can_not_end_before_the_point_that_it_has_reached(folder: Path, pt
         assert (run_dir / "resolved.yaml").read_text() == config
 
 
+def test_a_run_of_more_steps_than_its_epochs_have_is_continued(folder: Path, ptrun: Call):
+    """train.max_steps takes the place of train.epochs, so that more epochs may be done than train.epochs says."""
+    ptrun("train", "dataset=iris", "model=simplenet", "train.epochs=1", "train.max_steps=12", "-q")
+    run_dir = newest_run(folder)
+    assert len(records(run_dir)) == 3
+    for change in ((), ("train.max_steps=16",)):
+        assert ptrun("resume", str(run_dir), *change, "-q").code == 0
+    assert len(records(run_dir)) == 4
+    assert "train.epochs: 1 is less than the 4 epochs" in ptrun("resume", str(run_dir), "train.max_steps=null").err
+
+
 def test_a_run_that_ended_by_patience_trains_on_only_with_more_patience(folder: Path, ptrun: Call):
     """Also when it was killed while it was tested: the checkpoint alone says that training has ended."""
     early = ("dataset=iris", "model=simplenet", "train.epochs=60", "train.patience_epochs=2", "optimizer.lr=0.0", "-q")
