@@ -16,6 +16,7 @@ def train(*overrides: str, config_dir: str | None = None, quiet: bool = False) -
     """Run `ptrun train` from Python: `ptrun.train("model=convnet", "train.epochs=3")`.
 
     Returns the run folder, the summary and the best monitored value. Raises ptrun.errors.PtrunError.
+    The random states, the number of torch's threads and its default dtype are those of before afterwards.
     """
     from ptrun.config.compose import Composer
     from ptrun.config.folders import conf_folders
@@ -24,10 +25,11 @@ def train(*overrides: str, config_dir: str | None = None, quiet: bool = False) -
     composer = Composer("train", conf_folders(config_dir))
     loaded = load_config(composer, overrides)
 
+    from ptrun.device.caller_state import preserve_caller_state
     from ptrun.runs import session
 
-    return session.run(
-        session.TrainRequest(
-            loaded.config, loaded.as_written, overrides, ["ptrun", "train", *overrides], composer.folders, quiet=quiet
-        )
+    request = session.TrainRequest(
+        loaded.config, loaded.as_written, overrides, ["ptrun", "train", *overrides], composer.folders, quiet=quiet
     )
+    with preserve_caller_state():
+        return session.run(request)

@@ -6,6 +6,7 @@ The files are named on the command line or in the user's own configuration, neve
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import inspect
 import os
@@ -13,8 +14,9 @@ import sys
 import traceback
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from ptrun import registry
@@ -31,26 +33,44 @@ REGISTRIES: Mapping[str, registry.Registry[Any]] = {
     "logger": registry.loggers,
 }
 _loaded_paths: set[str] = set()  # as Python writes them in tracebacks
+_digests: dict[str, bytes] = {}  # of each imported file, by module name
 
 
 def load(files: Sequence[str]) -> None:
-    """Import each file once. Raises ConfigError naming file, line and reason when that fails."""
+    """Import each file, again when it was edited since, as in a notebook.
+
+    Raises ConfigError naming file, line and reason when that fails.
+    """
     for file in files:
         path = Path(file).expanduser().resolve()
         # The name depends on the path alone. So a worker process that is not forked, and imports the file itself,
         # finds the classes of pickled objects under the same module name.
         name = f"ptrun_plugin_{path.stem}_{zlib.crc32(os.fsencode(path)):x}"
-        if name not in sys.modules:
+        if not path.is_file():
+            if name in sys.modules:  # removed since, which a run that goes on need not notice
+                continue
+            raise ConfigError(f"plugins: there is no file {path}.")
+        digest = hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+        if name not in sys.modules or _digests.get(name) != digest:
             _import(name, path)
+            _digests[name] = digest
+
+
+class _UncachedLoader(SourceFileLoader):
+    """Compiles a file each time: Python takes its cached code for current when an edit keeps second and size."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def _import(name: str, path: Path) -> None:
-    """Run a file as the module `name`. When it fails, it can be imported again, as in a notebook."""
-    if not path.is_file():
-        raise ConfigError(f"plugins: there is no file {path}.")
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    """Run a file as the module `name`, without the components of its former content."""
+    spec = importlib.util.spec_from_file_location(name, path, loader=_UncachedLoader(name, str(path)))
+    if path.suffix != ".py" or spec is None or spec.loader is None:
         raise ConfigError(f"plugins: {path} is not a Python file.")
+    for components in REGISTRIES.values():
+        components.remove_module(name)
     module: ModuleType = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     _loaded_paths.add(str(path))

@@ -39,6 +39,14 @@ class Registry(Generic[F]):
         self._functions[name] = function
         return function
 
+    def remove_module(self, module: str) -> None:
+        """Remove the functions that a module registered, before it is imported again."""
+        self._functions = {
+            name: function
+            for name, function in self._functions.items()
+            if getattr(function, "__module__", None) != module
+        }
+
     def __contains__(self, name: str) -> bool:
         return name in self._functions
 

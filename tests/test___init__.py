@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from support import train
 
 import ptrun
@@ -16,6 +17,20 @@ def test_train_returns_the_run(folder: Path):
     assert result.run_dir.is_dir()
     assert result.summary["model"] == "simplenet"
     assert isinstance(result.value, float)
+
+
+def test_the_state_of_the_caller_stays_and_does_not_matter(folder: Path):
+    """Another library may have set a default dtype that no data have."""
+    torch.manual_seed(3)
+    expected = float(torch.rand(()))
+    torch.manual_seed(3)
+    torch.set_default_dtype(torch.float64)
+    try:
+        ptrun.train("dataset=iris", "model=simplenet", "train.epochs=1", "plots=false", "device.threads=1", quiet=True)
+        assert torch.get_default_dtype() is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert float(torch.rand(())) == expected
 
 
 def test_ones_own_folder_of_yaml_files(folder: Path):

@@ -201,3 +201,17 @@ def test_plugins_are_imported_where_an_object_is_unpickled(tmp_path: Path):
     program = f"import pickle; print(pickle.load(open({str(pickled)!r}, 'rb'))[1].radius)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout == "2\n"
+
+
+def test_an_edited_file_is_imported_again_without_what_it_no_longer_has(tmp_path: Path):
+    """Also within a second and with the same size, where Python's import would use the compiled code of before."""
+    path = tmp_path / "edited.py"
+    source = "from ptrun.registry import metrics\n@metrics.register\ndef edited_{0}(p):\n    return {0}.0\n"
+    for number in (1, 2):
+        path.write_text(source.format(number))
+        plugins.load([str(path)])
+        assert plugins.REGISTRIES["metric"].get(f"edited_{number}")(None) == number
+    assert "edited_1" not in plugins.REGISTRIES["metric"]
+    function = plugins.REGISTRIES["metric"].get("edited_2")
+    plugins.load([str(path)])
+    assert plugins.REGISTRIES["metric"].get("edited_2") is function  # not imported again without an edit

@@ -20,6 +20,8 @@ from ptrun.evaluation import test_time_augmentation
 from ptrun.losses import build
 from ptrun.spec import DataSpec
 
+_NOTED_SHARE = 0.05  # of the first weights in the average: it changes results by then
+
 
 def build_model(config: RunConfig, spec: DataSpec, **runtime_values: Any) -> nn.Module:
     """Make the model; the seed decides its initial weights. Raises ConfigError.
@@ -47,6 +49,26 @@ def build_ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.Av
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+
+
+def average_notes(decay: float | None, total_steps: int) -> tuple[str, ...]:
+    """A sentence when the moving average is longer than the training, so that the first weights stay in it."""
+    if decay is None or total_steps == 1:
+        return ()
+    first_share = decay ** (total_steps - 1)  # the first step's weights are copied, each later step keeps a part
+    if first_share < _NOTED_SHARE:
+        return ()
+    note = (
+        f"train.ema_decay={decay:g} averages over more steps than the {total_steps:,} of this training: "
+        f"{first_share:.0%} of the averaged weights, which are evaluated, are those of the first step. Try a smaller "
+        f"one, such as {_decay_for(total_steps):g}."
+    )
+    return (note,)
+
+
+def _decay_for(total_steps: int) -> float:
+    """The decay whose average spans about a tenth of the training, as a short number."""
+    return max(0.5, 1 - float(f"{10 / total_steps:.1g}"))
 
 
 def build_loss(config: RunConfig, prepared: Prepared, runtime: Runtime) -> Callable[[Tensor, Tensor], Tensor]:

@@ -15,7 +15,7 @@ from ptrun.build.auto import check_pair, resolve_auto
 from ptrun.build.batches import build_loaders
 from ptrun.build.data import Prepared, prepare
 from ptrun.build.evaluation import build_validation_metrics
-from ptrun.build.model import build_ema, build_loss, build_model, build_views
+from ptrun.build.model import average_notes, build_ema, build_loss, build_model, build_views
 from ptrun.build.optimizer import build_optimizer, build_schedule
 from ptrun.build.step import StepParts, build_step
 from ptrun.config.auto import Decision
@@ -27,6 +27,7 @@ from ptrun.device import auto as device_auto
 from ptrun.device.choose import make_runtime
 from ptrun.device.runtime import Runtime
 from ptrun.engine.context import TrainContext
+from ptrun.losses.build import loss_notes
 
 assert catalog.MODULES  # importing it fills the registries
 
@@ -100,9 +101,16 @@ def build(
         with_views=build_views(config, spec),
         rollback=built.rollback,
     )
-    notes = (*prepared.notes, *getattr(model, "notes", ()), *schedule.notes)
+    notes = (*prepared.notes, *getattr(model, "notes", ()), *_notes_on_training(config, ctx), *schedule.notes)
     all_decisions = (*runtime.decisions, *decisions, *task_decisions, *loaders.decisions, *built.decisions)
     return Run(config, prepared, ctx, loaders.test, all_decisions, notes, undefined)
+
+
+def _notes_on_training(config: RunConfig, ctx: TrainContext) -> tuple[str, ...]:
+    """What the settings of loss and average do to the numbers that are reported."""
+    steps_per_epoch = -(-len(ctx.train.sampler) // ctx.grad_accumulation)
+    total_steps = ctx.max_steps or ctx.epochs * steps_per_epoch
+    return (*loss_notes(config.loss.settings), *average_notes(config.train.ema_decay, total_steps))
 
 
 def _ignore_progress(work: str, done: int, total: int) -> None:

@@ -14,6 +14,7 @@ from ptrun.config.run_config import RunConfig
 from ptrun.data.loading.loader import Loader
 from ptrun.device.capabilities import has_graphs
 from ptrun.device.runtime import Runtime
+from ptrun.engine.batch_norm import explain_batch_norm
 from ptrun.engine.capture.captured_step import CapturedStep, capture_step
 from ptrun.engine.capture.cuda_graph import GraphedStep
 from ptrun.engine.nonfinite import NonFinitePolicy, RollBack, SkipStep, TakeEveryStep
@@ -57,7 +58,8 @@ class BuiltStep:
 def build_step(config: RunConfig, parts: StepParts) -> BuiltStep:
     """Make the optimizer step of a run. Raises ConfigError for settings that exclude each other."""
     refuse_conflicts(config, parts)
-    gradients, decisions = build_gradients(config, parts)
+    with explain_batch_norm(config.train.batch_size):  # to capture a step runs the model
+        gradients, decisions = build_gradients(config, parts)
     runtime, model, optimizer, train = parts.runtime, parts.model, parts.optimizer, config.train
     clip = clipper(model.parameters(), train.clip_norm, train.clip_value)
     if needs_closure(optimizer):

@@ -25,7 +25,7 @@ from ptrun.files.torch_archive import ZIP_DAMAGES, damaged_record, why_refused
 FORMAT = 1  # a change of the layout that older versions can't read raises it
 _PARTS = ("model", "config", "spec", "fitted", "progress", "data")
 _MARGIN_BYTES = 2**20  # what a file holds beside its tensors
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LIMIT_REACHED = (errno.EDQUOT, errno.EFBIG)  # a limit of the user's, whatever space the disk has
 
 
 def publish(
@@ -139,7 +139,11 @@ def _write(path: Path, state: Mapping[str, Any]) -> None:
     try:
         with replacing(path, durable=True) as file:
             torch.save(dict(state), file)
-    except RuntimeError as error:  # torch reports a full disk as a RuntimeError about file positions
+    except RuntimeError as error:
+        # torch closes its archive after a failed write, and the close fails with a RuntimeError about file positions.
+        # The error of the write, with the system's reason, is then its context.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
         raise OSError(errno.ENOSPC, str(error)) from error
 
 
@@ -164,7 +168,13 @@ def _require_space(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def _disk_error(error: OSError, path: Path) -> ResourceError:
-    if error.errno in _DISK_FULL:
+    if error.errno in _LIMIT_REACHED:
+        return ResourceError(
+            f"{path}: a limit of the system stops the saving of a checkpoint ({error.strerror}). Earlier checkpoints "
+            "are intact. Raise the quota or the limit of file sizes (`ulimit -f`), keep fewer checkpoints "
+            "(checkpoint.keep, checkpoint.keep_best), or choose another output_dir."
+        )
+    if error.errno == errno.ENOSPC:
         with contextlib.suppress(OSError):
             free = _format_size(shutil.disk_usage(path.parent).free)
             return ResourceError(

@@ -10,7 +10,13 @@ from ptrun.errors import ConfigError, Interrupted, PtrunError, ResourceError, is
 from ptrun.process.signals import READER_GONE, STOPPED_BY_KEYBOARD
 from ptrun.terminal import console
 
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+_DISK_ERRORS = {  # and what to do about each
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Raise your quota, remove some files",
+    errno.EFBIG: "Raise the limit of file sizes (`ulimit -f`)",
+    errno.EROFS: "Check whether the disk is mounted for writing",
+    errno.EACCES: "Check the permissions",
+}
 
 
 def report(error: Exception) -> int | None:
@@ -27,8 +33,8 @@ def report(error: Exception) -> int | None:
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         path = error.filename or "A file of the run"
         console.error(
-            f"{path}: can't be written or read ({error.strerror}). Free some space, check the permissions, or choose "
-            "another output_dir."
+            f"{path}: can't be written or read ({error.strerror}). {_DISK_ERRORS[error.errno]}, or choose another "
+            "output_dir."
         )
         return ResourceError.exit_code
     return None

@@ -18,6 +18,7 @@ from typing import Any
 from torch import nn
 
 from ptrun.data.loading.loader import BatchSampler
+from ptrun.engine.batch_norm import explain_batch_norm
 from ptrun.engine.context import TrainContext
 from ptrun.engine.evaluate import evaluate
 from ptrun.engine.hooks import Hooks
@@ -30,12 +31,20 @@ from ptrun.optim.parameter_groups import main_param_group
 
 
 def fit(ctx: TrainContext, progress: Progress, hooks: Hooks) -> Progress:
-    """Train until the last epoch or step, or until nothing improves. Raises DivergedError on a non-finite loss."""
+    """Train until the last epoch or step, or until nothing improves. Raises DivergedError on a non-finite loss.
+
+    A run that has ended by patience takes no step when it is continued.
+    """
+    progress.stopped = early_stop_reason(ctx, progress)
+    if progress.stopped:
+        return progress
     for epoch in range(progress.epoch, ctx.epochs):
         started = time.perf_counter()
         start_epoch(ctx.model, epoch)
-        with explain_out_of_memory(
-            f"training, epoch {epoch + 1}", "training", ctx.train.sampler.batch_size, ctx.runtime
+        batch_size = ctx.train.sampler.batch_size
+        with (
+            explain_out_of_memory(f"training, epoch {epoch + 1}", "training", batch_size, ctx.runtime),
+            explain_batch_norm(batch_size),
         ):
             record = train_epoch(ctx, epoch, progress, hooks)
         if progress.batch > 0:  # stopped within the epoch; `progress` holds the position
@@ -49,8 +58,7 @@ def fit(ctx: TrainContext, progress: Progress, hooks: Hooks) -> Progress:
         seconds = time.perf_counter() - started
         progress.seconds += seconds
         record |= {"seconds": seconds, "best": is_best}
-        if _out_of_patience(ctx, progress):
-            progress.stopped = f"no better {ctx.monitor} in {ctx.patience_epochs} validations"
+        progress.stopped = early_stop_reason(ctx, progress)
         hooks.on_epoch_end(EpochReport(record, is_best))
         if progress.stopped or hooks.should_stop():
             break
@@ -170,12 +178,18 @@ def _is_better(ctx: TrainContext, progress: Progress, value: float, loss: float)
     return value > best + ctx.min_delta if ctx.higher_is_better else value < best - ctx.min_delta
 
 
-def _out_of_patience(ctx: TrainContext, progress: Progress) -> bool:
-    return (
-        ctx.patience_epochs is not None
-        and progress.validations_without_best >= ctx.patience_epochs
-        and progress.epoch < ctx.epochs
-    )
+def early_stop_reason(ctx: TrainContext, progress: Progress) -> str:
+    """Why training ends here, before its last epoch; "" when it goes on.
+
+    It follows from the settings of now and the validations so far, so that a continued run ends where it ended before,
+    and goes on when its patience was raised.
+    """
+    patience = ctx.patience_epochs
+    if patience is None or progress.validations_without_best < patience:
+        return ""
+    if progress.batch > 0 or progress.epoch >= ctx.epochs:  # within an epoch, or at the end anyway
+        return ""
+    return f"no better {ctx.monitor} in {patience} validations"
 
 
 def _reached_max_steps(ctx: TrainContext, progress: Progress) -> bool:

@@ -6,14 +6,12 @@ The plots, and every later comparison, are made from these files alone.
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ptrun.data.dataset import Data
@@ -96,20 +94,12 @@ def _class_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predicti
 def _number_rows(spec: DataSpec, sample_names: Sequence[str], predicted: Predictions) -> Iterator[list[Any]]:
     names = spec.target_names
     yield ["sample", *(f"target_{name}" for name in names), *(f"predicted_{name}" for name in names)]
-    # To standardize in float32 and back leaves noise seven digits below the spread of a target; it is rounded away.
-    decimals = [
-        6 - math.floor(math.log10(std)) if std > 0 else 6 for std in spec.target_std or [1.0] * spec.num_outputs
-    ]
-    numbers = np.concatenate([_round(predicted.targets, decimals), _round(predicted.values, decimals)], axis=1)
-    template = ",".join(["%.10g"] * numbers.shape[1])  # one call formats a whole row: a forecast has millions of cells
+    # Every digit, as a metric computed from this file must equal the reported one: any fixed number of digits is too
+    # small for targets far from 0 with a small spread. Adding 0.0 turns -0 into 0.
+    numbers = np.concatenate([predicted.targets, predicted.values], axis=1).astype(np.float64) + 0.0
+    template = ",".join(["%r"] * numbers.shape[1])  # one call formats a whole row: a forecast has millions of cells
     for name, row in zip(sample_names, numbers.tolist(), strict=True):
         yield [name, *(template % tuple(row)).split(",")]
-
-
-def _round(values: NDArray[Any], decimals: Sequence[int]) -> NDArray[np.float64]:
-    """Round each column of [N, columns] to its own number of decimals."""
-    columns = [np.round(values[:, i].astype(np.float64), places) for i, places in enumerate(decimals)]
-    return np.stack(columns, axis=1).astype(np.float64) + 0.0  # adding 0.0 turns -0 into 0
 
 
 def _write_samples(path: Path, predicted: Predictions, loader: Loader) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ptrun.errors import ConfigError, join_words
-from ptrun.losses.shapes import Loss, check_classes, check_numbers
+from ptrun.losses.shapes import Loss, check_classes, check_number_of_outputs, check_numbers
 from ptrun.registry import losses
 from ptrun.spec import DataSpec, Task
 
@@ -22,6 +22,11 @@ _TASKS = {
     "l1": Task.REGRESSION,
     "huber": Task.REGRESSION,
     "smooth_l1": Task.REGRESSION,
+}
+_NOT_IN_PLAIN_LOSS = {
+    "label_smoothing": "label smoothing",
+    "class_weights": "class weights",
+    "pos_weight": "weights of the positive samples",
 }
 _ACCEPT_PROBABILITIES = ("cross_entropy", "binary_cross_entropy")  # as targets, [batch, classes], each row summing to 1
 
@@ -37,6 +42,7 @@ def build_loss(name: str, settings: Mapping[str, Any], spec: DataSpec, class_cou
     class_counts: training samples per class, int64 [num_outputs]; None for regression.
     A registered function whose first parameter is called `outputs` is the loss itself. Any other function is
     called with the spec (and `class_counts` if it has that keyword) and returns the loss.
+    With classes, the loss refuses outputs of another number than these: one for two classes, for example.
     Raises ConfigError for a wrong setting or task, DataError for a class without samples that needs a weight.
     """
     function = losses.get(name)
@@ -49,16 +55,32 @@ def build_loss(name: str, settings: Mapping[str, Any], spec: DataSpec, class_cou
         )
     if next(iter(inspect.signature(function).parameters), "") != "outputs":
         loss: Loss = losses.build(name, settings, spec, class_counts=class_counts)
+        if isinstance(loss, nn.Module):
+            loss.register_forward_pre_hook(partial(_check_inputs, spec))
         return loss
     losses.check(name, settings)
-    return partial(_checked, partial(function, **settings), spec.task)
+    return partial(_checked, partial(function, **settings), spec)
 
 
-def _checked(loss: Loss, task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
+def loss_notes(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence on what validation and test losses hold beside the plain loss, as other programs report it."""
+    included = [f"{text} (loss.{key})" for key, text in _NOT_IN_PLAIN_LOSS.items() if settings.get(key)]
+    if not included:
+        return ()
+    return (f"val/loss and the test loss include {join_words(included)}; the metric log_loss has the plain one.",)
+
+
+def _checked(loss: Loss, spec: DataSpec, outputs: Tensor, targets: Tensor) -> Tensor:
     """The loss of a batch whose shapes are checked first, so that the function of a plugin need not do it."""
-    check = check_classes if task is Task.CLASSIFICATION else check_numbers
+    check_number_of_outputs(spec, outputs)
+    check = check_classes if spec.task is Task.CLASSIFICATION else check_numbers
     check(outputs, targets)
     return loss(outputs, targets)
+
+
+def _check_inputs(spec: DataSpec, loss: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """A hook that checks the outputs of the model before the loss, whose own error names an index."""
+    check_number_of_outputs(spec, inputs[0])
 
 
 def require_probability_targets(name: str, spec: DataSpec) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ptrun.errors import DataError
+from ptrun.errors import ConfigError, DataError
+from ptrun.spec import DataSpec, Task
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # outputs and targets of a batch → scalar, the mean over its samples
 
@@ -27,4 +28,13 @@ def check_classes(outputs: Tensor, targets: Tensor) -> None:
         raise DataError(
             f"The outputs have shape {list(outputs.shape)} and the targets {list(targets.shape)}; a loss for classes "
             "needs outputs [batch, classes] and targets [batch]. Check what the model returns and what the data give."
+        )
+
+
+def check_number_of_outputs(spec: DataSpec, outputs: Tensor) -> None:
+    """Raise ConfigError when a model has another number of outputs than there are classes."""
+    if spec.task is Task.CLASSIFICATION and outputs.dim() == 2 and outputs.shape[1] != spec.num_outputs:
+        raise ConfigError(
+            f"model: {spec.num_outputs} outputs are needed, one for each class, but the model gives "
+            f"{outputs.shape[1]}. Its last layer needs spec.num_outputs outputs, also for two classes."
         )

@@ -21,7 +21,10 @@ from ptrun.errors import CheckpointError, DataError, join_words
 from ptrun.files.torch_archive import ZIP_DAMAGES, damaged_record, why_refused
 
 CONNECT_TIMEOUT_SECONDS = 15
-NAME_PREFIXES = ("module.", "_orig_mod.")  # added to names by DistributedDataParallel and torch.compile
+# Parts of names that are added by DistributedDataParallel and AveragedModel, by torch.compile, and by training programs
+# that keep the network in an attribute.
+WRAPPERS = ("module", "_orig_mod", "model", "net")
+STATE_DICT_KEYS = ("model", "state_dict", "model_state_dict", "model_ema")
 
 
 def cached_weights(url: str, option: str) -> Path:
@@ -47,7 +50,7 @@ def cached_weights(url: str, option: str) -> Path:
 
 
 def load_weights_file(path: str | Path) -> dict[str, Tensor]:
-    """Read name → tensor from a file of torch.save: a state dict, or a dictionary with one as `model` or `state_dict`.
+    """Read name → tensor from a file of torch.save: a state dict, or a dictionary with one under a usual key.
 
     The checksum of every record is verified, which torch.load does not do. Raises CheckpointError when the file is
     absent, damaged, or holds anything but tensors and plain containers.
@@ -64,7 +67,9 @@ def load_weights_file(path: str | Path) -> dict[str, Tensor]:
             "It may be damaged, or hold code, which is never run. "
             "Save the weights again with torch.save(model.state_dict(), FILE)."
         ) from error
-    return {_without_prefixes(name): tensor for name, tensor in _state_dict(content, path).items()}
+    state = _state_dict(content, path)
+    state.pop("n_averaged", None)  # AveragedModel's counter
+    return state
 
 
 def match_weights(
@@ -72,11 +77,13 @@ def match_weights(
 ) -> str:
     """Copy the tensors of `state` into `network` by name, and return a sentence that says how many were used.
 
+    Names may have parts that a wrapper added, at the beginning or within.
     head: name of the module that may differ; when its shapes do, the tensors in the file are not used.
     ignored: beginnings of names that are not used, such as those of auxiliary classifiers.
     Raises CheckpointError listing every missing, unexpected and wrong-shaped tensor.
     """
     expected = network.state_dict()
+    state = _unwrapped(state, expected)
     counters = [name for name in expected if name.endswith("num_batches_tracked") and name not in state]
     unused = [name for name in state if name not in expected and name.startswith(tuple(ignored))]
     usable = {name: tensor for name, tensor in state.items() if name not in unused}
@@ -114,7 +121,7 @@ def _verify(path: Path) -> None:
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
     """The state dict in the content of a file. Raises CheckpointError when there is none."""
-    for key in ("model", "state_dict"):
+    for key in STATE_DICT_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not content:
@@ -127,10 +134,21 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _without_prefixes(name: str) -> str:
-    for prefix in NAME_PREFIXES:
-        name = name.removeprefix(prefix)
-    return name
+def _unwrapped(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The state with the network's own names, where they differ only by the names of wrappers.
+
+    The state itself when two of its names would become one.
+    """
+    own_names = {_without_wrappers(name): name for name in expected}
+    renamed = {}
+    for name, tensor in state.items():
+        plain = _without_wrappers(name)
+        renamed[name if name in expected else own_names.get(plain, plain)] = tensor
+    return renamed if len(renamed) == len(state) else state
+
+
+def _without_wrappers(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def _new_head(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], prefix: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ptrun.build.run import Run, requires_equal_bits
 from ptrun.checkpoint import state, store
+from ptrun.engine.loop import early_stop_reason
 from ptrun.engine.progress import Progress
 from ptrun.errors import ConfigError
 from ptrun.optim.parameter_groups import main_param_group
@@ -65,11 +66,16 @@ def restore_run(
     if continuation.path is not None:
         is_best = 0 < progress.best_epoch == progress.epoch and progress.batch == 0
         store.update_pointers(continuation.path, best=is_best)
-    if progress.epoch < ctx.epochs:
+    reason = early_stop_reason(ctx, progress)
+    if reason:
+        console.note(
+            f"Nothing is left to train: the run ended after epoch {progress.epoch} ({reason}). The best weights are "
+            "tested again. To train on, give a larger train.patience_epochs, or null."
+        )
+    elif progress.epoch < ctx.epochs:
         console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
     else:
         console.note(f"Nothing is left to train: {progress.epoch} epochs are done. The best weights are tested again.")
-    progress.stopped = ""
 
 
 def _note_learning_rate(parts: Run, saved: Mapping[str, Any], console: Console) -> None:

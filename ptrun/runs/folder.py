@@ -46,6 +46,7 @@ SWEEP_RESULTS = "results.csv"
 ERROR = "error.txt"  # the traceback of a job of a sweep
 LATEST = "latest"  # beside the folders of the days: a link to the newest run
 
+_MAX_WORD = 75  # characters: three words, time and id stay below the 255 bytes that a file name may have
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
 
@@ -168,10 +169,13 @@ class RunDir:
 
 
 def create_run_dir(output_dir: str, words: Sequence[str]) -> RunDir:
-    """Make a new folder `<output_dir>/<date>/<time>-<words>-<id>`. Raises ResourceError when it can't be made."""
+    """Make a new folder `<output_dir>/<date>/<time>-<words>-<id>`. Raises ResourceError when it can't be made.
+
+    words: up to three. Only the beginning of a long one is used: a label made of all overrides can have any length.
+    """
     started = now()
     base = Path(output_dir).expanduser()
-    label = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word) for word in words if word)
+    label = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word)[:_MAX_WORD] for word in words if word)
     while True:
         # The id keeps runs apart that start in the same second, as those of a cluster do.
         path = base / f"{started:%Y-%m-%d}" / f"{started:%H-%M-%S}-{label}-{secrets.token_hex(2)}"

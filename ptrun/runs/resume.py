@@ -56,6 +56,7 @@ def run(request: ResumeRequest) -> TrainResult:
     stored = stored_config(folder, checkpoint)
     values = {**stored, "plugins": list(request.plugins)}
     config = changed_config(values, request.changes, CHANGEABLE_WHEN_RESUMING, REGISTRIES, request.folders)
+    refuse_shorter(config, checkpoint)
     return _continue(folder, checkpoint, stored, config, request)
 
 
@@ -71,6 +72,7 @@ def automatic(config: RunConfig, request: ResumeRequest) -> TrainResult | None:
         stored = stored_config(folder, checkpoint)
         try:
             refuse_changes(stored, config, request.allowed, REGISTRIES)
+            refuse_shorter(config, checkpoint)
         except ConfigError:
             continue
         return _continue(folder, checkpoint, stored, config, request)
@@ -93,6 +95,25 @@ def stored_config(folder: Path, checkpoint: UndamagedCheckpoint | None) -> dict[
     if checkpoint is not None:
         return dict(checkpoint.saved["config"])
     return RunDir(folder).read_config()
+
+
+def refuse_shorter(config: RunConfig, checkpoint: UndamagedCheckpoint | None) -> None:
+    """Raise ConfigError when a run is to end before the point that it has reached: no step can be taken back."""
+    if checkpoint is None:
+        return
+    train, progress = config.train, checkpoint.saved["progress"]
+    epochs = progress["epoch"] + (progress["batch"] > 0)
+    if train.max_steps is None and train.epochs < epochs:  # train.max_steps takes the place of train.epochs
+        begun = "done" if progress["batch"] == 0 else "done or begun"
+        raise ConfigError(
+            f"train.epochs: {train.epochs} is less than the {epochs} epochs that this run has {begun}, and training "
+            f"can't be undone. Give train.epochs={epochs} or more."
+        )
+    if train.max_steps is not None and train.max_steps < progress["step"]:
+        raise ConfigError(
+            f"train.max_steps: {train.max_steps} is less than the {progress['step']} steps that this run has taken, "
+            f"and training can't be undone. Give train.max_steps={progress['step']} or more."
+        )
 
 
 def _has_other_config(folder: Path, config: RunConfig, allowed: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from support import forecast_spec, run_config
 from torch import nn
 
 from ptrun.build.data import prepare
-from ptrun.build.model import build_ema, build_loss, build_model, build_views
+from ptrun.build.model import average_notes, build_ema, build_loss, build_model, build_views
 from ptrun.build.run import build_runtime
 from ptrun.errors import ConfigError
 
@@ -35,6 +35,32 @@ def test_averaged_weights_follow_the_decay():
     nn.init.constant_(model.weight, 5.0)
     ema.update_parameters(model)
     assert next(ema.parameters()).item() == pytest.approx(0.75 * 1 + 0.25 * 5)
+
+
+@pytest.mark.parametrize(
+    ("decay", "total_steps", "share"), [(0.9995, 39, "98%"), (0.99, 100, "37%"), (0.9, 100, None), (None, 100, None)]
+)
+def test_an_average_longer_than_the_training_is_noted(decay: float | None, total_steps: int, share: str | None):
+    """The share is that of weights of the first step after the last one."""
+    notes = average_notes(decay, total_steps)
+    if share is None:
+        assert notes == ()
+        return
+    assert f"more steps than the {total_steps} of this training: {share} of the averaged weights" in notes[0]
+    model = nn.Linear(1, 1, bias=False)
+    ema = build_ema(model, decay)
+    assert ema is not None
+    for step in range(total_steps):
+        nn.init.constant_(model.weight, float(step == 0))
+        ema.update_parameters(model)
+    assert f"{next(ema.parameters()).item():.0%}" == share
+
+
+@pytest.mark.parametrize(("total_steps", "decay"), [(4, "0.5"), (39, "0.7"), (20_000, "0.9995")])
+def test_the_decay_that_a_note_advises_is_valid_and_needs_no_note(total_steps: int, decay: str):
+    (note,) = average_notes(0.999999, total_steps)
+    assert note.endswith(f"such as {decay}.")
+    assert total_steps < 10 or average_notes(float(decay), total_steps) == ()
 
 
 def test_class_weights_come_from_the_training_split():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from support import run_config
 
@@ -33,3 +34,20 @@ def test_the_context_holds_the_settings_of_the_loop():
     assert (ctx.max_steps, ctx.grad_accumulation, ctx.min_delta) == (7, 2, 0.1)
     assert ctx.higher_is_better
     assert ctx.ema is None
+
+
+def test_what_the_losses_include_is_among_the_notes():
+    notes = build(run_config("model=simplenet", "loss=cross_entropy", "loss.label_smoothing=0.3")).notes
+    assert any("label smoothing (loss.label_smoothing)" in note for note in notes)
+    assert not any("label smoothing" in note for note in build(run_config("model=simplenet")).notes)
+
+
+@pytest.mark.parametrize(
+    ("length", "steps"), [("train.epochs=2", 10), ("train.max_steps=13", 13)], ids=["epochs", "max_steps"]
+)
+def test_an_average_longer_than_the_training_is_among_the_notes(length: str, steps: int):
+    """diabetes has 309 training samples: 10 batches of 32; two batches make a step."""
+    overrides = ("dataset=diabetes", "model=simplenet", "train.grad_accumulation=2", "train.ema_decay=0.999", length)
+    run = build(run_config(*overrides))
+    (note,) = [note for note in run.notes if "ema_decay" in note]
+    assert f"more steps than the {steps} of this training" in note

@@ -106,7 +106,7 @@ def test_weights_that_are_not_finite_are_never_saved(folder: Path):
     assert sorted(path.name for path in folder.iterdir()) == ["last.pt", "step-00000001.pt"]
 
 
-def test_a_full_disk_ends_the_run_with_its_code(folder: Path):
+def test_a_limit_of_file_sizes_ends_the_run_with_its_code(folder: Path):
     script = (
         "import resource, signal, sys\nfrom ptrun.cli.main import main\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
@@ -118,7 +118,7 @@ def test_a_full_disk_ends_the_run_with_its_code(folder: Path):
         [sys.executable, "-c", script], capture_output=True, text=True, env=env, cwd=folder, check=False
     )
     assert done.returncode == 6, done.stderr
-    assert "the disk is full while saving a checkpoint" in done.stderr
+    assert "a limit of the system stops the saving of a checkpoint (File too large)" in done.stderr
     run_dir = (folder / "outputs" / "latest").resolve()
     assert json.loads((run_dir / "status.json").read_text())["exit_code"] == 6
     assert len(records(run_dir)) < 5

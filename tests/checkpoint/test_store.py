@@ -88,7 +88,7 @@ def test_a_read_only_folder_is_told(tmp_path: Path):
         store.publish(tmp_path, STATE, step=1, best=False, keep=2)
 
 
-def test_a_full_disk_is_told_and_keeps_the_last_one(tmp_path: Path):
+def test_a_limit_of_file_sizes_is_no_full_disk_and_keeps_the_last_one(tmp_path: Path):
     script = (
         "import resource, signal, torch, sys\nfrom pathlib import Path\nfrom ptrun.checkpoint import store\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -100,7 +100,8 @@ def test_a_full_disk_is_told_and_keeps_the_last_one(tmp_path: Path):
         "print(store.load(folder / 'last.pt')['model']['w'].shape)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert "the disk is full" in done.stdout
+    assert "a limit of the system stops the saving of a checkpoint (File too large)" in done.stdout
+    assert "disk is full" not in done.stdout
     assert "torch.Size([10])" in done.stdout
     assert sorted(p.name for p in tmp_path.iterdir()) == ["last.pt", "step-00000001.pt"]
 

@@ -18,7 +18,13 @@ from ptrun.errors import ConfigError, DataError, Interrupted
         (MemoryError(), 6, "error: Out of memory. Try a smaller train.batch_size"),
         (RuntimeError("CUDA out of memory"), 6, "error: Out of memory."),
         (OSError(errno.ENOSPC, "No space left", "last.pt"), 6, "error: last.pt: can't be written or read (No space"),
-        (PermissionError(errno.EACCES, "Permission denied", "x"), 6, "choose another output_dir."),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "x"),
+            6,
+            "Check the permissions, or choose another output_dir.",
+        ),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "x"), 6, "(Disk quota exceeded). Raise your quota"),
+        (OSError(errno.EFBIG, "File too large", "x"), 6, "(File too large). Raise the limit of file sizes"),
     ],
 )
 def test_an_error_that_a_user_can_act_on(error: Exception, code: int, text: str, capsys: pytest.CaptureFixture[str]):

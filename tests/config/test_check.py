@@ -30,7 +30,7 @@ def test_all_mistakes_in_one_message(ptrun: Call):
         "train.epoch: there is no such key. Did you mean 'train.epochs'?",
         "optimizer.lr: expected float >= 0, got 'abc'.",
         "model.nme: there is no such key.",
-        "seed: expected int >= 0, got -1.",
+        "seed: expected int in [0, 18446744073709551616), got -1.",
         "Did you mean 'val/accuracy'?",
         "modl: there is no such key. Did you mean 'model'?",
         "optimizer: there is no optimizer 'adma'. Did you mean 'adam",
@@ -47,6 +47,7 @@ def test_all_mistakes_in_one_message(ptrun: Call):
     ("override", "sentence"),
     [
         ("optimizer.lr=nan", "optimizer.lr: expected float >= 0, got nan"),
+        ("seed=18446744073709551616", "seed: expected int in [0, 18446744073709551616), got 18446744073709551616"),
         ("train.epochs=0", "train.epochs: expected int >= 1, got 0"),
         ("train.epochs=1.5", "train.epochs: expected int >= 1, got 1.5"),
         ("train.deterministic=3", "train.deterministic: expected true or false or strict, got 3"),

@@ -86,10 +86,24 @@ def test_classes_and_their_probabilities_are_listed(tmp_path: Path):
     }  # fmt: skip
 
 
-def test_numbers_are_in_original_units_without_the_noise_of_float32(tmp_path: Path):
-    targets, values = np.array([[100.1], [-0.0]]), np.array([[100.10000038], [1e-9]])
+@pytest.mark.parametrize("offset", [0.0, 100.0, 48_000_000_000.0, 1e15])
+def test_numbers_have_every_digit_that_the_metric_used(tmp_path: Path, offset: float):
+    generator = np.random.default_rng(0)
+    targets, values = offset + generator.normal(size=(20, 1)), offset + generator.normal(size=(20, 1))
+    document = write(tmp_path, Predictions(NUMBERS, targets, values), Samples(torch.zeros(20, 1)), {"rmse": {}})
+    written = np.array([[float(row["target_y"]), float(row["predicted_y"])] for row in rows(tmp_path)])
+    assert np.array_equal(written, np.concatenate([targets, values], axis=1))
+    error = float(np.sqrt(np.mean((written[:, 0] - written[:, 1]) ** 2)))
+    assert error == pytest.approx(document["metrics"]["rmse"], rel=1e-12)
+
+
+def test_numbers_are_written_as_short_as_they_are_exact(tmp_path: Path):
+    targets, values = np.array([[100.1], [-0.0]]), np.array([[100.25], [1e-9]])
     write(tmp_path, Predictions(NUMBERS, targets, values), Samples(torch.zeros(2, 1)), {"rmse": {}})
-    assert [list(row.values()) for row in rows(tmp_path)] == [["sample 0", "100.1", "100.1"], ["sample 1", "0", "0"]]
+    assert [list(row.values()) for row in rows(tmp_path)] == [
+        ["sample 0", "100.1", "100.25"],
+        ["sample 1", "0.0", "1e-09"],
+    ]
     assert not (tmp_path / "samples.npz").exists()
 
 

@@ -192,7 +192,7 @@ def recipe(tmp_path: Path) -> Path:
         ("train:\n\tepochs: 1\n", "mine.yaml, line 3"),
         ("train: [\n", "mine.yaml"),
         ("- 1\n- 2\n", "mine.yaml"),
-        ("seed: no\n", "seed: expected int >= 0, got false"),
+        ("seed: no\n", "seed: expected int in [0, 18446744073709551616), got false"),
         ("seed: 12:30\n", "line 2: this is not valid YAML: 12:30 would be read as a number of base 60"),
         ("train: {epochs: 010}\n", "010 would be read as a number of base 8"),
         ("optimizer: {lr: 1e-3.5}\n", "optimizer.lr: expected float >= 0, got"),

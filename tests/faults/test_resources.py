@@ -74,7 +74,7 @@ def test_the_disk_fills_up_while_training(tmp_path: Path, whole: Path):
     settings = (*RUN, "checkpoint.every_steps=10", INSTANTS)
     ended = ptrun(tmp_path, "train", *settings, FULL_AT_BYTES="2 rename last.pt 20000")
     assert ended.code == 6, (ended.code, ended.err)
-    assert "the disk is full while saving a checkpoint" in ended.err
+    assert "a limit of the system stops the saving of a checkpoint (File too large)" in ended.err
     run_dir = latest(tmp_path)
     assert "step-00000030.pt" in ended.err
     assert json.loads((run_dir / "status.json").read_text())["exit_code"] == 6

@@ -9,7 +9,7 @@ from torch import Tensor
 from ptrun import catalog
 from ptrun.config.schema import require
 from ptrun.errors import ConfigError, DataError
-from ptrun.losses.build import build_loss, default_loss, require_probability_targets
+from ptrun.losses.build import build_loss, default_loss, loss_notes, require_probability_targets
 from ptrun.registry import losses
 from ptrun.spec import DataSpec, Layout, Task
 
@@ -43,6 +43,31 @@ def test_a_loss_that_takes_no_shares_is_refused() -> None:
     require_probability_targets("cross_entropy", spec())
     with pytest.raises(ConfigError, match=r"which 'focal' can't take. Use cross_entropy, binary_cross_entropy"):
         require_probability_targets("focal", spec())
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy", "plugin"])
+@pytest.mark.parametrize(("classes", "outputs"), [(2, 1), (3, 2), (3, 4)])
+def test_another_number_of_outputs_than_classes_is_refused(
+    name: str, classes: int, outputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "_functions", dict(losses._functions))
+
+    @losses.register
+    def plugin(outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.sum()
+
+    loss = build_loss(name, {}, spec(classes))
+    loss(torch.zeros(4, classes), torch.zeros(4, dtype=torch.long))
+    with pytest.raises(ConfigError, match=f"model: {classes} outputs are needed.*the model gives {outputs}"):
+        loss(torch.zeros(4, outputs), torch.zeros(4, dtype=torch.long))
+
+
+def test_what_a_reported_loss_includes_is_noted() -> None:
+    assert loss_notes({"label_smoothing": 0.0, "class_weights": None}) == ()
+    (note,) = loss_notes({"label_smoothing": 0.3, "class_weights": "balanced"})
+    assert "val/loss and the test loss include label smoothing (loss.label_smoothing), class weights" in note
+    (note,) = loss_notes({"label_smoothing": 0.0, "pos_weight": [1.0, 2.0]})
+    assert "weights of the positive samples (loss.pos_weight)" in note
 
 
 @pytest.mark.parametrize("name", ["mse", "l1", "huber", "smooth_l1"])

@@ -23,7 +23,16 @@ def saved(tmp_path: Path, content: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("wrap", [dict, lambda s: {"model": s, "epoch": 3}, lambda s: {"state_dict": s}])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        dict,
+        lambda s: {"model": s, "epoch": 3},
+        lambda s: {"state_dict": s},
+        lambda s: {"model_state_dict": s, "optimizer_state_dict": {"state": {}, "param_groups": []}},
+        lambda s: {"model_ema": {"n_averaged": torch.tensor(2), **s}},
+    ],
+)
 def test_a_state_dict_is_found_alone_or_inside(wrap, tmp_path):
     state = small_network().state_dict()
     loaded = load_weights_file(saved(tmp_path, wrap(state)))
@@ -31,9 +40,32 @@ def test_a_state_dict_is_found_alone_or_inside(wrap, tmp_path):
     assert torch.equal(loaded["0.weight"], state["0.weight"])
 
 
-def test_wrappers_names_are_removed(tmp_path):
-    state = {f"module._orig_mod.{name}": tensor for name, tensor in small_network().state_dict().items()}
-    assert load_weights_file(saved(tmp_path, state)).keys() == small_network().state_dict().keys()
+@pytest.mark.parametrize(
+    "wrapped",
+    ["module._orig_mod.{0}.{1}", "_orig_mod.module.{0}.{1}", "model.{0}.{1}", "net.module.{0}.{1}",
+     "module.{0}._orig_mod.{1}", "{0}.module.{1}"],
+)  # fmt: skip
+def test_the_names_of_wrappers_are_passed_over_in_any_place(wrapped: str):
+    network, source = small_network(), small_network()
+    state = {wrapped.format(*name.split(".")): tensor for name, tensor in source.state_dict().items()}
+    assert match_weights(network, state, source="FILE", head="2") == "9 of 9 tensors loaded from FILE"
+    assert all(torch.equal(tensor, source.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_network_keeps_its_own_names_that_look_like_wrappers():
+    network, source = (nn.ModuleDict({"net": small_network(), "head": nn.Linear(2, 2)}) for _ in range(2))
+    for prefix in ("", "module."):
+        state = {prefix + name: tensor for name, tensor in source.state_dict().items()}
+        assert match_weights(network, state, source="FILE", head="head") == "11 of 11 tensors loaded from FILE"
+    assert torch.equal(network["net"][0].weight, source["net"][0].weight)
+
+
+def test_two_networks_in_one_file_are_not_mixed():
+    state = {
+        f"{name}.{key}": tensor for name in ("model", "net") for key, tensor in small_network().state_dict().items()
+    }
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        match_weights(small_network(), state, source="FILE", head="2")
 
 
 def test_the_old_format_is_read(tmp_path):

@@ -63,6 +63,14 @@ def test_a_run_folder_is_new_and_has_a_name_that_every_system_takes(folder: Path
         assert run.path.parent.parent == Path("outputs")
 
 
+def test_a_word_of_any_length_gives_a_folder_whose_name_is_cut(folder: Path):
+    run = create_run_dir("outputs", ("lr=0.1," * 60, "m" * 300, "d" * 300))
+    assert run.path.is_dir()
+    assert "-lr_0.1_lr_0.1" in run.path.name
+    assert "-mmm" in run.path.name
+    assert "-ddd" in run.path.name
+
+
 def test_runs_that_start_together_have_folders_of_their_own(folder: Path):
     script = (
         "from ptrun.runs import folder; run = folder.create_run_dir('outputs', ('a', 'b'))\n"

@@ -154,17 +154,62 @@ def test_a_finished_run_is_extended(folder: Path, ptrun: Call):
 
 
 def test_nothing_left_to_train_is_told(folder: Path, ptrun: Call):
-    """Also when fewer epochs are asked for than were done."""
     ptrun("train", "model=simplenet", "train.epochs=2", "-q")
     run_dir = newest_run(folder)
     tested = (run_dir / "test" / "metrics.json").read_text()
-    for change in ((), ("train.epochs=1",)):
+    ended = ptrun("resume", str(run_dir))
+    assert ended.code == 0, ended.err
+    assert "Nothing is left to train: 2 epochs are done." in ended.out
+    assert "80 steps, none of them now" in ended.out
+    assert [record["epoch"] for record in records(run_dir)] == [1, 2]
+    assert (run_dir / "test" / "metrics.json").read_text() == tested
+
+
+def test_a_run_can_not_end_before_the_point_that_it_has_reached(folder: Path, ptrun: Call):
+    ptrun("train", "model=simplenet", "train.epochs=3", "-q")
+    run_dir = newest_run(folder)
+    config = (run_dir / "resolved.yaml").read_text()
+    for change, message in (
+        ("train.epochs=2", "train.epochs: 2 is less than the 3 epochs that this run has done"),
+        ("train.max_steps=119", "train.max_steps: 119 is less than the 120 steps that this run has taken"),
+    ):
+        ended = ptrun("resume", str(run_dir), change)
+        assert ended.code == 2, change
+        assert message in ended.err
+        assert (run_dir / "resolved.yaml").read_text() == config
+
+
+def test_a_run_of_more_steps_than_its_epochs_have_is_continued(folder: Path, ptrun: Call):
+    """train.max_steps takes the place of train.epochs, so that more epochs may be done than train.epochs says."""
+    ptrun("train", "dataset=iris", "model=simplenet", "train.epochs=1", "train.max_steps=12", "-q")
+    run_dir = newest_run(folder)
+    assert len(records(run_dir)) == 3
+    for change in ((), ("train.max_steps=16",)):
+        assert ptrun("resume", str(run_dir), *change, "-q").code == 0
+    assert len(records(run_dir)) == 4
+    assert "train.epochs: 1 is less than the 4 epochs" in ptrun("resume", str(run_dir), "train.max_steps=null").err
+
+
+def test_a_run_that_ended_by_patience_trains_on_only_with_more_patience(folder: Path, ptrun: Call):
+    """Also when it was killed while it was tested: the checkpoint alone says that training has ended."""
+    early = ("dataset=iris", "model=simplenet", "train.epochs=60", "train.patience_epochs=2", "optimizer.lr=0.0", "-q")
+    ptrun("train", *early)
+    run_dir = newest_run(folder)
+    before, summary = records(run_dir), json.loads((run_dir / "summary.json").read_text())
+    assert len(before) == 3
+    (run_dir / "summary.json").unlink()
+    (run_dir / "status.json").write_text(json.dumps({"state": "running"}))
+    for change in ((), (), ("train.epochs=70",)):
         ended = ptrun("resume", str(run_dir), *change)
         assert ended.code == 0, ended.err
-        assert "Nothing is left to train: 2 epochs are done." in ended.out
-        assert "80 steps, none of them now" in ended.out
-        assert [record["epoch"] for record in records(run_dir)] == [1, 2]
-        assert (run_dir / "test" / "metrics.json").read_text() == tested
+        assert "the run ended after epoch 3 (no better val/accuracy in 2 validations)" in " ".join(ended.out.split())
+        assert records(run_dir) == before
+        again = json.loads((run_dir / "summary.json").read_text())
+        assert [again[key] for key in ("epochs", "stopped", "best_epoch")] == [
+            summary[key] for key in ("epochs", "stopped", "best_epoch")
+        ]
+    assert ptrun("resume", str(run_dir), "train.patience_epochs=4", "-q").code == 0
+    assert len(records(run_dir)) == 5
 
 
 def test_an_extended_run_follows_the_longer_schedule(folder: Path, ptrun: Call):
