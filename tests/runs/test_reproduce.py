@@ -93,6 +93,7 @@ def test_a_run_that_was_extended_is_told(folder: Path, ptrun: Call):
         assert "train.epochs: 1 until now, 2 from here on" in part
 
 
+@pytest.mark.slow
 def test_a_run_folder_names_neither_code_nor_places(folder: Path, process: Call):
     (folder / "mine.py").write_text(
         "from ptrun.registry import models\nfrom torch import nn\nfrom pathlib import Path\nPath('ran.txt').touch()\n\n"

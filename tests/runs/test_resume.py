@@ -73,7 +73,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return newest_run(folder)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stopped_and_resumed_equals_the_whole(folder: Path, process: Call, whole: Path, how: int):
     err = stop_after(start(folder, "train", *RUN), 2, how)
     run_dir = newest_run(folder)
@@ -87,7 +87,9 @@ def test_stopped_and_resumed_equals_the_whole(folder: Path, process: Call, whole
     assert len(json.loads((run_dir / "receipt.json").read_text())["continued"]) == 1
 
 
-@pytest.mark.parametrize("cadence", ["checkpoint.every_steps=7", "checkpoint.every_minutes=1e-6"])
+@pytest.mark.parametrize(
+    "cadence", ["checkpoint.every_steps=7", pytest.param("checkpoint.every_minutes=1e-6", marks=pytest.mark.slow)]
+)
 def test_killed_after_a_checkpoint_within_an_epoch(folder: Path, process: Call, whole: Path, cadence: str):
     stop_after(start(folder, "train", *RUN, cadence), 2, signal.SIGKILL)
     run_dir = newest_run(folder)
@@ -96,6 +98,7 @@ def test_killed_after_a_checkpoint_within_an_epoch(folder: Path, process: Call, 
     assert_equal_runs(run_dir, whole)
 
 
+@pytest.mark.slow
 def test_stopped_three_times(folder: Path, process: Call, whole: Path):
     stop_after(start(folder, "train", *RUN), 1, signal.SIGTERM)
     for epoch in (2, 4):
@@ -235,6 +238,7 @@ def test_a_change_that_was_insisted_on_counts(folder: Path, ptrun: Call):
     assert [record["lr"] for record in records(run_dir)] == [0.01, 0.5]
 
 
+@pytest.mark.slow
 def test_strict_goes_on_only_where_the_bits_are_the_same(folder: Path, process: Call, ptrun: Call):
     marks = ("model=simplenet", "train.epochs=1", "device.threads=1", "train.deterministic=strict", "-q")
     assert process("train", *marks).code == 0

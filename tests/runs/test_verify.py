@@ -134,6 +134,7 @@ def test_a_killed_run_is_whole_and_said(run_dir: Path, ptrun: Call):
     assert "it was killed" in ended.out
 
 
+@pytest.mark.slow
 def test_a_plugins_model_is_compared_only_when_its_file_is_named(folder: Path, process: Call):
     (folder / "mine.py").write_text(
         "import torch\nfrom ptrun.registry import models\nfrom torch import nn\nfrom pathlib import Path\n"
