@@ -28,8 +28,10 @@ def parse_values(overrides: Sequence[str]) -> dict[str, Any]:
         override = _parse(text)
         if override is None:
             problems.append(_syntax_problem(text))
-        elif override.is_delete() or override.is_sweep_override():
+        elif override.is_delete():
             problems.append(f"{text}: expected KEY=VALUE with one value.")
+        elif override.is_sweep_override():
+            problems.append(_several_values_problem(text))
         else:
             value = override.value()
             values[override.key_or_group] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
@@ -143,6 +145,14 @@ def _choices(override: Override) -> list[str]:
         return [str(choice) for choice in override.sweep_iterator()]
     value = override.value()
     return [str(choice) for choice in value] if isinstance(value, list) else ["null" if value is None else str(value)]
+
+
+def _several_values_problem(text: str) -> str:
+    key, _, value = text.partition("=")
+    return (
+        f"{text}: a comma separates values, and one value is expected. Put quotes around a value that holds a comma, "
+        f"and quotes for the shell around those: {key}=\"'{value}'\"."
+    )
 
 
 def _syntax_problem(text: str) -> str:

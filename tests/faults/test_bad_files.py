@@ -82,7 +82,7 @@ def test_hostile_checkpoints(folder: Path, how: str, sentence: str):
 
 
 def test_a_name_with_signs_in_it(folder: Path):
-    """It needs quotes, which is message."""
+    """It needs quotes, which the message shows."""
     shutil.copy(folder / "run" / "checkpoints" / "last.pt", folder / "lr=0.1, epoch=3.pt")
     quoted = "checkpoint='lr=0.1, epoch=3.pt'"
     assert f'checkpoint="{quoted.partition("=")[2]}"' in refused(folder, 2, "eval", "checkpoint=lr=0.1, epoch=3.pt")

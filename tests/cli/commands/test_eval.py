@@ -21,7 +21,7 @@ def test_without_arguments_it_prints_its_help(ptrun: Call):
         (("split=test",), "checkpoint: a value is needed"),
         (("checkpoint=x", "split=tset"), "split: expected train or val or test, got 'tset'. Did you mean 'test'?"),
         (("checkpoint=x", "plots=maybe"), "plots: expected true or false, got 'maybe'."),
-        (("checkpoint=x", "split=val,test"), "split=val,test: expected KEY=VALUE with one value."),
+        (("checkpoint=x", "split=val,test"), "split=val,test: a comma separates values, and one value is expected."),
         (("x.pt", "y.pt"), "expected one checkpoint, got 2: x.pt y.pt."),
         (("x.pt", "checkpoint=y.pt"), "expected one checkpoint, got 2: x.pt checkpoint=y.pt."),
     ],
