@@ -63,6 +63,7 @@ class SkipStep:
         """Copy the buffers: a forward pass on bad numbers spoils running statistics too."""
         if not self._buffers:
             self._buffers = [(buffer, buffer.clone()) for buffer in self._model.buffers()]
+            return
         for buffer, copy in self._buffers:
             copy.copy_(buffer)
 
