@@ -121,6 +121,16 @@ def _build_pipelines(
     return train, evaluation
 
 
+def build_eval_pipeline(config: RunConfig, spec: DataSpec, fitted: Mapping[str, Any]) -> Pipeline | None:
+    """The pipeline that prepares images for a trained model; None for data that are no images.
+
+    fitted: what the checkpoint of the training holds.
+    """
+    if spec.layout is not Layout.IMAGE:
+        return None
+    return build_pipeline(config.transform.settings["eval"], spec, fitted=fitted["transform"])
+
+
 def _decode_for(split: Split, pipeline: Pipeline) -> Split:
     """With dataset.decode=scaled, the split with its JPEGs decoded in the size that the first image transform wants."""
     if not isinstance(split, FileSplit) or split.decode == "exact" or not isinstance(split.reader, ImageReader):

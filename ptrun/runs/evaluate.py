@@ -1,7 +1,4 @@
-"""`ptrun eval`: evaluates a checkpoint. Needs nothing but the file and the data.
-
-The configuration in a checkpoint is only data: it is checked like any other, and the plugins it names are not imported.
-"""
+"""`ptrun eval`: evaluates a checkpoint. Needs nothing but the file and the data."""
 
 from __future__ import annotations
 
@@ -12,22 +9,22 @@ from typing import Any
 
 from ptrun.build.batches import eval_batches
 from ptrun.build.data import prepare
-from ptrun.build.evaluation import build_trained_model, make_predictions, metric_settings
+from ptrun.build.evaluation import make_predictions, metric_settings
 from ptrun.build.model import build_loss, build_views
 from ptrun.build.run import build_runtime
-from ptrun.checkpoint import state, store
+from ptrun.checkpoint import store
 from ptrun.config import schema
 from ptrun.config.auto import resolve_auto
 from ptrun.config.run_config import RunConfig
-from ptrun.config.stored import CHANGEABLE_WHEN_EVALUATING, changed_config
 from ptrun.engine.evaluate import predict
-from ptrun.errors import CheckpointError, DataError
+from ptrun.errors import DataError
 from ptrun.evaluation import results
-from ptrun.plugins import REGISTRIES, attribute_plugin_errors
+from ptrun.plugins import attribute_plugin_errors
 from ptrun.reports import evaluation as evaluation_plots
 from ptrun.runs.find import find_checkpoint
 from ptrun.runs.folder import RECEIPT, create_run_dir
 from ptrun.runs.receipt import make_receipt
+from ptrun.runs.trained_model import Changes, restore_config, restore_model
 from ptrun.spec import DataSpec
 from ptrun.terminal.console import Console
 
@@ -54,7 +51,8 @@ def run(request: EvalRequest) -> dict[str, Any]:
     path, notes = find_checkpoint(request.checkpoint)
     saved = store.load(path)
     request, data_notes = _use_all_new_data(request, saved)
-    config, _ = resolve_auto(restored_config(saved, path, request), request.folders)
+    changes = Changes(request.changes, request.plugins, request.folders)
+    config, _ = resolve_auto(restore_config(saved, path, changes), request.folders)
     with attribute_plugin_errors(config.model.name):
         return _evaluate(request, config, path, saved, notes, data_notes)
 
@@ -72,8 +70,7 @@ def _evaluate(
     if request.changes.get("dataset.test_fraction") == 1.0 and len(prepared.data.train) + len(prepared.data.val):
         data_notes = ("The test part that the new data come with is evaluated.",)
     spec = _require_same_kind(DataSpec.from_dict(saved["spec"]), prepared.spec, path)
-    model, runtime = build_trained_model(config, spec, runtime)
-    state.load_weights(model, state.evaluated_weights(saved), str(path))
+    model, runtime = restore_model(config, spec, runtime, saved, path)
     split = getattr(prepared.data, request.split)
     if len(split) == 0:
         raise DataError(f"The {request.split} split of these data is empty. Choose another split, or other fractions.")
@@ -118,15 +115,6 @@ def _use_all_new_data(request: EvalRequest, saved: Mapping[str, Any]) -> tuple[E
         f"All of the new data are evaluated, because {locations[0]} is given; dataset.test_fraction=0.2 takes a part."
     )
     return replace(request, changes=changes), (note,)
-
-
-def restored_config(saved: Mapping[str, Any], path: Path, request: EvalRequest) -> RunConfig:
-    """The stored configuration with the user's changes, checked. Raises ConfigError or CheckpointError."""
-    stored = saved["config"]
-    if not isinstance(stored, dict):
-        raise CheckpointError(f"{path}: its configuration is damaged.")
-    values = {**stored, "plugins": list(request.plugins)}  # those named in the checkpoint are never imported
-    return changed_config(values, request.changes, CHANGEABLE_WHEN_EVALUATING, REGISTRIES, request.folders)
 
 
 def _require_same_kind(trained: DataSpec, spec: DataSpec, path: Path) -> DataSpec:
