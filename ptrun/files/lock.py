@@ -38,6 +38,17 @@ def lock(folder: Path, *, note: bool = True) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def lock_file(path: Path, in_use: str) -> Iterator[None]:
+    """Hold the lock of a file, which is made if there is none. Raises ConfigError with `in_use` if another holds it."""
+    with _opened(path) as file:
+        try:
+            _lock_file(file, wait=False)
+        except OSError:
+            raise ConfigError(in_use) from None
+        yield
+
+
+@contextlib.contextmanager
 def wait_for_lock(path: Path) -> Iterator[None]:
     """Hold the lock of a file, which is made if there is none; wait while another process holds it."""
     with _opened(path) as file:

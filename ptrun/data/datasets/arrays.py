@@ -89,7 +89,7 @@ def arrays(
 
 def _read(path: Path, channel_axis: str) -> dict[str, _Samples]:
     """The samples of each part that the file has."""
-    arrays = _load(path)
+    arrays = load_arrays(path)
     has_test = bool(set(PARTS["test"]) & set(arrays))
     required = [*PARTS["train"], *(PARTS["test"] if has_test else ())]
     missing = [name for name in required if name not in arrays]
@@ -102,7 +102,7 @@ def _read(path: Path, channel_axis: str) -> dict[str, _Samples]:
     return {part: _samples(path, names, arrays, channel_axis) for part, names in PARTS.items() if names[0] in arrays}
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
@@ -159,11 +159,11 @@ def _samples(path: Path, names: tuple[str, str], arrays: Mapping[str, NDArray[An
         raise DataError(f"{path}: {x} has the shape {list(inputs.shape)}, but {y} has {len(labels)} labels.")
     layout = _checked_layout(path, x, inputs)
     if layout is Layout.IMAGE:
-        inputs = _channels_first(inputs, channel_axis)
+        inputs = channels_first(inputs, channel_axis)
     return _Samples(inputs, layout, [str(label) for label in labels.tolist()], f"{path}, {y},")
 
 
-def _channels_first(images: NDArray[Any], channel_axis: str) -> NDArray[Any]:
+def channels_first(images: NDArray[Any], channel_axis: str) -> NDArray[Any]:
     """Return images as [N, channels, height, width]."""
     if images.ndim == 3:
         return images[:, None]

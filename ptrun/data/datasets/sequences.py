@@ -95,19 +95,27 @@ def _spec(fitted: Mapping[str, Any]) -> DataSpec:
 
 
 def _split(source: Sequences, codes: NDArray[np.int64], rows: Indices, fitted: Mapping[str, Any]) -> TensorSplit:
-    mean, std = np.array(fitted["mean"]), np.array(fitted["std"])
-    inputs = np.zeros((len(rows), fitted["length"], len(mean)), np.float32)
-    for target, i in zip(inputs, rows, strict=True):
-        values: Floats = source.values[i]
-        if values.shape[1] != len(mean):
-            raise DataError(
-                f"{source.source}, row {source.rows[i]}: it has {values.shape[1]} channels, but the training sequences "
-                f"have {len(mean)}."
-            )
-        end = values[-fitted["length"] :]
-        target[len(target) - len(end) :] = (end - mean) / std
+    inputs = np.stack([prepared(source.values[i], fitted, source, i) for i in rows]) if len(rows) else _none(fitted)
     file_rows = torch.tensor([source.rows[i] for i in rows], dtype=torch.int64)
     return TensorSplit(torch.from_numpy(inputs), torch.from_numpy(codes[rows]), file_rows)
+
+
+def prepared(values: Floats, fitted: Mapping[str, Any], source: Sequences, index: int) -> NDArray[np.float32]:
+    """One sequence as the model receives it [length, channels]. Raises DataError for other channels than in training."""
+    mean, std = np.array(fitted["mean"]), np.array(fitted["std"])
+    if values.shape[1] != len(mean):
+        raise DataError(
+            f"{source.source}, row {source.rows[index]}: it has {values.shape[1]} channels, but the training sequences "
+            f"have {len(mean)}."
+        )
+    steps = np.zeros((fitted["length"], len(mean)), np.float32)
+    end = values[-fitted["length"] :]
+    steps[len(steps) - len(end) :] = (end - mean) / std
+    return steps
+
+
+def _none(fitted: Mapping[str, Any]) -> NDArray[np.float32]:
+    return np.zeros((0, fitted["length"], len(fitted["mean"])), np.float32)
 
 
 def _notes(sources: Sequence[Sequences], length: int) -> list[str]:

@@ -65,12 +65,12 @@ def series(
     names, text_columns = _columns(file, fitted["columns"] if fitted else columns, time.column)
     target_names = _targets(file, fitted["targets"] if fitted else targets, names)
     bounds = _bounds(len(file), {"train": train_rows, "val": val_rows, "test": test_rows}, splitting)
-    values, gaps = _filled_values(file, names, missing)
+    values, gaps = filled_values(file, names, missing)
     fitted = dict(fitted) if fitted else _fit_to_training(values, names, target_names, bounds["train"])
     waves, wave_names = calendar_of(file, time.column) if calendar else (values[:, :0], ())
     target_columns = [names.index(name) for name in target_names]
     measured = torch.from_numpy(~gaps[:, target_columns].any(axis=1))
-    windows = _Windows(_inputs(values, waves, fitted), measured, target_columns, window, horizon)
+    windows = _Windows(standardized_inputs(values, waves, fitted), measured, target_columns, window, horizon)
     splits = {part: windows.in_rows(rows, is_first=part == "train") for part, rows in bounds.items()}
     _check_not_empty(splits, bounds, evaluating=splitting.evaluating)
     first_rows = [(part, split.starts.numpy() + window, None) for part, split in splits.items()]
@@ -202,7 +202,7 @@ def _given_bounds(count: int, rows_by_part: Mapping[str, Sequence[int] | None]) 
     return bounds
 
 
-def _filled_values(file: CsvFile, names: Sequence[str], missing: str) -> tuple[Floats, NDArray[np.bool_]]:
+def filled_values(file: CsvFile, names: Sequence[str], missing: str) -> tuple[Floats, NDArray[np.bool_]]:
     """Values [rows, columns] without gaps, and where the gaps were. A gap takes the value before it, none later."""
     if missing not in ("error", "forward_fill"):
         raise ConfigError(f"dataset.missing is '{missing}'; it can be error or forward_fill.")
@@ -241,7 +241,7 @@ def _fit_to_training(
     return {"columns": list(names), "targets": list(target_names), "mean": mean.tolist(), "std": std.tolist()}
 
 
-def _inputs(values: Floats, waves: Floats, fitted: Mapping[str, Any]) -> Tensor:
+def standardized_inputs(values: Floats, waves: Floats, fitted: Mapping[str, Any]) -> Tensor:
     """Standardized values with the calendar features beside them, float32 [rows, features]."""
     standardized = (values - np.array(fitted["mean"])) / np.array(fitted["std"])
     return torch.from_numpy(np.concatenate([standardized, waves], axis=1).astype(np.float32))

@@ -67,6 +67,30 @@ def encode_columns(file: CsvFile, encodings: Sequence[Encoding], setting: str) -
     return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(file), 0), np.float32)
 
 
+def unusual_cells(file: CsvFile, encodings: Sequence[Encoding], features: NDArray[np.float32]) -> dict[str, int]:
+    """What the rows hold that training rows did not, in words, and the number of rows with it.
+
+    These are unknown categories, and numbers outside of the range in training (if the encoding has it).
+    features: of these rows, as `encode_columns` gives them.
+    """
+    counts: dict[str, int] = {}
+    position = 0
+    for encoding in encodings:
+        name, cells = encoding["name"], file.columns[encoding["name"]]
+        if encoding["kind"] == "categorical":
+            known = {*encoding["categories"], *MISSING}
+            kind = "a rare or unknown category" if encoding["other"] else "a category that training rows lack"
+            counts[f"column '{name}': {kind}"] = sum(cell not in known for cell in cells)
+        elif "min" in encoding:
+            low, high = encoding["min"], encoding["max"]
+            scores = features[:, position].astype(np.float64) * encoding["std"] + encoding["mean"]
+            rounding = 1e-6 * max(abs(low), abs(high), high - low)  # of float32
+            outside = int(((scores < low - rounding) | (scores > high + rounding)).sum())
+            counts[f"column '{name}': a number outside of those in training ({low:g} to {high:g})"] = outside
+        position += len(_feature_names(encoding))
+    return {what: count for what, count in counts.items() if count}
+
+
 def feature_names(encodings: Sequence[Encoding]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the name of each feature, and the number of features of each column."""
     groups = [_feature_names(encoding) for encoding in encodings]
@@ -136,6 +160,8 @@ def _fit_numeric(name: str, values: NDArray[np.float64]) -> dict[str, Any] | str
         "std": float(present.std()) or 1.0,
         "median": float(np.median(present)),
         "missing": len(values) - len(present),
+        "min": float(present.min()),
+        "max": float(present.max()),
     }
 
 

@@ -105,6 +105,34 @@ def calendar_of(file: CsvFile, column: str | None) -> tuple[NDArray[np.float64],
     return calendar_features(times, step_seconds(times))
 
 
+def future_times(file: CsvFile, column: str | None, count: int) -> list[str]:
+    """The times of `count` rows after the last one, in ISO form, or numbers; [] when the column can't be read as times.
+
+    Rows that are whole months apart go on by months, others by their usual step.
+    """
+    times = read_times(file, column)
+    if times is None or column is None or len(times) < 2:
+        return []
+    step = step_seconds(times)
+    if not has_dates(file, column):
+        return [f"{times[-1] + ahead * step:g}" for ahead in range(1, count + 1)]
+    dates = times.astype("datetime64[s]")
+    months = dates.astype("datetime64[M]")
+    month_steps = np.unique(np.diff(months).astype(np.int64))
+    from_begin = dates - months.astype("datetime64[s]")
+    from_end = (months + 1).astype("datetime64[s]") - dates
+    by_months = len(month_steps) == 1 and month_steps[0] > 0
+    if by_months and (from_begin == from_begin[0]).all():
+        future = (months[-1] + np.arange(1, count + 1) * month_steps[0]).astype("datetime64[s]") + from_begin[0]
+    elif by_months and (from_end == from_end[0]).all():  # on the last day of each month
+        future = (months[-1] + np.arange(1, count + 1) * month_steps[0] + 1).astype("datetime64[s]") - from_end[0]
+    else:
+        future = dates[-1] + (np.arange(1, count + 1) * step).astype("timedelta64[s]")
+    midnight = not ((dates - dates.astype("datetime64[D]")).astype(np.int64).any() or step % DAY_SECONDS)
+    unit = "D" if midnight else "s"
+    return [str(date) for date in future.astype(f"datetime64[{unit}]")]
+
+
 def _dates(cells: Sequence[str]) -> NDArray[np.datetime64] | None:
     """Dates in ISO form; None when a cell is not one."""
     try:

@@ -70,10 +70,10 @@ def read_csv(path: Path, names: Sequence[str] | None = None, *, header: bool = T
 def _parse(lines: Iterable[str], source: str, names: Sequence[str] | None, header: bool) -> CsvFile:
     lines = iter(lines)
     first_lines = list(itertools.islice(lines, 20))
-    separator = _separator([line for line in first_lines if line.strip()][:2])
+    separator = find_separator([line for line in first_lines if line.strip()][:2])
     reader = csv.reader(itertools.chain(first_lines, lines), delimiter=separator, skipinitialspace=True)
     if header and names is None:
-        names = _names(next((row for row in reader if not _is_blank(row)), []), source)
+        names = header_names(next((row for row in reader if not _is_blank(row)), []), source)
     columns, rows = _columns(reader, None if names is None else len(names), source)
     if not rows:
         raise DataError(f"{source} is empty: it has no data rows.")
@@ -117,7 +117,7 @@ def _is_blank(row: Sequence[str]) -> bool:
     return not row or (len(row) == 1 and not row[0].strip())
 
 
-def _names(row: Sequence[str], source: str) -> list[str]:
+def header_names(row: Sequence[str], source: str) -> list[str]:
     if not row:
         raise DataError(f"{source} is empty.")
     names = [name.strip() or f"column {i + 1}" for i, name in enumerate(row)]
@@ -129,7 +129,7 @@ def _names(row: Sequence[str], source: str) -> list[str]:
     return names
 
 
-def _separator(lines: Sequence[str]) -> str:
+def find_separator(lines: Sequence[str]) -> str:
     """The separator that cuts all of these lines into the same number of cells, and into most of them."""
 
     def widths(separator: str) -> list[int]:

@@ -28,29 +28,34 @@ class Sequences:
     rows: list[int]
 
 
-def read_sequences(path: Path, label_column: str, header: bool) -> Sequences:
-    """Read a .ts file, or any other file as a wide CSV. Raises DataError naming the row of what does not fit."""
-    sequences = _read_ts(path) if path.suffix.lower() == ".ts" else _read_wide(path, label_column, header)
+def read_sequences(path: Path, label_column: str, header: bool, *, labeled: bool = True) -> Sequences:
+    """Read a .ts file, or any other file as a wide CSV. Raises DataError naming the row of what does not fit.
+
+    labeled: false for sequences to predict, which may have labels; they are not read.
+    """
+    is_ts = path.suffix.lower() == ".ts"
+    sequences = _read_ts(path, labeled) if is_ts else _read_wide(path, label_column, header, labeled)
     if not sequences.values:
         raise DataError(f"{path} is empty: it has no sequences.")
     return sequences
 
 
-def _read_ts(path: Path) -> Sequences:
+def _read_ts(path: Path, labeled: bool) -> Sequences:
     """Format: https://www.sktime.net/en/stable/api_reference/file_specifications/ts.html."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} can't be read as text: {error}.") from error
     sequences = Sequences(str(path), [], [], [])
-    in_data, num_channels = False, 0
+    in_data, num_channels, has_labels = False, 0, True
     for row, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
             continue
         if not in_data:
-            in_data = _header_ends(line, path, row)
+            has_labels = has_labels and not _says_unlabeled(line)
+            in_data = _header_ends(line, path, row, labeled)
             continue
-        *channels, label = line.split(":")
+        *channels, label = line.split(":") if has_labels else [*line.split(":"), "?"]
         num_channels = num_channels or len(channels)
         if not label or len(channels) != num_channels or not num_channels:
             raise DataError(
@@ -65,7 +70,13 @@ def _read_ts(path: Path) -> Sequences:
     return sequences
 
 
-def _header_ends(line: str, path: Path, row: int) -> bool:
+def _says_unlabeled(line: str) -> bool:
+    """Whether a line of the header says that the sequences have no class labels."""
+    key, *values = line.lower().split()
+    return key == "@targetlabel" or (key == "@classlabel" and values[:1] == ["false"])
+
+
+def _header_ends(line: str, path: Path, row: int, labeled: bool) -> bool:
     """Whether a line of the header is its last. Raises DataError for files without class labels or with time stamps."""
     key, *values = line.lower().split()
     if not key.startswith("@"):
@@ -74,7 +85,7 @@ def _header_ends(line: str, path: Path, row: int) -> bool:
         raise DataError(
             f"{path}: sequences with time stamps are not supported. Write the values alone, at even time steps."
         )
-    if key == "@targetlabel" or (key == "@classlabel" and values[:1] == ["false"]):
+    if labeled and _says_unlabeled(line):
         raise DataError(f"{path} has no class labels ({line[:40]}); this data set is for classification.")
     return key == "@data"
 
@@ -110,19 +121,28 @@ def _channel_values(cells: Sequence[str], path: Path, row: int, channel: str) ->
     return values
 
 
-def _read_wide(path: Path, label_column: str, header: bool) -> Sequences:
+def _read_wide(path: Path, label_column: str, header: bool, labeled: bool) -> Sequences:
     """A CSV file with one sequence in each row; empty cells at the end belong to shorter sequences."""
     file = read_csv(path, header=header)
-    name = _label_name(list(file.columns), label_column, header, str(path))
-    labels = file.column(name, "dataset.label_column")
-    if unlabeled := [row for label, row in zip(labels, file.rows, strict=True) if label in MISSING]:
-        raise DataError(f"{path}, row {unlabeled[0]}: the label (column '{name}') is missing.")
+    if labeled:
+        name = _label_name(list(file.columns), label_column, header, str(path))
+        labels = file.column(name, "dataset.label_column")
+        if unlabeled := [row for label, row in zip(labels, file.rows, strict=True) if label in MISSING]:
+            raise DataError(f"{path}, row {unlabeled[0]}: the label (column '{name}') is missing.")
+    else:
+        name = next((column for column in file.columns if _names_label(column, label_column)), "")
+        labels = ["?"] * len(file)
     columns = [column for column in file.columns if column != name]
     if not columns:
         raise DataError(f"{path} has a label column and no values beside it.")
     table = np.column_stack([numbers(file.columns[column], file.rows, file.source, column) for column in columns])
     values = [_trimmed(line, path, row, columns) for line, row in zip(table, file.rows, strict=True)]
     return Sequences(str(path), values, labels, file.rows)
+
+
+def _names_label(column: str, label_column: str) -> bool:
+    """Whether a column of sequences to predict holds labels, by its name."""
+    return column.lower() in LABEL_NAMES if label_column == "auto" else column == label_column
 
 
 def _label_name(columns: Sequence[str], label_column: str, header: bool, source: str) -> str:
