@@ -146,9 +146,7 @@ def open_array(values: Any, name: str, preparation: Preparation) -> arrays.Array
     return arrays.ArrayRows(values, mean, std, preparation.batch_size(files=False))
 
 
-def open_images(
-    samples: Sequence[torch.Tensor], names: Sequence[str], preparation: Preparation
-) -> ImagesInMemory:
+def open_images(samples: Sequence[torch.Tensor], names: Sequence[str], preparation: Preparation) -> ImagesInMemory:
     """Images uint8 [C, H, W] that are in memory."""
     return ImagesInMemory(samples, preparation.of_images(), preparation.batch_size(files=False), names)
 
@@ -160,7 +158,8 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
     setting = preparation.settings.path_column
     column = preparation.dataset.get("path_column", "auto") if setting == "auto" else setting
     if list(locations) == [STDIN]:
-        paths, notes = images.named_paths(sys.stdin.readlines(), Path()), ()
+        paths = images.named_paths(sys.stdin.readlines(), Path())
+        notes: tuple[str, ...] = ()
     else:
         paths, notes = images.find_images(locations, column)
     config = preparation.config
@@ -172,7 +171,7 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
         worker_count(config.train.num_workers),
         preparation.device,
         config.seed,
-        tuple(notes),
+        notes,
     )
 
 
@@ -199,9 +198,8 @@ def _encodings(preparation: Preparation) -> Sequence[Mapping[str, Any]]:
     if preparation.spec.layout is Layout.VECTOR and {"mean", "std"} <= set(fitted) and names:
         return rows.numeric_encodings(names, fitted["mean"], fitted["std"])
     raise ConfigError(
-        f"input: how rows of a file become inputs is not known for a model of dataset="
-        f"{preparation.config.dataset.name}. Give an array (.npy or .npz) of samples {list(preparation.spec.input_shape)}. "
-        f"{_USE_PYTHON}"
+        f"input: how rows of a file become inputs is not known for dataset={preparation.config.dataset.name}. Give an "
+        f"array (.npy or .npz) of samples {list(preparation.spec.input_shape)}. {_USE_PYTHON}"
     )
 
 

@@ -218,8 +218,9 @@ class _Prediction:
             rows.append(("output", str(self.output)))
         console.result(rows, [])
         for table in self.shown:
+            visible = {name: cells for name, cells in table.items() if any(cell is not None for cell in cells)}
             console.text()
-            console.table(list(table), [[_shown(cell) for cell in row] for row in zip(*table.values(), strict=True)])
+            console.table(list(visible), [[*map(_shown, row)] for row in zip(*visible.values(), strict=True)])
         for what, count in sorted(tally.unusual.items(), key=lambda item: -item[1])[:8]:
             console.warn(f"{what}, in {count:,} input{'s' if count != 1 else ''}.")
         if tally.bad:
@@ -232,7 +233,9 @@ def _output_path(request: PredictRequest) -> Path | None:
     first = request.locations[0]
     if request.output == STDOUT or (request.output is None and first == STDIN):
         return None
-    output = Path(request.output or f"{Path(first).expanduser().resolve().stem.strip('*?[]') or 'input'}-predictions.csv")
+    output = Path(
+        request.output or f"{Path(first).expanduser().resolve().stem.strip('*?[]') or 'input'}-predictions.csv"
+    )
     output = output.expanduser()
     if format_of(str(output)) == "parquet":
         import_pyarrow()

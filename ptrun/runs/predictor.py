@@ -46,7 +46,9 @@ class Predictor:
     def preparations(self, settings: InputSettings) -> list[Preparation]:
         """How inputs are prepared for each member; one entry when all prepare them alike."""
         preparations = [
-            Preparation(m.config, m.spec, m.fitted, m.pipeline, m.runtime.device, settings, self.members[0].config.train)
+            Preparation(
+                m.config, m.spec, m.fitted, m.pipeline, m.runtime.device, settings, self.members[0].config.train
+            )
             for m in self.members
         ]
         first = _preparation_key(self.members[0])

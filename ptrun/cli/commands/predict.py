@@ -13,8 +13,8 @@ HELP = """\
 ptrun predict CHECKPOINT INPUT [KEY=VALUE ...] [flags]
 
   CHECKPOINT or checkpoint=PATH a checkpoint file, or a run folder (its best checkpoint)
-  INPUT or input=PATH           images: a file, a folder, a pattern, a list of paths; other data: a file as for training,
-                                without the target; - reads from standard input
+  INPUT or input=PATH           images: a file, a folder, a pattern or a list of paths; other data: a file as in
+                                training, without the target; - reads from standard input
   output=FILE                   .csv, .jsonl, .parquet or .npy (INPUT-predictions.csv); - writes to standard output
   what=class|probabilities|values|logits|embedding        what is written for each input
   top_k=3                       the three most probable classes

@@ -103,6 +103,7 @@ def _read(path: Path, channel_axis: str) -> dict[str, _Samples]:
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a .npz file. Raises DataError for another file and for one that holds Python objects."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}

@@ -101,7 +101,7 @@ def _split(source: Sequences, codes: NDArray[np.int64], rows: Indices, fitted: M
 
 
 def prepared(values: Floats, fitted: Mapping[str, Any], source: Sequences, index: int) -> NDArray[np.float32]:
-    """One sequence as the model receives it [length, channels]. Raises DataError for other channels than in training."""
+    """One sequence as the model receives it [length, channels]. Raises DataError for another number of channels."""
     mean, std = np.array(fitted["mean"]), np.array(fitted["std"])
     if values.shape[1] != len(mean):
         raise DataError(

@@ -15,7 +15,7 @@ _FIRST_LINES = 20  # in which the separator is looked for
 
 @dataclass(frozen=True)
 class CsvChunk:
-    """Consecutive rows: `file` holds those of the right length, `problems` says by row number what is wrong with others.
+    """Consecutive rows: `file` holds those of the right length, `problems` says by row number why others are not there.
 
     rows: the row numbers of all of them.
     """
@@ -42,7 +42,9 @@ def read_chunks(
     first_lines = list(itertools.islice(lines, _FIRST_LINES))
     separator = find_separator([line for line in first_lines if line.strip()][:2])
     reader = csv.reader(itertools.chain(first_lines, lines), delimiter=separator, skipinitialspace=True)
-    rows = ((cells, reader.line_num) for cells in reader if cells and (len(cells) > 1 or cells[0].strip()))
+    rows: Iterator[tuple[list[str], int]] = (
+        (cells, reader.line_num) for cells in reader if cells and (len(cells) > 1 or cells[0].strip())
+    )
     if header:
         first, _ = next(rows, ([], 0))
         names = header_names(first, source)

@@ -118,6 +118,7 @@ def _is_blank(row: Sequence[str]) -> bool:
 
 
 def header_names(row: Sequence[str], source: str) -> list[str]:
+    """The names of the columns; one without a name gets its position. Raises DataError for a repeated name."""
     if not row:
         raise DataError(f"{source} is empty.")
     names = [name.strip() or f"column {i + 1}" for i, name in enumerate(row)]

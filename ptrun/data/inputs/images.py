@@ -132,15 +132,12 @@ class ImagesInMemory:
     preparation: ImagePreparation
     batch_size: int
     names: Sequence[str]
+    identity: str = ""
     notes: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
         return len(self.images)
-
-    @property
-    def identity(self) -> str:
-        return _digest(self.names)
 
     def chunks(self, start: int) -> Iterator[Chunk]:
         for begin in range(start, len(self.images), self.batch_size):
@@ -175,7 +172,9 @@ def find_images(locations: Sequence[str], path_column: str = "auto") -> tuple[li
         else:
             found = sorted(glob.glob(str(path), recursive=True))
         if not found:
-            kind = "this folder holds no image" if path.is_dir() else "there is no such file, and no file of that pattern"
+            kind = (
+                "this folder holds no image" if path.is_dir() else "there is no such file, and no file of that pattern"
+            )
             raise DataError(f"input: {location}: {kind} ({', '.join(sorted(SUFFIXES))}).")
         paths += found
     notes = (f"Ignored {ignored} files that are not named like images.",) if ignored else ()

@@ -136,7 +136,7 @@ def as_rows(records: Sequence[Mapping[str, Any]], source: str) -> CsvFile:
 
 
 def _text(value: Any) -> str:
-    if value is None or value != value:  # NaN differs from itself
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return ""
     if isinstance(value, bool | np.bool_):
         return str(bool(value))

@@ -123,5 +123,3 @@ def as_tensor_rows(values: np.ndarray[Any, Any], columns: Sequence[str]) -> CsvF
     """An array [rows, columns] as the file of a series without a time column."""
     cells = {name: [repr(float(value)) for value in values[:, i]] for i, name in enumerate(columns)}
     return CsvFile("the array", cells, list(range(len(values))))
-
-

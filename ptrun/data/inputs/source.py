@@ -35,9 +35,14 @@ class Source(Protocol):
     notes: sentences about what was found.
     """
 
-    count: int | None
-    identity: str
-    notes: tuple[str, ...]
+    @property
+    def count(self) -> int | None: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def chunks(self, start: int) -> Iterator[Chunk]:
         """The inputs from position `start` on. All chunks but the last hold a whole number of batches.
