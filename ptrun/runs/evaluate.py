@@ -21,6 +21,7 @@ from ptrun.errors import DataError
 from ptrun.evaluation import results
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.reports import evaluation as evaluation_plots
+from ptrun.reports.html_table import html_table
 from ptrun.runs.find import find_checkpoint
 from ptrun.runs.folder import RECEIPT, create_run_dir
 from ptrun.runs.receipt import make_receipt
@@ -46,8 +47,29 @@ class EvalRequest:
     quiet: bool = False
 
 
-def run(request: EvalRequest) -> dict[str, Any]:
-    """Evaluate and write everything; returns what metrics.json holds. Raises PtrunError."""
+@dataclass(frozen=True)
+class EvalResult:
+    """How an evaluation went. document: what metrics.json holds."""
+
+    run_dir: Path
+    document: Mapping[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Loss and metrics by name."""
+        return {"loss": self.document["loss"], **self.document["metrics"]}
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items() if value is not None)
+        return f"EvalResult({self.document['split']}: {metrics}, folder {self.run_dir})"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        return html_table([{"metric": name, self.document["split"]: value} for name, value in self.metrics.items()])
+
+
+def run(request: EvalRequest) -> EvalResult:
+    """Evaluate and write everything. Raises PtrunError."""
     path, notes = find_checkpoint(request.checkpoint)
     saved = store.load(path)
     request, data_notes = _use_all_new_data(request, saved)
@@ -64,7 +86,7 @@ def _evaluate(
     saved: Mapping[str, Any],
     notes: Sequence[str],
     data_notes: Sequence[str],
-) -> dict[str, Any]:
+) -> EvalResult:
     runtime = build_runtime(config)  # sets the number of threads, with which the data are read too
     prepared = prepare(config, fitted=saved["fitted"])
     if request.changes.get("dataset.test_fraction") == 1.0 and len(prepared.data.train) + len(prepared.data.val):
@@ -88,7 +110,7 @@ def _evaluate(
     if request.plots:
         evaluation_plots.draw_evaluation(folder.path, folder.plots)
     _show(request, config, (*notes, *data_notes, *prepared.notes), saved, path, folder.path, document)
-    return document
+    return EvalResult(folder.path, document)
 
 
 def _use_all_new_data(request: EvalRequest, saved: Mapping[str, Any]) -> tuple[EvalRequest, tuple[str, ...]]:

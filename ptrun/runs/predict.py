@@ -209,7 +209,9 @@ class _Prediction:
     def _show_result(self, tally: Tally, seconds: float, done_before: int) -> None:
         console, new = self.console, tally.done - done_before
         rate = f" in {format_seconds(seconds)} ({new / seconds:,.0f} a second)" if seconds > 0 and new else ""
-        rows = [("predicted", f"{tally.done - tally.bad:,} of {tally.done:,} inputs{rate}")]
+        rows = [
+            ("predicted", f"{tally.done - tally.bad:,} of {tally.done:,} input{'s' if tally.done != 1 else ''}{rate}")
+        ]
         if tally.labels and "" not in tally.labels:
             common = sorted(tally.labels.items(), key=lambda item: -item[1])
             more = f" and {len(common) - 8} more classes" if len(common) > 8 else ""

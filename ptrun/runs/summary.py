@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 from ptrun.build.run import Run
 from ptrun.engine.progress import Progress
+from ptrun.reports.html_table import html_table
+
+if TYPE_CHECKING:
+    from ptrun.runs.loaded_model import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,27 @@ class TrainResult:
     run_dir: Path
     summary: Mapping[str, Any]
     value: float | None
+
+    def load(self) -> LoadedModel:
+        """The best model of the run, to predict with. Raises CheckpointError for a run that kept no checkpoint."""
+        from ptrun.runs import loaded_model
+        from ptrun.runs.trained_model import Changes
+
+        return loaded_model.load(str(self.run_dir), Changes({"train.num_workers": 0}))
+
+    @property
+    def model(self) -> nn.Module:
+        """The plain network with the weights of the best epoch, in evaluation mode."""
+        return self.load().model
+
+    def __repr__(self) -> str:
+        best = "" if self.value is None else f", {self.summary['monitor']} {self.value:.4g}"
+        test = ", ".join(f"{k} {v:.4g}" for k, v in self.summary["test"].items() if isinstance(v, float))
+        return f"TrainResult({self.summary['epochs']} epochs{best}; test: {test}; folder {self.run_dir})"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        return html_table([{"metric": name, "test": value} for name, value in self.summary["test"].items()])
 
 
 def summarize(parts: Run, progress: Progress, document: Mapping[str, Any], num_bad_samples: int) -> dict[str, Any]:
