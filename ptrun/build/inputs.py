@@ -70,6 +70,14 @@ class Preparation:
         """The settings of the data set in training."""
         return self.config.dataset.settings
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What decides how inputs are prepared: equal keys give equal inputs."""
+        settings = {name: value for name, value in self.dataset.items() if "split" not in name}
+        fitted = None if self.pipeline is None else self.pipeline.fitted
+        transforms = self.config.transform.settings.get("eval")
+        return self.config.dataset.name, settings, self.fitted, transforms, fitted, self.spec.input_shape
+
     def batch_size(self, *, files: bool) -> int:
         """That of an evaluation: batches of one size have equal bits."""
         return evaluation_batch_size(self.batching or self.config.train, files=files)

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from ptrun.build.inputs import Preparation, open_array, open_images, open_inputs, open_rows
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.formats.image_file import SUFFIXES, image_tensor
+from ptrun.data.formats.image_file import SUFFIXES, image_tensor, is_image
 from ptrun.data.inputs.rows import as_rows
 from ptrun.data.inputs.source import Source
 from ptrun.errors import DataError
@@ -34,7 +33,7 @@ def open_given(inputs: Any, preparation: Preparation) -> tuple[Source, bool, int
     in_memory = preparation.batch_size(files=False)
     if isinstance(inputs, str | os.PathLike):
         return _paths([os.fspath(inputs)], preparation)
-    if isinstance(inputs, Image.Image):
+    if is_image(inputs):
         return _images([inputs], preparation), True, in_memory
     if isinstance(inputs, torch.Tensor):
         inputs = inputs.detach().cpu().numpy()
@@ -76,7 +75,7 @@ def _list(inputs: list[Any], preparation: Preparation) -> tuple[Source, bool, in
     if all(isinstance(item, str | os.PathLike) for item in inputs):
         source, _, batch_size = _paths([os.fspath(item) for item in inputs], preparation)
         return source, False, batch_size
-    if all(isinstance(item, Image.Image) for item in inputs):
+    if all(map(is_image, inputs)):
         return _images(inputs, preparation), False, batch_size
     if all(isinstance(item, Mapping) for item in inputs):
         return open_rows(as_rows(inputs, "the rows"), preparation), _is_forecast(preparation), batch_size
@@ -86,7 +85,7 @@ def _list(inputs: list[Any], preparation: Preparation) -> tuple[Source, bool, in
     raise DataError(f"predict: can't read a list of {', '.join(kinds)}. {_TAKEN}")
 
 
-def _images(images: Sequence[Image.Image], preparation: Preparation) -> Source:
+def _images(images: Sequence[Any], preparation: Preparation) -> Source:
     if preparation.spec.layout is not Layout.IMAGE:
         raise DataError(f"predict: the model takes a {preparation.spec.layout}, not an image.")
     channels = preparation.image_reader().channels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -51,11 +51,13 @@ class Predictor:
             )
             for m in self.members
         ]
-        first = _preparation_key(self.members[0])
-        return preparations[:1] if all(_preparation_key(m) == first for m in self.members) else preparations
+        first = preparations[0].key
+        return preparations[:1] if all(preparation.key == first for preparation in preparations) else preparations
 
     def interpret(self, inputs: Sequence[Tensor], batch_size: int, what: str) -> Interpreted:
         """The predictions for prepared inputs: one tensor for each member, or one for all of them."""
+        if not len(inputs[0]):  # one input of zeros shows the shapes
+            return _without_rows(self.interpret([torch.zeros(1, *self.spec.input_shape)], batch_size, what))
         by_member = list(inputs) * len(self.members) if len(inputs) == 1 else list(inputs)
         if what == "embedding":
             return self._embedded(by_member[0], batch_size)
@@ -101,14 +103,6 @@ def _without(chunk: Chunk, positions: Any) -> Tensor:
     return chunk.inputs[[k for k, i in enumerate(readable) if i not in positions]]
 
 
-def _preparation_key(member: TrainedModel) -> tuple[Any, ...]:
-    """What decides how inputs are prepared."""
-    config, fitted = member.config, member.content["fitted"]
-    transform = config.transform.settings.get("eval")
-    settings = {key: value for key, value in config.dataset.settings.items() if "split" not in key}
-    return config.dataset.name, settings, transform, member.spec.input_shape, fitted["dataset"], fitted["transform"]
-
-
 def _averaged(spec: DataSpec, outputs: Sequence[Tensor], one_vs_rest: Sequence[bool]) -> Interpreted:
     """The mean of the members' probabilities, or of their numbers, and how far they differ."""
     interpreted = [interpret(spec, member, flag) for member, flag in zip(outputs, one_vs_rest, strict=True)]
@@ -124,6 +118,12 @@ def _averaged(spec: DataSpec, outputs: Sequence[Tensor], one_vs_rest: Sequence[b
         return Interpreted(spec, classes, mean, logits, nothing, disagreement)
     numbers = np.array([values for values, _ in interpreted])
     return Interpreted(spec, numbers.mean(0), None, logits, nothing, numbers.std(0))
+
+
+def _without_rows(predicted: Interpreted) -> Interpreted:
+    """The same kinds of predictions for no input."""
+    arrays = {field.name: getattr(predicted, field.name) for field in fields(predicted) if field.name != "spec"}
+    return replace(predicted, **{name: None if array is None else array[:0] for name, array in arrays.items()})
 
 
 def _shown(value: Any) -> str:

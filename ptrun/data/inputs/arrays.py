@@ -80,7 +80,7 @@ def images_of(values: NDArray[Any], channel_axis: str, name: str) -> list[torch.
             f"{name} holds {values.dtype} {list(values.shape)}; images are uint8 [N, height, width] or "
             "[N, height, width, channels], with values from 0 to 255."
         )
-    return [torch.from_numpy(np.ascontiguousarray(image)) for image in channels_first(values, channel_axis)]
+    return [torch.from_numpy(np.array(image)) for image in channels_first(values, channel_axis)]
 
 
 def standardization(fitted: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
