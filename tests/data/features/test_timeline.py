@@ -9,6 +9,7 @@ from ptrun.data.features.timeline import (
     calendar_features,
     calendar_of,
     find_time_column,
+    future_times,
     has_dates,
     read_times,
     season_rows,
@@ -72,3 +73,22 @@ def test_calendar_features() -> None:
 def test_a_calendar_needs_dates() -> None:
     with pytest.raises(ConfigError, match=r"dataset\.calendar is true, but the file has no time column with dates"):
         calendar_of(csv(time=["1", "2"]), "time")
+
+
+@pytest.mark.parametrize(
+    ("cells", "want"),
+    [
+        (["2024-02-27", "2024-02-28"], ["2024-02-29", "2024-03-01"]),
+        (["2023-11-15", "2023-12-15"], ["2024-01-15", "2024-02-15"]),
+        (["2023-12-31", "2024-01-31"], ["2024-02-29", "2024-03-31"]),
+        (["2022-03-01", "2022-06-01", "2022-09-01"], ["2022-12-01", "2023-03-01"]),
+        (["2024-01-01 22:00", "2024-01-01 23:00"], ["2024-01-02T00:00:00", "2024-01-02T01:00:00"]),
+        (["3", "5"], ["7", "9"]),
+        (["soon", "later"], []),
+        (["2024-01-01"], []),
+    ],
+)
+def test_future_times(cells: list[str], want: list[str]):
+    file = CsvFile("s.csv", {"t": cells}, list(range(2, len(cells) + 2)))
+    assert future_times(file, "t", 2) == want
+    assert future_times(file, None, 2) == []

@@ -71,3 +71,23 @@ def test_csv_file_without_header(tmp_path: Path) -> None:
 def test_bad_csv_files_are_explained(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path / "a.csv", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.ts", HEAD + "1,2:3,4:up\n5,6:7,8:?\n"),
+        ("b.ts", HEAD.replace("true up down", "false") + "1,2:3,4\n5,6:7,8\n"),
+    ],
+)
+def test_sequences_to_predict_need_no_labels(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    sequences = read_sequences(tmp_path / name, "auto", header=True, labeled=False)
+    assert [values.tolist() for values in sequences.values] == [[[1, 3], [2, 4]], [[5, 7], [6, 8]]]
+
+
+def test_labels_of_sequences_to_predict_are_passed_over(tmp_path: Path) -> None:
+    for text in ("a,b\n1,2\n", "a,Label,b\n1,,2\n"):
+        (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+        sequences = read_sequences(tmp_path / "a.csv", "auto", header=True, labeled=False)
+        assert [values.tolist() for values in sequences.values] == [[[1], [2]]]
