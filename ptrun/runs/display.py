@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from ptrun.build.description import describe_training
+from ptrun.build.description import describe_training, own_data
 from ptrun.build.run import Run
+from ptrun.config.run_config import RunConfig
 from ptrun.engine.progress import Progress
 from ptrun.reports.evaluation import PREDICTIONS_FILE
 from ptrun.runs.folder import RunDir
@@ -92,7 +95,15 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
         )
         return
     weights = run_dir.best if run_dir.best.is_file() else run_dir.last
-    console.result([*rows, ("weights", str(weights))], [("evaluate", f"ptrun eval checkpoint={weights}")], document)
+    console.result([*rows, ("weights", str(weights))], [next_command(parts.config, weights)], document)
+
+
+def next_command(config: RunConfig, weights: Path) -> tuple[str, str]:
+    """A purpose and the command for it, which works as it stands: predictions for the user's own data."""
+    data = own_data(config)
+    if data is None:
+        return "use it", f"ptrun predict checkpoint={shlex.quote(str(weights))} --help"
+    return "predict", f"ptrun predict checkpoint={shlex.quote(str(weights))} input={shlex.quote(data)}"
 
 
 def epoch_columns(parts: Run) -> list[str]:

@@ -22,6 +22,7 @@ from ptrun.evaluation import results
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.reports import evaluation as evaluation_plots
 from ptrun.reports.html_table import html_table
+from ptrun.runs.display import next_command
 from ptrun.runs.find import find_checkpoint
 from ptrun.runs.folder import RECEIPT, create_run_dir
 from ptrun.runs.receipt import make_receipt
@@ -174,4 +175,4 @@ def _show(
     )
     for note in notes:
         console.note(note)
-    console.result([("folder", str(folder))], [], document)
+    console.result([("folder", str(folder))], [next_command(config, path)], document)

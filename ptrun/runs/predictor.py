@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -122,8 +122,14 @@ def _averaged(spec: DataSpec, outputs: Sequence[Tensor], one_vs_rest: Sequence[b
 
 def _without_rows(predicted: Interpreted) -> Interpreted:
     """The same kinds of predictions for no input."""
-    arrays = {field.name: getattr(predicted, field.name) for field in fields(predicted) if field.name != "spec"}
-    return replace(predicted, **{name: None if array is None else array[:0] for name, array in arrays.items()})
+    return Interpreted(
+        predicted.spec,
+        predicted.values[:0],
+        None if predicted.probabilities is None else predicted.probabilities[:0],
+        predicted.logits[:0],
+        predicted.embeddings[:0],
+        None if predicted.disagreement is None else predicted.disagreement[:0],
+    )
 
 
 def _shown(value: Any) -> str:

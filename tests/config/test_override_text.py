@@ -44,5 +44,5 @@ def test_flat_settings_keep_values():
 
 
 def test_other_values_are_named():
-    with pytest.raises(ConfigError, match="label: .* of the type object"):
+    with pytest.raises(ConfigError, match=r"label: .* of the type object"):
         override_texts({"label": object()})

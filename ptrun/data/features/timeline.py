@@ -122,10 +122,10 @@ def future_times(file: CsvFile, column: str | None, count: int) -> list[str]:
     from_begin = dates - months.astype("datetime64[s]")
     from_end = (months + 1).astype("datetime64[s]") - dates
     by_months = len(month_steps) == 1 and month_steps[0] > 0
-    if by_months and (from_begin == from_begin[0]).all():
-        future = (months[-1] + np.arange(1, count + 1) * month_steps[0]).astype("datetime64[s]") + from_begin[0]
-    elif by_months and (from_end == from_end[0]).all():  # on the last day of each month
+    if by_months and (from_end == from_end[0]).all() and from_end[0] <= np.timedelta64(1, "D"):  # their last days
         future = (months[-1] + np.arange(1, count + 1) * month_steps[0] + 1).astype("datetime64[s]") - from_end[0]
+    elif by_months and (from_begin == from_begin[0]).all():
+        future = (months[-1] + np.arange(1, count + 1) * month_steps[0]).astype("datetime64[s]") + from_begin[0]
     else:
         future = dates[-1] + (np.arange(1, count + 1) * step).astype("timedelta64[s]")
     midnight = not ((dates - dates.astype("datetime64[D]")).astype(np.int64).any() or step % DAY_SECONDS)

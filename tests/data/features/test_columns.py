@@ -25,7 +25,8 @@ FILE = CsvFile(
 def test_encodings_come_from_the_training_rows() -> None:
     encodings, notes = fit_columns(FILE, list(FILE.columns), TRAIN, ColumnSettings())
     size, town = encodings
-    assert size == {"name": "size", "kind": "numeric", "mean": 3, "std": np.std([1, 3, 5]), "median": 3, "missing": 1}
+    statistics = {"mean": 3, "std": np.std([1, 3, 5]), "median": 3, "min": 1, "max": 5}
+    assert size == {"name": "size", "kind": "numeric", "missing": 1, **statistics}
     assert town["categories"] == ["Bern", "Chur"]
     assert town["missing"] == 1
     assert "Left out, one value only in the training rows: unit." in notes
