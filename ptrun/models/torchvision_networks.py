@@ -68,18 +68,19 @@ def _related(arch: str, classifiers: Sequence[str]) -> str:
 
 
 class ImageInput(nn.Module):
-    """Gives images three channels (gray ones three equal ones) and the size that the network needs.
+    """Gives images the channels (gray ones three equal ones) and the size that the network needs.
 
-    size: (height, width) of the output, or None to keep that of the images.
+    size: (height, width) of the output, or None to keep that of the images. channels: of the output.
     """
 
-    def __init__(self, size: tuple[int, int] | None) -> None:
+    def __init__(self, size: tuple[int, int] | None, channels: int = 3) -> None:
         super().__init__()
         self.size = size
+        self.channels = channels
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map [batch, 1 or 3, height, width] to [batch, 3, *size]."""
-        images = images.expand(-1, 3, -1, -1)
+        """Map [batch, 1 or channels, height, width] to [batch, channels, *size]."""
+        images = images.expand(-1, self.channels, -1, -1)
         if self.size is None or images.shape[-2:] == self.size:
             return images
         # Antialiasing only when shrinking: it does not change enlarged images, and some devices do not support it.

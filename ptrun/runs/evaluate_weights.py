@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptrun.build.auto import check_pair
-from ptrun.build.auto import resolve_auto as resolve_task_auto
+from ptrun.build.auto import check_pair, resolve_auto, resolve_before_data
 from ptrun.build.data import prepare
 from ptrun.build.evaluation import build_trained_model
 from ptrun.build.model import load_start_weights
 from ptrun.build.run import build_runtime
-from ptrun.config.auto import resolve_auto
 from ptrun.config.run_config import RunConfig
 from ptrun.errors import CheckpointError
 from ptrun.plugins import attribute_plugin_errors
@@ -25,7 +23,7 @@ def run(request: EvalRequest, config: RunConfig) -> EvalResult:
 
     config: of a training run whose `weights` is the file.
     """
-    config, _ = resolve_auto(config, request.folders)
+    config, _ = resolve_before_data(config, request.folders)
     with attribute_plugin_errors(config.model.name):
         return evaluate_subject(request, _build(request, config))
 
@@ -35,7 +33,7 @@ def _build(request: EvalRequest, config: RunConfig) -> Subject:
     runtime = build_runtime(config)  # sets the number of threads, with which the data are read too
     prepared = prepare(config, fitted=None)
     spec = prepared.spec
-    config, _ = resolve_task_auto(config, spec, request.folders)
+    config, _ = resolve_auto(config, spec, request.folders)
     check_pair(config, spec, request.folders)
     model, runtime = build_trained_model(config, spec, runtime)
     loaded = load_start_weights(config, model, spec)

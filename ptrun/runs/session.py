@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ptrun import plugins
+from ptrun.build.auto import resolve_before_data
 from ptrun.build.checkpoints import build_saver
 from ptrun.build.evaluation import make_predictions, metric_settings
 from ptrun.build.loggers import build_loggers
 from ptrun.build.run import Run, build, compiles_model
 from ptrun.checkpoint import state, store
 from ptrun.checkpoint.saver import Saver
-from ptrun.config.auto import resolve_auto
 from ptrun.config.run_config import RunConfig
 from ptrun.engine.evaluate import predict
 from ptrun.engine.hooks import Hooks
@@ -74,7 +74,7 @@ def run(request: TrainRequest) -> TrainResult:
     """Train, test the best weights, and write everything. Raises PtrunError for what ends the run early."""
     keep_freed_memory()
     config = request.config if request.continuation else with_weights_file(request.config)
-    config, decisions = resolve_auto(config, request.folders)
+    config, decisions = resolve_before_data(config, request.folders)
     run_dir = _make_run_dir(request, config)
     with _open(run_dir, config, quiet=request.quiet) as console:
         receipt = _start_receipt(request, run_dir)
