@@ -26,6 +26,8 @@ OWNERS: dict[str, set[str]] = {
     "sklearn": {"data", "metrics", "cli"},
     "yaml": {"config", "runs", "cli"},
     "torchvision": {"models", "data", "transforms", "cli"},
+    "timm": {"models"},
+    "safetensors": {"models"},
 }
 
 

@@ -18,6 +18,8 @@ from ptrun.device.runtime import Runtime
 from ptrun.errors import ConfigError
 from ptrun.evaluation import test_time_augmentation
 from ptrun.losses import build
+from ptrun.models.weights.match import Loaded, head_of, match_weights
+from ptrun.models.weights.stored import load_weights_file
 from ptrun.spec import DataSpec
 
 _NOTED_SHARE = 0.05  # of the first weights in the average: it changes results by then
@@ -40,6 +42,14 @@ def build_model(config: RunConfig, spec: DataSpec, **runtime_values: Any) -> nn.
         ) from error
     assert isinstance(model, nn.Module)
     return model
+
+
+def load_start_weights(config: RunConfig, model: nn.Module, spec: DataSpec) -> Loaded:
+    """Load the file of the setting `weights` into a new model. Raises CheckpointError when it does not fit."""
+    assert config.weights is not None
+    stored = load_weights_file(config.weights, "weights")
+    head = getattr(model, "head_name", "") or head_of(model, spec.num_outputs)
+    return match_weights(model, stored, head=head, spec=spec)
 
 
 def build_ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.AveragedModel | None:

@@ -15,6 +15,7 @@ from ptrun.device.random_state import random_state, restore_random_state
 from ptrun.engine.context import TrainContext
 from ptrun.engine.progress import Progress
 from ptrun.errors import CheckpointError
+from ptrun.models.weights.stored import averaged_or_own
 from ptrun.version import __version__
 
 _WEIGHTS = ("model", "ema", "optimizer", "scaler")
@@ -82,9 +83,7 @@ def load_weights(model: torch.nn.Module, weights: Mapping[str, Any], source: str
 
 def evaluated_weights(state: Mapping[str, Any]) -> dict[str, Any]:
     """The weights for evaluation: the averaged ones when there are any, else the model's own."""
-    if state.get("ema") is None:
-        return dict(state["model"])
-    return {key.removeprefix("module."): value for key, value in state["ema"].items() if key.startswith("module.")}
+    return averaged_or_own(state)
 
 
 def mark_rollback_point(ctx: TrainContext, progress: Progress) -> None:

@@ -60,6 +60,7 @@ class RunConfig:
     checkpoint: Component
     logger: Component
     train: TrainSettings
+    weights: str | None
     seed: int
     metrics: list[dict[str, Any]] | str  # each metric as {name: settings}
     plots: bool

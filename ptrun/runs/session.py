@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ptrun import plugins
+from ptrun.build.auto import resolve_before_data
 from ptrun.build.checkpoints import build_saver
 from ptrun.build.evaluation import make_predictions, metric_settings
 from ptrun.build.loggers import build_loggers
 from ptrun.build.run import Run, build, compiles_model
 from ptrun.checkpoint import state, store
 from ptrun.checkpoint.saver import Saver
-from ptrun.config.auto import resolve_auto
 from ptrun.config.run_config import RunConfig
 from ptrun.engine.evaluate import predict
 from ptrun.engine.hooks import Hooks
@@ -47,6 +47,7 @@ from ptrun.runs.folder import (
 )
 from ptrun.runs.git import uncommitted_changes
 from ptrun.runs.receipt import make_receipt
+from ptrun.runs.start_weights import with_weights_file
 from ptrun.runs.summary import TrainResult, decision_records, summarize
 from ptrun.terminal.console import Console, error_lines
 
@@ -72,13 +73,15 @@ class TrainRequest:
 def run(request: TrainRequest) -> TrainResult:
     """Train, test the best weights, and write everything. Raises PtrunError for what ends the run early."""
     keep_freed_memory()
-    config, decisions = resolve_auto(request.config, request.folders)
+    config = request.config if request.continuation else with_weights_file(request.config)
+    config, decisions = resolve_before_data(config, request.folders)
     run_dir = _make_run_dir(request, config)
     with _open(run_dir, config, quiet=request.quiet) as console:
         receipt = _start_receipt(request, run_dir)
         run_dir.write_config(request.as_written, config.to_dict())
         run_dir.write_json(RECEIPT, receipt)
-        parts = build(config, request.folders, decisions, display.preparation_bar(console))
+        restoring = request.continuation is not None and request.continuation.saved is not None
+        parts = build(config, request.folders, decisions, display.preparation_bar(console), restoring=restoring)
         run_dir.write_config(request.as_written, parts.config.to_dict())
         data = {name: split.fingerprint() for name, split in parts.splits.items()}
         run_dir.write_json(RECEIPT, {**receipt, "data": data, "decisions": decision_records(parts)})

@@ -19,6 +19,7 @@ SHAPES = {Layout.IMAGE: (3, 16, 16), Layout.VECTOR: (6,), Layout.SEQUENCE: (24, 
 SMALL = {
     "transfer": {"arch": "mobilenet_v3_small", "weights": None, "hidden_features": 8},
     "torchvision": {"arch": "squeezenet1_1"},
+    "timm": {"arch": "test_resnet"},
     "patch_transformer": {"patch_length": 4, "patch_stride": 2, "width": 8, "num_layers": 1},
     "resnet_cifar": {"depth": 8},
 }
@@ -57,14 +58,15 @@ def fitting_spec(name: str) -> tuple[nn.Module, DataSpec]:
 
 @pytest.mark.parametrize("name", [*models])
 def test_every_model_has_an_embedding_with_a_row_for_each_sample(name):
+    torch.manual_seed(0)
     model, spec = fitting_spec(name)
-    inputs = torch.randn(5, *spec.input_shape)
+    inputs = 100 * torch.randn(5, *spec.input_shape)
     with torch.inference_mode():
         embedding = Embedder(model, spec.num_outputs)(inputs)
         again = Embedder(model, spec.num_outputs)(inputs.flip(0)).flip(0)
     assert embedding.shape[0] == 5
     assert embedding.shape[1] == FEATURES.get(name, embedding.shape[1])
-    torch.testing.assert_close(embedding, again, atol=1e-4, rtol=1e-4)  # row i belongs to sample i
+    torch.testing.assert_close(embedding, again, atol=1e-3, rtol=1e-3)  # row i belongs to sample i
     assert not torch.equal(embedding[0], embedding[1])
 
 

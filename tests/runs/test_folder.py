@@ -28,7 +28,7 @@ FILES = {
     for name, value in vars(module).items()
     if name.isupper() and isinstance(value, str)
 }
-FOREIGN = {("models/pretrained_weights.py", "checkpoints")}  # the folder of torch.hub
+FOREIGN = {("models/weights/download.py", "checkpoints")}  # the folder of torch.hub
 
 
 def path_parts(tree: ast.AST) -> Iterator[str]:
