@@ -25,6 +25,9 @@ OWNERS: dict[str, set[str]] = {
     "rich": {"terminal"},
     "sklearn": {"data", "metrics", "cli"},
     "yaml": {"config", "runs", "cli"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
+    "safetensors": {"export"},
     "torchvision": {"models", "data", "transforms", "cli"},
 }
 

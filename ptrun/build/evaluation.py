@@ -34,7 +34,7 @@ def build_validation_metrics(
         spec,
         monitored=None if monitored == "loss" else monitored,
         settings=metric_settings(config),
-        one_vs_rest=_one_vs_rest(config, spec),
+        one_vs_rest=is_one_vs_rest(config, spec),
         undefined=undefined,
     )
 
@@ -46,9 +46,9 @@ def metric_settings(config: RunConfig) -> dict[str, dict[str, Any]]:
 
 def make_predictions(config: RunConfig, spec: DataSpec, outputs: Outputs) -> Predictions:
     """Raw outputs → classes with probabilities, or numbers in their original units."""
-    return to_predictions(spec, outputs.outputs, outputs.targets, _one_vs_rest(config, spec))
+    return to_predictions(spec, outputs.outputs, outputs.targets, is_one_vs_rest(config, spec))
 
 
-def _one_vs_rest(config: RunConfig, spec: DataSpec) -> bool:
+def is_one_vs_rest(config: RunConfig, spec: DataSpec) -> bool:
     """Whether the outputs are one yes-or-no question for each class, rather than shares that add up to 1."""
     return config.loss.name == "binary_cross_entropy" and spec.num_outputs > 2

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag
-from ptrun.errors import ConfigError
+from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, named_checkpoint
 from ptrun.process.signals import interrupt_raised
 from ptrun.process.startup import resting_collector
 
@@ -44,7 +41,7 @@ def main(argv: list[str]) -> int:
     folders = conf_folders(options.config_dir)
     paths = [word for word in options.overrides if "=" not in word or Path(word).exists()]
     values = parse_values([word for word in options.overrides if word not in paths])
-    values |= _checkpoint(paths, values)
+    values |= named_checkpoint("eval", paths, values)
     own_keys = schema.read(shipped_conf() / "eval.yaml").keys
     settings = check_section({key: value for key, value in values.items() if key in own_keys}, own_keys)
     changes = {key: value for key, value in values.items() if key not in own_keys}
@@ -59,13 +56,3 @@ def main(argv: list[str]) -> int:
             evaluate.EvalRequest(**settings, changes=changes, command=command, folders=folders, quiet=options.quiet)
         )
     return 0
-
-
-def _checkpoint(paths: Sequence[str], values: Mapping[str, Any]) -> dict[str, str]:
-    """The checkpoint that is named by a word alone, as verify and resume take it. Raises ConfigError for several."""
-    if not paths:
-        return {}
-    if len(paths) > 1 or "checkpoint" in values:
-        named = [*paths, *([f"checkpoint={values['checkpoint']}"] if "checkpoint" in values else [])]
-        raise ConfigError(f"ptrun eval: expected one checkpoint, got {len(named)}: {' '.join(named)}.")
-    return {"checkpoint": paths[0]}

@@ -83,6 +83,19 @@ def binary_features(encodings: Sequence[Encoding]) -> tuple[int, ...]:
     return tuple(i for i, binary in enumerate(is_binary) if binary)
 
 
+def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[float]]:
+    """Return the mean and standard deviation by which each feature is scaled; 0 and 1 for those that are 0 or 1."""
+    means: list[float] = []
+    stds: list[float] = []
+    for encoding in encodings:
+        num_features = len(_feature_names(encoding))
+        is_numeric = encoding["kind"] == "numeric"
+        num_marks = num_features - 1 if is_numeric else num_features
+        means += [encoding["mean"]] * is_numeric + [0.0] * num_marks
+        stds += [encoding["std"]] * is_numeric + [1.0] * num_marks
+    return means, stds
+
+
 def _fit_encoding(file: CsvFile, name: str, train: Indices, settings: ColumnSettings) -> dict[str, Any] | str:
     """The encoding of a column, or the reason to leave it out."""
     cells = file.columns[name]
