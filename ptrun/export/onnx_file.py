@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 
 from ptrun.errors import ConfigError
 from ptrun.export.check import Outputs, first_line
+from ptrun.export.quiet import quiet
 
 MAX_BYTES = 2**31 - 1  # of one protobuf message
 _QUIET = 3  # onnxruntime's level for errors
@@ -20,11 +21,12 @@ _QUIET = 3  # onnxruntime's level for errors
 def convert(program: ExportedProgram, input_name: str, output_names: Sequence[str], model_name: str) -> Any:
     """The ONNX model (a ModelProto) of a traced program. Raises ConfigError when an operation has no counterpart."""
     try:
-        exported = torch.onnx.export(
-            program, dynamo=True, input_names=[input_name], output_names=list(output_names), verbose=False
-        )
-        assert exported is not None
-        model = exported.model_proto
+        with quiet():
+            exported = torch.onnx.export(
+                program, dynamo=True, input_names=[input_name], output_names=list(output_names), verbose=False
+            )
+            assert exported is not None
+            model = exported.model_proto
     except Exception as error:  # torch and onnxscript have many types for what they can't convert
         raise ConfigError(
             f"model: '{model_name}' can't be exported to ONNX: {first_line(error)}. Use format=torch_export, "

@@ -19,6 +19,7 @@ from torch.export.graph_signature import InputKind
 
 from ptrun.errors import ConfigError
 from ptrun.export.check import ExportError, Outputs, first_line
+from ptrun.export.quiet import quiet
 
 METADATA = "metadata.json"  # the extra file of an archive that describes the model
 
@@ -40,7 +41,8 @@ def trace(module: nn.Module, example: Tensor, model_name: str) -> ExportedProgra
     example: at least two inputs. Raises ConfigError naming the model and the reason when it can't be traced.
     """
     try:
-        return torch.export.export(module, (example,), dynamic_shapes=({0: Dim("batch")},))
+        with quiet():
+            return torch.export.export(module, (example,), dynamic_shapes=({0: Dim("batch")},))
     except Exception as error:  # torch has many types for what it can't trace
         raise ConfigError(_reason(error, model_name)) from error
 
@@ -87,7 +89,8 @@ def _like(original: Tensor, tensor: Tensor) -> Tensor:
 
 def write(program: ExportedProgram, file: BinaryIO, metadata: Mapping[str, str]) -> None:
     """Write a program and its metadata."""
-    torch.export.save(program, file, extra_files={METADATA: json.dumps(dict(metadata), indent=1)})
+    with quiet():
+        torch.export.save(program, file, extra_files={METADATA: json.dumps(dict(metadata), indent=1)})
 
 
 def run_file(path: Path, batches: Iterable[Tensor]) -> list[Outputs]:

@@ -16,13 +16,13 @@ from torch import Tensor
 from ptrun.build.export import build_served, read_in_chunks
 from ptrun.build.model import build_model, build_views
 from ptrun.checkpoint import state
-from ptrun.errors import ConfigError, DataError
+from ptrun.errors import ConfigError
 from ptrun.export import onnx_file, onnx_int8, safetensors_file, torch_program
 from ptrun.export.check import Comparison, Outputs, compare, compare_outputs, require_equal, require_finite
 from ptrun.export.formats import FORMATS
+from ptrun.export.quality import require_quality
 from ptrun.export.served import OUTPUT_MEANINGS
 from ptrun.files.atomic import replacing
-from ptrun.metrics import compute
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.runs import export_display
 from ptrun.runs.export_parts import (
@@ -36,7 +36,6 @@ from ptrun.runs.export_parts import (
     prepare_export,
 )
 from ptrun.terminal.console import Console
-from ptrun.terminal.format import format_metric
 
 __all__ = ["ExportRequest", "check_file", "run"]
 
@@ -94,7 +93,7 @@ def _write_onnx(export: Export, file: BinaryIO) -> None:
     outputs = tuple(OUTPUT_MEANINGS[export.trained.spec.task])
     model = onnx_file.convert(_trace(export), export.inputs.name, outputs, export.config.model.name)
     if export.request.precision == "int8":
-        model = onnx_int8.quantize(model)
+        model = onnx_int8.quantize(model, export.config.model.name)
     onnx_file.write(model, file, metadata_of(export))
 
 
@@ -143,30 +142,17 @@ def _notes_on_precision(export: Export, path: Path) -> Sequence[str]:
 
 
 def _quality_of_int8(export: Export, path: Path) -> str:
-    """The main metric of the file and of the checkpoint on the validation split. Raises DataError without data."""
+    """The main metric of the file and of the checkpoint on samples that were not trained on, in a sentence."""
     prepared = export.samples.prepared
-    if prepared is None:
-        raise DataError(
-            "precision=int8 changes the outputs, so its quality is measured on the validation split, but the data "
-            f"can't be read: {export.samples.problem} Name the data, as in dataset.path=FILE, or use precision=fp16."
-        )
+    assert prepared is not None  # prepare_export made sure of it
     name, split = ("val", prepared.data.val) if len(prepared.data.val) else ("test", prepared.data.test)
-    if not len(split):
-        raise DataError("precision=int8 needs samples to measure its quality, but val and test are empty.")
     trained = export.original
-    outputs = {
-        "int8": _outputs_of_file(export, path, read_in_chunks(prepared, split)),
-        "fp32": torch.cat(
-            [predict_samples(trained, export.inputs, chunk)[0] for chunk in read_in_chunks(prepared, split)]
-        ),
-    }
-    metric = compute.primary_metric(trained.spec.task)
-    values = {
-        precision: compute.compute([metric], predictions_of(trained, given, split.targets))[0].get(metric)
-        for precision, given in outputs.items()
-    }
-    in_words = ", ".join(f"{precision} {format_metric(metric, value)}" for precision, value in values.items())
-    return f"{metric} on the {name} split ({len(split):,} samples): {in_words}."
+    chunks = read_in_chunks(prepared, split)
+    exact = torch.cat([predict_samples(trained, export.inputs, chunk)[0] for chunk in chunks])
+    quantized = _outputs_of_file(export, path, read_in_chunks(prepared, split))
+    return require_quality(
+        predictions_of(trained, quantized, split.targets), predictions_of(trained, exact, split.targets), name
+    )
 
 
 def _outputs_of_file(export: Export, path: Path, chunks: Iterable[Tensor]) -> Tensor:

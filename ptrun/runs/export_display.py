@@ -64,18 +64,26 @@ def show_result(
     console.table(columns, [_row(comparison, names, decides) for comparison in comparisons])
     for note in notes:
         console.note(note)
-    verdict = (
-        "differs from the checkpoint as shown"
-        if export.request.precision == "int8"
-        else (f"equal to the checkpoint: every difference is below {TOLERANCE:g} of the output's largest value")
-    )
-    mebibytes = path.stat().st_size / 2**20
-    rows = [("file", f"{path} ({mebibytes:.2f} MiB)"), ("check", f"{verdict}, on {export.samples.origin}")]
+    rows = [
+        ("file", f"{path} ({_size(path.stat().st_size)})"),
+        ("check", f"{_verdict(export.request.precision)}, on {export.samples.origin}"),
+    ]
     console.result(rows, [])
     console.text()
     console.text("Use it")
     for line in snippet(export, path):
         console.text(f"  {line}")
+
+
+def _verdict(precision: str) -> str:
+    if precision == "int8":
+        return "runs, and differs from the checkpoint as shown"
+    what = "the checkpoint" if precision == "fp32" else f"the checkpoint with its weights rounded to {precision}"
+    return f"equal to {what}: no difference is above {TOLERANCE:g} of the output's largest value"
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**20:,.1f} MiB" if num_bytes >= 2**20 else f"{num_bytes / 2**10:,.0f} KiB"
 
 
 def _row(comparison: Comparison, names: Sequence[str], decides: bool) -> list[object]:

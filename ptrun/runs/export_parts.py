@@ -107,7 +107,21 @@ def prepare_export(request: ExportRequest) -> Export:
     config, spec = trained.config, trained.spec
     inputs = build_inputs(config, spec, trained.pipeline, trained.fitted, with_preprocessing)
     served = build_served(config, spec, inputs, trained.model)
-    return Export(request, original, trained, inputs, served, _check_samples(original))
+    samples = _check_samples(original)
+    if request.precision == "int8":
+        _require_samples_for_int8(samples)
+    return Export(request, original, trained, inputs, served, samples)
+
+
+def _require_samples_for_int8(samples: CheckSamples) -> None:
+    """Raise DataError when there is nothing to measure the quality of a quantized model with."""
+    needs = "precision=int8 changes the outputs, so its quality is measured on samples of val or test, but"
+    if samples.prepared is None:
+        raise DataError(
+            f"{needs} the data can't be read: {samples.problem} Say where the data are, or use precision=fp16."
+        )
+    if not len(samples.prepared.data.val) + len(samples.prepared.data.test):
+        raise DataError(f"{needs} both are empty. Use precision=fp16.")
 
 
 def rounded(trained: TrainedModel, dtype: torch.dtype) -> TrainedModel:

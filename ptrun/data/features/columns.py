@@ -88,11 +88,10 @@ def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[fl
     means: list[float] = []
     stds: list[float] = []
     for encoding in encodings:
-        num_features = len(_feature_names(encoding))
-        is_numeric = encoding["kind"] == "numeric"
-        num_marks = num_features - 1 if is_numeric else num_features
-        means += [encoding["mean"]] * is_numeric + [0.0] * num_marks
-        stds += [encoding["std"]] * is_numeric + [1.0] * num_marks
+        scaled = [(encoding["mean"], encoding["std"])] if encoding["kind"] == "numeric" else []
+        pairs = [*scaled, *[(0.0, 1.0)] * (len(_feature_names(encoding)) - len(scaled))]
+        means += [mean for mean, _ in pairs]
+        stds += [std for _, std in pairs]
     return means, stds
 
 
