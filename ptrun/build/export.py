@@ -32,7 +32,10 @@ def build_inputs(
     """The inputs of the exported model. fitted: what the data set learned from the training samples."""
     if pipeline is not None:
         return image_inputs(spec, pipeline, config.transform.settings["eval"], with_preprocessing)
-    return feature_inputs(spec, _scaling(config, spec, fitted), with_preprocessing)
+    scaling = _scaling(config, spec, fitted)
+    inputs = feature_inputs(spec, scaling, with_preprocessing)
+    encodings = fitted.get("columns") if scaling is not None else None  # of a table: categories, medians
+    return replace(inputs, description={**inputs.description, "columns": encodings}) if encodings else inputs
 
 
 def _scaling(config: RunConfig, spec: DataSpec, fitted: Mapping[str, Any]) -> Scaling | None:

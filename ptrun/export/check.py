@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ptrun.errors import PtrunError
+from ptrun.errors import ExportError
 from ptrun.spec import DataSpec, Task
 
 Outputs = Mapping[str, Tensor]  # name → [batch, num_outputs]
@@ -26,10 +26,6 @@ BATCHES_PER_SIZE = 10
 # Largest difference that is accepted, as a share of the largest value of that output. Another order of float32 sums
 # gives 1e-7 for small and about 1e-5 for deep networks. A wrong weight, bias or constant gives far more than 1e-4.
 TOLERANCE = 1e-4
-
-
-class ExportError(PtrunError):
-    """The exported file can't be run, or does not compute what the checkpoint computes."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptrun.export.check import ExportError
+from ptrun.errors import ExportError
 from ptrun.metrics import compute
 from ptrun.metrics.predictions import Predictions
 from ptrun.spec import Task

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 def write(model: nn.Module, file: BinaryIO, metadata: Mapping[str, str], dtype: torch.dtype) -> None:
     """Write the weights of a model, floating ones in `dtype`, with the names of its `state_dict`."""
-    import safetensors.torch
+    from safetensors.torch import save
 
-    file.write(safetensors.torch.save(_weights(model, dtype), metadata=dict(metadata)))
+    file.write(save(_weights(model, dtype), metadata=dict(metadata)))
 
 
 def _weights(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ptrun.errors import ExportError
 from ptrun.export.check import (
     BATCH_SIZES,
-    ExportError,
     Outputs,
     batches_of,
     compare,

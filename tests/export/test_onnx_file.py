@@ -10,9 +10,9 @@ import pytest
 import torch
 from export.programs import INPUTS, OUTPUTS, SPEC, outputs_of, small_model
 
-from ptrun.errors import ConfigError
+from ptrun.errors import ConfigError, ExportError
 from ptrun.export import onnx_file, torch_program
-from ptrun.export.check import ExportError, compare, require_equal
+from ptrun.export.check import compare, require_equal
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import forecast_spec
 
-from ptrun.export.check import ExportError
+from ptrun.errors import ExportError
 from ptrun.export.quality import require_quality
 from ptrun.metrics.predictions import Predictions
 from ptrun.spec import DataSpec, Layout, Task

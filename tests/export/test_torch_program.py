@@ -10,9 +10,9 @@ import torch
 from export.programs import INPUTS, SPEC, outputs_of, small_model
 from torch import Tensor, nn
 
-from ptrun.errors import ConfigError
+from ptrun.errors import ConfigError, ExportError
 from ptrun.export import torch_program
-from ptrun.export.check import ExportError, compare, require_equal
+from ptrun.export.check import compare, require_equal
 
 
 def write(path: Path, program: torch.export.ExportedProgram) -> Path:

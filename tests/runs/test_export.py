@@ -12,9 +12,8 @@ import pytest
 import torch
 from support import Ended, train
 
-from ptrun.errors import ConfigError
+from ptrun.errors import ConfigError, ExportError
 from ptrun.export import onnx_file, safetensors_file
-from ptrun.export.check import ExportError
 from ptrun.runs.export import ExportRequest, check_file, run
 from ptrun.runs.export_parts import prepare_export
 
@@ -126,7 +125,7 @@ class Net(nn.Module):
 
 
 @models.register
-def faulty(spec, *, fault: str = "none"):
+def NAME(spec, *, fault: str = "none"):
     return Net(spec, fault)
 '''
 
@@ -137,31 +136,32 @@ def faulty(spec, *, fault: str = "none"):
     [
         ("none", 0, ""),
         ("wrong", 1, "The exported file computes other numbers than the checkpoint: in batches of"),
-        ("frozen", 2, "model: 'faulty' can't be exported: its code fixes the number of samples in a batch"),
-        ("branches", 2, "model: 'faulty' can't be exported: torch.export can't trace it: Could not guard"),
+        ("frozen", 2, "model: 'faulty_frozen' can't be exported: its code fixes the number of samples in a batch"),
+        ("branches", 2, "model: 'faulty_branches' can't be exported: torch.export can't trace it: Could not guard"),
     ],
 )
 def test_a_model_of_a_plugin(folder: Path, ptrun: Call, fault: str, code: int, sentence: str):
-    (folder / "mine.py").write_text(PLUGIN)
-    settings = ("plugins=[mine.py]", "model=faulty", f"model.fault={fault}", "train.epochs=1", "-q")
+    name = f"faulty_{fault}"  # a name is registered once in this process
+    (folder / "mine.py").write_text(PLUGIN.replace("NAME", name))
+    settings = ("plugins=[mine.py]", f"model={name}", f"model.fault={fault}", "train.epochs=1", "-q")
     assert ptrun("train", *settings).code == 0
     ended = ptrun("export", "outputs/latest", "format=onnx", "plugins=[mine.py]")
     assert ended.code == code, ended.err
     assert sentence in ended.err
     assert "Traceback" not in ended.err
     written = [path.name for path in folder.iterdir() if path.suffix == ".onnx"]
-    assert written == (["faulty-digits.onnx"] if code == 0 else [])
+    assert written == ([f"{name}-digits.onnx"] if code == 0 else [])
     if code:
         assert ptrun("export", "outputs/latest", "format=safetensors", "plugins=[mine.py]").code == 0
 
 
 def test_a_plugin_is_never_imported_from_the_checkpoint(folder: Path, ptrun: Call):
-    (folder / "mine.py").write_text(PLUGIN)
-    assert ptrun("train", "plugins=[mine.py]", "model=faulty", "train.epochs=1", "-q").code == 0
+    (folder / "mine.py").write_text(PLUGIN.replace("NAME", "never_imported"))
+    assert ptrun("train", "plugins=[mine.py]", "model=never_imported", "train.epochs=1", "-q").code == 0
     (folder / "mine.py").write_text("raise SystemExit('imported')")
     from ptrun import registry
 
-    registry.models._functions.pop("faulty")
+    registry.models._functions.pop("never_imported")
     ended = ptrun("export", "outputs/latest", "format=safetensors")
     assert ended.code == 2
     assert "name its file: plugins=[FILE.py]" in ended.err
