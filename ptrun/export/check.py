@@ -54,27 +54,25 @@ def num_check_samples() -> int:
     return BATCHES_PER_SIZE * max(BATCH_SIZES)
 
 
-def compare(run: RunFile, inputs: Tensor, expected: Outputs, spec: DataSpec) -> list[Comparison]:
-    """Run a file on batches of each size, and compare its outputs with those expected of all samples.
+def compare(run: RunFile, inputs: Tensor, expect: Callable[[int], Outputs], spec: DataSpec) -> list[Comparison]:
+    """Run a file on batches of each size, and compare its outputs with those that are expected.
 
+    expect: function from a batch size to the outputs of the samples, in order, computed in batches of that size.
     Raises ExportError when the file can't be run, or gives outputs of another name or shape.
     """
     by_size = {size: batches_of(inputs, size) for size in BATCH_SIZES}
     results = iter(_run(run, [batch for batches in by_size.values() for batch in batches]))
-    scales = _scales(expected)
     comparisons = []
     for size, batches in by_size.items():
         of_size = list(itertools.islice(results, len(batches)))
-        got = {name: _joined(of_size, name) for name in expected}
-        want = {name: values[: len(batches) * size] for name, values in expected.items()}
-        comparisons.append(compare_outputs(got, want, size, spec, scales))
+        want = {name: values[: len(batches) * size] for name, values in expect(size).items()}
+        got = {name: _joined(of_size, name) for name in want}
+        comparisons.append(compare_outputs(got, want, size, spec))
     return comparisons
 
 
-def compare_outputs(
-    got: Outputs, want: Outputs, batch_size: int, spec: DataSpec, scales: Mapping[str, float] | None = None
-) -> Comparison:
-    """Compare outputs by name. scales: the largest value of each. Raises ExportError for a wrong shape."""
+def compare_outputs(got: Outputs, want: Outputs, batch_size: int, spec: DataSpec) -> Comparison:
+    """Compare outputs by name. Raises ExportError for a wrong shape."""
     for name, values in want.items():
         if got[name].shape != values.shape:
             raise ExportError(
@@ -82,13 +80,14 @@ def compare_outputs(
                 f"batches of {batch_size}; {list(values.shape)} is right. It was not kept."
             )
     differences = {name: _largest_difference(got[name], values) for name, values in want.items()}
-    scales = scales or _scales(want)
-    shares = {name: difference / scales[name] for name, difference in differences.items()}
+    shares = {name: difference / _scale(name, want[name], spec) for name, difference in differences.items()}
     return Comparison(batch_size, len(next(iter(want.values()))), differences, shares, _changed(got, want, spec))
 
 
-def _scales(outputs: Outputs) -> dict[str, float]:
-    return {name: float(values.abs().max()) or 1.0 for name, values in outputs.items()}
+def _scale(name: str, values: Tensor, spec: DataSpec) -> float:
+    """The largest value of an output, or a tenth of its usual spread if all are nearly 0: rounding then exceeds them."""
+    usual = max(spec.target_std, default=1.0) if name == "predictions" else 1.0
+    return max(float(values.abs().max()), 0.1 * usual)
 
 
 def _changed(got: Outputs, want: Outputs, spec: DataSpec) -> int | None:

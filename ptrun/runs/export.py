@@ -31,7 +31,6 @@ from ptrun.runs.export_parts import (
     ExportRequest,
     expected_outputs,
     metadata_of,
-    predict_samples,
     predictions_of,
     prepare_export,
 )
@@ -62,8 +61,8 @@ def check_file(export: Export, path: Path) -> list[Comparison]:
     only numbers are asked for.
     """
     run_file = partial(_READERS[export.request.format], export, path)
-    expected = expected_outputs(export.trained, export.inputs, export.samples.values)
-    comparisons = compare(run_file, export.raw_samples, expected, export.trained.spec)
+    expect = partial(expected_outputs, export.trained, export.inputs, export.samples.values)
+    comparisons = compare(run_file, export.raw_samples, expect, export.trained.spec)
     if export.request.precision == "int8":
         require_finite(comparisons)
     else:
@@ -148,7 +147,7 @@ def _quality_of_int8(export: Export, path: Path) -> str:
     name, split = ("val", prepared.data.val) if len(prepared.data.val) else ("test", prepared.data.test)
     trained = export.original
     chunks = read_in_chunks(prepared, split)
-    exact = torch.cat([predict_samples(trained, export.inputs, chunk)[0] for chunk in chunks])
+    exact = torch.cat([trained.outputs(export.inputs.to_trained(chunk)) for chunk in chunks])
     quantized = _outputs_of_file(export, path, read_in_chunks(prepared, split))
     return require_quality(
         predictions_of(trained, quantized, split.targets), predictions_of(trained, exact, split.targets), name

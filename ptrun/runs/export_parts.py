@@ -155,13 +155,6 @@ def _check_samples(trained: TrainedModel) -> CheckSamples:
     return CheckSamples(enough, origin, prepared)
 
 
-def predict_samples(trained: TrainedModel, inputs: ModelInputs, samples: Tensor) -> tuple[Tensor, Predictions]:
-    """Raw outputs of the checkpoint's model, and the predictions that an evaluation makes of them."""
-    chunks = torch.split(samples, _CHUNK)
-    outputs = torch.cat([trained.outputs(inputs.to_trained(chunk)) for chunk in chunks])
-    return outputs, predictions_of(trained, outputs)
-
-
 def predictions_of(trained: TrainedModel, outputs: Tensor, targets: Tensor | None = None) -> Predictions:
     """Classes and probabilities, or numbers in original units, of raw outputs; without targets these are zeros."""
     if targets is None:
@@ -170,9 +163,11 @@ def predictions_of(trained: TrainedModel, outputs: Tensor, targets: Tensor | Non
     return make_predictions(trained.config, trained.spec, RawOutputs(outputs, targets, 0.0))
 
 
-def expected_outputs(trained: TrainedModel, inputs: ModelInputs, samples: Tensor) -> Outputs:
-    """What a file has to give for samples, computed as an evaluation computes it."""
-    outputs, predicted = predict_samples(trained, inputs, samples)
+def expected_outputs(trained: TrainedModel, inputs: ModelInputs, samples: Tensor, batch_size: int = _CHUNK) -> Outputs:
+    """What a file has to give for samples in batches of a size, computed as an evaluation computes it."""
+    batches = torch.split(samples, batch_size)
+    outputs = torch.cat([trained.outputs(inputs.to_trained(batch)) for batch in batches])
+    predicted = predictions_of(trained, outputs)
     final = predicted.values if predicted.probabilities is None else predicted.probabilities
     first, second = OUTPUT_MEANINGS[trained.spec.task]
     return {first: outputs, second: torch.from_numpy(final)}

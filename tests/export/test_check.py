@@ -42,7 +42,7 @@ def test_batches_of_every_size_are_full():
 
 
 def test_an_equal_file_passes():
-    comparisons = compare(right, INPUTS, served(INPUTS), SPEC)
+    comparisons = compare(right, INPUTS, lambda size: served(INPUTS), SPEC)
     require_equal(comparisons)
     assert [(each.batch_size, each.num_samples, each.changed) for each in comparisons] == [
         (1, 10, 0),
@@ -86,7 +86,7 @@ def broken(change: str, batches: Sequence[Tensor]) -> list[Outputs]:
 )
 def test_a_wrong_file_is_refused(change: str, sentence: str):
     with pytest.raises(ExportError) as caught:
-        require_equal(compare(lambda batches: broken(change, batches), INPUTS, served(INPUTS), SPEC))
+        require_equal(compare(lambda batches: broken(change, batches), INPUTS, lambda size: served(INPUTS), SPEC))
     assert sentence in str(caught.value)
     assert caught.value.exit_code == 1
 
@@ -95,13 +95,28 @@ def test_a_difference_of_rounding_is_accepted():
     def rounded(batches: Iterable[Tensor]) -> list[Outputs]:
         return [{name: values * (1 + 1e-6) for name, values in each.items()} for each in right(batches)]
 
-    require_equal(compare(rounded, INPUTS, served(INPUTS), SPEC))
+    require_equal(compare(rounded, INPUTS, lambda size: served(INPUTS), SPEC))
+
+
+def test_outputs_near_0_are_compared_with_their_usual_spread():
+    def tiny(batches: Iterable[Tensor], error: float = 1e-6) -> list[Outputs]:
+        return [{"standardized": 1e-4 * batch + error, "predictions": 1e-4 * batch + 1e3 * error} for batch in batches]
+
+    forecast = DataSpec(
+        layout=Layout.VECTOR, task=Task.REGRESSION, input_shape=(3,), num_outputs=3, target_std=(1e3, 1.0, 1.0)
+    )
+    expected = tiny([INPUTS], error=0)[0]
+    require_equal(compare(tiny, INPUTS, lambda size: expected, forecast))
+    with pytest.raises(ExportError, match="'standardized' differs by up to 0.0001"):
+        require_equal(compare(lambda batches: tiny(batches, 1e-4), INPUTS, lambda size: expected, forecast))
 
 
 def test_outputs_that_only_have_to_be_numbers():
-    require_finite(compare(lambda batches: broken("every decision", batches), INPUTS, served(INPUTS), SPEC))
+    require_finite(
+        compare(lambda batches: broken("every decision", batches), INPUTS, lambda size: served(INPUTS), SPEC)
+    )
     with pytest.raises(ExportError, match="no numbers"):
-        require_finite(compare(lambda batches: broken("no number", batches), INPUTS, served(INPUTS), SPEC))
+        require_finite(compare(lambda batches: broken("no number", batches), INPUTS, lambda size: served(INPUTS), SPEC))
 
 
 def test_the_first_line_of_an_error():
