@@ -85,7 +85,7 @@ def compare_outputs(got: Outputs, want: Outputs, batch_size: int, spec: DataSpec
 
 
 def _scale(name: str, values: Tensor, spec: DataSpec) -> float:
-    """The largest value of an output, or a tenth of its usual spread if all are nearly 0: rounding then exceeds them."""
+    """The largest value of an output; a tenth of its usual spread if all are nearly 0, as rounding is not."""
     usual = max(spec.target_std, default=1.0) if name == "predictions" else 1.0
     return max(float(values.abs().max()), 0.1 * usual)
 

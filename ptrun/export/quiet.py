@@ -6,18 +6,25 @@ They speak of their own deprecations and intermediate steps. What they get wrong
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Iterator
 
 
 @contextlib.contextmanager
+def _printing_to(stream: io.StringIO) -> Iterator[None]:
+    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        yield
+
+
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Ignore Python warnings, and log records up to warnings, inside. For the calls of an exporter only."""
+    """Drop Python warnings, log records up to warnings, and what is printed inside. For calls of an exporter only."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _printing_to(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

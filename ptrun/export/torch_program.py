@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -53,9 +55,21 @@ def _reason(error: Exception, model_name: str) -> str:
         reason = (
             "its code fixes the number of samples in a batch, for example by len(inputs) instead of inputs.shape[0]"
         )
+    elif "data-dependent" in text:
+        reason = "its code branches on values that are known only when it runs; torch.where chooses without a branch"
     else:
         reason = f"torch.export can't trace it: {first_line(error)}"
-    return f"model: '{model_name}' can't be exported: {reason}. format=safetensors exports the weights of any model."
+    return (
+        f"model: '{model_name}' can't be exported: {reason}{_place(error)}. format=safetensors exports the weights of "
+        "any model."
+    )
+
+
+def _place(error: Exception) -> str:
+    """The last line of the model's own code that was running, in parentheses; "" when there is none."""
+    of_others = (str(Path(torch.__file__).parent), str(Path(__file__).parent), str(Path(contextlib.__file__)), "<")
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(of_others)]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
 
 
 def store_weights_as(program: ExportedProgram, dtype: torch.dtype) -> ExportedProgram:

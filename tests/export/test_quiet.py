@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 
 import pytest
@@ -19,6 +20,14 @@ def test_warnings_and_log_records_are_ignored_inside_only(caplog: pytest.LogCapt
         warnings.warn("a remark", FutureWarning, stacklevel=1)
     logging.getLogger().warning("advice")
     assert [record.message for record in caplog.records] == ["advice"]
+
+
+def test_what_is_printed_inside_is_dropped(capsys: pytest.CaptureFixture[str]):
+    with quiet():
+        print("a graph")
+        print("a graph", file=sys.stderr)
+    print("after")
+    assert tuple(capsys.readouterr()) == ("after\n", "")
 
 
 def test_errors_pass_and_leave_no_trace():

@@ -54,7 +54,7 @@ class Branches(nn.Module):
     ("module", "reason"),
     [
         (FixedBatch(), "its code fixes the number of samples in a batch, for example by len(inputs)"),
-        (Branches(), "torch.export can't trace it: Could not guard on data-dependent expression"),
+        (Branches(), "its code branches on values that are known only when it runs; torch.where chooses without"),
     ],
 )
 def test_what_can_not_be_traced_is_named_with_the_reason(module: nn.Module, reason: str):
@@ -62,6 +62,11 @@ def test_what_can_not_be_traced_is_named_with_the_reason(module: nn.Module, reas
         torch_program.trace(module, INPUTS[:3], "mine")
     assert str(caught.value).startswith(f"model: 'mine' can't be exported: {reason}")
     assert "format=safetensors exports the weights of any model." in str(caught.value)
+
+
+def test_the_line_of_the_model_is_named():
+    with pytest.raises(ConfigError, match=r"test_torch_program\.py, line \d+: return inputs if inputs\.sum\(\) > 0"):
+        torch_program.trace(Branches(), INPUTS[:3], "mine")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -137,7 +137,7 @@ def NAME(spec, *, fault: str = "none"):
         ("none", 0, ""),
         ("wrong", 1, "The exported file computes other numbers than the checkpoint: in batches of"),
         ("frozen", 2, "model: 'faulty_frozen' can't be exported: its code fixes the number of samples in a batch"),
-        ("branches", 2, "model: 'faulty_branches' can't be exported: torch.export can't trace it: Could not guard"),
+        ("branches", 2, "model: 'faulty_branches' can't be exported: its code branches on values"),
     ],
 )
 def test_a_model_of_a_plugin(folder: Path, ptrun: Call, fault: str, code: int, sentence: str):
