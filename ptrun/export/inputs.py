@@ -74,6 +74,8 @@ def feature_inputs(spec: DataSpec, scaling: Scaling | None, with_preprocessing: 
     """
     names = spec.feature_names or tuple(f"feature {number}" for number in range(spec.input_shape[-1]))
     facts: dict[str, Any] = {"features": list(names)}
+    if spec.layout is Layout.SEQUENCE and not spec.horizon:
+        facts["shorter_sequences"] = "begin with steps of the training mean, which is 0 after standardization"
     if scaling is None:
         meaning = "features as the data set gives them to the model"
         return ModelInputs(

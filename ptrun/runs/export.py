@@ -36,8 +36,6 @@ from ptrun.runs.export_parts import (
 )
 from ptrun.terminal.console import Console
 
-__all__ = ["ExportRequest", "check_file", "run"]
-
 
 def run(request: ExportRequest) -> Path:
     """Export a checkpoint and print what was written; returns the file. Raises PtrunError, and leaves no wrong file."""

@@ -31,6 +31,7 @@ from ptrun.export.formats import FORMATS
 from ptrun.export.inputs import ModelInputs, random_samples
 from ptrun.export.served import OUTPUT_MEANINGS, Served
 from ptrun.metrics.predictions import Predictions
+from ptrun.plugins import attribute_plugin_errors
 from ptrun.runs.trained_model import Changes, TrainedModel, load_trained_model
 from ptrun.spec import Task
 from ptrun.transforms.statistics import evenly_spaced
@@ -139,7 +140,8 @@ def _check_samples(trained: TrainedModel) -> CheckSamples:
     """Samples of the data of the training, of a part that was not trained on if there is one; else random ones."""
     count = num_check_samples()
     try:
-        prepared = prepare(without_download(trained.config), trained.content["fitted"])
+        with attribute_plugin_errors(trained.config.model.name):
+            prepared = prepare(without_download(trained.config), trained.content["fitted"])
         name, split = next(
             (name, split) for name in ("test", "val", "train") if len(split := getattr(prepared.data, name))
         )

@@ -14,8 +14,8 @@ from support import Ended, train
 
 from ptrun.errors import ConfigError, ExportError
 from ptrun.export import onnx_file, safetensors_file
-from ptrun.runs.export import ExportRequest, check_file, run
-from ptrun.runs.export_parts import prepare_export
+from ptrun.runs.export import check_file, run
+from ptrun.runs.export_parts import ExportRequest, prepare_export
 
 Call = Callable[..., Ended]
 SMALL = ("model=simplenet", "model.hidden_features=[16]", "train.epochs=1", "device.threads=1")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 import torch
 from support import train
 
+from ptrun.config import schema
+from ptrun.config.folders import shipped_conf
 from ptrun.runs.export_parts import ExportRequest, expected_outputs, metadata_of, prepare_export, rounded
 
 
@@ -50,6 +53,16 @@ def test_rounded_weights_leave_the_original_alone(cancer: Path):
     for name, tensor in short.network.state_dict().items():
         assert torch.equal(tensor, before[name].bfloat16().float())
     assert rounded(parts.original, torch.float32) is parts.original
+
+
+def test_the_yaml_file_has_the_settings_and_their_defaults():
+    keys = schema.read(shipped_conf() / "export.yaml").keys
+    settings = {each.name: each for each in fields(ExportRequest) if each.name not in ("changes", "folders", "quiet")}
+    assert set(keys) == set(settings)
+    for name, key in keys.items():
+        assert key.meaning, name
+        default = settings[name].default
+        assert key.required if default is MISSING else (key.default or None) == (default or None), name
 
 
 def test_metadata_are_texts_that_name_no_place_on_this_machine(cancer: Path):
