@@ -25,9 +25,11 @@ OWNERS: dict[str, set[str]] = {
     "rich": {"terminal"},
     "sklearn": {"data", "metrics", "cli"},
     "yaml": {"config", "runs", "cli"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
     "torchvision": {"models", "data", "transforms", "cli"},
     "timm": {"models"},
-    "safetensors": {"models"},
+    "safetensors": {"models", "export"},
 }
 
 

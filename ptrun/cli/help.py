@@ -14,6 +14,7 @@ ptrun {version}: train any PyTorch model on any data from YAML.
   ptrun resume                                         continue the newest run that was interrupted
   ptrun verify outputs/latest                          check a run or a checkpoint for damage
   ptrun reproduce outputs/latest                       train again and compare every number and weight
+  ptrun export outputs/latest format=onnx              a file for onnxruntime, checked against the checkpoint
   ptrun list                                           every component there is to choose from
   ptrun list models convnet                            its settings with defaults and meanings
   ptrun show model=convnet                             the composed and checked configuration; runs nothing

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag
-from ptrun.errors import ConfigError
+from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, named_checkpoint
 from ptrun.process.signals import interrupt_raised
 from ptrun.process.startup import resting_collector
 
@@ -46,7 +45,7 @@ def main(argv: list[str]) -> int:
     folders = conf_folders(options.config_dir)
     paths = [word for word in options.overrides if "=" not in word or Path(word).exists()]
     values = parse_values([word for word in options.overrides if word not in paths])
-    values |= _checkpoint(paths, values)
+    values |= named_checkpoint("eval", paths, values)
     if "weights" in values and "checkpoint" not in values:
         return _evaluate_weights(argv, options, folders, values)
     own_keys = schema.read(shipped_conf() / "eval.yaml").keys
@@ -95,13 +94,3 @@ def _evaluate_weights(
     with interrupt_raised():
         evaluate_weights.run(request, config)
     return 0
-
-
-def _checkpoint(paths: Sequence[str], values: Mapping[str, Any]) -> dict[str, str]:
-    """The checkpoint that is named by a word alone, as verify and resume take it. Raises ConfigError for several."""
-    if not paths:
-        return {}
-    if len(paths) > 1 or "checkpoint" in values:
-        named = [*paths, *([f"checkpoint={values['checkpoint']}"] if "checkpoint" in values else [])]
-        raise ConfigError(f"ptrun eval: expected one checkpoint, got {len(named)}: {' '.join(named)}.")
-    return {"checkpoint": paths[0]}

@@ -107,6 +107,18 @@ def binary_features(encodings: Sequence[Encoding]) -> tuple[int, ...]:
     return tuple(i for i, binary in enumerate(is_binary) if binary)
 
 
+def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[float]]:
+    """Return the mean and standard deviation by which each feature is scaled; 0 and 1 for those that are 0 or 1."""
+    means: list[float] = []
+    stds: list[float] = []
+    for encoding in encodings:
+        scaled = [(encoding["mean"], encoding["std"])] if encoding["kind"] == "numeric" else []
+        pairs = [*scaled, *[(0.0, 1.0)] * (len(_feature_names(encoding)) - len(scaled))]
+        means += [mean for mean, _ in pairs]
+        stds += [std for _, std in pairs]
+    return means, stds
+
+
 def _fit_encoding(file: CsvFile, name: str, train: Indices, settings: ColumnSettings) -> dict[str, Any] | str:
     """The encoding of a column, or the reason to leave it out."""
     cells = file.columns[name]
