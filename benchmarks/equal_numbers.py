@@ -220,8 +220,10 @@ def differences(old: Path, new: Path) -> Iterator[str]:
     """Yield the parts of two run folders that are not equal."""
     for name in ("last.pt", "best.pt"):
         states = [torch.load(run / "checkpoints" / name, weights_only=True) for run in (old, new)]
+        progress = [state["progress"] for state in states]
+        known = progress[0].keys() & progress[1].keys() - {"seconds"}  # either version may note more than the other
         for state in states:
-            state["progress"].pop("seconds")
+            state["progress"] = {key: state["progress"][key] for key in sorted(known)}
         keys = {key: None for state in states for key in state if key not in UNCOMPARED}
         yield from (f"{name}: {key}" for key in keys if not same(states[0].get(key), states[1].get(key)))
     if metrics_rows(old) != metrics_rows(new):

@@ -71,7 +71,7 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
     best = "none"
     if progress.best_value is not None:
         value = format_metric(ctx.monitor, progress.best_value)
-        best = f"epoch {progress.best_epoch} of {progress.epoch} ({ctx.monitor} {value})"
+        best = f"epoch {progress.best_epoch} of {progress.epochs_begun} ({ctx.monitor} {value})"
     shares = ", ".join(f"{name} {share:.0f} %" for name, share in ctx.times.shares().items())
     spent = f"{progress.seconds:.1f} s of training, {progress.step:,} steps"
     peak = ctx.runtime.peak_memory_bytes() / 1e9

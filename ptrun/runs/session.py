@@ -23,7 +23,7 @@ from ptrun.config.auto import resolve_auto
 from ptrun.config.run_config import RunConfig
 from ptrun.engine.evaluate import predict
 from ptrun.engine.hooks import Hooks
-from ptrun.engine.loop import fit
+from ptrun.engine.loop import fit, is_over
 from ptrun.engine.progress import EpochReport, Progress
 from ptrun.errors import Interrupted
 from ptrun.evaluation import results
@@ -88,7 +88,7 @@ def run(request: TrainRequest) -> TrainResult:
         if request.continuation is not None:
             restore_run(request.continuation, parts, progress, run_dir, console, data)
         point_latest(config.output_dir, run_dir)
-        resume_step = progress.step if request.continuation is not None else None
+        resume_step = progress.recorded_step if request.continuation is not None else None
         with _training(parts, progress, run_dir, console, data, resume_step) as hooks:
             fit(parts.ctx, progress, hooks)
         document = _test_best(parts, run_dir)
@@ -111,9 +111,16 @@ def _make_run_dir(request: TrainRequest, config: RunConfig) -> RunDir:
 def _open(run_dir: RunDir, config: RunConfig, *, quiet: bool) -> Iterator[Console]:
     """Hold the run folder, with its log open, and write into it how the run ended."""
     compiler = nullcontext() if compiles_model(config) else without_compiler()
-    with lock.lock(run_dir.path), run_dir.log.open("a", encoding="utf-8") as log, compiler, interrupt_raised():
+    with (
+        lock.lock(run_dir.path) as problem,
+        run_dir.log.open("a", encoding="utf-8") as log,
+        compiler,
+        interrupt_raised(),
+    ):
         console = Console(quiet, log)
         run_dir.write_status("running")
+        if problem:
+            console.warn(f"{run_dir.path}: can't be locked ({problem}). Start no second process on this run folder.")
         point_latest(config.output_dir, run_dir, over_another=False)
         try:
             with plugins.attribute_plugin_errors(config.model.name):
@@ -155,7 +162,7 @@ def _training(
 ) -> Iterator[Hooks]:
     """Around the loop: loggers, checkpoints, signals and the live display. Raises Interrupted after a signal.
 
-    resume_step: the optimizer step that the run continues from; None for a new run.
+    resume_step: the last optimizer step that may have a record already; None for a new run.
     """
     ctx, config = parts.ctx, parts.config
     loggers = build_loggers(config, run_dir.path, resume_step)
@@ -178,7 +185,7 @@ def _training(
                 on_split=partial(_report_split, ctx.train.sampler.batch_size, run_dir, console),
             )
             saver.wait()
-            if received and (progress.batch or progress.epoch < ctx.epochs):
+            if received and not is_over(ctx, progress):
                 path = saver.save(progress)
                 saver.wait()
                 where = f" Its state is in {path}. Continue it with: ptrun resume {run_dir.path}" if path else ""
@@ -201,7 +208,8 @@ def _end_epoch(
     reason = parts.undefined.get(monitor.removeprefix("val/"))
     if progress.epoch == 1 and reason is not None:
         console.warn(f"{monitor} is undefined ({reason}), so no epoch can be the best. Choose another train.monitor.")
-    _mark_rollback_point(parts, progress, saver, "every_epochs", progress.epoch)
+    if progress.batch == 0:  # at the end of max_steps within an epoch there is no such point for a longer run
+        _mark_rollback_point(parts, progress, saver, "every_epochs", progress.epoch)
     with parts.ctx.times.spent_on("checkpoint"):
         saver.after_epoch(progress, report)
 

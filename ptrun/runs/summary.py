@@ -58,7 +58,7 @@ def summarize(parts: Run, progress: Progress, document: Mapping[str, Any], num_b
         "model": parts.config.model.name,
         "dataset": parts.config.dataset.name,
         "seed": parts.config.seed,
-        "epochs": progress.epoch,
+        "epochs": progress.epochs_begun,
         "steps": progress.step,
         "stopped": progress.stopped,
         "skipped_steps": progress.skipped,
