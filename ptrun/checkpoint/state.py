@@ -47,7 +47,7 @@ def restore(ctx: TrainContext, progress: Progress, state: Mapping[str, Any]) -> 
     _restore_rollback_state(ctx, state)
     ctx.schedule.load_state_dict(state["schedule"])
     progress.load(state["progress"])
-    ctx.schedule.step(progress.step)  # this run may be longer or shorter than the one that was saved
+    ctx.schedule.step(progress.scheduled_step)  # this run may be longer or shorter than the one that was saved
     restore_random_state(state["random"])
 
 

@@ -118,7 +118,7 @@ def finish_step(ctx: TrainContext, progress: Progress) -> None:
     if ctx.ema is not None:
         ctx.ema.update_parameters(ctx.model)
     progress.step += 1
-    ctx.schedule.step(progress.step)
+    ctx.schedule.step(progress.scheduled_step)
 
 
 def shares_of_steps(sampler: BatchSampler, grad_accumulation: int, first_batch: int) -> Iterator[tuple[float, ...]]:
@@ -179,7 +179,7 @@ def validate_in_turn(ctx: TrainContext, progress: Progress, record: dict[str, An
         value, loss = validate(ctx, record, hooks)
     if is_turn:
         ctx.schedule.observe(value, epoch)
-        ctx.schedule.step(progress.step)
+        ctx.schedule.step(progress.scheduled_step)
     else:
         progress.before_end = before
     note_improvement(progress, value, epoch, min_delta=ctx.min_delta, higher_is_better=ctx.higher_is_better)

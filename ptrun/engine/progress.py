@@ -53,7 +53,7 @@ class Progress:
     """
 
     epoch: int = 0  # finished epochs
-    step: int = 0  # optimizer steps taken
+    step: int = 0  # optimizer steps, with those left out
     batch: int = 0  # batches done in the epoch under way
     samples: int = 0  # samples done in the epoch under way
     loss_sum: float = 0.0  # over those samples
@@ -70,6 +70,7 @@ class Progress:
     before_end: dict[str, Any] | None = None
     skipped: int = 0  # steps left out because of numbers that are not finite
     skipped_in_a_row: int = 0
+    overflowed: int = 0  # steps that the scaler left out because gradients overflowed fp16
     rollbacks: int = 0  # returns to earlier weights for that reason
     batch_parts: int = 1  # in which each batch is computed, because memory can't take it at once
     stopped: str = ""  # why training ended before its last epoch
@@ -79,6 +80,11 @@ class Progress:
     def epochs_begun(self) -> int:
         """Finished epochs, and the one under way."""
         return self.epoch + (self.batch > 0)
+
+    @property
+    def scheduled_step(self) -> int:
+        """The steps that the learning-rate schedule has gone: the scaler leaves out some only to find its scale."""
+        return self.step - self.overflowed
 
     @property
     def recorded_step(self) -> int:

@@ -84,6 +84,8 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
         rows.append(("stopped", progress.stopped))
     if progress.skipped:
         rows.append(("skipped", f"{progress.skipped:,} steps whose loss or gradient was non-finite"))
+    if progress.overflowed:
+        rows.append(("left out", f"{progress.overflowed:,} steps whose gradients overflowed fp16"))
     if progress.rollbacks:
         rows.append(("rolled back", f"{progress.rollbacks} times to earlier weights, because of non-finite numbers"))
     if parts.config.plots:

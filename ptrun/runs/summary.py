@@ -61,7 +61,7 @@ def summarize(parts: Run, progress: Progress, document: Mapping[str, Any], num_b
         "epochs": progress.epochs_begun,
         "steps": progress.step,
         "stopped": progress.stopped,
-        "skipped_steps": progress.skipped,
+        "skipped_steps": progress.skipped + progress.overflowed,
         "rollbacks": progress.rollbacks,
         "batch_parts": progress.batch_parts,
         "bad_samples": num_bad_samples,
