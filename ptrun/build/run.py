@@ -76,7 +76,7 @@ def build(
     model = build_model(config, spec, sample_inputs=prepared.sample_inputs)
     runtime = device_auto.resolve_auto(runtime, model, spec.input_shape, config.train.batch_size)
     model = runtime.place(model)
-    ema = build_ema(model, config.train.ema_decay)
+    ema = build_ema(model, config.train.ema_decay, warmup=config.train.ema_warmup)
     loss = build_loss(config, prepared, runtime)
     loaders = build_loaders(config, prepared, runtime, model, on_progress or _ignore_progress)
     train = loaders.train
@@ -110,7 +110,9 @@ def _notes_on_training(config: RunConfig, ctx: TrainContext) -> tuple[str, ...]:
     """What the settings of loss and average do to the numbers that are reported."""
     steps_per_epoch = -(-len(ctx.train.sampler) // ctx.grad_accumulation)
     total_steps = ctx.max_steps or ctx.epochs * steps_per_epoch
-    return (*loss_notes(config.loss.settings), *average_notes(config.train.ema_decay, total_steps))
+    train = config.train
+    on_average = average_notes(train.ema_decay, total_steps, warmup=train.ema_warmup)
+    return (*loss_notes(config.loss.settings), *on_average)
 
 
 def _ignore_progress(work: str, done: int, total: int) -> None:
