@@ -14,7 +14,7 @@ from ptrun import catalog
 from ptrun.build.auto import check_pair, resolve_auto
 from ptrun.build.batches import build_loaders
 from ptrun.build.data import Prepared, prepare
-from ptrun.build.evaluation import build_validation_metrics
+from ptrun.build.evaluation import build_validation_metrics, refuse_undefined_monitor
 from ptrun.build.model import average_notes, build_ema, build_loss, build_model, build_views
 from ptrun.build.optimizer import build_optimizer, build_schedule
 from ptrun.build.step import StepParts, build_step
@@ -73,6 +73,7 @@ def build(
     spec = prepared.spec
     config, task_decisions = resolve_auto(config, spec, folders)
     check_pair(config, spec, folders)
+    refuse_undefined_monitor(config, prepared)
     model = build_model(config, spec, sample_inputs=prepared.sample_inputs)
     runtime = device_auto.resolve_auto(runtime, model, spec.input_shape, config.train.batch_size)
     model = runtime.place(model)

@@ -208,6 +208,8 @@ def early_stop_reason(ctx: TrainContext, progress: Progress) -> str:
     and goes on when its patience was raised.
     """
     patience = ctx.patience_epochs
+    if progress.improved_value is None:  # a metric without a value says nothing of the training
+        return ""
     if patience is None or progress.epoch - progress.improved_epoch < patience:
         return ""
     if progress.batch > 0 or progress.epoch >= ctx.epochs:  # within an epoch, or at the end anyway

@@ -68,6 +68,11 @@ def primary_metric(task: Task) -> str:
     return "accuracy" if task is Task.CLASSIFICATION else "rmse"
 
 
+def is_shipped(name: str) -> bool:
+    """Whether a metric is one of ptrun, not of a plugin."""
+    return name in _FACTS
+
+
 def better(name: str) -> Better:
     """Whether a higher or a lower value of a metric, or of the loss, is better.
 

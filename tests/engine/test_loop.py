@@ -211,10 +211,36 @@ def test_a_monitored_metric_keeps_its_settings(folder: Path):
     assert record["val/top_k"] == record["val/accuracy"]
 
 
-def test_an_undefined_monitored_metric_is_told(folder: Path, capsys: pytest.CaptureFixture[str]):
-    train("dataset=iris", "metrics=[top_k]", "train.monitor=val/top_k", "train.epochs=2")
+@pytest.mark.parametrize(
+    ("data", "monitor", "reason"),
+    [
+        (("dataset=iris", "metrics=[top_k]"), "top_k", "k is 5, but there are only 3 classes"),
+        (("dataset=table", "dataset.path=rain.csv", "dataset.target=rain"), "mape", "targets are zero or nearly so"),
+    ],
+)
+def test_a_monitor_that_the_data_leave_undefined_is_refused(
+    folder: Path, data: tuple[str, ...], monitor: str, reason: str
+):
+    rows = [f"{row * row % 7},{0.0 if row % 3 == 0 else row + 0.5}" for row in range(60)]
+    (folder / "rain.csv").write_text("\n".join(["a,rain", *rows]), encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"val/{monitor} has no value on the validation split \(.*{reason}"):
+        train(*data, "model=simplenet", f"train.monitor=val/{monitor}", "train.epochs=2", quiet=True)
+    assert not list(folder.glob("outputs/*/*/metrics.csv"))
+
+
+def test_a_metric_without_a_value_is_told_and_does_not_count_against_patience(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "mine.py").write_text(
+        "from ptrun.registry import metrics\nfrom ptrun.metrics.compute import Undefined\n\n\n@metrics.register\n"
+        "def never_defined(predictions):\n    raise Undefined('no reason')\n\n\nnever_defined.better = 'higher'\n",
+        encoding="utf-8",
+    )
+    asked = ("plugins=[mine.py]", "dataset=iris", "model=simplenet", "metrics=[accuracy,never_defined]")
+    result = train(*asked, "train.monitor=val/never_defined", "train.patience_epochs=1", "train.epochs=3")
     out = capsys.readouterr().out
-    assert "val/top_k is undefined" in out
+    assert result.summary["epochs"] == 3
+    assert "val/never_defined is undefined" in out
     assert "checkpoint=none" not in out
     assert "checkpoints/last.pt" in out
 
