@@ -87,7 +87,7 @@ def _take_steps(ctx: TrainContext, epoch: int, progress: Progress, hooks: Hooks)
             ctx.step(islice(batches, len(shares)), shares, losses, progress, hooks)
             finish_step(ctx, progress)
             done += len(shares)
-            hooks.on_batch(done, num_batches)
+            hooks.on_batch(done, num_batches, losses)
             if _diverged(ctx, losses) or _reached_max_steps(ctx, progress) or hooks.should_stop():
                 break
             if done < num_batches and hooks.is_save_due(progress.step):

@@ -27,6 +27,7 @@ from ptrun.engine.progress import EpochReport, Progress
 from ptrun.errors import Interrupted
 from ptrun.evaluation import results
 from ptrun.loggers.logger import Logger
+from ptrun.loggers.records import read_records
 from ptrun.process.signals import StopSignals, stop_signals
 from ptrun.process.startup import keep_freed_memory
 from ptrun.reports import curves as training_plots
@@ -102,12 +103,13 @@ def _run(
     with _training(parts, progress, run_dir, console, stop, data, resume_step) as hooks:
         fit(parts.ctx, progress, hooks)
     document = _test_best(parts, run_dir)
-    summary = summarize(parts, progress, document, len(run_dir.read_json(BAD_SAMPLES)))
+    records = read_records(run_dir.metrics)
+    summary = summarize(parts, progress, document, records, len(run_dir.read_json(BAD_SAMPLES)))
     run_dir.write_json(SUMMARY, summary)
-    if config.plots:
+    display.show_result(parts, progress, run_dir, console, document, summary["verdict"])
+    if config.plots:  # after the result, which need not wait for them
         training_plots.draw_training(run_dir.metrics, run_dir.plots)
         evaluation_plots.draw_evaluation(run_dir.test, run_dir.plots)
-    display.show_result(parts, progress, run_dir, console, document)
     return TrainResult(run_dir.path, summary, progress.best_value)
 
 
