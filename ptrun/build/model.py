@@ -55,7 +55,7 @@ def build_ema(model: nn.Module, decay: float | None, *, warmup: bool) -> torch.o
 
     if not warmup:
         return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
-    average = AveragedModel(model)  # type: ignore[no-untyped-call]
+    average = AveragedModel(model)
     average.multi_avg_fn = partial(_average, average.n_averaged, decay)
     return average
 

@@ -46,6 +46,7 @@ from ptrun.runs.folder import (
     point_latest,
 )
 from ptrun.runs.git import uncommitted_changes
+from ptrun.runs.preload import Preloader, with_preloading
 from ptrun.runs.receipt import make_receipt
 from ptrun.runs.summary import TrainResult, decision_records, summarize
 from ptrun.terminal.console import Console
@@ -100,8 +101,10 @@ def _run(
     if request.continuation is not None:
         restore_run(request.continuation, parts, progress, run_dir, console, data)
     resume_step = progress.recorded_step if request.continuation is not None else None
+    preloader = Preloader(parts.config)
     with _training(parts, progress, run_dir, console, stop, data, resume_step) as hooks:
-        fit(parts.ctx, progress, hooks)
+        fit(parts.ctx, progress, with_preloading(hooks, preloader))
+    preloader.wait()
     document = _test_best(parts, run_dir)
     records = read_records(run_dir.metrics)
     summary = summarize(parts, progress, document, records, len(run_dir.read_json(BAD_SAMPLES)))

@@ -150,6 +150,7 @@ def test_interrupted_after_training(tmp_path: Path):
     os.kill(process.popen.pid, signal.SIGCONT)
     ended = process.wait()
     assert ended.code == 75
+    assert "Result" in ended.out  # is not kept waiting by the plots
     assert ended.err.startswith("Stopped by SIGINT. Continue the run with: ptrun resume ")
     status = json.loads((latest(tmp_path) / "status.json").read_text())
     assert (status["state"], status["exit_code"]) == ("interrupted", 75)

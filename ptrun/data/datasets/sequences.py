@@ -80,8 +80,8 @@ def sequences(
 def _labelled(source: Sequences, known_names: Sequence[str]) -> tuple[Sequences, list[str]]:
     """The sequences that have a label, and a note on the others."""
     kept, notes = labelled(source.labels, known_names)
-    values, labels, rows = ([column[i] for i in kept] for column in (source.values, source.labels, source.rows))
-    return Sequences(source.source, values, labels, rows), notes
+    values = [source.values[i] for i in kept]
+    return Sequences(source.source, values, [source.labels[i] for i in kept], [source.rows[i] for i in kept]), notes
 
 
 def _fit_to_training(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:

@@ -54,19 +54,15 @@ def table(
     test_file, test_dropped = _read(test_path, target, columns, "dataset.test_path") if test_path else (None, 0)
     _check_names(file, target, {"numeric": numeric, "categorical": categorical, "ignore": ignore})
     is_class = _is_classification(file, target, fitted["task"] if fitted else task)
-    unlabelled: list[str] = []
-    if is_class:
-        known_names = fitted["class_names"] if fitted else ()
-        file, unlabelled = _labelled(file, target, known_names)
-        test_file, more = _labelled(test_file, target, known_names) if test_file else (None, [])
-        unlabelled += more
+    file, unlabelled = _labelled(file, target, fitted) if is_class else (file, [])
+    test_file, more_unlabelled = _labelled(test_file, target, fitted) if is_class and test_file else (test_file, [])
     test_fraction = 0.0 if test_file else test_fraction
     splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     parts, goal = (_divide_classes if is_class else _divide_numbers)(file, target, splitting, fitted)
     encodings, notes = _encodings(
         file, parts, goal, ColumnSettings(numeric, categorical, max_categories, ignore), fitted
     )
-    notes += unlabelled
+    notes += [*unlabelled, *more_unlabelled]
     if dropped + test_dropped:
         notes.append(f"Rows without a target, left out: {dropped + test_dropped}.")
     encoded = _split(file, encodings, goal)  # all rows at once, which are then divided
@@ -187,9 +183,9 @@ def _read(path: str, target: str, columns: Sequence[str] | None, setting: str) -
     return (file.take(np.flatnonzero(present).tolist()) if dropped else file), dropped
 
 
-def _labelled(file: CsvFile, target: str, known_names: Sequence[str]) -> tuple[CsvFile, list[str]]:
+def _labelled(file: CsvFile, target: str, fitted: Mapping[str, Any] | None) -> tuple[CsvFile, list[str]]:
     """The rows whose target is a class, and a note on the others."""
-    kept, notes = labelled(file.columns[target], known_names)
+    kept, notes = labelled(file.columns[target], fitted["class_names"] if fitted else ())
     return (file.take(kept) if notes else file), notes
 
 
