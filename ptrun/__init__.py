@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptrun.version import __version__
@@ -30,10 +30,10 @@ def train(*overrides: str, config_dir: str | None = None, quiet: bool = False, *
     from ptrun.process.one_run import only_run_of_process
 
     with only_run_of_process():
-        return _train(overrides, config_dir, quiet)
+        return _train(overrides, settings, config_dir, quiet)
 
 
-def _train(overrides: tuple[str, ...], config_dir: str | None, quiet: bool) -> TrainResult:
+def _train(overrides: tuple[str, ...], settings: Mapping[str, Any], config_dir: str | None, quiet: bool) -> TrainResult:
     from ptrun.config.compose import Composer
     from ptrun.config.folders import conf_folders
     from ptrun.config.load import load_config

@@ -47,7 +47,7 @@ def refuse_undefined_monitor(config: RunConfig, prepared: Prepared) -> None:
     if name == "loss":
         return
     reason = undefined_reason(
-        name, metric_settings(config), spec, prepared.data.val.targets, one_vs_rest=_one_vs_rest(config, spec)
+        name, metric_settings(config), spec, prepared.data.val.targets, one_vs_rest=predicts_one_vs_rest(config, spec)
     )
     if reason:
         raise ConfigError(
