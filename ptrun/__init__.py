@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptrun.version import __version__
@@ -24,8 +24,16 @@ def train(*overrides: str, config_dir: str | None = None, quiet: bool = False, *
 
     Settings are given as on the command line, as keywords, or both: `ptrun.train("model=lstm", train={"epochs": 3})`.
     Returns the run folder, the summary and the best monitored value. Raises ptrun.errors.PtrunError.
-    The random states, the number of torch's threads and its default dtype are those of before afterwards.
+    The random states, the number of torch's threads and its default dtype are those of before afterwards. One run at a
+    time in a process: a second one in another thread is refused.
     """
+    from ptrun.process.one_run import only_run_of_process
+
+    with only_run_of_process():
+        return _train(overrides, settings, config_dir, quiet)
+
+
+def _train(overrides: tuple[str, ...], settings: Mapping[str, Any], config_dir: str | None, quiet: bool) -> TrainResult:
     from ptrun.config.compose import Composer
     from ptrun.config.folders import conf_folders
     from ptrun.config.load import load_config

@@ -16,7 +16,7 @@ from ptrun import catalog
 from ptrun.build.auto import check_pair, resolve_auto
 from ptrun.build.batches import build_loaders
 from ptrun.build.data import Prepared, prepare
-from ptrun.build.evaluation import build_validation_metrics
+from ptrun.build.evaluation import build_validation_metrics, refuse_undefined_monitor
 from ptrun.build.model import average_notes, build_ema, build_loss, build_model, build_views, load_start_weights
 from ptrun.build.optimizer import build_optimizer, build_schedule
 from ptrun.build.step import StepParts, build_step
@@ -77,8 +77,9 @@ def build(
     spec = prepared.spec
     config, task_decisions = resolve_auto(config, spec, folders)
     check_pair(config, spec, folders)
+    refuse_undefined_monitor(config, prepared)
     model, runtime, model_notes = _build_model(config, prepared, runtime, restoring)
-    ema = build_ema(model, config.train.ema_decay)
+    ema = build_ema(model, config.train.ema_decay, warmup=config.train.ema_warmup)
     loss = build_loss(config, prepared, runtime)
     loaders = build_loaders(config, prepared, runtime, model, on_progress or _ignore_progress)
     train = loaders.train
@@ -123,7 +124,9 @@ def _notes_on_training(config: RunConfig, ctx: TrainContext) -> tuple[str, ...]:
     """What the settings of loss and average do to the numbers that are reported."""
     steps_per_epoch = -(-len(ctx.train.sampler) // ctx.grad_accumulation)
     total_steps = ctx.max_steps or ctx.epochs * steps_per_epoch
-    return (*loss_notes(config.loss.settings), *average_notes(config.train.ema_decay, total_steps))
+    train = config.train
+    on_average = average_notes(train.ema_decay, total_steps, warmup=train.ema_warmup)
+    return (*loss_notes(config.loss.settings), *on_average)
 
 
 def _ignore_progress(work: str, done: int, total: int) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -48,10 +47,8 @@ def restore(ctx: TrainContext, progress: Progress, state: Mapping[str, Any]) -> 
     restore_weights(ctx, state)
     _restore_rollback_state(ctx, state)
     ctx.schedule.load_state_dict(state["schedule"])
-    for field in fields(progress):
-        if field.name in state["progress"]:  # older checkpoints lack newer fields
-            setattr(progress, field.name, state["progress"][field.name])
-    ctx.schedule.step(progress.step)  # this run may be longer or shorter than the one that was saved
+    progress.load(state["progress"])
+    ctx.schedule.step(progress.scheduled_step)  # this run may be longer or shorter than the one that was saved
     restore_random_state(state["random"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from torch import nn
 
 from ptrun.build.run import Run
 from ptrun.engine.progress import Progress
+from ptrun.evaluation.verdict import verdict
 from ptrun.reports.html_table import html_table
 
 if TYPE_CHECKING:
@@ -51,17 +52,24 @@ class TrainResult:
         return html_table([{"metric": name, "test": value} for name, value in self.summary["test"].items()])
 
 
-def summarize(parts: Run, progress: Progress, document: Mapping[str, Any], num_bad_samples: int) -> dict[str, Any]:
-    """What summary.json holds; document: the results on the test split."""
+def summarize(
+    parts: Run,
+    progress: Progress,
+    document: Mapping[str, Any],
+    records: Sequence[Mapping[str, Any]],
+    num_bad_samples: int,
+) -> dict[str, Any]:
+    """What summary.json holds; document: the results on the test split. records: those of all epochs."""
     ctx = parts.ctx
     return {
+        "verdict": verdict(document, records, ctx.monitor, higher_is_better=ctx.higher_is_better),
         "model": parts.config.model.name,
         "dataset": parts.config.dataset.name,
         "seed": parts.config.seed,
-        "epochs": progress.epoch,
+        "epochs": progress.epochs_begun,
         "steps": progress.step,
         "stopped": progress.stopped,
-        "skipped_steps": progress.skipped,
+        "skipped_steps": progress.skipped + progress.overflowed,
         "rollbacks": progress.rollbacks,
         "batch_parts": progress.batch_parts,
         "bad_samples": num_bad_samples,

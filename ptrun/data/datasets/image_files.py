@@ -7,7 +7,7 @@ are needed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import class_names, encode
+from ptrun.data.features.labels import class_names, encode, labelled
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.image_file import MAX_PIXELS, SUFFIXES, ImageReader
 from ptrun.data.formats.paths import existing_file, existing_folder
@@ -44,6 +44,7 @@ class _Images:
     rows: list[int] = field(default_factory=list)
     num_hidden: int = 0
     num_other: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def image_list(
     labels = _filled_column(file, label_column, "label")
     start = existing_folder(root, "dataset.root") if root else Path(file.source).parent
     paths = [str(start / Path(name).expanduser()) for name in names]
-    images = _images_of_list(paths, labels, file.source, file.rows)
+    images = _images_of_list(paths, labels, file.source, file.rows, fitted)
     return _data({"train": images}, file.source, reading, splitting, fitted)
 
 
@@ -151,7 +152,7 @@ def image_list_from(
     """
     reading = _ReadSettings(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode)
     splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
-    images = _images_of_list(paths, labels, source, rows)
+    images = _images_of_list(paths, labels, source, rows, fitted)
     return _data({"train": images}, source, reading, splitting, fitted)
 
 
@@ -163,10 +164,14 @@ def _filled_column(file: CsvFile, column: str, kind: str) -> list[str]:
     return cells
 
 
-def _images_of_list(paths: Sequence[str], labels: Sequence[str], source: str, rows: Sequence[int]) -> _Images:
+def _images_of_list(
+    paths: Sequence[str], labels: Sequence[str], source: str, rows: Sequence[int], fitted: Mapping[str, Any] | None
+) -> _Images:
     if not paths or len(paths) != len(labels):
         raise DataError(f"{source} has {len(paths)} paths but {len(labels)} labels; each path needs one label.")
-    return _Images(list(map(str, paths)), list(map(str, labels)), list(rows) or list(range(len(paths))))
+    kept, notes = labelled(list(map(str, labels)), fitted["class_names"] if fitted else ())
+    rows = rows or range(len(paths))
+    return _Images([str(paths[i]) for i in kept], [str(labels[i]) for i in kept], [rows[i] for i in kept], notes=notes)
 
 
 def _images_by_class(folder: Path) -> _Images:
@@ -240,7 +245,7 @@ def _data(
         val=splits["val"],
         test=splits["test"],
         fitted={"class_names": list(names)},
-        notes=tuple(_notes(images.values())),
+        notes=tuple(_notes(list(images.values()))),
         record=record(method, by_part, names, splitting.split_seed) | {"ready": ready},
     )
 
@@ -288,7 +293,8 @@ def _file_sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[
     return sizes
 
 
-def _notes(images: Iterable[_Images]) -> list[str]:
+def _notes(images: Sequence[_Images]) -> list[str]:
     hidden, other = (sum(counts) for counts in zip(*((i.num_hidden, i.num_other) for i in images), strict=True))
-    notes = [f"Ignored {hidden} hidden files or folders."] if hidden else []
+    notes = [note for files in images for note in files.notes]
+    notes += [f"Ignored {hidden} hidden files or folders."] if hidden else []
     return notes + ([f"Ignored {other} files that are not named like images."] if other else [])

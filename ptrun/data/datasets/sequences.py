@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import class_names, encode, fit_scaler, tidy_numbers
+from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled, tidy_numbers
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.formats.ts_file import Sequences, read_sequences
 from ptrun.data.partition import Indices, SplitSettings, record, stratified
@@ -46,6 +46,11 @@ def sequences(
         raise ConfigError(f"dataset.length is '{length}'; it can be auto or a number of time steps.")
     source = read_sequences(existing_file(path, "dataset.path"), label_column, header)
     other = read_sequences(existing_file(test_path, "dataset.test_path"), label_column, header) if test_path else None
+    known_names = fitted["class_names"] if fitted else ()
+    source, notes = _labelled(source, known_names)
+    if other:
+        other, notes_on_other = _labelled(other, known_names)
+        notes += notes_on_other
     names = fitted["class_names"] if fitted else class_names(tidy_numbers(source.labels), source.source)
     splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
     codes = _codes(source, names)
@@ -67,9 +72,16 @@ def sequences(
         val=splits["val"],
         test=splits["test"],
         fitted=fitted,
-        notes=tuple(_notes([source, other] if other else [source], fitted["length"])),
+        notes=(*notes, *_notes([source, other] if other else [source], fitted["length"])),
         record=record(method, by_part, names, split_seed),
     )
+
+
+def _labelled(source: Sequences, known_names: Sequence[str]) -> tuple[Sequences, list[str]]:
+    """The sequences that have a label, and a note on the others."""
+    kept, notes = labelled(source.labels, known_names)
+    values = [source.values[i] for i in kept]
+    return Sequences(source.source, values, [source.labels[i] for i in kept], [source.rows[i] for i in kept]), notes
 
 
 def _fit_to_training(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
 from ptrun.data.features.columns import ColumnSettings, binary_features, encode_columns, feature_names, fit_columns
-from ptrun.data.features.labels import class_names, encode, fit_scaler, tidy_numbers
+from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled, tidy_numbers
 from ptrun.data.formats.csv_file import MISSING, CsvFile, numbers, numbers_or_none, read_csv
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.partition import Indices, Parts, SplitSettings, record, shuffled, stratified
@@ -54,12 +54,15 @@ def table(
     test_file, test_dropped = _read(test_path, target, columns, "dataset.test_path") if test_path else (None, 0)
     _check_names(file, target, {"numeric": numeric, "categorical": categorical, "ignore": ignore})
     is_class = _is_classification(file, target, fitted["task"] if fitted else task)
+    file, unlabelled = _labelled(file, target, fitted) if is_class else (file, [])
+    test_file, more_unlabelled = _labelled(test_file, target, fitted) if is_class and test_file else (test_file, [])
     test_fraction = 0.0 if test_file else test_fraction
     splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     parts, goal = (_divide_classes if is_class else _divide_numbers)(file, target, splitting, fitted)
     encodings, notes = _encodings(
         file, parts, goal, ColumnSettings(numeric, categorical, max_categories, ignore), fitted
     )
+    notes += [*unlabelled, *more_unlabelled]
     if dropped + test_dropped:
         notes.append(f"Rows without a target, left out: {dropped + test_dropped}.")
     encoded = _split(file, encodings, goal)  # all rows at once, which are then divided
@@ -178,6 +181,12 @@ def _read(path: str, target: str, columns: Sequence[str] | None, setting: str) -
         raise DataError(f"{file.source}: column '{target}' (dataset.target) has no value in any row.")
     dropped = int((~present).sum())
     return (file.take(np.flatnonzero(present).tolist()) if dropped else file), dropped
+
+
+def _labelled(file: CsvFile, target: str, fitted: Mapping[str, Any] | None) -> tuple[CsvFile, list[str]]:
+    """The rows whose target is a class, and a note on the others."""
+    kept, notes = labelled(file.columns[target], fitted["class_names"] if fitted else ())
+    return (file.take(kept) if notes else file), notes
 
 
 def _check_names(file: CsvFile, target: str, lists: Mapping[str, Sequence[str]]) -> None:
