@@ -49,7 +49,7 @@ from ptrun.runs.folder import (
 from ptrun.runs.git import uncommitted_changes
 from ptrun.runs.preload import Preloader, with_preloading
 from ptrun.runs.receipt import make_receipt
-from ptrun.runs.start_weights import with_weights_file
+from ptrun.runs.start_weights import weights_record, with_weights_file
 from ptrun.runs.summary import TrainResult, decision_records, summarize
 from ptrun.terminal.console import Console
 
@@ -98,7 +98,8 @@ def _run(
     parts = build(config, request.folders, decisions, display.preparation_bar(console), restoring=restoring)
     run_dir.write_config(request.as_written, parts.config.to_dict())
     data = {name: split.fingerprint() for name, split in parts.splits.items()}
-    run_dir.write_json(RECEIPT, {**receipt, "data": data, "decisions": decision_records(parts)})
+    receipt = {**receipt, "data": data, "decisions": decision_records(parts)}
+    run_dir.write_json(RECEIPT, receipt if restoring else {**receipt, **weights_record(config)})
     run_dir.write_json(SPLITS, parts.prepared.data.record)
     display.show_header(parts, run_dir, console)
     progress = Progress()
