@@ -20,9 +20,7 @@ def test_outputs_are_those_of_the_evaluation(tmp_path: Path) -> None:
     prepared = prepare(trained.config, fitted=trained.content["fitted"])
     loader = eval_batches(trained.config, prepared, trained.runtime, prepared.data.test)
     confidences = [
-        f"{row.softmax(0).max():.6g}"
-        for batch in loader.epoch(0)
-        for row in trained.outputs(batch.inputs).double()
+        f"{row.softmax(0).max():.6g}" for batch in loader.epoch(0) for row in trained.outputs(batch.inputs).double()
     ]
     with (result.run_dir / "test" / "predictions.csv").open(newline="") as file:
         assert confidences == [row["confidence"] for row in csv.DictReader(file)]

@@ -160,7 +160,7 @@ def _filled_column(file: CsvFile, column: str, kind: str) -> list[str]:
     cells = file.column(column, f"dataset.{kind}_column")
     if "" in cells:
         raise DataError(f"{file.source}, row {file.rows[cells.index('')]}: the {kind} (column '{column}') is empty.")
-    return cells
+    return cells.texts()
 
 
 def _images_of_list(paths: Sequence[str], labels: Sequence[str], source: str, rows: Sequence[int]) -> _Images:

@@ -20,7 +20,8 @@ from torch import Tensor
 from ptrun.data.dataset import Data
 from ptrun.data.features.labels import fit_scaler
 from ptrun.data.features.timeline import calendar_of, find_time_column, has_dates, read_times, season_rows, step_seconds
-from ptrun.data.formats.csv_file import CsvFile, numbers, numbers_or_none, read_csv
+from ptrun.data.formats.csv_file import CsvFile, read_csv
+from ptrun.data.formats.number_form import numbers, numbers_or_none
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.naive_forecasts import naive_forecasts
 from ptrun.data.partition import SplitSettings, check_fractions, record

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.formats.csv_file import CsvFile, numbers_or_none
+from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.formats.number_form import numbers_or_none
 from ptrun.errors import ConfigError, DataError
 
 TIME_NAMES = frozenset({"date", "datetime", "time", "timestamp", "ds", "day", "month"})

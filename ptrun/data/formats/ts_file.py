@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ptrun.data.formats.csv_file import MISSING, numbers, read_csv
+from ptrun.data.formats.column import MISSING
+from ptrun.data.formats.csv_file import read_csv
+from ptrun.data.formats.number_form import numbers
 from ptrun.errors import DataError, join_words
 from ptrun.rng import Floats
 
@@ -122,7 +124,7 @@ def _read_wide(path: Path, label_column: str, header: bool) -> Sequences:
         raise DataError(f"{path} has a label column and no values beside it.")
     table = np.column_stack([numbers(file.columns[column], file.rows, file.source, column) for column in columns])
     values = [_trimmed(line, path, row, columns) for line, row in zip(table, file.rows, strict=True)]
-    return Sequences(str(path), values, labels, file.rows)
+    return Sequences(str(path), values, labels.texts(), list(file.rows))
 
 
 def _label_name(columns: Sequence[str], label_column: str, header: bool, source: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptrun.data.formats.csv_file import CsvFile, numbers, numbers_or_none, read_csv
+from ptrun.data.formats.csv_file import CsvFile, read_csv
+from ptrun.data.formats.number_form import numbers, numbers_or_none
 from ptrun.errors import DataError
 
 
