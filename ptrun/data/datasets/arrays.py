@@ -83,6 +83,7 @@ def arrays(
         val=splits["val"],
         test=splits["test"],
         fitted=fitted,
+        notes=parts.notes,
         record=record(method, by_part, names, split_seed),
     )
 

@@ -5,7 +5,9 @@ All sequences get one length, and channels are standardized with the training se
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import class_names, encode, fit_scaler, tidy_numbers
+from ptrun.data.features.labels import class_counts_text, class_names, class_variants, encode, fit_scaler, tidy_numbers
+from ptrun.data.features.wide_sequences import read_sequences
+from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.paths import existing_file
-from ptrun.data.formats.ts_file import Sequences, read_sequences
+from ptrun.data.formats.ts_file import Sequences
 from ptrun.data.partition import Indices, SplitSettings, record, stratified
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError, DataError
@@ -31,7 +35,9 @@ def sequences(
     fitted: Mapping[str, Any] | None = None,
     test_path: str | None = None,
     label_column: str = "auto",
-    header: bool = True,
+    header: Header = "auto",
+    delimiter: str = "auto",
+    decimal: str = "auto",
     length: str | int = "auto",
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
@@ -44,9 +50,13 @@ def sequences(
     """
     if isinstance(length, str) and length != "auto":
         raise ConfigError(f"dataset.length is '{length}'; it can be auto or a number of time steps.")
-    source = read_sequences(existing_file(path, "dataset.path"), label_column, header)
-    other = read_sequences(existing_file(test_path, "dataset.test_path"), label_column, header) if test_path else None
-    names = fitted["class_names"] if fitted else class_names(tidy_numbers(source.labels), source.source)
+    if fitted and header == "auto":
+        header = fitted.get("header", True)  # a model that was trained on named columns needs their names
+    read = partial(read_sequences, label_column=label_column, header=header, delimiter=delimiter, decimal=decimal)
+    source = read(existing_file(path, "dataset.path"))
+    other = read(existing_file(test_path, "dataset.test_path")) if test_path else None
+    labels = Counter(tidy_numbers(source.labels))
+    names = fitted["class_names"] if fitted else class_names(labels, source.source)
     splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
     codes = _codes(source, names)
     parts = stratified(codes, names, splitting)
@@ -67,7 +77,13 @@ def sequences(
         val=splits["val"],
         test=splits["test"],
         fitted=fitted,
-        notes=tuple(_notes([source, other] if other else [source], fitted["length"])),
+        notes=(
+            *source.notes,
+            f"{len(names)} classes: {class_counts_text(labels, names)}.",
+            *class_variants(labels),
+            *parts.notes,
+            *_notes([source, other] if other else [source], fitted["length"]),
+        ),
         record=record(method, by_part, names, split_seed),
     )
 

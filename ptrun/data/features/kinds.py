@@ -30,7 +30,7 @@ Kind = Literal["number", "date", "category", "index"]
 
 @dataclass(frozen=True)
 class ColumnSettings:
-    """The settings of a table that say what its columns are."""
+    """The settings that say what the columns of a file are. advice: what to do about a cell that fits no kind."""
 
     numeric: Sequence[str] = ()
     categorical: Sequence[str] = ()
@@ -41,6 +41,7 @@ class ColumnSettings:
     decimal: str = "auto"
     date_order: str = "auto"
     target: str = ""
+    advice: str = "say what the column is: dataset.categorical=[{name}] or dataset.ignore=[{name}]"
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,13 @@ def _text(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
     missing = {*MISSING, *settings.missing_values}
     texts = [text for text in file[name].distinct[0] if text not in missing]
     if orders := _orders(texts, settings):
-        return ColumnKind(name, "date", order=_one_order(file, name, orders, settings))
+        return ColumnKind(name, "date", order=one_order(file, name, orders))
     if forms := _quick(texts, possible_forms):
         return ColumnKind(name, "number", form=forms[0], forms=tuple(forms))
     advice = (
         "set dataset.task=classification if these are classes"
         if name == settings.target
-        else f"say what the column is: dataset.categorical=[{name}] or dataset.ignore=[{name}]"
+        else settings.advice.format(name=name)
     )
     _refuse_strays(file, name, missing, advice)
     return ColumnKind(name, "category")
@@ -151,10 +152,10 @@ def _date(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
             f"{file.source}, row {file.rows[position]}, column '{name}': '{file[name][position][:60]}' is not a "
             "date of the same form as the others. Dates like 2024-01-31, 31/1/2024 and 31 Jan 2024 are read."
         )
-    return ColumnKind(name, "date", order=_one_order(file, name, orders, settings), why="dataset.dates names it")
+    return ColumnKind(name, "date", order=one_order(file, name, orders), why="dataset.dates names it")
 
 
-def _one_order(file: CsvFile, name: str, orders: Sequence[str], settings: ColumnSettings) -> str:
+def one_order(file: CsvFile, name: str, orders: Sequence[str]) -> str:
     """The order of day and month: the one in which the rows are sorted. Raises DataError when nothing tells it."""
     in_order = [order for order in orders if _is_sorted(instants(file[name], file.rows, file.source, name, order).utc)]
     if len(orders) == 1 or len(in_order) == 1:

@@ -65,7 +65,7 @@ def test_columns_are_found_and_noted(tmp_path: Path) -> None:
     for sentence in ("they count the rows: id", "one value only in the training rows: unit", "a text of its own: note"):
         assert sentence in notes
     assert "size: numbers from 40 to 70; missing in 15 training rows, set to the median" in notes
-    assert "town: 2 categories (Bern, Chur); missing in 13 training rows, a category of its own" in notes
+    assert "town: 2 categories (Bern, Chur); missing in 11 training rows, a category of its own" in notes
     assert "one of 2 classes: flat (40), house (20)" in notes
     assert len(data.train) + len(data.val) + len(data.test) == 60
 
@@ -164,7 +164,7 @@ def test_lists_override_what_is_found(tmp_path: Path) -> None:
     data = table(path=path, target="kind", numeric=["id"], categorical=["size"], ignore=["town"], max_categories=2)
     assert data.spec.feature_groups == (1, 4)
     assert data.spec.feature_names[3:] == ("size=(other)", "size=(missing)")
-    assert "the rarest (1) share one feature" in " ".join(data.notes)
+    assert "the rarest (2) share one feature" in " ".join(data.notes)
 
 
 @pytest.mark.parametrize(
