@@ -94,6 +94,11 @@ class Windows:
     window: int
     horizon: int
 
+    @property
+    def longest_stretch(self) -> int:
+        """Rows of the longest stretch."""
+        return int(np.bincount(self.stretch_starts).max())
+
     def in_part(self, part: str, parts: RowParts) -> WindowSplit:
         """Windows within a stretch whose targets lie in a part and were all measured: a filled value is not the truth.
 

@@ -54,22 +54,18 @@ def sequences(
         header = fitted.get("header", True)  # a model that was trained on named columns needs their names
     read = partial(read_sequences, label_column=label_column, header=header, delimiter=delimiter, decimal=decimal)
     source = read(existing_file(path, "dataset.path"))
-    other = read(existing_file(test_path, "dataset.test_path")) if test_path else None
-    labels = Counter(tidy_numbers(source.labels))
-    names = fitted["class_names"] if fitted else class_names(labels, source.source)
-    splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
+    others = [read(existing_file(test_path, "dataset.test_path"))] if test_path else []
+    names = fitted["class_names"] if fitted else class_names(tidy_numbers(source.labels), source.source)
+    splitting = SplitSettings(val_fraction, 0.0 if others else test_fraction, split_seed, evaluating=fitted is not None)
     codes = _codes(source, names)
     parts = stratified(codes, names, splitting)
     fitted = dict(fitted) if fitted else _fit_to_training(source, parts.train, names, length)
-    cuts = {
-        "train": (source, codes, parts.train),
-        "val": (source, codes, parts.val),
-        "test": (source, codes, parts.test),
-    }
-    if other:
+    rows = {"train": parts.train, "val": parts.val, "test": parts.test}
+    cuts = {part: (source, codes, part_rows) for part, part_rows in rows.items()}
+    for other in others:
         cuts["test"] = (other, _codes(other, names), np.arange(len(other.labels)))
     splits = {part: _split(*cut, fitted) for part, cut in cuts.items()}
-    method = "stratified val, given test" if other else "stratified"
+    method = "stratified val, given test" if others else "stratified"
     by_part = [(part, rows, part_codes[rows]) for part, (_, part_codes, rows) in cuts.items()]
     return Data(
         spec=_spec(fitted),
@@ -77,15 +73,14 @@ def sequences(
         val=splits["val"],
         test=splits["test"],
         fitted=fitted,
-        notes=(
-            *source.notes,
-            f"{len(names)} classes: {class_counts_text(labels, names)}.",
-            *class_variants(labels),
-            *parts.notes,
-            *_notes([source, other] if other else [source], fitted["length"]),
-        ),
+        notes=(*_notes_on_classes(source, names), *parts.notes, *_notes([source, *others], fitted["length"])),
         record=record(method, by_part, names, split_seed),
     )
+
+
+def _notes_on_classes(source: Sequences, names: Sequence[str]) -> list[str]:
+    counts = Counter(tidy_numbers(source.labels))
+    return [*source.notes, f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]
 
 
 def _fit_to_training(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:

@@ -63,9 +63,8 @@ def table(
     is a class; any other is a number, standardized with the training rows.
     Raises DataError naming row and column for cells that do not fit.
     """
-    if fitted and header == "auto":
-        header = fitted.get("header", True)  # a model that was trained on named columns needs their names
-    reading = _Reading(columns, header, delimiter)
+    # A model that was trained on named columns needs their names.
+    reading = _Reading(columns, fitted.get("header", True) if fitted and header == "auto" else header, delimiter)
     file = reading.read(path, "dataset.path")
     settings = ColumnSettings(
         numeric, categorical, max_categories, ignore, dates or (), missing_values or (), decimal, date_order, target
@@ -78,24 +77,30 @@ def table(
     splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
     parts, goal = _divide(file, goal, splitting)
     encodings, notes = _encodings(file, parts, goal, settings, kinds, fitted)
-    encoded = _split(file, encodings, goal)  # all rows at once, which are then divided
-    if not fitted:
-        notes += suspicions(file, encodings, parts.train, target, encoded.targets.numpy())
-    train, val, test = (_rows_of(encoded, rows) for rows in (parts.train, parts.val, parts.test))
-    if other:
-        test = _split(other, encodings, goal)
-        notes += _notes_on_unknown(other, encodings)
     if dropped + other_dropped:
         notes.append(f"Rows without a target, left out: {dropped + other_dropped}.")
-    learned = {"columns": encodings, **goal.fitted()}
+    data = _data(file, other, parts, goal, encodings, split_seed)
+    if not fitted:
+        notes += suspicions(file, encodings, parts.train, target, goal.values(file))
+    learned = {"columns": encodings, **goal.fitted(), **({} if file.has_header or columns else {"header": False})}
+    return replace(data, fitted=learned, notes=(*file.notes, *goal.notes(), *parts.notes, *notes, *data.notes))
+
+
+def _data(
+    file: CsvFile, other: CsvFile | None, parts: Parts, goal: Target, encodings: list[dict[str, Any]], split_seed: int
+) -> Data:
+    """The samples of each part; those of test come from another file if there is one."""
+    encoded = _split(file, encodings, goal)  # all rows at once, which are then divided
+    splits = {part: _rows_of(encoded, getattr(parts, part)) for part in ("train", "val", "test")}
+    if other:
+        splits["test"] = _split(other, encodings, goal)
     return Data(
         spec=_spec(encodings, goal),
-        train=train,
-        val=val,
-        test=test,
-        fitted=learned if file.has_header or columns else {**learned, "header": False},
-        notes=(*file.notes, *goal.notes(), *parts.notes, *notes),
-        record=_record({"train": train, "val": val, "test": test}, goal, split_seed),
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        notes=tuple(_notes_on_unknown(other, encodings)) if other else (),
+        record=_record(splits, goal, split_seed),
     )
 
 

@@ -24,6 +24,7 @@ from ptrun.data.formats.number_form import PLAIN, form_of
 from ptrun.data.partition import Indices
 
 Encoding = Mapping[str, Any]
+BLOCK_COLUMNS = 16  # encoded at a time
 
 
 def fit_columns(
@@ -53,14 +54,25 @@ def fit_columns(
 
 def encode_columns(file: CsvFile, encodings: Sequence[Encoding], setting: str) -> NDArray[np.float32]:
     """Return the features [N, F] of a file. Raises DataError for an absent column or a text among numbers."""
+    for encoding in encodings:
+        file.column(encoding["name"], setting)
     widths = [len(_feature_names(encoding)) for encoding in encodings]
-    features = np.zeros((len(file), sum(widths)), np.float32)
+    ends = np.cumsum([0, *widths]).tolist()
+    features = np.empty((len(file), ends[-1]), np.float32)
+    for first in range(0, len(encodings), BLOCK_COLUMNS):
+        last = min(first + BLOCK_COLUMNS, len(encodings))
+        features[:, ends[first] : ends[last]] = _encode_block(file, encodings[first:last], widths[first:last])
+    return features
+
+
+def _encode_block(file: CsvFile, encodings: Sequence[Encoding], widths: Sequence[int]) -> NDArray[np.float32]:
+    """The features of some columns, each in one piece of memory: single numbers far apart are slow to write."""
+    block = np.zeros((len(file), sum(widths)), np.float32, order="F")
     start = 0
     for encoding, width in zip(encodings, widths, strict=True):
-        file.column(encoding["name"], setting)
-        _ENCODERS[encoding["kind"]](file, encoding, features[:, start : start + width])
+        _ENCODERS[encoding["kind"]](file, encoding, block[:, start : start + width])
         start += width
-    return features
+    return block
 
 
 def feature_names(encodings: Sequence[Encoding]) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -157,7 +169,9 @@ def _fit_categorical(name: str, cells: Column, settings: ColumnSettings) -> dict
 def _encode_numeric(file: CsvFile, encoding: Encoding, features: NDArray[np.float32]) -> None:
     values = read_numbers(file, encoding["name"], form_of(encoding), encoding.get("missing_values", ()))
     missing = np.isnan(values)
-    features[:, 0] = (np.where(missing, encoding["median"], values) - encoding["mean"]) / encoding["std"]
+    if missing.any():
+        values = np.where(missing, encoding["median"], values)
+    features[:, 0] = (values - encoding["mean"]) / encoding["std"]
     if encoding["missing"]:
         features[:, 1] = missing
 

@@ -15,6 +15,7 @@ Indices = NDArray[np.int64]
 
 TOLERANCE = 0.1  # share by which two steps may differ and count as the same
 MAX_BREAKS = 0.05  # share of the steps above which a series has no even step at all
+FEW_BREAKS = 3  # so many are never too many
 MONTH_SECONDS = 27 * DAY_SECONDS  # from here on, steps are counted in months
 HOLIDAYS = 4  # working days between two rows of a series without weekends that count as one step
 
@@ -50,7 +51,7 @@ def find_steps(axis: TimeAxis, stretches: Sequence[tuple[int, int]]) -> Steps:
         for kind in (0, 1)
     )
     zeros = [first + 1 + np.flatnonzero(d == 0) for d, (first, _) in zip(differences, stretches, strict=True)]
-    is_uneven = len(breaks) > max(1, MAX_BREAKS * len(steps))
+    is_uneven = len(breaks) > max(FEW_BREAKS, MAX_BREAKS * len(steps))
     return Steps(usual, NO_ROWS if is_uneven else breaks, skipped, np.concatenate(zeros), is_uneven)
 
 

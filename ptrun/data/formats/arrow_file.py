@@ -18,6 +18,7 @@ from ptrun.errors import DataError
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 _BLOCK_BYTES = 2**22
+_SCAN_BYTES = 2**17  # stays in the CPU's cache
 _OVERLAP = 64
 _SPACES = (b" ", b"\t", b"\xa0", b"\x0b", b"\x0c")
 
@@ -68,16 +69,21 @@ def _scan(path: Path, delimiter: bytes) -> _Scan:
         first_line = file.readline()
         scan.is_odd = not first_line.strip() or first_line.count(b'"') % 2 == 1  # one row is not one line here
         file.seek(0)
-        while block := file.read(_BLOCK_BYTES):
+        while block := file.read(_SCAN_BYTES):
             scan.lines += block.count(b"\n")
             scan.has_quotes = scan.has_quotes or b'"' in block
             scan.has_spaces = scan.has_spaces or any(space in block for space in spaces)
             window = before + block
-            scan.is_odd = scan.is_odd or b"\0" in block or re.search(rb"\r(?!\n)", window[:-1]) is not None
+            scan.is_odd = scan.is_odd or b"\0" in block or _has_bare_return(window)
             scan.is_odd = scan.is_odd or (b' "' in window and spaced_quote.search(window) is not None)
             before, last = block[-_OVERLAP:], block[-1:]
     scan.lines += last != b"\n"
     return scan
+
+
+def _has_bare_return(text: bytes) -> bool:
+    """Whether a line ends in a carriage return alone, as on very old systems."""
+    return b"\r" in text and re.search(rb"\r(?!\n)", text[:-1]) is not None
 
 
 def _row_numbers(path: Path, dialect: Dialect, scan: _Scan, count: int) -> list[int] | range | None:

@@ -83,9 +83,9 @@ class Column(Sequence[str]):
     def floats(self) -> NDArray[np.float64] | None:
         """The cells as float64 [N] with NaN for missing and infinite ones; None when one is no plain number."""
         values = _python_floats(self._cells) if isinstance(self._cells, list) else _arrow_floats(self._cells)
-        if values is not None:
-            values[~np.isfinite(values)] = np.nan
-        return values
+        if values is None or (is_finite := np.isfinite(values)).all():
+            return values
+        return np.where(is_finite, values, np.nan)
 
 
 def is_number(cell: str) -> bool:
@@ -114,7 +114,7 @@ def _arrow_floats(cells: Any) -> NDArray[np.float64] | None:
     from pyarrow import compute
 
     try:
-        return _writable(compute.cast(cells, pyarrow.float64()))
+        return _to_numpy(compute.cast(cells, pyarrow.float64()))
     except pyarrow.ArrowInvalid:
         pass
     if all(not is_number(text) for text in cells[:64].to_pylist() if text not in MISSING):
@@ -122,15 +122,15 @@ def _arrow_floats(cells: Any) -> NDArray[np.float64] | None:
     try:
         is_missing = compute.is_in(cells, value_set=pyarrow.array(sorted(MISSING)))
         present = compute.if_else(is_missing, pyarrow.scalar(None, pyarrow.string()), cells)
-        return _writable(compute.cast(present, pyarrow.float64()))
+        return _to_numpy(compute.cast(present, pyarrow.float64()))
     except pyarrow.ArrowInvalid:
         return _python_floats(cells.to_pylist())  # Python reads some forms that Arrow does not, such as +1
 
 
-def _writable(values: Any) -> NDArray[np.float64]:
-    """An array of Arrow, or a chunked one, as an array that can be changed."""
+def _to_numpy(values: Any) -> NDArray[np.float64]:
+    """An array of Arrow, or a chunked one, as an array with NaN for null."""
     array: NDArray[np.float64] = values.to_numpy(**({} if hasattr(values, "chunks") else {"zero_copy_only": False}))
-    return array if array.flags.writeable else array.copy()
+    return array
 
 
 def _one_chunk(cells: Any) -> Any:

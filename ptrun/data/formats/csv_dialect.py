@@ -19,6 +19,7 @@ DELIMITERS = (",", ";", "\t", "|")
 DELIMITER_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
 SAMPLE_LINES = 50
 MIN_HEADER_RUN = 3  # so many first cells in even steps, such as 1, 2, 3, name the columns; fewer may be data
+YEARS = range(1800, 2101)
 
 Header = bool | str  # True, False, or "auto"
 
@@ -176,4 +177,5 @@ def _is_run(cells: Sequence[str]) -> bool:
     except ValueError:
         return False
     steps = {round(b - a, 9) for a, b in itertools.pairwise(values)}
-    return len(values) >= MIN_HEADER_RUN and len(steps) == 1 and 0 not in steps
+    are_years = all(value in YEARS for value in values)
+    return (len(values) >= MIN_HEADER_RUN or are_years) and len(steps) == 1 and 0 not in steps
