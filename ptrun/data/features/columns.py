@@ -110,9 +110,10 @@ def _fit_encoding(file: CsvFile, kind: ColumnKind, train: Indices, settings: Col
     name = kind.name
     if kind.kind == "index":
         return kind.why
+    encoding: dict[str, Any] | str
     if kind.kind == "date":
-        return dates.fit(file, name, kind.order, train)
-    if kind.kind == "number":
+        encoding = dates.fit(file, name, kind.order, train, settings.missing_values)
+    elif kind.kind == "number":
         values = read_numbers(file, name, kind.form, settings.missing_values)
         encoding = _fit_numeric(name, values[train])
         if isinstance(encoding, dict) and kind.form != PLAIN:

@@ -5,7 +5,7 @@ A wave is a sine and a cosine, so that December is near January. Only what diffe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,11 @@ DAY_SECONDS = 86400
 _PERIODS = {"day of year": 365.25, "day of week": 7.0, "time of day": 1.0}  # in days
 
 
-def fit(file: CsvFile, name: str, order: str, train: Indices) -> dict[str, Any] | str:
+def fit(
+    file: CsvFile, name: str, order: str, train: Indices, missing_values: Sequence[str] = ()
+) -> dict[str, Any] | str:
     """The encoding of a column of dates in this order of day and month, or the reason to leave it out."""
-    days = _days(file, name, order)[train]
+    days = _days(file, name, order, missing_values)[train]
     present = days[~np.isnan(days)]
     if len(present) == 0 or present.min() == present.max():
         return "one value only in the training rows"
@@ -41,7 +43,7 @@ def fit(file: CsvFile, name: str, order: str, train: Indices) -> dict[str, Any] 
 
 def encode(file: CsvFile, encoding: Mapping[str, Any], features: NDArray[np.float32]) -> None:
     """Write the features [N, F] of a column. Raises DataError naming row and column of a cell that is no such date."""
-    days = _days(file, encoding["name"], encoding["order"])
+    days = _days(file, encoding["name"], encoding["order"], encoding.get("missing_values", ()))
     missing = np.isnan(days)
     days = np.where(missing, encoding["median"], days)
     columns = [(days - encoding["mean"]) / encoding["std"]]
@@ -58,9 +60,9 @@ def feature_names(encoding: Mapping[str, Any]) -> list[str]:
     return [name, *waves, *([f"{name} missing"] if encoding["missing"] else [])]
 
 
-def _days(file: CsvFile, name: str, order: str) -> NDArray[np.float64]:
+def _days(file: CsvFile, name: str, order: str, missing_values: Sequence[str]) -> NDArray[np.float64]:
     """Days since 1970 as the clock shows them [N], NaN for missing ones."""
-    return instants(file[name], file.rows, file.source, name, order).clock / DAY_SECONDS
+    return instants(file[name].without(missing_values), file.rows, file.source, name, order).clock / DAY_SECONDS
 
 
 def _position(days: NDArray[np.float64], wave: str) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ but a running number of the rows.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,9 @@ from ptrun.errors import DataError
 STRAY_SHARE = 0.1  # largest share of texts in a column that is still taken for one of numbers, with mistakes in it
 MIN_CELLS = 20  # below so many cells, a column is too short to guess what it is
 EXACT_INTEGERS = 2.0**53  # a float holds every integer up to here
-GUESSED_FROM = 1000  # distinct texts of a column that are looked at before the others
+GUESSED_FROM = 200  # distinct texts of a column that are looked at before the others
+
+_ID_NAME = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid))$|[a-z]I[Dd]$")
 
 Kind = Literal["number", "date", "category", "index"]
 
@@ -78,6 +81,11 @@ def counts_rows(values: NDArray[np.float64]) -> bool:
     return bool(np.array_equal(np.sort(values), np.arange(low, high + 1)))
 
 
+def is_id_name(name: str) -> bool:
+    """Whether a column is called id, as in order_id, OrderID or id."""
+    return bool(_ID_NAME.search(name))
+
+
 def _kind(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
     cells = file[name]
     if name in settings.categorical:
@@ -99,6 +107,8 @@ def _plain_number(name: str, cells: Column) -> ColumnKind:
     if len(values) > 2 and counts_rows(values):
         return ColumnKind(name, "index", why="they count the rows")
     present = values[~np.isnan(values)]
+    if is_id_name(name) and len(values) >= MIN_CELLS and len(np.unique(values)) == len(values) and _are_integers(cells):
+        return ColumnKind(name, "index", why="they are ids: each row has a number of its own")
     if len(present) and np.abs(present).max() > EXACT_INTEGERS and _are_integers(cells):
         return ColumnKind(name, "category", why="whole numbers too long to calculate with")
     return ColumnKind(name, "number")
@@ -249,9 +259,7 @@ def read_numbers(file: CsvFile, name: str, form: NumberForm, missing_values: Seq
     cells = file[name]
     if not missing_values:
         return numbers(cells, file.rows, file.source, name, form)
-    texts, codes = cells.distinct
-    known = Column(["" if text in missing_values else text for text in texts]).take(codes)
-    values = numbers(known, file.rows, file.source, name, form).copy()
+    values = numbers(cells.without(missing_values), file.rows, file.source, name, form).copy()
     meant = [float(value) for value in missing_values if is_number(str(value))]
     values[np.isin(values, meant)] = np.nan
     return values

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.features.kinds import read_numbers
+from ptrun.data.features.kinds import is_id_name, read_numbers
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.number_form import form_of
 from ptrun.data.partition import Indices
@@ -41,7 +41,18 @@ def suspicions(
         f"leave it out: dataset.ignore=[{name}]."
         for name in leaks
     ]
-    return [*notes, *_sentinel_notes(file, encodings, train)]
+    return [*notes, *_sentinel_notes(file, encodings, train), *_id_notes(file, encodings)]
+
+
+def _id_notes(file: CsvFile, encodings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Columns called id that are taken as numbers, although the size of an id means nothing."""
+    names = [encoding["name"] for encoding in encodings if encoding["kind"] == "numeric"]
+    return [
+        f"The column '{name}' is called an id, but its {len(file[name].counts)} different values are taken as numbers. "
+        f"If their size means nothing, set dataset.categorical=[{name}] or dataset.ignore=[{name}]."
+        for name in names
+        if is_id_name(name)
+    ]
 
 
 def _tells(

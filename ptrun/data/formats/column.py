@@ -73,11 +73,13 @@ class Column(Sequence[str]):
         texts, codes = self.distinct
         return dict(zip(texts, np.bincount(codes, minlength=len(texts)).tolist(), strict=True))
 
-    @cached_property
-    def missing(self) -> NDArray[np.bool_]:
-        """Which cells have no value, bool [N]."""
-        texts, codes = self.distinct
-        return np.array([text in MISSING for text in texts], bool)[codes]
+    def without(self, texts: Sequence[str]) -> Column:
+        """The cells with an empty one in place of these texts, which stand for a missing value."""
+        if not texts:
+            return self
+        known, codes = self.distinct
+        kept = ["" if text in texts else text for text in known]
+        return Column([kept[code] for code in codes.tolist()])
 
     @cached_property
     def floats(self) -> NDArray[np.float64] | None:

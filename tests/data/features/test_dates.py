@@ -59,6 +59,15 @@ def test_a_missing_date_is_the_median_and_marked() -> None:
     assert features[1, :-1].tolist() == features[2, :-1].tolist()
 
 
+def test_a_date_that_stands_for_a_missing_one() -> None:
+    cells = ["2024-01-01", "9999-12-31", "2024-01-03"]
+    encoding = dates.fit(csv(cells), "d", "ymd", np.arange(3), ["9999-12-31"])
+    assert isinstance(encoding, dict)
+    encoding["missing_values"] = ["9999-12-31"]
+    assert encoding["missing"] == 1
+    assert encoded(cells, encoding)[:, -1].tolist() == [0, 1, 0]
+
+
 def test_one_date_only_is_left_out() -> None:
     assert dates.fit(csv(["2024-01-01"] * 3), "d", "ymd", np.arange(3)) == "one value only in the training rows"
 

@@ -12,6 +12,7 @@ from ptrun.data.features.kinds import (
     ColumnSettings,
     counts_rows,
     decide_kinds,
+    is_id_name,
     kind_of,
     one_order,
     read_numbers,
@@ -53,6 +54,13 @@ def test_columns_without_a_name_are_no_data() -> None:
     file = csv({"column 1": ["5", "7"], "Unnamed: 0": ["1", "9"], "x": ["5", "7"]}, nameless=frozenset({"column 1"}))
     assert [kind.kind for kind in kinds(file).values()] == ["index", "index", "number"]
     assert kinds(file, numeric=["column 1"])["column 1"].kind == "number"
+
+
+def test_ids_are_no_data() -> None:
+    distinct, repeated = [str(7 * i * i) for i in range(30)], [str(7 * (i // 3)) for i in range(30)]
+    found = kinds(csv({"order_id": distinct, "userId": repeated, "paid": distinct, "x": repeated}))
+    assert [kind.kind for kind in found.values()] == ["index", "number", "number", "number"]
+    assert [is_id_name(name) for name in ("ID", "uuid", "customer id", "paid", "grid")] == [True] * 3 + [False] * 2
 
 
 def test_settings_overrule_what_is_found() -> None:

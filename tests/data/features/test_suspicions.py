@@ -56,6 +56,14 @@ def test_a_number_that_stands_for_missing_ones() -> None:
     assert "[9999]" in found(texts(values), CLASSES)[0]
 
 
+def test_an_id_that_is_taken_as_a_number() -> None:
+    file = CsvFile("a.csv", {"shop_id": [str(i % 7 * 10) for i in range(COUNT)]}, range(COUNT))
+    encodings, _ = fit_columns(file, ["shop_id"], TRAIN, ColumnSettings())
+    (note,) = suspicions(file, encodings, TRAIN, "y", GOAL)
+    assert "its 7 different values are taken as numbers" in note
+    assert "dataset.categorical=[shop_id]" in note
+
+
 def test_zeros_and_lone_extremes_are_values() -> None:
     values = np.round(np.abs(GOAL), 3)
     values[::7] = 0

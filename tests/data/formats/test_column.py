@@ -36,7 +36,7 @@ def test_distinct_texts_are_in_the_order_in_which_they_appear(make: Callable[[li
     assert texts == ["b", "a", "NA"]
     assert codes.tolist() == [0, 1, 0, 2]
     assert column.counts == {"b": 2, "a": 1, "NA": 1}
-    assert column.missing.tolist() == [False, False, False, True]
+    assert column.without(["b", "x"]) == ["", "a", "", "NA"]
 
 
 @pytest.mark.parametrize(
