@@ -93,5 +93,5 @@ class Epochs:
         """Seconds per step of the next epoch."""
         start = time.perf_counter()
         train_epoch(self._ctx, self._progress.epoch, self._progress, self._hooks)
-        self._progress.epoch += 1
+        self._progress.finish_epoch()
         return (time.perf_counter() - start) / len(self._ctx.train.sampler)

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ptrun.version import __version__
 
 if TYPE_CHECKING:
+    from ptrun.runs.evaluate import EvalResult
+    from ptrun.runs.loaded_model import LoadedModel
+    from ptrun.runs.predict import Predicted
     from ptrun.runs.summary import TrainResult
 
-__all__ = ["__version__", "train"]
+    Checkpoint = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+__all__ = ["__version__", "eval", "load", "predict", "train"]
 
 
-def train(*overrides: str, config_dir: str | None = None, quiet: bool = False) -> TrainResult:
-    """Run `ptrun train` from Python: `ptrun.train("model=convnet", "train.epochs=3")`.
+def train(*overrides: str, config_dir: str | None = None, quiet: bool = False, **settings: Any) -> TrainResult:
+    """Run `ptrun train` from Python.
 
+    Settings are given as on the command line, as keywords, or both: `ptrun.train("model=lstm", train={"epochs": 3})`.
     Returns the run folder, the summary and the best monitored value. Raises ptrun.errors.PtrunError.
-    The random states, the number of torch's threads and its default dtype are those of before afterwards.
+    The random states, the number of torch's threads and its default dtype are those of before afterwards. One run at a
+    time in a process: a second one in another thread is refused.
     """
+    from ptrun.process.one_run import only_run_of_process
+
+    with only_run_of_process():
+        return _train(overrides, settings, config_dir, quiet)
+
+
+def _train(overrides: tuple[str, ...], settings: Mapping[str, Any], config_dir: str | None, quiet: bool) -> TrainResult:
     from ptrun.config.compose import Composer
     from ptrun.config.folders import conf_folders
     from ptrun.config.load import load_config
+    from ptrun.config.override_text import override_texts
 
+    overrides = (*overrides, *override_texts(settings))
     composer = Composer("train", conf_folders(config_dir))
     loaded = load_config(composer, overrides)
 
@@ -33,3 +51,120 @@ def train(*overrides: str, config_dir: str | None = None, quiet: bool = False) -
     )
     with preserve_caller_state():
         return session.run(request)
+
+
+def eval(
+    checkpoint: str | os.PathLike[str],
+    *overrides: str,
+    split: str = "test",
+    output_dir: str = "outputs",
+    plots: bool = True,
+    plugins: Sequence[str] = (),
+    config_dir: str | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> EvalResult:
+    """Run `ptrun eval` from Python: `ptrun.eval("outputs/latest", dataset={"path": "new.csv"})`.
+
+    Returns the folder of the evaluation and its metrics. Raises ptrun.errors.PtrunError.
+    """
+    changes, folders = _changes(overrides, plugins, config_dir, settings)
+
+    from ptrun.device.caller_state import preserve_caller_state
+    from ptrun.runs import evaluate
+
+    command = ["ptrun", "eval", str(checkpoint), *overrides]
+    request = evaluate.EvalRequest(
+        os.fspath(checkpoint), split, output_dir, plots, changes, command, plugins, folders, quiet
+    )
+    with preserve_caller_state():
+        return evaluate.run(request)
+
+
+def load(
+    checkpoint: Checkpoint,
+    *overrides: str,
+    ensemble: bool = False,
+    plugins: Sequence[str] = (),
+    config_dir: str | None = None,
+    **settings: Any,
+) -> LoadedModel:
+    """A trained model that predicts: `ptrun.load("outputs/latest").predict("photo.jpg")`.
+
+    checkpoint: a checkpoint file or a run folder; the predictions of several are averaged, as with `ensemble` those of
+        all runs of a sweep. Settings of dataset, transform, device or train replace the stored ones.
+    Raises ptrun.errors.PtrunError.
+    """
+    from ptrun.runs import loaded_model
+    from ptrun.runs.trained_model import Changes
+
+    # Workers that are forked by a program with threads may hang, so files are read by this process.
+    changes, folders = _changes(overrides, plugins, config_dir, {"train.num_workers": 0, **settings})
+    return loaded_model.load(_paths(checkpoint), Changes(changes, plugins, folders), ensemble=ensemble)
+
+
+def predict(
+    checkpoint: Checkpoint,
+    input: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *overrides: str,
+    plugins: Sequence[str] = (),
+    config_dir: str | None = None,
+    quiet: bool = False,
+    output: str | os.PathLike[str] | None = None,
+    what: str = "auto",
+    top_k: int = 1,
+    keep: Sequence[str] | str = (),
+    rolling: bool = False,
+    resize: bool = False,
+    path_column: str = "auto",
+    on_bad_sample: str = "skip",
+    ensemble: bool = False,
+    overwrite: bool = False,
+    **settings: Any,
+) -> Predicted:
+    """Run `ptrun predict` from Python: predictions for files, written to a file. conf/predict.yaml has meanings.
+
+    For results in memory use `ptrun.load(checkpoint).predict(inputs)`. Raises ptrun.errors.PtrunError.
+    """
+    changes, folders = _changes(overrides, plugins, config_dir, settings)
+
+    from ptrun.device.caller_state import preserve_caller_state
+    from ptrun.runs import predict as command
+    from ptrun.runs.trained_model import Changes
+
+    request = command.PredictRequest(
+        checkpoint=_paths(checkpoint),
+        input=_paths(input),
+        changes=Changes(changes, plugins, folders),
+        output=None if output is None else os.fspath(output),
+        what=what,
+        top_k=top_k,
+        keep=keep,
+        rolling=rolling,
+        resize=resize,
+        path_column=path_column,
+        on_bad_sample=on_bad_sample,
+        ensemble=ensemble,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
+    with preserve_caller_state():
+        return command.run(request)
+
+
+def _paths(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> str | list[str]:
+    return os.fspath(paths) if isinstance(paths, str | os.PathLike) else [os.fspath(path) for path in paths]
+
+
+def _changes(
+    overrides: Sequence[str], plugins: Sequence[str], config_dir: str | None, settings: dict[str, Any]
+) -> tuple[dict[str, Any], tuple[Any, ...]]:
+    """The changes of a stored configuration, and the folders of YAML files; plugins are imported."""
+    from ptrun.config import load as config_load
+    from ptrun.config.folders import conf_folders
+    from ptrun.config.override_text import flat_settings
+    from ptrun.config.overrides import parse_values
+
+    changes = {**parse_values(overrides), **flat_settings(settings)}
+    config_load.import_components(plugins)
+    return changes, conf_folders(config_dir)

@@ -26,6 +26,7 @@ from ptrun.models import (
     resnet_cifar,
     resnet_table,
     simplenet,
+    timm,
     transformer,
 )
 from ptrun.optim import adaptive, gradient_descent, schedules
@@ -38,7 +39,7 @@ MODULES = (
     *(color, erasing, geometry, mixing, rand_augment),
     *(arrays, scikit_learn, mnist_cifar, image_files, sequences, series, table),
     *(attention, cifar_net, convnet, fcn, linear, lstm, patch_transformer, pretrained),
-    *(regularized, resnet_cifar, resnet_table, simplenet, transformer),
+    *(regularized, resnet_cifar, resnet_table, simplenet, timm, transformer),
 )
 
 

@@ -1,6 +1,7 @@
 """Every error that a user can cause, and the exit code each one ends with.
 
 PtrunError
+├── ExportError       1   an exported file can't be run, or differs from its checkpoint
 ├── ConfigError       2   the configuration or the command line is wrong
 ├── DataError         3   the data are missing, unreadable or do not fit
 ├── CheckpointError   4   a checkpoint is missing, damaged or does not fit
@@ -19,6 +20,12 @@ from collections.abc import Iterable
 
 class PtrunError(Exception):
     """An error that the command prints as a sentence before it ends with `exit_code`."""
+
+    exit_code = 1
+
+
+class ExportError(PtrunError):
+    """An exported file can't be run, or does not compute what its checkpoint computes."""
 
     exit_code = 1
 

@@ -38,4 +38,4 @@ def test_ctrl_c_is_handled_before_anything_else_is_imported(folder: Path):
         check=False,
     )
     assert done.returncode == 128 + signal.SIGINT
-    assert done.stderr == "error: Stopped by the keyboard.\n"
+    assert done.stderr == "Stopped by the keyboard.\n"

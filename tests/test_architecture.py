@@ -22,11 +22,15 @@ OWNERS: dict[str, set[str]] = {
     "matplotlib": {"reports"},
     "torchcodec": {"data"},
     "PIL": {"data"},
-    "pyarrow": {"data"},
+    "pyarrow": {"data", "runs"},
     "rich": {"terminal"},
     "sklearn": {"data", "metrics", "cli"},
     "yaml": {"config", "runs", "cli"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
     "torchvision": {"models", "data", "transforms", "cli"},
+    "timm": {"models"},
+    "safetensors": {"models", "export"},
 }
 
 

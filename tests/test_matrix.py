@@ -40,6 +40,7 @@ MODELS: dict[str, list[str]] = {
     "cifar_net": ["model.channels=[8,8]"],
     "transfer": ["model.arch=mobilenet_v3_small", "model.weights=null"],
     "torchvision": ["model.arch=squeezenet1_1"],
+    "timm": ["model.arch=test_resnet"],
 }
 
 

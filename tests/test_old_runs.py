@@ -62,6 +62,12 @@ def test_an_old_checkpoint_is_evaluated(finished: Path, folder: Path, ptrun: Cal
     assert metrics_of(newest_evaluation(folder)) == pytest.approx(metrics_of(finished / "test"), abs=0.03)
 
 
+def test_an_old_checkpoint_is_exported(finished: Path, ptrun: Call):
+    ended = ptrun("export", str(finished), "format=safetensors")
+    assert ended.code == 0, ended.err
+    assert "equal to the checkpoint" in ended.out
+
+
 def test_an_old_interrupted_run_is_resumed_within_its_epoch(interrupted: Path, finished: Path, ptrun: Call):
     ended = ptrun("resume", str(interrupted))
     assert ended.code == 0, ended.err

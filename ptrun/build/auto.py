@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from ptrun.config.run_config import RunConfig
 from ptrun.errors import ConfigError
 from ptrun.losses import build
 from ptrun.metrics import compute
+from ptrun.models import timm
 from ptrun.spec import DataSpec, Task
+from ptrun.transforms.statistics import STATISTICS
 
 
 def resolve_auto(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
@@ -33,6 +36,38 @@ def resolve_auto(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = 
         lower_is_better = name == "loss" or compute.better(name) == "lower"
         train = replace(train, monitor_mode="min" if lower_is_better else "max")
     return replace(config, train=train), decisions
+
+
+def resolve_before_data(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
+    """Replace `auto` in model and transform, and return what was decided.
+
+    Images for weights of timm are normalized as those that they were trained on. Raises ConfigError.
+    """
+    open_parts = [part for part, items in config.transform.settings.items() if items == "auto"]
+    config, decisions = auto.resolve_auto(config, folders)
+    settings = config.model.settings
+    if config.model.name != "timm" or not open_parts or not (settings["weights"] or config.weights):
+        return config, decisions
+    mean, std = (_short(values) for values in timm.input_statistics(settings["arch"], settings["weights"]))
+    transforms = {
+        part: [{"normalize": {"mean": mean, "std": std}} if "normalize" in item else item for item in items]
+        if part in open_parts
+        else items
+        for part, items in config.transform.settings.items()
+    }
+    used = f"mean {mean}, std {std}, with which {settings['arch']} was trained"
+    return (
+        replace(config, transform=replace(config.transform, settings=transforms)),
+        [*decisions, ("normalize", "auto", used)],
+    )
+
+
+def _short(values: Sequence[float]) -> float | list[float] | str:
+    """Statistics as a setting of `normalize`: by name, or as one number where all channels have the same."""
+    for which in (0, 1):
+        if tuple(values) == STATISTICS["imagenet"][which]:
+            return "imagenet"
+    return values[0] if len({*values}) == 1 else list(values)
 
 
 def check_pair(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> None:

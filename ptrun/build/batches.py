@@ -8,7 +8,7 @@ from torch import nn
 
 from ptrun.build.data import Prepared
 from ptrun.config.auto import Decision
-from ptrun.config.run_config import RunConfig
+from ptrun.config.run_config import RunConfig, TrainSettings
 from ptrun.data.loading.choose import make_loader
 from ptrun.data.loading.image_cache import ProgressCallback
 from ptrun.data.loading.loader import BatchSampler, Loader
@@ -58,13 +58,18 @@ def eval_batches(
 
     on_progress: for a split that is read several times, whose images are cached as `dataset.cache` asks.
     """
-    train = config.train
-    size = train.eval_batch_size
-    if isinstance(size, str):  # auto
-        size = train.batch_size if isinstance(split, FileSplit) else max(256, train.batch_size)
+    size = evaluation_batch_size(config.train, files=isinstance(split, FileSplit))
     sampler = BatchSampler(len(split), size, shuffle=False, seed=config.seed)
     pipeline, shape = prepared.pipelines.eval, prepared.spec.input_shape
-    return make_loader(split, sampler, pipeline, runtime.device, train.num_workers, on_progress, shape)
+    return make_loader(split, sampler, pipeline, runtime.device, config.train.num_workers, on_progress, shape)
+
+
+def evaluation_batch_size(settings: TrainSettings, *, files: bool) -> int:
+    """`train.eval_batch_size`; "auto" is the batch of training, and at least 256 for samples that are in memory."""
+    size = settings.eval_batch_size
+    if isinstance(size, str):
+        return settings.batch_size if files else max(256, settings.batch_size)
+    return size
 
 
 def _has_batch_norm(model: nn.Module) -> bool:

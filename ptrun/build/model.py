@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,8 +19,11 @@ from ptrun.device.runtime import Runtime
 from ptrun.errors import ConfigError
 from ptrun.evaluation import test_time_augmentation
 from ptrun.losses import build
+from ptrun.models.weights.match import Loaded, head_of, match_weights
+from ptrun.models.weights.stored import load_weights_file
 from ptrun.spec import DataSpec
 
+_WARMUP_UPDATES = 100  # after these, next to nothing of the first weights is left in an average with warm-up
 _NOTED_SHARE = 0.05  # of the first weights in the average: it changes results by then
 
 
@@ -42,20 +46,56 @@ def build_model(config: RunConfig, spec: DataSpec, **runtime_values: Any) -> nn.
     return model
 
 
-def build_ema(model: nn.Module, decay: float | None) -> torch.optim.swa_utils.AveragedModel | None:
-    """A copy of the model whose weights are an exponential moving average; None without a decay."""
+def load_start_weights(config: RunConfig, model: nn.Module, spec: DataSpec) -> Loaded:
+    """Load the file of the setting `weights` into a new model. Raises CheckpointError when it does not fit."""
+    assert config.weights is not None
+    stored = load_weights_file(config.weights, "weights")
+    head = getattr(model, "head_name", "") or head_of(model, spec.num_outputs)
+    return match_weights(model, stored, head=head, spec=spec)
+
+
+def build_ema(model: nn.Module, decay: float | None, *, warmup: bool) -> torch.optim.swa_utils.AveragedModel | None:
+    """A copy of the model whose weights are an exponential moving average; None without a decay.
+
+    warmup: begin with a short average, which grows to the one of `decay` (`average_decay`).
+    """
     if decay is None:
         return None
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    if not warmup:
+        return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    average = AveragedModel(model)
+    average.multi_avg_fn = partial(_average, average.n_averaged, decay)
+    return average
 
 
-def average_notes(decay: float | None, total_steps: int) -> tuple[str, ...]:
+@torch.no_grad()
+def _average(
+    num_averaged: Tensor, decay: float, averages: Sequence[Tensor], weights: Sequence[Tensor], on_device: Tensor | int
+) -> None:
+    """Move each average to the weights of now.
+
+    num_averaged: the steps in the average so far, on the CPU; that of `on_device`, which torch passes, is waited for.
+    """
+    share = 1 - average_decay(int(num_averaged), decay)
+    if averages[0].is_floating_point() or averages[0].is_complex():
+        torch._foreach_lerp_(list(averages), list(weights), share)
+        return
+    for average, weight in zip(averages, weights, strict=True):
+        average.copy_(average * (1 - share) + weight * share)
+
+
+def average_decay(update: int, decay: float) -> float:
+    """The decay of update n of an average with warm-up: min(decay, (1 + n) / (10 + n)), as in TensorFlow and timm."""
+    return min(decay, (1 + update) / (10 + update))
+
+
+def average_notes(decay: float | None, total_steps: int, *, warmup: bool) -> tuple[str, ...]:
     """A sentence when the moving average is longer than the training, so that the first weights stay in it."""
     if decay is None or total_steps == 1:
         return ()
-    first_share = decay ** (total_steps - 1)  # the first step's weights are copied, each later step keeps a part
+    first_share = _share_of_first_weights(decay, total_steps, warmup)
     if first_share < _NOTED_SHARE:
         return ()
     note = (
@@ -64,6 +104,15 @@ def average_notes(decay: float | None, total_steps: int) -> tuple[str, ...]:
         f"one, such as {_decay_for(total_steps):g}."
     )
     return (note,)
+
+
+def _share_of_first_weights(decay: float, total_steps: int, warmup: bool) -> float:
+    """The first step's weights are copied into the average, and each later step keeps a part of them."""
+    if not warmup:
+        return decay ** (total_steps - 1)
+    warming = min(total_steps, _WARMUP_UPDATES)
+    share = math.prod(average_decay(update, decay) for update in range(1, warming))
+    return float(share * decay ** (total_steps - warming))
 
 
 def _decay_for(total_steps: int) -> float:

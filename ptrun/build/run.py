@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ptrun import catalog
 from ptrun.build.auto import check_pair, resolve_auto
 from ptrun.build.batches import build_loaders
 from ptrun.build.data import Prepared, prepare
-from ptrun.build.evaluation import build_validation_metrics
-from ptrun.build.model import average_notes, build_ema, build_loss, build_model, build_views
+from ptrun.build.evaluation import build_validation_metrics, refuse_undefined_monitor
+from ptrun.build.model import average_notes, build_ema, build_loss, build_model, build_views, load_start_weights
 from ptrun.build.optimizer import build_optimizer, build_schedule
 from ptrun.build.step import StepParts, build_step
 from ptrun.config.auto import Decision
@@ -62,21 +64,22 @@ def build(
     folders: tuple[Path, ...] = (),
     decisions: Sequence[Decision] = (),
     on_progress: ProgressCallback | None = None,
+    restoring: bool = False,
 ) -> Run:
     """Build every part of a training run. Raises ConfigError, DataError, ResourceError or CheckpointError.
 
     config: with model and transform resolved (ptrun/config/auto.py), which gave `decisions`.
     on_progress: called while work goes on that takes long, such as filling the image cache.
+    restoring: the weights of a checkpoint come next, so that no file of weights is read.
     """
     runtime = build_runtime(config)
     prepared = prepare(config, fitted=None)
     spec = prepared.spec
     config, task_decisions = resolve_auto(config, spec, folders)
     check_pair(config, spec, folders)
-    model = build_model(config, spec, sample_inputs=prepared.sample_inputs)
-    runtime = device_auto.resolve_auto(runtime, model, spec.input_shape, config.train.batch_size)
-    model = runtime.place(model)
-    ema = build_ema(model, config.train.ema_decay)
+    refuse_undefined_monitor(config, prepared)
+    model, runtime, model_notes = _build_model(config, prepared, runtime, restoring)
+    ema = build_ema(model, config.train.ema_decay, warmup=config.train.ema_warmup)
     loss = build_loss(config, prepared, runtime)
     loaders = build_loaders(config, prepared, runtime, model, on_progress or _ignore_progress)
     train = loaders.train
@@ -101,16 +104,29 @@ def build(
         with_views=build_views(config, spec),
         rollback=built.rollback,
     )
-    notes = (*prepared.notes, *getattr(model, "notes", ()), *_notes_on_training(config, ctx), *schedule.notes)
+    notes = (*prepared.notes, *model_notes, *_notes_on_training(config, ctx), *schedule.notes)
     all_decisions = (*runtime.decisions, *decisions, *task_decisions, *loaders.decisions, *built.decisions)
     return Run(config, prepared, ctx, loaders.test, all_decisions, notes, undefined)
+
+
+def _build_model(
+    config: RunConfig, prepared: Prepared, runtime: Runtime, restoring: bool
+) -> tuple[nn.Module, Runtime, tuple[str, ...]]:
+    """The model on its device with the weights it starts from, the runtime with its choices for it, and notes on it."""
+    spec, from_file = prepared.spec, config.weights is not None and not restoring
+    model = build_model(config, spec, sample_inputs=prepared.sample_inputs, restoring=restoring or from_file)
+    notes = (load_start_weights(config, model, spec).sentence,) if from_file else ()
+    runtime = device_auto.resolve_auto(runtime, model, spec.input_shape, config.train.batch_size)
+    return runtime.place(model), runtime, (*notes, *getattr(model, "notes", ()))
 
 
 def _notes_on_training(config: RunConfig, ctx: TrainContext) -> tuple[str, ...]:
     """What the settings of loss and average do to the numbers that are reported."""
     steps_per_epoch = -(-len(ctx.train.sampler) // ctx.grad_accumulation)
     total_steps = ctx.max_steps or ctx.epochs * steps_per_epoch
-    return (*loss_notes(config.loss.settings), *average_notes(config.train.ema_decay, total_steps))
+    train = config.train
+    on_average = average_notes(train.ema_decay, total_steps, warmup=train.ema_warmup)
+    return (*loss_notes(config.loss.settings), *on_average)
 
 
 def _ignore_progress(work: str, done: int, total: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -15,6 +14,7 @@ from ptrun.checkpoint.names import step_file
 from ptrun.engine.context import TrainContext
 from ptrun.engine.nonfinite import first_nonfinite, learned_tensors
 from ptrun.engine.progress import EpochReport, Progress
+from ptrun.engine.selection import enter_ranking
 from ptrun.errors import DivergedError
 from ptrun.process.background import BackgroundWorker
 
@@ -76,9 +76,8 @@ class Saver:
         if self.settings is None:
             return
         due = progress.epoch % self.settings["every_epochs"] == 0 or self.is_due(progress.step)
-        last = progress.epoch == self.ctx.epochs or bool(progress.stopped)
         ranked = self._rank(progress, report)
-        if last or report.is_best or ranked or (due and (self._writes_each or self._writer.is_ready())):
+        if report.is_last or report.is_best or ranked or (due and (self._writes_each or self._writer.is_ready())):
             self.save(progress, best=report.is_best)
 
     def save(self, progress: Progress, *, best: bool = False) -> Path | None:
@@ -102,7 +101,8 @@ class Saver:
             step=progress.step,
             best=best,
             keep=self.settings["keep"],
-            keep_steps=[step for _, _, step in progress.ranking],
+            keep_steps=progress.kept_steps,
+            keep_best_of=progress.before_end["best_step"] if best and progress.before_end else 0,
         )
         self._writer.start(write, essential=best)
         self._saved_step, self._last_save = progress.step, time.monotonic()
@@ -116,13 +116,10 @@ class Saver:
         """Enter the epoch into `progress.ranking`. Returns whether it is among the best `keep_best`."""
         assert self.settings is not None
         value, keep_best = report.record.get(self.ctx.monitor), self.settings["keep_best"]
-        if keep_best == 1 or value is None or not math.isfinite(value):  # best.pt keeps the very best one
+        if keep_best == 1 or value is None:  # best.pt keeps the very best one
             return False
-        sign, loss = (-1 if self.ctx.higher_is_better else 1), report.record["val/loss"]
-        ranking = [*progress.ranking, [value, loss if math.isfinite(loss) else math.inf, progress.step]]
-        # The loss decides between equal values, then the earlier step.
-        progress.ranking = sorted(ranking, key=lambda entry: (sign * entry[0], entry[1], entry[2]))[:keep_best]
-        return progress.step in [step for _, _, step in progress.ranking]
+        loss, higher_is_better = report.record["val/loss"], self.ctx.higher_is_better
+        return enter_ranking(progress, value, loss, keep_best, higher_is_better=higher_is_better)
 
     def _require_finite(self, progress: Progress) -> None:
         for model in (self.ctx.model, self.ctx.ema):
@@ -130,6 +127,6 @@ class Saver:
             if name:
                 raise DivergedError(
                     f"The weights '{name.removeprefix('module.')}' are non-finite at step {progress.step}, "
-                    f"in epoch {progress.epoch + (progress.batch > 0)}. They are not saved; the last checkpoint is "
+                    f"in epoch {progress.epochs_begun}. They are not saved; the last checkpoint is "
                     "good. Try a smaller optimizer.lr, train.clip_norm=1, or train.on_nonfinite=rollback."
                 )

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from ptrun.device.random_state import random_state, restore_random_state
 from ptrun.engine.context import TrainContext
 from ptrun.engine.progress import Progress
 from ptrun.errors import CheckpointError
+from ptrun.models.weights.stored import averaged_or_own
 from ptrun.version import __version__
 
 _WEIGHTS = ("model", "ema", "optimizer", "scaler")
@@ -47,10 +47,8 @@ def restore(ctx: TrainContext, progress: Progress, state: Mapping[str, Any]) -> 
     restore_weights(ctx, state)
     _restore_rollback_state(ctx, state)
     ctx.schedule.load_state_dict(state["schedule"])
-    for field in fields(progress):
-        if field.name in state["progress"]:  # older checkpoints lack newer fields
-            setattr(progress, field.name, state["progress"][field.name])
-    ctx.schedule.step(progress.step)  # this run may be longer or shorter than the one that was saved
+    progress.load(state["progress"])
+    ctx.schedule.step(progress.scheduled_step)  # this run may be longer or shorter than the one that was saved
     restore_random_state(state["random"])
 
 
@@ -82,9 +80,7 @@ def load_weights(model: torch.nn.Module, weights: Mapping[str, Any], source: str
 
 def evaluated_weights(state: Mapping[str, Any]) -> dict[str, Any]:
     """The weights for evaluation: the averaged ones when there are any, else the model's own."""
-    if state.get("ema") is None:
-        return dict(state["model"])
-    return {key.removeprefix("module."): value for key, value in state["ema"].items() if key.startswith("module.")}
+    return averaged_or_own(state)
 
 
 def mark_rollback_point(ctx: TrainContext, progress: Progress) -> None:

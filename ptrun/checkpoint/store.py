@@ -29,12 +29,20 @@ _LIMIT_REACHED = (errno.EDQUOT, errno.EFBIG)  # a limit of the user's, whatever 
 
 
 def publish(
-    folder: Path, state: Mapping[str, Any], *, step: int, best: bool, keep: int, keep_steps: Collection[int] = ()
+    folder: Path,
+    state: Mapping[str, Any],
+    *,
+    step: int,
+    best: bool,
+    keep: int,
+    keep_steps: Collection[int] = (),
+    keep_best_of: int = 0,
 ) -> Path:
     """Write `step-<step>.pt`, and make `last.pt` (and with `best` also `best.pt`) another name of it.
 
     Removes the other step files, except the newest `keep` and those of `keep_steps`. The pointers are hard links: a
     second name costs no second write, and `best.pt` keeps its content when its step file is removed.
+    keep_best_of: the step whose checkpoint `best.pt` names until now, if that one is to stay under its own name.
     Raises ResourceError when the disk is full or the folder can't be written.
     """
     path = step_file(folder, step)
@@ -42,6 +50,8 @@ def publish(
         folder.mkdir(parents=True, exist_ok=True)
         _require_space(path, state)
         _write(path, {"format": FORMAT, **state})
+        if keep_best_of and not step_file(folder, keep_best_of).exists() and (folder / BEST).exists():
+            replace_by_link(step_file(folder, keep_best_of), folder / BEST)
         update_pointers(path, best=best)
     except OSError as error:
         raise _disk_error(error, path) from error
@@ -60,6 +70,15 @@ def update_pointers(path: Path, *, best: bool) -> None:
         if path.name != name:
             replace_by_link(path.with_name(name), path)
     sync_folder(path.parent)
+
+
+def point_best(folder: Path, step: int) -> None:
+    """Make `best.pt` another name of the checkpoint of a step; remove it for step 0, which means that there is none."""
+    if step == 0:
+        (folder / BEST).unlink(missing_ok=True)
+    elif step_file(folder, step).exists():
+        replace_by_link(folder / BEST, step_file(folder, step))
+    sync_folder(folder)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from ptrun.errors import ConfigError, did_you_mean, join_words
@@ -71,6 +71,16 @@ def add_config_name_flag(parser: Parser) -> None:
 def add_allow_change_flag(parser: Parser) -> None:
     """--allow-change: a setting that may change although the resumed run computes other numbers then."""
     parser.add_argument("--allow-change", action="append", default=[], metavar="KEY")
+
+
+def named_checkpoint(verb: str, paths: Sequence[str], values: Mapping[str, Any]) -> dict[str, str]:
+    """The checkpoint that is named by a word alone, as verify and resume take it. Raises ConfigError for several."""
+    if not paths:
+        return {}
+    if len(paths) > 1 or "checkpoint" in values:
+        named = [*paths, *([f"checkpoint={values['checkpoint']}"] if "checkpoint" in values else [])]
+        raise ConfigError(f"ptrun {verb}: expected one checkpoint, got {len(named)}: {' '.join(named)}.")
+    return {"checkpoint": paths[0]}
 
 
 class RunAndChanges(NamedTuple):

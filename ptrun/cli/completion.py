@@ -26,6 +26,6 @@ def complete(requests: Sequence[str], verbs: Sequence[str]) -> int:
     from ptrun.config.compose import Composer
     from ptrun.config.folders import conf_folders
 
-    root = "eval" if words[1:2] == ["eval"] else "train"
+    root = words[1] if words[1:2] in (["eval"], ["export"]) else "train"
     Composer(root, conf_folders(None)).print_completion(request)
     return 0

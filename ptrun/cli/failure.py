@@ -21,6 +21,9 @@ _DISK_ERRORS = {  # and what to do about each
 
 def report(error: Exception) -> int | None:
     """Print an error and return its exit code; print nothing and return None when it is a bug of the program."""
+    if isinstance(error, Interrupted):  # what the user or a scheduler wanted is no error
+        print(str(error), file=sys.stderr)
+        return error.exit_code
     if isinstance(error, PtrunError):
         console.error(error.problems if isinstance(error, ConfigError) else str(error))
         return error.exit_code
@@ -41,9 +44,10 @@ def report(error: Exception) -> int | None:
 
 
 def report_interrupt(interrupt: KeyboardInterrupt) -> int:
-    """Print that the keyboard stopped the command; the exit code says whether a run can be resumed."""
-    console.error("Stopped by the keyboard.")
-    return Interrupted.exit_code if isinstance(interrupt.__cause__, Interrupted) else STOPPED_BY_KEYBOARD
+    """Print what stopped the command; the exit code says whether a run can be resumed."""
+    stopped = interrupt.__cause__ if isinstance(interrupt.__cause__, Interrupted) else interrupt
+    print(str(stopped) or "Stopped by the keyboard.", file=sys.stderr)
+    return int(getattr(stopped, "exit_code", STOPPED_BY_KEYBOARD))
 
 
 def silence_stdout() -> int:

@@ -10,9 +10,11 @@ ptrun {version}: train any PyTorch model on any data from YAML.
   ptrun train dataset=table dataset.path=FILE.csv dataset.target=COLUMN your own table
   ptrun train -m model=convnet,simplenet optimizer.lr=0.1,0.01          a sweep: four runs, one table
   ptrun eval checkpoint=outputs/latest                 metrics, predictions and plots of a run
+  ptrun predict outputs/latest photos                  what the model of a run says of new files (here images)
   ptrun resume                                         continue the newest run that was interrupted
   ptrun verify outputs/latest                          check a run or a checkpoint for damage
   ptrun reproduce outputs/latest                       train again and compare every number and weight
+  ptrun export outputs/latest format=onnx              a file for onnxruntime, checked against the checkpoint
   ptrun list                                           every component there is to choose from
   ptrun list models convnet                            its settings with defaults and meanings
   ptrun show model=convnet                             the composed and checked configuration; runs nothing

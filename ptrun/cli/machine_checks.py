@@ -24,7 +24,8 @@ from ptrun.version import __version__
 if TYPE_CHECKING:
     from ptrun.device.runtime import Runtime
 
-_NEEDED = ("torch", "torchvision", "hydra-core", "numpy", "scikit-learn", "pillow", "matplotlib", "rich")
+_NEEDED = ("torch", "torchvision", "hydra-core", "numpy", "scikit-learn", "pillow", "matplotlib", "rich", "safetensors")
+_OPTIONAL = ("tensorboard", "onnx", "onnxscript", "onnxruntime")
 _MAX_SECONDS = 0.35  # of one measurement after its warm-up
 _MIN_DISK_BYTES = 2 << 30  # below this a warning says that checkpoints may not fit
 
@@ -54,7 +55,7 @@ def list_versions(report: Report) -> None:
     """Versions of everything that matters, read from the installed packages without importing them."""
     report.add("versions", "ptrun", __version__)
     report.add("versions", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    for package in (*_NEEDED, "tensorboard"):
+    for package in (*_NEEDED, *_OPTIONAL):
         try:
             report.add("versions", package, metadata.version(package))
         except metadata.PackageNotFoundError:

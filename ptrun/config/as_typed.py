@@ -81,8 +81,8 @@ def _takes_text(key: str, folders: tuple[Path, ...]) -> bool:
         files = [schema.find(group, choice, folders) for choice in schema.readable_names(group, folders)]
         keys = [file.keys[name] for file in files if file is not None and name in file.keys]
     else:
-        roots = [schema.read(shipped_conf() / f"{root}.yaml").keys for root in ("train", "eval")]
-        declared = {**roots[0], **roots[1]}
+        roots = [schema.read(shipped_conf() / f"{root}.yaml").keys for root in ("train", "eval", "export")]
+        declared = {name: key for keys in roots for name, key in keys.items()}
         keys = [declared[key]] if key in declared else []
     return any(_has(key.type, ("str", "path")) for key in keys) and not any(_has(key.type, ("bool",)) for key in keys)
 

@@ -36,6 +36,7 @@ class TrainSettings:
     clip_norm: float | None
     clip_value: float | None
     ema_decay: float | None
+    ema_warmup: bool
     monitor: str
     monitor_mode: str
     patience_epochs: int | None
@@ -60,6 +61,7 @@ class RunConfig:
     checkpoint: Component
     logger: Component
     train: TrainSettings
+    weights: str | None
     seed: int
     metrics: list[dict[str, Any]] | str  # each metric as {name: settings}
     plots: bool

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,25 @@ KEEPS_NUMBERS = (
 )
 
 
+# What an absent setting means: the configuration was stored before there was one. All others have their default.
+_ABSENT: Mapping[str, Mapping[str, Any]] = {"train": {"ema_warmup": False}}
+
+
+def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration with the settings that it is too old to have, so that its run stays the same."""
+    values = dict(stored)
+    for section, settings in _ABSENT.items():
+        if isinstance(values.get(section), Mapping):
+            values[section] = {**settings, **values[section]}
+    return values
+
+
+def as_old_as(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
+    """A configuration of now for comparison with a stored one, whose user could not choose settings that it lacks."""
+    absent = {key: value for key, value in _ABSENT["train"].items() if key not in stored["train"]}
+    return replace(config, train=replace(config.train, **absent))
+
+
 def changed_config(
     stored: Mapping[str, Any],
     changes: Mapping[str, Any],
@@ -63,7 +82,7 @@ def changed_config(
 
     stored["plugins"] must be the files that the user named, never those of a file.
     """
-    values = copy.deepcopy(dict(stored))
+    values = copy.deepcopy(complete(stored))
     _apply(values, changes, changeable, folders)
     _require_plugins(values, registries, folders)
     return check(values, folders, registries)
@@ -113,7 +132,7 @@ def refuse_changes(
 
     Raises ConfigError naming the other changes that would change the numbers.
     """
-    changes = list(differences(stored, config.to_dict()))
+    changes = list(differences(complete(stored), config.to_dict()))
     refused = [
         f"{key}: the run was started with {before!r}, now it is {now!r}; that would make another run of it. "
         f"Start a new run, or insist with --allow-change {key}."

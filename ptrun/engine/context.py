@@ -57,8 +57,8 @@ class TrainContext:
     ema: the averaged weights, or None.
     make_metrics: starts the metrics of a validation.
     monitor: "val/loss" or "val/METRIC", which decides the best epoch.
-    min_delta: by how much a value must be better to count.
-    patience_epochs: validations without a better value after which training stops, or None.
+    min_delta: by how much a value must be better to be an improvement.
+    patience_epochs: epochs without an improvement after which training stops, or None.
     with_views: the model as it looks at a sample in evaluation (test-time augmentation).
     rollback: where the run goes back to when its numbers become non-finite, or None.
     """

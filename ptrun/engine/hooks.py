@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ptrun.engine.progress import EpochReport
+from ptrun.engine.running_loss import RunningLoss
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
     """Functions of the caller. The loop calls them between steps; none of them may wait for the device.
 
-    on_batch: batches done in the epoch, and batches in it.
+    on_batch: batches done in the epoch, batches in it, and their losses.
     on_epoch_end: a finished epoch.
     should_stop: whether to stop after this step.
     is_save_due: whether to save after this number of optimizer steps, within an epoch.
@@ -21,7 +22,7 @@ class Hooks:
     on_split: from now on, batches are computed in this number of parts.
     """
 
-    on_batch: Callable[[int, int], None] = lambda done, total: None
+    on_batch: Callable[[int, int, RunningLoss], None] = lambda done, total, losses: None
     on_epoch_end: Callable[[EpochReport], None] = lambda report: None
     should_stop: Callable[[], bool] = lambda: False
     is_save_due: Callable[[int], bool] = lambda step: False

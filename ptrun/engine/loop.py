@@ -1,6 +1,6 @@
 """The training loop, without configuration and without concrete parts.
 
-fit           for each epoch: train_epoch, validate, report
+fit           for each epoch: train_epoch, validate_in_turn, report
 train_epoch   for each optimizer step: forward, backward, update (ptrun/engine/step.py); average; schedule
 
 Given the same batches, the parameters equal those of the plain tutorial loop bit for bit (CPU, fp32). Within an epoch
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice, repeat
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ptrun.data.loading.loader import BatchSampler
 from ptrun.engine.batch_norm import explain_batch_norm
@@ -25,6 +25,7 @@ from ptrun.engine.hooks import Hooks
 from ptrun.engine.out_of_memory import explain_out_of_memory
 from ptrun.engine.progress import EpochReport, Progress
 from ptrun.engine.running_loss import RunningLoss
+from ptrun.engine.selection import note_best, note_improvement
 from ptrun.engine.stopwatch import Stopwatch
 from ptrun.errors import DivergedError
 from ptrun.optim.parameter_groups import main_param_group
@@ -33,63 +34,83 @@ from ptrun.optim.parameter_groups import main_param_group
 def fit(ctx: TrainContext, progress: Progress, hooks: Hooks) -> Progress:
     """Train until the last epoch or step, or until nothing improves. Raises DivergedError on a non-finite loss.
 
-    A run that has ended by patience takes no step when it is continued.
+    A run that is over takes no step when it is continued. `progress` holds where a stopped one goes on.
     """
     progress.stopped = early_stop_reason(ctx, progress)
-    if progress.stopped:
-        return progress
-    for epoch in range(progress.epoch, ctx.epochs):
+    while not is_over(ctx, progress):
         started = time.perf_counter()
-        start_epoch(ctx.model, epoch)
-        batch_size = ctx.train.sampler.batch_size
-        with (
-            explain_out_of_memory(f"training, epoch {epoch + 1}", "training", batch_size, ctx.runtime),
-            explain_batch_norm(batch_size),
-        ):
-            record = train_epoch(ctx, epoch, progress, hooks)
-        if progress.batch > 0:  # stopped within the epoch; `progress` holds the position
-            return progress
-        progress.epoch = epoch + 1
-        last = progress.epoch == ctx.epochs or _reached_max_steps(ctx, progress)
-        is_best = False
-        if last or progress.epoch % ctx.val_every_epochs == 0:
-            with ctx.times.spent_on("validation"):
-                is_best = validate(ctx, progress, record)
+        record = train_epoch(ctx, progress.epoch, progress, hooks)
+        if not _is_whole(ctx, progress) and not _reached_max_steps(ctx, progress):
+            break
+        try:
+            is_best = validate_in_turn(ctx, progress, record, hooks)
+        except _Stopped:  # the position is after the last batch, so a resumed run begins with the validation
+            break
+        if _is_whole(ctx, progress):
+            progress.finish_epoch()
         seconds = time.perf_counter() - started
         progress.seconds += seconds
         record |= {"seconds": seconds, "best": is_best}
         progress.stopped = early_stop_reason(ctx, progress)
-        hooks.on_epoch_end(EpochReport(record, is_best))
-        if progress.stopped or hooks.should_stop():
+        hooks.on_epoch_end(EpochReport(record, is_best, is_over(ctx, progress)))
+        if hooks.should_stop():
             break
     return progress
 
 
+def is_over(ctx: TrainContext, progress: Progress) -> bool:
+    """Whether training has come to its end, with the last validation: by epochs, by steps or by patience."""
+    if progress.stopped or progress.epoch >= ctx.epochs:
+        return True
+    return _reached_max_steps(ctx, progress) and (progress.batch == 0 or progress.before_end is not None)
+
+
 def train_epoch(ctx: TrainContext, epoch: int, progress: Progress, hooks: Hooks) -> dict[str, Any]:
     """Train on the batches of one epoch, from where `progress` stands. Returns the epoch's record."""
+    start_epoch(ctx.model, epoch)
+    batch_size = ctx.train.sampler.batch_size
+    explained = explain_out_of_memory(f"training, epoch {epoch + 1}", "training", batch_size, ctx.runtime)
+    with explained, explain_batch_norm(batch_size):
+        return _take_steps(ctx, epoch, progress, hooks)
+
+
+def _take_steps(ctx: TrainContext, epoch: int, progress: Progress, hooks: Hooks) -> dict[str, Any]:
     ctx.model.train()
     losses = RunningLoss(ctx.runtime, progress.loss_sum, progress.samples)
     watch = Stopwatch(ctx.times, losses.samples)
     batches = watch.timed(ctx.train.epoch(epoch, progress.batch))
     done, num_batches = progress.batch, len(ctx.train.sampler)
-    main_group, learning_rate = main_param_group(ctx.optimizer), 0.0
+    main_group, learning_rate = main_param_group(ctx.optimizer), progress.learning_rate
     with ctx.step.epoch():
-        for shares in shares_of_steps(ctx.train.sampler, ctx.grad_accumulation, done):
+        for shares in _steps_left(ctx, progress):
             learning_rate = float(ctx.optimizer.param_groups[main_group]["lr"])
             ctx.step(islice(batches, len(shares)), shares, losses, progress, hooks)
             finish_step(ctx, progress)
             done += len(shares)
-            hooks.on_batch(done, num_batches)
+            hooks.on_batch(done, num_batches, losses)
             if _diverged(ctx, losses) or _reached_max_steps(ctx, progress) or hooks.should_stop():
                 break
             if done < num_batches and hooks.is_save_due(progress.step):
-                save_within_epoch(ctx, epoch, done, losses, progress, hooks)
+                require_finite(ctx, losses, epoch)
+                _note_position(progress, done, losses, learning_rate)
+                with ctx.times.spent_on("checkpoint"):
+                    hooks.save()
     require_finite(ctx, losses, epoch)
     speed = watch.stop(losses.samples)
-    stopped_within = done < num_batches and not _reached_max_steps(ctx, progress)
-    progress.batch, progress.samples = (done, losses.samples) if stopped_within else (0, 0)
-    progress.loss_sum = losses.sum if stopped_within else 0.0
+    _note_position(progress, done, losses, learning_rate)
     return {"epoch": epoch + 1, "step": progress.step, "train/loss": losses.mean, "lr": learning_rate, **speed}
+
+
+def _steps_left(ctx: TrainContext, progress: Progress) -> Iterable[tuple[float, ...]]:
+    """The shares of the steps that are left of the epoch; none when only the validation of its last step is left."""
+    if _reached_max_steps(ctx, progress):
+        return ()
+    return shares_of_steps(ctx.train.sampler, ctx.grad_accumulation, progress.batch)
+
+
+def _note_position(progress: Progress, done: int, losses: RunningLoss, learning_rate: float) -> None:
+    progress.batch, progress.samples, progress.loss_sum = done, losses.samples, losses.sum
+    progress.learning_rate = learning_rate
 
 
 def finish_step(ctx: TrainContext, progress: Progress) -> None:
@@ -97,7 +118,7 @@ def finish_step(ctx: TrainContext, progress: Progress) -> None:
     if ctx.ema is not None:
         ctx.ema.update_parameters(ctx.model)
     progress.step += 1
-    ctx.schedule.step(progress.step)
+    ctx.schedule.step(progress.scheduled_step)
 
 
 def shares_of_steps(sampler: BatchSampler, grad_accumulation: int, first_batch: int) -> Iterator[tuple[float, ...]]:
@@ -111,16 +132,6 @@ def shares_of_steps(sampler: BatchSampler, grad_accumulation: int, first_batch: 
     for first in range(first_batch, len(sampler), grad_accumulation):
         sizes = [sampler.size(batch) for batch in range(first, min(first + grad_accumulation, len(sampler)))]
         yield tuple(size / sum(sizes) for size in sizes)
-
-
-def save_within_epoch(
-    ctx: TrainContext, epoch: int, done: int, losses: RunningLoss, progress: Progress, hooks: Hooks
-) -> None:
-    """Save in the middle of an epoch, with the position in it. Raises DivergedError."""
-    require_finite(ctx, losses, epoch)
-    progress.batch, progress.samples, progress.loss_sum = done, losses.samples, losses.sum
-    with ctx.times.spent_on("checkpoint"):
-        hooks.save()
 
 
 def start_epoch(model: nn.Module, epoch: int) -> None:
@@ -152,30 +163,42 @@ def require_finite(ctx: TrainContext, losses: RunningLoss, epoch: int) -> None:
     )
 
 
-def validate(ctx: TrainContext, progress: Progress, record: dict[str, Any]) -> bool:
-    """Evaluate on the validation split, add the results to the record, and return whether it is the best so far."""
+class _Stopped(Exception):
+    """Raised between two batches of a validation when the run is to stop."""
+
+
+def validate_in_turn(ctx: TrainContext, progress: Progress, record: dict[str, Any], hooks: Hooks) -> bool:
+    """Validate when it is the epoch's turn, or at the end of training. Returns whether the epoch is the best so far."""
+    epoch: int = record["epoch"]
+    is_turn = _is_whole(ctx, progress) and epoch % ctx.val_every_epochs == 0
+    is_end = _reached_max_steps(ctx, progress) or epoch == ctx.epochs
+    if not is_turn and not is_end:
+        return False
+    before = progress.standing()
+    with ctx.times.spent_on("validation"):
+        value, loss = validate(ctx, record, hooks)
+    if is_turn:
+        ctx.schedule.observe(value, epoch)
+        ctx.schedule.step(progress.scheduled_step)
+    else:
+        progress.before_end = before
+    note_improvement(progress, value, epoch, min_delta=ctx.min_delta, higher_is_better=ctx.higher_is_better)
+    return note_best(progress, value, loss, epoch, higher_is_better=ctx.higher_is_better)
+
+
+def validate(ctx: TrainContext, record: dict[str, Any], hooks: Hooks) -> tuple[float, float]:
+    """Evaluate on the validation split, and add the results to the record. Returns the monitored value and the loss."""
     metrics = ctx.make_metrics()
+
+    def add(outputs: Tensor, targets: Tensor) -> None:
+        if hooks.should_stop():
+            raise _Stopped
+        metrics.add(outputs, targets)
+
     model = ctx.with_views(ctx.evaluated_model)
-    loss = record["val/loss"] = evaluate(model, ctx.loss, ctx.val, ctx.runtime, metrics.add)
+    loss = record["val/loss"] = evaluate(model, ctx.loss, ctx.val, ctx.runtime, add)
     record |= {f"val/{name}": value for name, value in metrics.values().items()}
-    value = record.get(ctx.monitor, math.nan)
-    ctx.schedule.observe(value, progress.epoch)
-    ctx.schedule.step(progress.step)
-    if not _is_better(ctx, progress, value, loss):
-        progress.validations_without_best += 1
-        return False
-    progress.best_value, progress.best_loss = value, loss
-    progress.best_epoch, progress.validations_without_best = progress.epoch, 0
-    return True
-
-
-def _is_better(ctx: TrainContext, progress: Progress, value: float, loss: float) -> bool:
-    best = progress.best_value
-    if not math.isfinite(value):
-        return False
-    if best is None or (value == best and loss < progress.best_loss - ctx.min_delta):
-        return True
-    return value > best + ctx.min_delta if ctx.higher_is_better else value < best - ctx.min_delta
+    return record.get(ctx.monitor, math.nan), loss
 
 
 def early_stop_reason(ctx: TrainContext, progress: Progress) -> str:
@@ -185,11 +208,18 @@ def early_stop_reason(ctx: TrainContext, progress: Progress) -> str:
     and goes on when its patience was raised.
     """
     patience = ctx.patience_epochs
-    if patience is None or progress.validations_without_best < patience:
+    if progress.improved_value is None:  # a metric without a value says nothing of the training
+        return ""
+    if patience is None or progress.epoch - progress.improved_epoch < patience:
         return ""
     if progress.batch > 0 or progress.epoch >= ctx.epochs:  # within an epoch, or at the end anyway
         return ""
-    return f"no better {ctx.monitor} in {patience} validations"
+    return f"no better {ctx.monitor} in {patience} epoch{'s' if patience > 1 else ''}"
+
+
+def _is_whole(ctx: TrainContext, progress: Progress) -> bool:
+    """Whether all batches of the epoch are done."""
+    return progress.batch >= len(ctx.train.sampler)
 
 
 def _reached_max_steps(ctx: TrainContext, progress: Progress) -> bool:

@@ -41,6 +41,7 @@ class RunningLoss:
 
     def __init__(self, runtime: Runtime, loss_sum: float = 0.0, samples: int = 0) -> None:
         self.sum, self.samples = loss_sum, samples
+        self._samples_in_sum = samples
         self._runtime = runtime
         self._unread: list[_BatchLoss] = []
         self._in_flight: tuple[list[_BatchLoss], Callable[[], list[float]]] | None = None
@@ -51,6 +52,11 @@ class RunningLoss:
     def mean(self) -> float:
         """Over all samples that were read; NaN when every step was left out."""
         return self.sum / self.samples if self.samples else math.nan
+
+    @property
+    def mean_so_far(self) -> float | None:
+        """Over the samples whose losses are read already, without waiting for the others; None before the first."""
+        return self.sum / self._samples_in_sum if self._samples_in_sum else None
 
     @property
     def is_due(self) -> bool:
@@ -97,5 +103,6 @@ class RunningLoss:
         self._in_flight = None
         for entry, value in zip(entries, fetch(), strict=True):
             self.sum += value * entry.size
+            self._samples_in_sum += entry.size
             if self._first_nonfinite is None and not math.isfinite(value):
                 self._first_nonfinite = NonFinite(entry.step, value, entry.indices)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -24,7 +25,7 @@ from ptrun.engine.undo import Undo
 from ptrun.errors import is_out_of_memory
 from ptrun.losses.shapes import Loss
 
-Update = Callable[[], object]  # clips the gradients and updates the parameters
+Update = Callable[[], object]  # clips the gradients and updates the parameters; returns False when it left that out
 MakeUpdate = Callable[[], Update]  # an update keeps lists of the optimizer's state, so each epoch gets a new one
 
 
@@ -101,7 +102,7 @@ class PlainStep:
         """Take one step."""
         for batch, share in zip(batches, shares, strict=True):
             losses.add(self.gradients(self._arrange(batch.inputs), batch.targets, share), batch, progress.step)
-        self._update()
+        _counted(self._update, progress)
         for parameter in self._parameters:
             parameter.grad = None
 
@@ -133,10 +134,15 @@ class GuardedStep:
     ) -> None:
         """Take one step, or leave it out, or go back to earlier weights."""
         self._accumulate(batches, shares, losses, progress, hooks)
-        if self._policy.update(self._update, losses, progress, hooks):
+        if self._policy.update(partial(_counted, self._update, progress), losses, progress, hooks):
             self._update = self._make_update()  # the old one holds lists of a state that is gone
         for parameter in self._parameters:
             parameter.grad = None
+
+
+def _counted(update: Update, progress: Progress) -> None:
+    if update() is False:
+        progress.overflowed += 1
 
 
 class Accumulate(Protocol):

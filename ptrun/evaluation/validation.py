@@ -16,7 +16,7 @@ from ptrun.engine.context import ValidationMetrics
 from ptrun.metrics import compute
 from ptrun.metrics.predictions import to_predictions
 from ptrun.metrics.running import NAMES, RunningMetrics
-from ptrun.spec import DataSpec
+from ptrun.spec import DataSpec, Task
 
 
 def make_validation_metrics(
@@ -42,6 +42,30 @@ def make_validation_metrics(
         return _ValidationMetrics(spec, summed, gathered, settings, one_vs_rest, undefined)
 
     return start
+
+
+def undefined_reason(
+    name: str, settings: Mapping[str, Mapping[str, Any]], spec: DataSpec, targets: Tensor, *, one_vs_rest: bool
+) -> str:
+    """Why a metric can't have a value on a split with these targets, whatever the outputs; "" when it can.
+
+    Looks at metrics of ptrun only, each on perfect and on random outputs: code of others may be slow or want real ones.
+    """
+    if name in NAMES or not compute.is_shipped(name):
+        return ""
+    reason = ""
+    for outputs in (_perfect_outputs(spec, targets), torch.randn(len(targets), spec.num_outputs)):
+        predicted = to_predictions(spec, outputs, targets, one_vs_rest)
+        reason = compute.compute([name], predicted, settings)[1].get(name, "")
+        if not reason:
+            break
+    return reason
+
+
+def _perfect_outputs(spec: DataSpec, targets: Tensor) -> Tensor:
+    if spec.task is Task.CLASSIFICATION:
+        return 10.0 * torch.nn.functional.one_hot(targets, spec.num_outputs).float()
+    return targets.float()
 
 
 class _ValidationMetrics:

@@ -1,8 +1,12 @@
-"""Locks between processes. The system releases a lock when its process ends, however it ends."""
+"""Locks between processes. The system releases a lock when its process ends, however it ends.
+
+Where a file system has no locks, as some network and FUSE ones, nothing is locked: the work is not refused.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -12,18 +16,20 @@ from typing import TextIO
 from ptrun.errors import ConfigError
 
 _FILE = ".lock"
+_IN_USE = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)  # any other error: the file system has no such locks
 _OPEN: set[TextIO] = set()  # files whose locks this process holds or waits for
 
 
 @contextlib.contextmanager
-def lock(folder: Path, *, note: bool = True) -> Iterator[None]:
+def lock(folder: Path, *, note: bool = True) -> Iterator[str]:
     """Hold the lock of a folder. Raises ConfigError, without waiting, when another process holds it.
 
+    Gives out why the folder can't be locked, as the system says it, or "".
     note: write into the lock file which process holds it, for the message of that error.
     """
     with _opened(folder / _FILE) as file:
         try:
-            _lock_file(file, wait=False)
+            problem = _lock_file(file, wait=False)
         except OSError:
             file.seek(0)
             holder = file.read().strip() or "another process"
@@ -34,6 +40,17 @@ def lock(folder: Path, *, note: bool = True) -> Iterator[None]:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
+        yield problem
+
+
+@contextlib.contextmanager
+def lock_file(path: Path, in_use: str) -> Iterator[None]:
+    """Hold the lock of a file, which is made if there is none. Raises ConfigError with `in_use` if another holds it."""
+    with _opened(path) as file:
+        try:
+            _lock_file(file, wait=False)
+        except OSError:
+            raise ConfigError(in_use) from None
         yield
 
 
@@ -64,12 +81,19 @@ def _opened(path: Path) -> Iterator[TextIO]:
             _OPEN.discard(file)
 
 
-def _lock_file(file: TextIO, *, wait: bool) -> None:
+def _lock_file(file: TextIO, *, wait: bool) -> str:
+    """Lock an open file. Returns why the file system can't, or "". Raises OSError when another process holds it."""
     try:
         import fcntl
     except ImportError:  # Windows has no such lock
-        return
-    fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return ""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _IN_USE:
+            raise
+        return error.strerror or str(error)
+    return ""
 
 
 def _close_in_child() -> None:

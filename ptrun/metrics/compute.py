@@ -54,6 +54,20 @@ _DEFAULTS = {
 }
 
 
+# The metrics that scikit-learn computes, which takes a second to import.
+_OF_SCIKIT_LEARN = {
+    "balanced_accuracy",
+    "precision_weighted",
+    "recall_weighted",
+    "f1_weighted",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "roc_auc",
+    "log_loss",
+}
+
+
 class Undefined(Exception):
     """Raised by a metric that has no value for these samples. Its text is the reason, as users read it."""
 
@@ -66,6 +80,17 @@ def default_metrics(task: Task) -> list[str]:
 def primary_metric(task: Task) -> str:
     """The metric that results show first."""
     return "accuracy" if task is Task.CLASSIFICATION else "rmse"
+
+
+def preload(names: Iterable[str]) -> None:
+    """Import what the metrics of these names need, which their first computation would import."""
+    if not _OF_SCIKIT_LEARN.isdisjoint(names):
+        import sklearn.metrics  # noqa: F401
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a metric is one of ptrun, not of a plugin."""
+    return name in _FACTS
 
 
 def better(name: str) -> Better:

@@ -38,13 +38,26 @@ def to_predictions(spec: DataSpec, outputs: Tensor, targets: Tensor, one_vs_rest
         to 1.
     Raises DataError when the shapes do not fit the spec.
     """
-    outputs, targets = outputs.detach().cpu().double(), targets.detach().cpu()
+    targets = targets.detach().cpu()
     require_shapes(spec, outputs, targets)
+    values, probabilities = interpret(spec, outputs, one_vs_rest)
+    if spec.task is Task.CLASSIFICATION:
+        return Predictions(spec, targets.long().numpy(), values, probabilities)
+    mean, std = np.asarray(spec.target_mean or 0.0), np.asarray(spec.target_std or 1.0)
+    return Predictions(spec, targets.double().numpy() * std + mean, values)
+
+
+def interpret(spec: DataSpec, outputs: Tensor, one_vs_rest: bool = False) -> tuple[Array, Array | None]:
+    """What model outputs [N, num_outputs] say: classes int64 [N] and their probabilities, or numbers in original units.
+
+    The probabilities are float64 [N, num_outputs]; None for numbers.
+    """
+    outputs = outputs.detach().cpu().double()
     if spec.task is Task.CLASSIFICATION:
         scores = logsigmoid(outputs) if one_vs_rest and spec.num_outputs > 2 else outputs
-        return Predictions(spec, targets.long().numpy(), outputs.argmax(1).numpy(), scores.softmax(1).numpy())
+        return outputs.argmax(1).numpy(), scores.softmax(1).numpy()
     mean, std = np.asarray(spec.target_mean or 0.0), np.asarray(spec.target_std or 1.0)
-    return Predictions(spec, targets.double().numpy() * std + mean, outputs.numpy() * std + mean)
+    return outputs.numpy() * std + mean, None
 
 
 def require_shapes(spec: DataSpec, outputs: Tensor, targets: Tensor) -> None:

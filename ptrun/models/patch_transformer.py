@@ -39,7 +39,7 @@ class PatchForecaster(nn.Module):
         """Map [batch, time, features] to [batch, horizon * columns]."""
         encoded = self.encoder(self.tokens(self.patches(self.channels(sequences))))
         forecasts: Tensor = self.head(encoded.flatten(1))
-        return self.channels.join(forecasts.view(len(sequences), len(self.channels.columns), -1))
+        return self.channels.join(forecasts.view(sequences.shape[0], len(self.channels.columns), -1))
 
 
 @models.register

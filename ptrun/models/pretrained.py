@@ -39,6 +39,7 @@ class Transfer(nn.Module):
         self.inputs = inputs
         self.backbone = backbone
         self.head = head
+        self.head_name = "head"  # the module that other weights may lack
         self.unfreeze_at_epoch = unfreeze_at_epoch
         self.backbone_lr_scale = backbone_lr_scale
         self.notes: tuple[str, ...] = ()
@@ -70,10 +71,12 @@ class Transfer(nn.Module):
 class TorchvisionNet(nn.Module):
     """A network of torchvision behind a layer that gives images the right size and channels."""
 
-    def __init__(self, inputs: ImageInput, network: nn.Module) -> None:
+    def __init__(self, inputs: ImageInput, network: nn.Module, head: str) -> None:
+        """head: the name of the layer in `network` that gives the outputs."""
         super().__init__()
         self.inputs = inputs
         self.network = network
+        self.head_name = f"network.{head}"
         self.notes: tuple[str, ...] = ()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -136,8 +139,8 @@ def torchvision(
     """Any classifier of torchvision, all of it trained. Keywords and errors as for `transfer`."""
     size = _checked_input_size(spec, "torchvision", arch, image_size, weights)
     network, head = build_network(arch, spec.num_outputs, size, weights is not None)
-    notes = () if weights is None or restoring else (load_network(network, arch, weights, head),)
-    model = TorchvisionNet(ImageInput(size if image_size else None), network)
+    notes = () if weights is None or restoring else (load_network(network, arch, weights, head, spec),)
+    model = TorchvisionNet(ImageInput(size if image_size else None), network, head)
     model.notes = (*notes, *_size_note(spec, size))
     return model
 

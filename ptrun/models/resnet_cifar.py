@@ -17,17 +17,20 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut around them (He et al. 2016, figure 2).
 
     The shortcut has no weights. Where the block halves the image, it takes every other pixel and fills the new
-    channels with zeros (option A of section 3.3).
+    channels with zeros (option A of section 3.3): all of them behind the old channels (`end`), or half of them before
+    and half behind (`both`).
     """
 
-    def __init__(self, before: int, after: int, stride: int) -> None:
+    def __init__(self, before: int, after: int, stride: int, zero_channels: str = "end") -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(after)
         self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(after)
         self.stride = stride
-        self.new_channels = after - before
+        new_channels = after - before
+        self.new_before = new_channels // 2 if zero_channels == "both" else 0
+        self.new_behind = new_channels - self.new_before
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map [batch, before, height, width] to [batch, after, height / stride, width / stride], rounded up."""
@@ -36,9 +39,9 @@ class BasicBlock(nn.Module):
         return F.relu(change + self._shortcut(maps))
 
     def _shortcut(self, maps: Tensor) -> Tensor:
-        if self.stride == 1 and not self.new_channels:
+        if self.stride == 1 and not self.new_behind:
             return maps
-        return F.pad(maps[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+        return F.pad(maps[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.new_before, self.new_behind))
 
 
 class CifarResNet(nn.Module):
@@ -47,7 +50,9 @@ class CifarResNet(nn.Module):
     The second and third stage halve the image and double the channels (He et al. 2016, section 4.2).
     """
 
-    def __init__(self, in_channels: int, width: int, blocks_per_stage: int, num_outputs: int) -> None:
+    def __init__(
+        self, in_channels: int, width: int, blocks_per_stage: int, num_outputs: int, zero_channels: str = "end"
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
@@ -55,7 +60,7 @@ class CifarResNet(nn.Module):
         blocks = [BasicBlock(width, width, 1) for _ in range(blocks_per_stage)]
         for before, after in pairwise((width, 2 * width, 4 * width)):
             blocks += [
-                BasicBlock(before, after, 2),
+                BasicBlock(before, after, 2, zero_channels),
                 *(BasicBlock(after, after, 1) for _ in range(blocks_per_stage - 1)),
             ]
         self.blocks = nn.Sequential(*blocks)
@@ -72,7 +77,7 @@ class CifarResNet(nn.Module):
 
 
 @models.register
-def resnet_cifar(spec: DataSpec, *, depth: int = 20, width: int = 16) -> nn.Module:
+def resnet_cifar(spec: DataSpec, *, depth: int = 20, width: int = 16, zero_channels: str = "end") -> nn.Module:
     """ResNet of 6n + 2 layers, for images of about 32 pixels a side. Raises ConfigError for another depth or layout."""
     require_layout(spec, "resnet_cifar", Layout.IMAGE)
     if depth < 8 or depth % 6 != 2:
@@ -82,4 +87,4 @@ def resnet_cifar(spec: DataSpec, *, depth: int = 20, width: int = 16) -> nn.Modu
             f"model.depth={depth} is not 6n + 2: the network has a first layer, three stages of n blocks "
             f"with two layers, and a last layer. Use {' or '.join(valid)}; the paper has 20, 32, 44, 56 and 110."
         )
-    return CifarResNet(spec.input_shape[0], width, depth // 6, spec.num_outputs)
+    return CifarResNet(spec.input_shape[0], width, depth // 6, spec.num_outputs, zero_channels)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptrun.errors import ConfigError, did_you_mean, join_words
-from ptrun.models.pretrained_weights import cached_weights, load_weights_file, match_weights
+from ptrun.files.weights_path import is_path
+from ptrun.models.weights.download import cached_weights
+from ptrun.models.weights.match import match_weights
+from ptrun.models.weights.stored import load_weights_file
+from ptrun.spec import DataSpec
 
 # Networks halve the side five times. From 64 pixels on a map of 2x2 is left, so that batch norm has more than one
 # number per channel even in a batch of one.
@@ -26,7 +31,6 @@ MIN_PATCHES_PER_SIDE = 4  # of vision transformers without pretrained weights
 MAXVIT_SIDE = 224  # windows of 7x7 at stride 32
 PRETRAINED_SIDE = {"vit_h_14": 518}
 AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
-FILE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".safetensors")
 OTHER_TASKS = {
     "detection": "finds boxes in an image",
     "segmentation": "labels every pixel",
@@ -64,18 +68,19 @@ def _related(arch: str, classifiers: Sequence[str]) -> str:
 
 
 class ImageInput(nn.Module):
-    """Gives images three channels (gray ones three equal ones) and the size that the network needs.
+    """Gives images the channels (gray ones three equal ones) and the size that the network needs.
 
-    size: (height, width) of the output, or None to keep that of the images.
+    size: (height, width) of the output, or None to keep that of the images. channels: of the output.
     """
 
-    def __init__(self, size: tuple[int, int] | None) -> None:
+    def __init__(self, size: tuple[int, int] | None, channels: int = 3) -> None:
         super().__init__()
         self.size = size
+        self.channels = channels
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map [batch, 1 or 3, height, width] to [batch, 3, *size]."""
-        images = images.expand(-1, 3, -1, -1)
+        """Map [batch, 1 or channels, height, width] to [batch, channels, *size]."""
+        images = images.expand(-1, self.channels, -1, -1)
         if self.size is None or images.shape[-2:] == self.size:
             return images
         # Antialiasing only when shrinking: it does not change enlarged images, and some devices do not support it.
@@ -135,20 +140,17 @@ def build_network(arch: str, num_outputs: int, size: tuple[int, int], pretrained
     return network, head
 
 
-def load_network(network: nn.Module, arch: str, weights: str, head: str) -> str:
+def load_network(network: nn.Module, arch: str, weights: str, head: str, spec: DataSpec | None = None) -> str:
     """Load a file or torchvision's weights into a network, and return the sentence of `match_weights`.
 
+    spec: of the data whose classes the head gives; None where the network is built with the outputs of ImageNet.
     Raises ConfigError for unknown weights, DataError if they can't be downloaded, CheckpointError if they don't fit.
     """
-    path = Path(weights) if _is_file(weights) else cached_weights(_weights_url(arch, weights), "model.weights")
-    state: Mapping[str, Tensor] = load_weights_file(path)
+    path = Path(weights) if is_path(weights) else cached_weights(_weights_url(arch, weights), "model.weights")
+    stored = load_weights_file(path)
     if arch.startswith("densenet"):
-        state = {_current_densenet_name(name): tensor for name, tensor in state.items()}
-    return match_weights(network, state, source=str(path), head=head, ignored=AUXILIARY.get(arch, ()))
-
-
-def _is_file(weights: str) -> bool:
-    return weights.endswith(FILE_SUFFIXES) or "/" in weights or "\\" in weights or Path(weights).is_file()
+        stored = replace(stored, tensors={_current_densenet_name(name): t for name, t in stored.tensors.items()})
+    return match_weights(network, stored, head=head, spec=spec, ignored=AUXILIARY.get(arch, ())).sentence
 
 
 def _weights_url(arch: str, weights: str) -> str:

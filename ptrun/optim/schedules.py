@@ -68,7 +68,7 @@ def build_schedule(
     runtime = {"total_epochs": total_epochs, "steps_per_epoch": steps_per_epoch, "better": better}
     schedule = Schedule(optimizer, schedulers.build(name, settings, **runtime), steps_per_epoch)
     warmup = settings.get("warmup_epochs", 0.0)
-    if warmup > total_epochs:
+    if 0 < total_epochs <= warmup:
         note = (
             f"scheduler.warmup_epochs: the warm-up takes {warmup:g} epochs and the training only {total_epochs:g}, "
             "so the learning rate never reaches its full value."

@@ -10,13 +10,14 @@ from torch.optim import Optimizer
 
 from ptrun.optim.fused_step import fused_step
 
-Step = Callable[[], object]
+Step = Callable[[], object]  # returns False when the step was left out
 Clip = Callable[[], None]
 
 
 def make_step(optimizer: Optimizer, clip: Clip | None, scaler: torch.amp.GradScaler | None) -> Step:
     """Return a function that clips the gradients and takes one optimizer step. The caller clears the gradients.
 
+    With a scaler, the function returns whether the step was taken: gradients that overflowed fp16 are left out.
     Make it anew for each epoch, and after the optimizer's state was loaded: it keeps lists of parameters and state.
     """
     if scaler is not None:
@@ -35,14 +36,21 @@ def _clipped_step(clip: Clip, step: Step) -> Step:
 
 
 def _scaled_step(optimizer: Optimizer, clip: Clip | None, scaler: torch.amp.GradScaler) -> Step:
-    """A step on scaled fp16 gradients, which the scaler leaves out when one of them has overflowed."""
+    """A step on scaled fp16 gradients, which the scaler leaves out when one of them has overflowed.
 
-    def take_step() -> None:
+    It then lowers its scale, and never otherwise. Reading the scale waits for the device.
+    """
+    scale = scaler.get_scale()
+
+    def take_step() -> bool:
+        nonlocal scale
         if clip is not None:
             scaler.unscale_(optimizer)  # the bound is on the true gradients
             clip()
         scaler.step(optimizer)
         scaler.update()
+        before, scale = scale, scaler.get_scale()
+        return scale >= before
 
     return take_step
 

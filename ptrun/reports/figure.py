@@ -26,6 +26,14 @@ SOFT = "#6B7280"
 PALE = "#E5E7EB"
 
 
+def preload() -> None:
+    """Import what drawing and saving a picture need."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.dates
+    import matplotlib.figure
+    import matplotlib.font_manager  # noqa: F401
+
+
 def new_figure(width: float, height: float, title: str) -> Figure:
     """An empty white figure of `width` x `height` inches with a title above all its panels."""
     from matplotlib.figure import Figure

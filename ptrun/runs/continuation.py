@@ -9,7 +9,8 @@ from typing import Any
 
 from ptrun.build.run import Run, requires_equal_bits
 from ptrun.checkpoint import state, store
-from ptrun.engine.loop import early_stop_reason
+from ptrun.engine.context import TrainContext
+from ptrun.engine.loop import early_stop_reason, is_over
 from ptrun.engine.progress import Progress
 from ptrun.errors import ConfigError
 from ptrun.optim.parameter_groups import main_param_group
@@ -64,18 +65,25 @@ def restore_run(
     state.restore(ctx, progress, saved)
     _note_learning_rate(parts, saved, console)
     if continuation.path is not None:
-        is_best = 0 < progress.best_epoch == progress.epoch and progress.batch == 0
-        store.update_pointers(continuation.path, best=is_best)
-    reason = early_stop_reason(ctx, progress)
-    if reason:
-        console.note(
-            f"Nothing is left to train: the run ended after epoch {progress.epoch} ({reason}). The best weights are "
-            "tested again. To train on, give a larger train.patience_epochs, or null."
+        store.update_pointers(continuation.path, best=0 < progress.best_step == progress.step)
+    progress.stopped = early_stop_reason(ctx, progress)
+    if progress.before_end is not None and not is_over(ctx, progress):
+        progress.forget_end()
+        store.point_best(run_dir.checkpoints, progress.best_step)
+    console.note(_what_is_left(ctx, progress, continuation.path))
+
+
+def _what_is_left(ctx: TrainContext, progress: Progress, path: Path | None) -> str:
+    if not is_over(ctx, progress):
+        return f"Continues from {path}: epoch {progress.epoch + 1}, step {progress.step}."
+    tested = "The best weights are tested again."
+    if progress.stopped:
+        return (
+            f"Nothing is left to train: the run ended after epoch {progress.epoch} ({progress.stopped}). {tested} "
+            "To train on, give a larger train.patience_epochs, or null."
         )
-    elif progress.epoch < ctx.epochs:
-        console.note(f"Continues from {continuation.path}: epoch {progress.epoch + 1}, step {progress.step}.")
-    else:
-        console.note(f"Nothing is left to train: {progress.epoch} epochs are done. The best weights are tested again.")
+    done = f"{progress.step} steps" if progress.batch else f"{progress.epoch} epochs"
+    return f"Nothing is left to train: {done} are done. {tested}"
 
 
 def _note_learning_rate(parts: Run, saved: Mapping[str, Any], console: Console) -> None:

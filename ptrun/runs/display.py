@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from ptrun.build.description import describe_training
+from ptrun.build.description import describe_training, own_data
 from ptrun.build.run import Run
+from ptrun.config.run_config import RunConfig
 from ptrun.engine.progress import Progress
+from ptrun.engine.running_loss import RunningLoss
 from ptrun.reports.evaluation import PREDICTIONS_FILE
 from ptrun.runs.folder import RunDir
 from ptrun.terminal.console import Console
@@ -62,17 +66,25 @@ def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
             console.warn(f"{setting}={requested}: {used}.")
 
 
-def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Console, document: Mapping[str, Any]) -> None:
-    """Print the best epoch, the metrics of the test split, the paths, and the next command."""
+def show_result(
+    parts: Run,
+    progress: Progress,
+    run_dir: RunDir,
+    console: Console,
+    document: Mapping[str, Any],
+    verdict: str,
+) -> None:
+    """Print the verdict, the best epoch, the metrics of the test split, the paths, and the next command."""
     ctx = parts.ctx
     best = "none"
     if progress.best_value is not None:
         value = format_metric(ctx.monitor, progress.best_value)
-        best = f"epoch {progress.best_epoch} of {progress.epoch} ({ctx.monitor} {value})"
+        best = f"epoch {progress.best_epoch} of {progress.epochs_begun} ({ctx.monitor} {value})"
     shares = ", ".join(f"{name} {share:.0f} %" for name, share in ctx.times.shares().items())
     spent = f"{progress.seconds:.1f} s of training, {progress.step:,} steps"
     peak = ctx.runtime.peak_memory_bytes() / 1e9
     rows = [
+        *([("verdict", verdict)] if verdict else []),
         ("best", best),
         ("time", f"{spent}: {shares}" if ctx.times.step else f"{spent}, none of them now"),
         ("memory", f"{peak:.2f} GB at most"),
@@ -81,6 +93,8 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
         rows.append(("stopped", progress.stopped))
     if progress.skipped:
         rows.append(("skipped", f"{progress.skipped:,} steps whose loss or gradient was non-finite"))
+    if progress.overflowed:
+        rows.append(("left out", f"{progress.overflowed:,} steps whose gradients overflowed fp16"))
     if progress.rollbacks:
         rows.append(("rolled back", f"{progress.rollbacks} times to earlier weights, because of non-finite numbers"))
     if parts.config.plots:
@@ -92,7 +106,15 @@ def show_result(parts: Run, progress: Progress, run_dir: RunDir, console: Consol
         )
         return
     weights = run_dir.best if run_dir.best.is_file() else run_dir.last
-    console.result([*rows, ("weights", str(weights))], [("evaluate", f"ptrun eval checkpoint={weights}")], document)
+    console.result([*rows, ("weights", str(weights))], [next_command(parts.config, weights)], document)
+
+
+def next_command(config: RunConfig, weights: Path) -> tuple[str, str]:
+    """A purpose and the command for it, which works as it stands: predictions for the user's own data."""
+    data = own_data(config)
+    if data is None:
+        return "use it", f"ptrun predict checkpoint={shlex.quote(str(weights))} --help"
+    return "predict", f"ptrun predict checkpoint={shlex.quote(str(weights))} input={shlex.quote(data)}"
 
 
 def epoch_columns(parts: Run) -> list[str]:
@@ -102,15 +124,15 @@ def epoch_columns(parts: Run) -> list[str]:
     return list(dict.fromkeys(["train/loss", "val/loss", monitor, primary]))
 
 
-def epoch_bar(console: Console) -> Callable[[int, int], None]:
-    """A callback that draws the bar of an epoch, at most every tenth of a second."""
+def epoch_bar(console: Console) -> Callable[[int, int, RunningLoss], None]:
+    """A callback that draws the bar of an epoch and the mean loss so far, at most every tenth of a second."""
     last = time.perf_counter()
 
-    def on_step(done: int, total: int) -> None:
+    def on_step(done: int, total: int, losses: RunningLoss) -> None:
         nonlocal last
         now = time.perf_counter()
         if now - last >= _REDRAW_SECONDS:
             last = now
-            console.progress(done, total)
+            console.progress(done, total, losses.mean_so_far)
 
     return on_step

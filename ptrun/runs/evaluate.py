@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ptrun.build.batches import eval_batches
-from ptrun.build.data import prepare
+from ptrun.build.data import Prepared, prepare
 from ptrun.build.evaluation import make_predictions, metric_settings
 from ptrun.build.model import build_loss, build_views
 from ptrun.build.run import build_runtime
@@ -16,11 +18,14 @@ from ptrun.checkpoint import store
 from ptrun.config import schema
 from ptrun.config.auto import resolve_auto
 from ptrun.config.run_config import RunConfig
+from ptrun.device.runtime import Runtime
 from ptrun.engine.evaluate import predict
 from ptrun.errors import DataError
 from ptrun.evaluation import results
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.reports import evaluation as evaluation_plots
+from ptrun.reports.html_table import html_table
+from ptrun.runs.display import next_command
 from ptrun.runs.find import find_checkpoint
 from ptrun.runs.folder import RECEIPT, create_run_dir
 from ptrun.runs.receipt import make_receipt
@@ -33,7 +38,10 @@ _DATA_LOCATIONS = ("dataset.path", "dataset.root")
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What to evaluate, on which split, with which changes to the stored configuration (dotted key → value)."""
+    """What to evaluate, on which split, with which changes to the stored configuration (dotted key → value).
+
+    checkpoint: a checkpoint or a run folder, for `run`; a file of weights, for ptrun/runs/evaluate_weights.py.
+    """
 
     checkpoint: str
     split: str
@@ -46,49 +54,95 @@ class EvalRequest:
     quiet: bool = False
 
 
-def run(request: EvalRequest) -> dict[str, Any]:
-    """Evaluate and write everything; returns what metrics.json holds. Raises PtrunError."""
+@dataclass(frozen=True)
+class Subject:
+    """A model to evaluate, the data, and what is said about them.
+
+    origin: where the weights come from, as a row of the header; receipt: the same, for the receipt.
+    next_commands: what to type next, as (purpose, command).
+    """
+
+    config: RunConfig
+    prepared: Prepared
+    spec: DataSpec
+    model: nn.Module
+    runtime: Runtime
+    notes: tuple[str, ...]
+    origin: tuple[str, str]
+    receipt: Mapping[str, str]
+    next_commands: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class EvalResult:
+    """How an evaluation went. document: what metrics.json holds."""
+
+    run_dir: Path
+    document: Mapping[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Loss and metrics by name."""
+        return {"loss": self.document["loss"], **self.document["metrics"]}
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items() if value is not None)
+        return f"EvalResult({self.document['split']}: {metrics}, folder {self.run_dir})"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        return html_table([{"metric": name, self.document["split"]: value} for name, value in self.metrics.items()])
+
+
+def run(request: EvalRequest) -> EvalResult:
+    """Evaluate and write everything. Raises PtrunError."""
     path, notes = find_checkpoint(request.checkpoint)
     saved = store.load(path)
     request, data_notes = _use_all_new_data(request, saved)
     changes = Changes(request.changes, request.plugins, request.folders)
     config, _ = resolve_auto(restore_config(saved, path, changes), request.folders)
     with attribute_plugin_errors(config.model.name):
-        return _evaluate(request, config, path, saved, notes, data_notes)
+        subject = _restore(request, config, path, saved, (*notes, *data_notes))
+        return evaluate_subject(request, subject)
 
 
-def _evaluate(
-    request: EvalRequest,
-    config: RunConfig,
-    path: Path,
-    saved: Mapping[str, Any],
-    notes: Sequence[str],
-    data_notes: Sequence[str],
-) -> dict[str, Any]:
+def _restore(
+    request: EvalRequest, config: RunConfig, path: Path, saved: Mapping[str, Any], notes: tuple[str, ...]
+) -> Subject:
+    """The model of a checkpoint, and the data prepared as its training data were."""
     runtime = build_runtime(config)  # sets the number of threads, with which the data are read too
     prepared = prepare(config, fitted=saved["fitted"])
     if request.changes.get("dataset.test_fraction") == 1.0 and len(prepared.data.train) + len(prepared.data.val):
-        data_notes = ("The test part that the new data come with is evaluated.",)
+        notes = (*notes[:-1], "The test part that the new data come with is evaluated.")
     spec = _require_same_kind(DataSpec.from_dict(saved["spec"]), prepared.spec, path)
     model, runtime = restore_model(config, spec, runtime, saved, path)
+    progress = saved["progress"]
+    origin = ("checkpoint", f"{path} (epoch {progress['epoch']}, step {progress['step']})")
+    receipt = {"checkpoint": str(path.resolve())}
+    notes = (*notes, *prepared.notes)
+    return Subject(config, prepared, spec, model, runtime, notes, origin, receipt, [next_command(config, path)])
+
+
+def evaluate_subject(request: EvalRequest, subject: Subject) -> EvalResult:
+    """Evaluate the split of the request and write everything."""
+    config, prepared = subject.config, subject.prepared
     split = getattr(prepared.data, request.split)
     if len(split) == 0:
         raise DataError(f"The {request.split} split of these data is empty. Choose another split, or other fractions.")
-    batches = eval_batches(config, prepared, runtime, split)
-    model = build_views(config, spec)(model)
-    outputs = predict(model, build_loss(config, prepared, runtime), batches, runtime)
-    predicted = make_predictions(config, spec, outputs)
+    batches = eval_batches(config, prepared, subject.runtime, split)
+    model = build_views(config, subject.spec)(subject.model)
+    outputs = predict(model, build_loss(config, prepared, subject.runtime), batches, subject.runtime)
+    predicted = make_predictions(config, subject.spec, outputs)
     folder = create_run_dir(request.output_dir, ("eval", config.model.name, config.dataset.name))
     document = results.write(
         folder.path, request.split, metric_settings(config), predicted, outputs.loss, prepared.data, batches
     )
     receipt = make_receipt(request.command, ())
-    data = {request.split: split.fingerprint()}
-    folder.write_json(RECEIPT, {**receipt, "checkpoint": str(path.resolve()), "data": data})
+    folder.write_json(RECEIPT, {**receipt, **subject.receipt, "data": {request.split: split.fingerprint()}})
     if request.plots:
         evaluation_plots.draw_evaluation(folder.path, folder.plots)
-    _show(request, config, (*notes, *data_notes, *prepared.notes), saved, path, folder.path, document)
-    return document
+    _show(request, subject, folder.path, document)
+    return EvalResult(folder.path, document)
 
 
 def _use_all_new_data(request: EvalRequest, saved: Mapping[str, Any]) -> tuple[EvalRequest, tuple[str, ...]]:
@@ -132,24 +186,16 @@ def _require_same_kind(trained: DataSpec, spec: DataSpec, path: Path) -> DataSpe
     return trained
 
 
-def _show(
-    request: EvalRequest,
-    config: RunConfig,
-    notes: Sequence[str],
-    saved: Mapping[str, Any],
-    path: Path,
-    folder: Path,
-    document: Mapping[str, Any],
-) -> None:
+def _show(request: EvalRequest, subject: Subject, folder: Path, document: Mapping[str, Any]) -> None:
+    config = subject.config
     console = Console(request.quiet)
-    progress = saved["progress"]
     console.header(
         [
-            ("checkpoint", f"{path} (epoch {progress['epoch']}, step {progress['step']})"),
+            subject.origin,
             ("data", f"{config.dataset.name}, {request.split} split, {document['num_samples']:,} samples"),
         ],
         f"ptrun eval {config.model.name} on {config.dataset.name}",
     )
-    for note in notes:
+    for note in subject.notes:
         console.note(note)
-    console.result([("folder", str(folder))], [], document)
+    console.result([("folder", str(folder))], subject.next_commands, document)

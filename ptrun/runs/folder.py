@@ -192,18 +192,17 @@ def create_run_dir_at(path: Path) -> RunDir:
     return RunDir(path)
 
 
-def point_latest(output_dir: str, run: RunDir, *, over_another: bool = True) -> None:
+def point_latest(output_dir: str, run: RunDir) -> None:
     """Make `<output_dir>/latest` a link to the run, or to the sweep that it belongs to.
 
-    over_another: also when it points to another one now. Does nothing where the system has no symbolic links, where
-    `latest` is a folder of the user's, and for a run that lies elsewhere: the link is a convenience.
+    Does nothing where the system has no symbolic links, where `latest` is a folder of the user's, and for a run that
+    lies elsewhere: the link is a convenience.
     """
     base = Path(output_dir).expanduser().resolve()
     temporary = base / f".{LATEST}-{secrets.token_hex(4)}"
     with contextlib.suppress(OSError, ValueError):
-        if over_another or not (base / LATEST).exists():
-            temporary.symlink_to(Path(*run.path.resolve().relative_to(base).parts[:2]), target_is_directory=True)
-            temporary.replace(base / LATEST)
+        temporary.symlink_to(Path(*run.path.resolve().relative_to(base).parts[:2]), target_is_directory=True)
+        temporary.replace(base / LATEST)
     with contextlib.suppress(OSError):
         temporary.unlink()
 

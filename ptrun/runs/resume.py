@@ -13,7 +13,7 @@ from typing import Any
 
 from ptrun.checkpoint import store
 from ptrun.config.run_config import RunConfig
-from ptrun.config.stored import CHANGEABLE_WHEN_RESUMING, changed_config, refuse_changes
+from ptrun.config.stored import CHANGEABLE_WHEN_RESUMING, as_old_as, changed_config, refuse_changes
 from ptrun.errors import CheckpointError, ConfigError
 from ptrun.plugins import REGISTRIES
 from ptrun.runs import session
@@ -70,12 +70,13 @@ def automatic(config: RunConfig, request: ResumeRequest) -> TrainResult | None:
                 continue
             raise
         stored = stored_config(folder, checkpoint)
+        wanted = as_old_as(config, stored)
         try:
-            refuse_changes(stored, config, request.allowed, REGISTRIES)
-            refuse_shorter(config, checkpoint)
+            refuse_changes(stored, wanted, request.allowed, REGISTRIES)
+            refuse_shorter(wanted, checkpoint)
         except ConfigError:
             continue
-        return _continue(folder, checkpoint, stored, config, request)
+        return _continue(folder, checkpoint, stored, wanted, request)
     return None
 
 
@@ -119,7 +120,8 @@ def refuse_shorter(config: RunConfig, checkpoint: UndamagedCheckpoint | None) ->
 def _has_other_config(folder: Path, config: RunConfig, allowed: Sequence[str]) -> bool:
     """Whether a run whose checkpoints are all damaged was one of another configuration, by the file in its folder."""
     try:
-        refuse_changes(RunDir(folder).read_config(), config, allowed, REGISTRIES)
+        stored = RunDir(folder).read_config()
+        refuse_changes(stored, as_old_as(config, stored), allowed, REGISTRIES)
     except ConfigError:
         return True
     return False

@@ -6,35 +6,36 @@ It can be called many times in one process, as a sweep does. The run folder says
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ptrun import plugins
+from ptrun.build.auto import resolve_before_data
 from ptrun.build.checkpoints import build_saver
 from ptrun.build.evaluation import make_predictions, metric_settings
 from ptrun.build.loggers import build_loggers
-from ptrun.build.run import Run, build, compiles_model
+from ptrun.build.run import Run, build
 from ptrun.checkpoint import state, store
 from ptrun.checkpoint.saver import Saver
-from ptrun.config.auto import resolve_auto
+from ptrun.config.auto import Decision
 from ptrun.config.run_config import RunConfig
 from ptrun.engine.evaluate import predict
 from ptrun.engine.hooks import Hooks
-from ptrun.engine.loop import fit
+from ptrun.engine.loop import fit, is_over
 from ptrun.engine.progress import EpochReport, Progress
 from ptrun.errors import Interrupted
 from ptrun.evaluation import results
-from ptrun.files import lock
 from ptrun.loggers.logger import Logger
-from ptrun.process.signals import STOPPED_BY_KEYBOARD, interrupt_raised, stop_signals
-from ptrun.process.startup import keep_freed_memory, without_compiler
+from ptrun.loggers.records import read_records
+from ptrun.process.signals import StopSignals, stop_signals
+from ptrun.process.startup import keep_freed_memory
 from ptrun.reports import curves as training_plots
 from ptrun.reports import evaluation as evaluation_plots
 from ptrun.runs import display
 from ptrun.runs.continuation import ResumeState, restore_run
+from ptrun.runs.ending import open_run
 from ptrun.runs.folder import (
     BAD_SAMPLES,
     RECEIPT,
@@ -46,9 +47,11 @@ from ptrun.runs.folder import (
     point_latest,
 )
 from ptrun.runs.git import uncommitted_changes
+from ptrun.runs.preload import Preloader, with_preloading
 from ptrun.runs.receipt import make_receipt
+from ptrun.runs.start_weights import with_weights_file
 from ptrun.runs.summary import TrainResult, decision_records, summarize
-from ptrun.terminal.console import Console, error_lines
+from ptrun.terminal.console import Console
 
 
 @dataclass(frozen=True)
@@ -72,32 +75,48 @@ class TrainRequest:
 def run(request: TrainRequest) -> TrainResult:
     """Train, test the best weights, and write everything. Raises PtrunError for what ends the run early."""
     keep_freed_memory()
-    config, decisions = resolve_auto(request.config, request.folders)
-    run_dir = _make_run_dir(request, config)
-    with _open(run_dir, config, quiet=request.quiet) as console:
-        receipt = _start_receipt(request, run_dir)
-        run_dir.write_config(request.as_written, config.to_dict())
-        run_dir.write_json(RECEIPT, receipt)
-        parts = build(config, request.folders, decisions, display.preparation_bar(console))
-        run_dir.write_config(request.as_written, parts.config.to_dict())
-        data = {name: split.fingerprint() for name, split in parts.splits.items()}
-        run_dir.write_json(RECEIPT, {**receipt, "data": data, "decisions": decision_records(parts)})
-        run_dir.write_json(SPLITS, parts.prepared.data.record)
-        display.show_header(parts, run_dir, console)
-        progress = Progress()
-        if request.continuation is not None:
-            restore_run(request.continuation, parts, progress, run_dir, console, data)
-        point_latest(config.output_dir, run_dir)
-        resume_step = progress.step if request.continuation is not None else None
-        with _training(parts, progress, run_dir, console, data, resume_step) as hooks:
-            fit(parts.ctx, progress, hooks)
-        document = _test_best(parts, run_dir)
-        summary = summarize(parts, progress, document, len(run_dir.read_json(BAD_SAMPLES)))
-        run_dir.write_json(SUMMARY, summary)
-        if config.plots:
-            training_plots.draw_training(run_dir.metrics, run_dir.plots)
-            evaluation_plots.draw_evaluation(run_dir.test, run_dir.plots)
-        display.show_result(parts, progress, run_dir, console, document)
+    with stop_signals() as stop:
+        config = request.config if request.continuation else with_weights_file(request.config)
+        config, decisions = resolve_before_data(config, request.folders)
+        run_dir = _make_run_dir(request, config)
+        with open_run(run_dir, config, stop, quiet=request.quiet) as console:
+            return _run(request, config, decisions, run_dir, stop, console)
+
+
+def _run(
+    request: TrainRequest,
+    config: RunConfig,
+    decisions: Sequence[Decision],
+    run_dir: RunDir,
+    stop: StopSignals,
+    console: Console,
+) -> TrainResult:
+    receipt = _start_receipt(request, run_dir)
+    run_dir.write_config(request.as_written, config.to_dict())
+    run_dir.write_json(RECEIPT, receipt)
+    restoring = request.continuation is not None and request.continuation.saved is not None
+    parts = build(config, request.folders, decisions, display.preparation_bar(console), restoring=restoring)
+    run_dir.write_config(request.as_written, parts.config.to_dict())
+    data = {name: split.fingerprint() for name, split in parts.splits.items()}
+    run_dir.write_json(RECEIPT, {**receipt, "data": data, "decisions": decision_records(parts)})
+    run_dir.write_json(SPLITS, parts.prepared.data.record)
+    display.show_header(parts, run_dir, console)
+    progress = Progress()
+    if request.continuation is not None:
+        restore_run(request.continuation, parts, progress, run_dir, console, data)
+    resume_step = progress.recorded_step if request.continuation is not None else None
+    preloader = Preloader(parts.config)
+    with _training(parts, progress, run_dir, console, stop, data, resume_step) as hooks:
+        fit(parts.ctx, progress, with_preloading(hooks, preloader))
+    preloader.wait()
+    document = _test_best(parts, run_dir)
+    records = read_records(run_dir.metrics)
+    summary = summarize(parts, progress, document, records, len(run_dir.read_json(BAD_SAMPLES)))
+    run_dir.write_json(SUMMARY, summary)
+    display.show_result(parts, progress, run_dir, console, document, summary["verdict"])
+    if config.plots:  # after the result, which need not wait for them
+        training_plots.draw_training(run_dir.metrics, run_dir.plots)
+        evaluation_plots.draw_evaluation(run_dir.test, run_dir.plots)
     return TrainResult(run_dir.path, summary, progress.best_value)
 
 
@@ -105,29 +124,6 @@ def _make_run_dir(request: TrainRequest, config: RunConfig) -> RunDir:
     if request.run_dir is None:
         return create_run_dir(config.output_dir, (config.label or "", config.model.name, config.dataset.name))
     return RunDir(request.run_dir) if request.continuation else create_run_dir_at(request.run_dir)
-
-
-@contextmanager
-def _open(run_dir: RunDir, config: RunConfig, *, quiet: bool) -> Iterator[Console]:
-    """Hold the run folder, with its log open, and write into it how the run ended."""
-    compiler = nullcontext() if compiles_model(config) else without_compiler()
-    with lock.lock(run_dir.path), run_dir.log.open("a", encoding="utf-8") as log, compiler, interrupt_raised():
-        console = Console(quiet, log)
-        run_dir.write_status("running")
-        point_latest(config.output_dir, run_dir, over_another=False)
-        try:
-            with plugins.attribute_plugin_errors(config.model.name):
-                yield console
-        except BaseException as error:
-            console.clear()
-            state_name = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
-            reason = str(error) or type(error).__name__
-            code = STOPPED_BY_KEYBOARD if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
-            with suppress(OSError):  # on a full disk the first error is the one to report
-                run_dir.write_status(state_name, reason=reason, exit_code=code)
-                print("\n".join(error_lines(reason)), file=log, flush=True)
-            raise
-        run_dir.write_status("done", exit_code=0)
 
 
 def _start_receipt(request: TrainRequest, run_dir: RunDir) -> dict[str, Any]:
@@ -150,44 +146,55 @@ def _training(
     progress: Progress,
     run_dir: RunDir,
     console: Console,
+    stop: StopSignals,
     data: Mapping[str, str],
     resume_step: int | None,
 ) -> Iterator[Hooks]:
     """Around the loop: loggers, checkpoints, signals and the live display. Raises Interrupted after a signal.
 
-    resume_step: the optimizer step that the run continues from; None for a new run.
+    resume_step: the last optimizer step that may have a record already; None for a new run.
     """
     ctx, config = parts.ctx, parts.config
     loggers = build_loggers(config, run_dir.path, resume_step)
     saver = build_saver(parts, run_dir.checkpoints, data)
     for logger in loggers:
         logger.start(run_dir.path, config.to_dict())
+    point_latest(config.output_dir, run_dir)  # nothing is refused from here on
     console.epoch_table_start(ctx.epochs, display.epoch_columns(parts), progress.epoch)
     try:
-        with stop_signals() as received, ctx.times.spent_on("whole"), saver:
+        with stop.only_noted(), ctx.times.spent_on("whole"), saver:
             if ctx.rollback is not None and progress.step == 0:
                 state.mark_rollback_point(ctx, progress)
                 saver.save(progress)
             yield Hooks(
                 on_batch=display.epoch_bar(console),
                 on_epoch_end=partial(_end_epoch, parts, progress, saver, loggers, console),
-                should_stop=lambda: bool(received),
+                should_stop=lambda: bool(stop.received),
                 is_save_due=saver.is_due,
                 save=partial(_save_within_epoch, parts, progress, saver),
                 roll_back=partial(state.roll_back_weights, ctx),
                 on_split=partial(_report_split, ctx.train.sampler.batch_size, run_dir, console),
             )
             saver.wait()
-            if received and (progress.batch or progress.epoch < ctx.epochs):
-                path = saver.save(progress)
-                saver.wait()
-                where = f" Its state is in {path}. Continue it with: ptrun resume {run_dir.path}" if path else ""
-                raise Interrupted(f"Stopped by {received[0]} at step {progress.step}.{where}")
+            if stop.received:
+                _save_and_stop(parts, progress, saver, run_dir, stop)
     finally:
         console.clear()
         for logger in loggers:
             logger.close()
         _list_bad_samples(parts, run_dir, console)
+
+
+def _save_and_stop(parts: Run, progress: Progress, saver: Saver, run_dir: RunDir, stop: StopSignals) -> None:
+    """Save the state and raise Interrupted; when training is over and nothing can be saved, let the run finish."""
+    resume = f"ptrun resume {run_dir.path}"
+    if not is_over(parts.ctx, progress):
+        path = saver.save(progress)
+        saver.wait()
+        where = f" Its state is in {path}. Continue it with: {resume}" if path else ""
+        raise Interrupted(f"Stopped by {stop.received} at step {progress.step}.{where}")
+    if saver.settings is not None:
+        raise Interrupted(f"Stopped by {stop.received} after training. The best weights are tested by: {resume}")
 
 
 def _end_epoch(
@@ -201,7 +208,8 @@ def _end_epoch(
     reason = parts.undefined.get(monitor.removeprefix("val/"))
     if progress.epoch == 1 and reason is not None:
         console.warn(f"{monitor} is undefined ({reason}), so no epoch can be the best. Choose another train.monitor.")
-    _mark_rollback_point(parts, progress, saver, "every_epochs", progress.epoch)
+    if progress.batch == 0:  # at the end of max_steps within an epoch there is no such point for a longer run
+        _mark_rollback_point(parts, progress, saver, "every_epochs", progress.epoch)
     with parts.ctx.times.spent_on("checkpoint"):
         saver.after_epoch(progress, report)
 

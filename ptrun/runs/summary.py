@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 from ptrun.build.run import Run
 from ptrun.engine.progress import Progress
+from ptrun.evaluation.verdict import verdict
+from ptrun.reports.html_table import html_table
+
+if TYPE_CHECKING:
+    from ptrun.runs.loaded_model import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -23,18 +30,46 @@ class TrainResult:
     summary: Mapping[str, Any]
     value: float | None
 
+    def load(self) -> LoadedModel:
+        """The best model of the run, to predict with. Raises CheckpointError for a run that kept no checkpoint."""
+        from ptrun.runs import loaded_model
+        from ptrun.runs.trained_model import Changes
 
-def summarize(parts: Run, progress: Progress, document: Mapping[str, Any], num_bad_samples: int) -> dict[str, Any]:
-    """What summary.json holds; document: the results on the test split."""
+        return loaded_model.load(str(self.run_dir), Changes({"train.num_workers": 0}))
+
+    @property
+    def model(self) -> nn.Module:
+        """The plain network with the weights of the best epoch, in evaluation mode."""
+        return self.load().model
+
+    def __repr__(self) -> str:
+        best = "" if self.value is None else f", {self.summary['monitor']} {self.value:.4g}"
+        test = ", ".join(f"{k} {v:.4g}" for k, v in self.summary["test"].items() if isinstance(v, float))
+        return f"TrainResult({self.summary['epochs']} epochs{best}; test: {test}; folder {self.run_dir})"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        return html_table([{"metric": name, "test": value} for name, value in self.summary["test"].items()])
+
+
+def summarize(
+    parts: Run,
+    progress: Progress,
+    document: Mapping[str, Any],
+    records: Sequence[Mapping[str, Any]],
+    num_bad_samples: int,
+) -> dict[str, Any]:
+    """What summary.json holds; document: the results on the test split. records: those of all epochs."""
     ctx = parts.ctx
     return {
+        "verdict": verdict(document, records, ctx.monitor, higher_is_better=ctx.higher_is_better),
         "model": parts.config.model.name,
         "dataset": parts.config.dataset.name,
         "seed": parts.config.seed,
-        "epochs": progress.epoch,
+        "epochs": progress.epochs_begun,
         "steps": progress.step,
         "stopped": progress.stopped,
-        "skipped_steps": progress.skipped,
+        "skipped_steps": progress.skipped + progress.overflowed,
         "rollbacks": progress.rollbacks,
         "batch_parts": progress.batch_parts,
         "bad_samples": num_bad_samples,

@@ -153,6 +153,11 @@ class Pipeline:
         scale, shift = 1 / (255 * spread), -center / spread
         self._scale_shift = {torch.device("cpu"): (scale.float().view(-1, 1, 1), shift.float().view(-1, 1, 1))}
 
+    @property
+    def scale_shift(self) -> tuple[Tensor, Tensor] | None:
+        """The two tensors [C, 1, 1] of `finish`, on the CPU; None without `normalize`, when it divides by 255."""
+        return self._scale_shift.get(torch.device("cpu"))
+
     def __getstate__(self) -> dict[str, Any]:
         """The state without tensors on an accelerator, which worker processes must not touch."""
         on_cpu = {device: pair for device, pair in self._scale_shift.items() if device.type == "cpu"}

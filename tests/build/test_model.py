@@ -27,8 +27,8 @@ def test_the_seed_decides_the_initial_weights():
 
 def test_averaged_weights_follow_the_decay():
     model = nn.Linear(1, 1, bias=False)
-    assert build_ema(model, None) is None
-    ema = build_ema(model, 0.75)
+    assert build_ema(model, None, warmup=True) is None
+    ema = build_ema(model, 0.75, warmup=False)
     assert ema is not None
     nn.init.constant_(model.weight, 1.0)
     ema.update_parameters(model)  # the first update copies
@@ -37,18 +37,48 @@ def test_averaged_weights_follow_the_decay():
     assert next(ema.parameters()).item() == pytest.approx(0.75 * 1 + 0.25 * 5)
 
 
+def test_an_average_with_a_warm_up_begins_with_a_short_one():
+    """min(decay, (1 + n) / (10 + n)) in update n; the first one, n = 0, copies."""
+    model = nn.Linear(1, 1, bias=False)
+    ema = build_ema(model, 0.3, warmup=True)
+    assert ema is not None
+    expected = 0.0
+    for step, value in enumerate([4.0, 1.0, -2.0, 5.0, 3.0, 0.5]):
+        nn.init.constant_(model.weight, value)
+        ema.update_parameters(model)
+        decay = 0.0 if step == 0 else min(0.3, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+        assert next(ema.parameters()).item() == pytest.approx(expected, rel=1e-5)
+    restored = build_ema(nn.Linear(1, 1, bias=False), 0.3, warmup=True)
+    assert restored is not None
+    restored.load_state_dict(ema.state_dict())
+    for average in (ema, restored):  # the count goes on too
+        average.update_parameters(model)
+    assert torch.equal(next(ema.parameters()), next(restored.parameters()))
+
+
 @pytest.mark.parametrize(
-    ("decay", "total_steps", "share"), [(0.9995, 39, "98%"), (0.99, 100, "37%"), (0.9, 100, None), (None, 100, None)]
+    ("decay", "total_steps", "warmup", "share"),
+    [
+        (0.9995, 39, False, "98%"),
+        (0.99, 100, False, "37%"),
+        (0.9, 100, False, None),
+        (None, 100, False, None),
+        (0.9995, 39, True, None),
+        (0.9995, 2, True, "18%"),
+    ],
 )
-def test_an_average_longer_than_the_training_is_noted(decay: float | None, total_steps: int, share: str | None):
+def test_an_average_longer_than_the_training_is_noted(
+    decay: float | None, total_steps: int, warmup: bool, share: str | None
+):
     """The share is that of weights of the first step after the last one."""
-    notes = average_notes(decay, total_steps)
+    notes = average_notes(decay, total_steps, warmup=warmup)
     if share is None:
         assert notes == ()
         return
     assert f"more steps than the {total_steps} of this training: {share} of the averaged weights" in notes[0]
     model = nn.Linear(1, 1, bias=False)
-    ema = build_ema(model, decay)
+    ema = build_ema(model, decay, warmup=warmup)
     assert ema is not None
     for step in range(total_steps):
         nn.init.constant_(model.weight, float(step == 0))
@@ -58,9 +88,9 @@ def test_an_average_longer_than_the_training_is_noted(decay: float | None, total
 
 @pytest.mark.parametrize(("total_steps", "decay"), [(4, "0.5"), (39, "0.7"), (20_000, "0.9995")])
 def test_the_decay_that_a_note_advises_is_valid_and_needs_no_note(total_steps: int, decay: str):
-    (note,) = average_notes(0.999999, total_steps)
+    (note,) = average_notes(0.999999, total_steps, warmup=False)
     assert note.endswith(f"such as {decay}.")
-    assert total_steps < 10 or average_notes(float(decay), total_steps) == ()
+    assert total_steps < 10 or average_notes(float(decay), total_steps, warmup=False) == ()
 
 
 def test_class_weights_come_from_the_training_split():

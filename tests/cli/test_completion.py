@@ -37,6 +37,7 @@ printf '%s\n' "${{COMPREPLY[@]}}"
         ("ptrun train optimizer.l", "optimizer.lr="),
         ("ptrun show datas", "dataset="),
         ("ptrun eval spl", "split="),
+        ("ptrun export form", "format="),
     ],
 )
 def test_bash(environment: dict[str, str], line: str, expected: str):

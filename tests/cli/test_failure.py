@@ -43,4 +43,4 @@ def test_an_interrupted_run_can_be_resumed_other_commands_can_not(capsys: pytest
     resumable.__cause__ = Interrupted("stopped")
     assert failure.report_interrupt(resumable) == 75
     assert failure.report_interrupt(KeyboardInterrupt()) == 130
-    assert capsys.readouterr().err == "error: Stopped by the keyboard.\n" * 2
+    assert capsys.readouterr().err == "stopped\nStopped by the keyboard.\n"

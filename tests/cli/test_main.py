@@ -39,6 +39,7 @@ def test_every_verb_has_help_and_names_itself(ptrun: Call, verb: str):
         (),
         ("train", "--help"),
         ("eval", "--help"),
+        ("export", "--help"),
         ("verify",),
         ("reproduce", "--help"),
         ("resume", "--help"),

@@ -11,7 +11,7 @@ from ptrun.errors import ConfigError
 
 
 def test_the_shipped_folder_has_the_root_files():
-    assert {"train.yaml", "eval.yaml"} <= {path.name for path in folders.shipped_conf().glob("*.yaml")}
+    assert {"train.yaml", "eval.yaml", "export.yaml"} <= {path.name for path in folders.shipped_conf().glob("*.yaml")}
 
 
 def test_the_folder_of_the_flag_comes_before_that_of_the_working_folder(folder: Path):

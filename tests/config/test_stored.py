@@ -92,3 +92,15 @@ def test_every_listed_key_exists(config: RunConfig):
         for name in key.split("."):
             assert name in part or name == "cache", key
             part = part.get(name, {})
+
+
+def test_a_setting_that_a_stored_configuration_lacks_means_what_was_done_then(config: RunConfig):
+    old = config.to_dict()
+    del old["train"]["ema_warmup"]
+    assert config.train.ema_warmup
+    assert not stored.changed_config(old, {}, ("train",), {}, ()).train.ema_warmup
+    assert stored.changed_config(old, {"train.ema_warmup": True}, ("train",), {}, ()).train.ema_warmup
+    assert stored.as_old_as(config, config.to_dict()) == config
+    assert stored.refuse_changes(old, stored.as_old_as(config, old), (), {}) == []
+    with pytest.raises(ConfigError, match=r"train\.ema_warmup"):
+        stored.refuse_changes(old, config, (), {})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support import train
@@ -67,7 +69,7 @@ def test_averaged_weights_are_evaluated_and_saved(folder: Path):
 def test_patience_stops_training(folder: Path):
     result = train("optimizer.lr=0", "train.patience_epochs=2", "train.epochs=50", quiet=True)
     assert result.summary["epochs"] == 3
-    assert "no better val/accuracy in 2 validations" in result.summary["stopped"]
+    assert "no better val/accuracy in 2 epochs" in result.summary["stopped"]
     assert result.summary["best_epoch"] == 1
 
 
@@ -163,10 +165,31 @@ def test_clipping_under_fp16_sees_unscaled_gradients(folder: Path):
     assert float(moved) == pytest.approx(0.001, rel=0.01)
 
 
-def test_min_delta_asks_for_a_real_improvement(folder: Path):
+def test_min_delta_asks_for_a_real_improvement_and_the_best_is_the_best(folder: Path):
     result = train("train.min_delta=1.0", "train.patience_epochs=2", "train.epochs=9", quiet=True)
-    assert result.summary["best_epoch"] == 1
-    assert result.summary["epochs"] == 3
+    values = [(record["val/accuracy"], -record["val/loss"]) for record in records(result.run_dir)]
+    assert result.summary["epochs"] == len(values) == 3
+    assert result.summary["best_epoch"] == 1 + values.index(max(values)) > 1
+
+
+def test_patience_counts_epochs_not_validations(folder: Path):
+    often = ("optimizer.lr=0", "train.patience_epochs=4", "train.epochs=50", "model=simplenet", "dataset=iris")
+    assert train(*often, quiet=True).summary["epochs"] == 5
+    assert train(*often, "train.val_every_epochs=2", quiet=True).summary["epochs"] == 6
+
+
+def test_patience_ends_a_run_whose_metric_can_not_improve(folder: Path):
+    """The accuracy is 1 while the loss goes on falling, which makes each epoch the best and none an improvement."""
+    labels = np.arange(60) % 2
+    np.savez(
+        folder / "bw.npz", x_train=(labels[:, None, None] * np.full((60, 4, 4), 200)).astype("uint8"), y_train=labels
+    )
+    data = ("dataset=arrays", "dataset.path=bw.npz", "model=simplenet", "scheduler=none", "optimizer.lr=0.01")
+    result = train(*data, "train.epochs=40", "train.patience_epochs=3", quiet=True)
+    values = [record["val/accuracy"] for record in records(result.run_dir)]
+    assert max(values) == 1.0
+    assert len(values) == values.index(1.0) + 1 + 3
+    assert result.summary["best_epoch"] == len(values)
 
 
 def test_the_recorded_rate_is_the_one_used(folder: Path):
@@ -188,10 +211,36 @@ def test_a_monitored_metric_keeps_its_settings(folder: Path):
     assert record["val/top_k"] == record["val/accuracy"]
 
 
-def test_an_undefined_monitored_metric_is_told(folder: Path, capsys: pytest.CaptureFixture[str]):
-    train("dataset=iris", "metrics=[top_k]", "train.monitor=val/top_k", "train.epochs=2")
+@pytest.mark.parametrize(
+    ("data", "monitor", "reason"),
+    [
+        (("dataset=iris", "metrics=[top_k]"), "top_k", "k is 5, but there are only 3 classes"),
+        (("dataset=table", "dataset.path=rain.csv", "dataset.target=rain"), "mape", "targets are zero or nearly so"),
+    ],
+)
+def test_a_monitor_that_the_data_leave_undefined_is_refused(
+    folder: Path, data: tuple[str, ...], monitor: str, reason: str
+):
+    rows = [f"{row * row % 7},{0.0 if row % 3 == 0 else row + 0.5}" for row in range(60)]
+    (folder / "rain.csv").write_text("\n".join(["a,rain", *rows]), encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"val/{monitor} has no value on the validation split \(.*{reason}"):
+        train(*data, "model=simplenet", f"train.monitor=val/{monitor}", "train.epochs=2", quiet=True)
+    assert not list(folder.glob("outputs/*/*/metrics.csv"))
+
+
+def test_a_metric_without_a_value_is_told_and_does_not_count_against_patience(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "mine.py").write_text(
+        "from ptrun.registry import metrics\nfrom ptrun.metrics.compute import Undefined\n\n\n@metrics.register\n"
+        "def never_defined(predictions):\n    raise Undefined('no reason')\n\n\nnever_defined.better = 'higher'\n",
+        encoding="utf-8",
+    )
+    asked = ("plugins=[mine.py]", "dataset=iris", "model=simplenet", "metrics=[accuracy,never_defined]")
+    result = train(*asked, "train.monitor=val/never_defined", "train.patience_epochs=1", "train.epochs=3")
     out = capsys.readouterr().out
-    assert "val/top_k is undefined" in out
+    assert result.summary["epochs"] == 3
+    assert "val/never_defined is undefined" in out
     assert "checkpoint=none" not in out
     assert "checkpoints/last.pt" in out
 
@@ -277,6 +326,65 @@ def test_two_halves_equal_the_whole(folder: Path):
     for part in ("model", "ema"):
         want, have = (getattr(ctx, part).state_dict() for ctx in (whole, second))
         assert all(torch.equal(want[name], have[name]) for name in want)
+
+
+def test_a_stop_in_a_validation_leaves_it_to_the_resumed_run(folder: Path):
+    overrides = ("dataset=digits", "model=simplenet", "train.epochs=2", "train.eval_batch_size=32")
+    whole = parts_of(*overrides).ctx
+    reports: list[Any] = []
+    whole_progress = loop.fit(whole, Progress(), Hooks(on_epoch_end=reports.append))
+
+    first, progress = parts_of(*overrides).ctx, Progress()
+    batches: list[int] = []
+
+    def stop_in_the_second_batch_of_validation() -> bool:
+        batches.append(progress.batch)
+        return batches.count(40) == 2
+
+    loop.fit(first, progress, Hooks(should_stop=stop_in_the_second_batch_of_validation))
+    assert (progress.epoch, progress.batch, progress.best_epoch) == (0, 40, 0)
+    second, resumed = parts_of(*overrides).ctx, Progress()
+    state.restore(second, resumed, state.snapshot(first, progress))
+    again: list[Any] = []
+    loop.fit(second, resumed, Hooks(on_epoch_end=again.append))
+    assert replace(resumed, seconds=0.0) == replace(whole_progress, seconds=0.0)
+    assert [plain(report) for report in again] == [plain(report) for report in reports]
+
+
+def plain(report: Any) -> dict[str, Any]:
+    """The record of an epoch without times."""
+    return {key: value for key, value in report.record.items() if not key.startswith(("seconds", "samples", "data"))}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_max_steps_can_be_extended_to_any_number_of_steps(folder: Path, seed: int):
+    """Steps, and what a validation decides, are those of one run of the longer length (7 steps an epoch)."""
+    draw = random.Random(seed)
+    short, long = sorted(draw.sample(range(1, 30), 2))
+    overrides = (
+        "dataset=diabetes",
+        "model=simplenet",
+        "train.batch_size=48",
+        f"scheduler={draw.choice(['none', 'plateau'])}",
+        "optimizer.lr=0.05",
+        f"train.val_every_epochs={draw.choice([1, 2])}",
+        f"train.grad_accumulation={draw.choice([1, 2])}",
+        "device.compile=none",
+    )
+    whole = parts_of(*overrides, f"train.max_steps={long}").ctx
+    whole_progress = loop.fit(whole, Progress(), Hooks())
+    first = parts_of(*overrides, f"train.max_steps={short}").ctx
+    saved = state.snapshot(first, loop.fit(first, Progress(), Hooks()))
+    assert saved["progress"]["step"] == short
+
+    second, progress = parts_of(*overrides, f"train.max_steps={long}").ctx, Progress()
+    state.restore(second, progress, saved)
+    progress.forget_end()
+    loop.fit(second, progress, Hooks())
+    assert replace(progress, seconds=0.0) == replace(whole_progress, seconds=0.0)
+    want, have = (state.capture(ctx, progress) for ctx in (whole, second))
+    assert all(torch.equal(want["model"][name], have["model"][name]) for name in want["model"])
+    assert want["schedule"] == have["schedule"]
 
 
 def test_training_and_evaluation_images_must_end_in_one_size(folder: Path):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import Ended, newest_run, train
+from support import Ended, build_run, newest_run, train
 
 from ptrun.checkpoint import store
 from ptrun.errors import ConfigError, DivergedError
@@ -163,6 +163,24 @@ def test_fp16_overflows_are_no_error_until_they_never_end(spiky: tuple[str, ...]
     assert is_finite(few.run_dir)
     with pytest.raises(DivergedError, match="overflowed fp16 in about 100 steps in a row"):
         train(*spiky, "model.how=gradient", "device.precision=fp16", "model.last=1000000", "train.epochs=9", quiet=True)
+
+
+@pytest.mark.parametrize("on_oom", ["stop", "halve"])
+def test_steps_that_overflow_fp16_are_counted_and_do_not_move_the_schedule(
+    spiky: tuple[str, ...], ptrun: Call, folder: Path, on_oom: str
+):
+    marks = ("model.how=gradient", "model.first=3", "model.last=8", "device.precision=fp16", f"train.on_oom={on_oom}")
+    ended = ptrun("train", *spiky, *marks, "scheduler=step", "scheduler.step_epochs=1", "optimizer=adam")
+    assert ended.code == 0, ended.err
+    run_dir = newest_run(folder)
+    summary = json.loads((run_dir / "summary.json").read_text())
+    saved = store.load(run_dir / "checkpoints" / "last.pt")
+    taken = int(saved["optimizer"]["state"][0]["step"])
+    assert summary["skipped_steps"] == saved["progress"]["overflowed"] == summary["steps"] - taken >= 5
+    assert f"{summary['skipped_steps']} steps whose gradients overflowed fp16" in ended.out
+    ctx = build_run(*spiky, *marks, "scheduler=step", "scheduler.step_epochs=1", "optimizer=adam").ctx
+    ctx.schedule.step(taken)
+    assert saved["optimizer"]["param_groups"][0]["lr"] == ctx.optimizer.param_groups[0]["lr"]
 
 
 @pytest.mark.parametrize(

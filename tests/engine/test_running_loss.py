@@ -60,5 +60,16 @@ def test_it_is_due_after_many_steps_or_some_time(monkeypatch: pytest.MonkeyPatch
     assert losses.is_due
 
 
+def test_the_mean_so_far_is_that_of_the_losses_that_were_read():
+    losses = RunningLoss(CPU)
+    losses.add(torch.tensor(1.0), batch(0, 1), step=0)
+    assert losses.mean_so_far is None
+    losses.peek()
+    losses.add(torch.tensor(9.0), batch(2), step=1)
+    assert losses.mean_so_far == 1.0
+    losses.read()
+    assert losses.mean_so_far == losses.mean == pytest.approx(11 / 3)
+
+
 def test_without_samples_the_mean_is_undefined():
     assert math.isnan(RunningLoss(CPU).mean)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty import LEAN, assert_whole, done, latest, ptrun, refused
+from faulty import LEAN, assert_whole, done, latest, ptrun, refused, runs
 from PIL import Image
 
 pytestmark = pytest.mark.faults
@@ -102,7 +102,7 @@ def test_one_broken_image(tmp_path: Path, photos: Path, how: str, workers: int):
     ended = ptrun(tmp_path, *RUN, *settings)
     assert ended.code == 3, (ended.code, ended.err)
     assert f"dog/5.png {sentence}" in ended.err
-    assert json.loads((latest(tmp_path) / "status.json").read_text())["exit_code"] == 3
+    assert json.loads((runs(tmp_path)[-1] / "status.json").read_text())["exit_code"] == 3
 
 
 @pytest.mark.parametrize(

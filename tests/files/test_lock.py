@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import ROOT
+from support import ROOT, train
 
 from ptrun.errors import ConfigError
 from ptrun.files.lock import is_locked, lock, wait_for_lock
@@ -78,3 +80,40 @@ def test_who_waits_gets_the_lock_when_the_holder_leaves(tmp_path: Path):
         assert process.poll() is None
     out, _ = process.communicate()
     assert out == "holds\n"
+
+
+@pytest.fixture
+def failing_flock(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> int:
+    """The system's flock, as on a file system that answers with an error."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def fail(file: Any, operation: int) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    return int(request.param)
+
+
+@pytest.mark.parametrize(
+    "failing_flock",
+    [errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS],
+    indirect=True,
+    ids=errno.errorcode.get,
+)
+def test_a_file_system_without_locks_is_worked_on_unlocked(tmp_path: Path, failing_flock: int):
+    with lock(tmp_path) as problem:
+        assert problem == os.strerror(failing_flock)
+        assert not is_locked(tmp_path)
+    with wait_for_lock(tmp_path / "cache.lock"):
+        pass
+
+
+@pytest.mark.parametrize("failing_flock", [errno.EWOULDBLOCK, errno.EACCES], indirect=True, ids=errno.errorcode.get)
+def test_a_lock_that_another_holds_is_in_use(tmp_path: Path, failing_flock: int):
+    assert is_locked(tmp_path)
+
+
+@pytest.mark.parametrize("failing_flock", [errno.ENOLCK], indirect=True)
+def test_a_run_on_a_file_system_without_locks_says_so(folder: Path, failing_flock: int, capsys: Any):
+    train("dataset=iris", "model=simplenet", "train.epochs=1")
+    assert f"can't be locked ({os.strerror(failing_flock)})" in " ".join(capsys.readouterr().out.split())

@@ -37,6 +37,15 @@ def test_a_shortcut_takes_every_other_pixel_and_adds_empty_channels():
     assert torch.equal(block(maps), expected)
 
 
+def test_the_empty_channels_can_be_put_on_both_sides():
+    block = BasicBlock(2, 4, 2, "both").eval()
+    nn.init.zeros_(block.norm2.weight)
+    maps = torch.rand(3, 2, 6, 6)
+    expected = torch.zeros(3, 4, 3, 3)
+    expected[:, 1:3] = maps[:, :, ::2, ::2]
+    assert torch.equal(block(maps), expected)
+
+
 @pytest.mark.parametrize(("depth", "words"), [(18, "Use 14 or 20"), (21, "Use 20 or 26"), (2, "Use 8;")])
 def test_another_depth_is_told(depth: int, words: str):
     with pytest.raises(ConfigError, match=rf"model\.depth={depth} is not 6n \+ 2.*{words}"):

@@ -56,6 +56,10 @@ def test_a_step_with_overflowed_gradients_is_left_out_and_halves_the_scale():
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     model = model_with_gradients(float("inf"), 1024.0)
     scaler.scale(torch.zeros(1))
-    make_step(sgd(model), None, scaler)()
+    step = make_step(sgd(model), None, scaler)
+    assert step() is False
     assert moves(model) == [0.0, 0.0]
     assert scaler.get_scale() == 512.0
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    assert step() is True

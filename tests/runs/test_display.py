@@ -7,11 +7,17 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import torch
 from support import Ended, newest_run
 
+from ptrun.device.runtime import Runtime
+from ptrun.engine.running_loss import RunningLoss
+from ptrun.runs import display
 from ptrun.runs.display import epoch_bar, preparation_bar
 from ptrun.terminal.console import Console
 
+CPU = Runtime(torch.device("cpu"))
 Call = Callable[..., Ended]
 
 
@@ -21,7 +27,7 @@ def test_header_table_and_result_are_shown(folder: Path, ptrun: Call):
     for words in (
         "342,282 parameters", "1,259 train, 179 val, 359 test", "image 1×8×8 → 10 classes", "cpu", "outputs/", "epoch",
         "train loss", "val accuracy", "ETA", "★", "best", "accuracy", "most frequent class",
-        "batches of 32, seed 0", "predictions.csv", "ptrun eval checkpoint=outputs/",
+        "batches of 32, seed 0", "predictions.csv", "ptrun predict checkpoint=outputs/",
     ):  # fmt: skip
         assert words in out, words
     assert "\x1b[" not in out
@@ -53,5 +59,21 @@ def test_the_bar_is_for_terminals():
     stream = io.StringIO()
     on_batch = epoch_bar(Console(stream=stream))
     for done in range(1000):
-        on_batch(done, 1000)
+        on_batch(done, 1000, RunningLoss(CPU))
     assert stream.getvalue() == ""
+
+
+def test_the_bar_shows_the_loss_so_far(monkeypatch: pytest.MonkeyPatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(display, "_REDRAW_SECONDS", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    on_batch = epoch_bar(Console(stream=stream))
+    on_batch(1, 4, RunningLoss(CPU))
+    assert "25 %  1/4" in stream.getvalue()
+    assert "loss" not in stream.getvalue()
+    on_batch(2, 4, RunningLoss(CPU, loss_sum=3.0, samples=2))
+    assert "loss 1.5" in stream.getvalue()

@@ -205,7 +205,7 @@ def test_a_run_that_ended_by_patience_trains_on_only_with_more_patience(folder: 
     for change in ((), (), ("train.epochs=70",)):
         ended = ptrun("resume", str(run_dir), *change)
         assert ended.code == 0, ended.err
-        assert "the run ended after epoch 3 (no better val/accuracy in 2 validations)" in " ".join(ended.out.split())
+        assert "the run ended after epoch 3 (no better val/accuracy in 2 epochs)" in " ".join(ended.out.split())
         assert records(run_dir) == before
         again = json.loads((run_dir / "summary.json").read_text())
         assert [again[key] for key in ("epochs", "stopped", "best_epoch")] == [
@@ -307,3 +307,29 @@ def test_changed_data_are_told(folder: Path, ptrun: Call):
     ended = ptrun("resume", "outputs/latest", "train.epochs=2")
     assert ended.code == 0, ended.err
     assert "The data are not those the run began with" in ended.out
+
+
+@pytest.mark.parametrize("parts", [(3, 9, 12), (8, 20)])
+def test_max_steps_within_an_epoch_is_extended_with_the_files_of_one_run(
+    folder: Path, ptrun: Call, parts: tuple[int, ...]
+):
+    """The validation at the end of max_steps counts for its run alone: best.pt, keep_best, metrics.csv forget it."""
+    asked = ("dataset=diabetes", "model=simplenet", "train.batch_size=48", "optimizer.lr=0.05", "scheduler=none")
+    asked += ("checkpoint.keep_best=2", "device.threads=1", "train.ema_decay=0.5")  # 7 steps an epoch
+    run_dir = train(*asked, f"train.max_steps={parts[0]}", quiet=True).run_dir
+    for steps in parts[1:]:
+        ended = ptrun("resume", str(run_dir), f"train.max_steps={steps}")
+        assert ended.code == 0, ended.err
+    whole = train(*asked, f"train.max_steps={parts[-1]}", quiet=True).run_dir
+    assert_equal_runs(run_dir, whole)
+    kept = [[path.name for path in names.step_files(path / "checkpoints")] for path in (run_dir, whole)]
+    assert set(kept[1]) <= set(kept[0])  # an extended run may still have the newest of before
+
+
+def test_a_run_at_its_max_steps_is_only_tested_again(folder: Path, ptrun: Call):
+    run_dir = train("dataset=diabetes", "model=simplenet", "train.max_steps=5", quiet=True).run_dir
+    before = records(run_dir)
+    ended = ptrun("resume", str(run_dir))
+    assert ended.code == 0, ended.err
+    assert "Nothing is left to train: 5 steps are done." in " ".join(ended.out.split())
+    assert records(run_dir) == before

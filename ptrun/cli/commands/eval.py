@@ -1,18 +1,19 @@
-"""`ptrun eval`: evaluates a checkpoint."""
+"""`ptrun eval`: evaluates a checkpoint, or a file of weights in a model that settings describe."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag
-from ptrun.errors import ConfigError
+from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, named_checkpoint
 from ptrun.process.signals import interrupt_raised
 from ptrun.process.startup import resting_collector
 
 HELP = """\
 ptrun eval PATH [split=test] [KEY=VALUE ...] [flags]
+ptrun eval weights=FILE model=NAME dataset=NAME [KEY=VALUE ...]     weights from elsewhere, with settings as for `train`
 
   PATH or checkpoint=PATH       a checkpoint file, or a run folder (its best checkpoint)
   split=train|val|test          the part of the data to evaluate
@@ -27,7 +28,7 @@ Flags: -q, --quiet; --debug; --config-dir DIR
 
 
 def main(argv: list[str]) -> int:
-    """Evaluate a checkpoint. Returns the exit code."""
+    """Evaluate a checkpoint or weights. Returns the exit code."""
     parser = Parser("eval", "dataset.path=new.csv")
     parser.add_argument("overrides", nargs="*")
     add_quiet_flag(parser)
@@ -44,7 +45,9 @@ def main(argv: list[str]) -> int:
     folders = conf_folders(options.config_dir)
     paths = [word for word in options.overrides if "=" not in word or Path(word).exists()]
     values = parse_values([word for word in options.overrides if word not in paths])
-    values |= _checkpoint(paths, values)
+    values |= named_checkpoint("eval", paths, values)
+    if "weights" in values and "checkpoint" not in values:
+        return _evaluate_weights(argv, options, folders, values)
     own_keys = schema.read(shipped_conf() / "eval.yaml").keys
     settings = check_section({key: value for key, value in values.items() if key in own_keys}, own_keys)
     changes = {key: value for key, value in values.items() if key not in own_keys}
@@ -61,11 +64,33 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _checkpoint(paths: Sequence[str], values: Mapping[str, Any]) -> dict[str, str]:
-    """The checkpoint that is named by a word alone, as verify and resume take it. Raises ConfigError for several."""
-    if not paths:
-        return {}
-    if len(paths) > 1 or "checkpoint" in values:
-        named = [*paths, *([f"checkpoint={values['checkpoint']}"] if "checkpoint" in values else [])]
-        raise ConfigError(f"ptrun eval: expected one checkpoint, got {len(named)}: {' '.join(named)}.")
-    return {"checkpoint": paths[0]}
+def _evaluate_weights(
+    argv: Sequence[str], options: Namespace, folders: tuple[Path, ...], values: Mapping[str, Any]
+) -> int:
+    """Evaluate a file of weights in the model that the settings of a training run describe. Returns the exit code."""
+    from ptrun.config import schema
+    from ptrun.config.check import check_section
+    from ptrun.config.compose import Composer
+    from ptrun.config.folders import shipped_conf
+    from ptrun.config.load import load_config
+    from ptrun.runs.start_weights import with_weights_file
+
+    declared = schema.read(shipped_conf() / "eval.yaml").keys
+    keys = {name: key for name, key in declared.items() if name != "checkpoint"}
+    settings = check_section({key: value for key, value in values.items() if key in keys}, keys)
+    words = [word for word in options.overrides if not word.startswith("split=")]
+    config = with_weights_file(load_config(Composer("train", folders), words).config)
+    with resting_collector():
+        from ptrun.runs import evaluate, evaluate_weights
+
+    request = evaluate.EvalRequest(
+        **settings,
+        checkpoint=str(config.weights),
+        changes={},
+        command=["ptrun", "eval", *argv],
+        folders=folders,
+        quiet=options.quiet,
+    )
+    with interrupt_raised():
+        evaluate_weights.run(request, config)
+    return 0

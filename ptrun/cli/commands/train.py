@@ -59,6 +59,7 @@ def main(argv: list[str]) -> int:
     from ptrun.config.compose import Composer
     from ptrun.config.folders import conf_folders
     from ptrun.config.load import load_config
+    from ptrun.runs.start_weights import with_weights_file
 
     command = ["ptrun", "train", *argv]
     composer = Composer(options.config_name, conf_folders(options.config_dir))
@@ -78,6 +79,7 @@ def main(argv: list[str]) -> int:
     config, as_written = load_config(composer, overrides)
     if resumed == "auto" and _resume_newest(config, options, command, composer.folders):
         return 0
+    with_weights_file(config)  # a path that is wrong is told before torch is imported
 
     with resting_collector():
         from ptrun.runs import session

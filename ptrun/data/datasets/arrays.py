@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import class_names, encode, fit_scaler
+from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled
 from ptrun.data.formats.npz_header import array_layout
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.partition import Indices, SplitSettings, record, stratified
@@ -34,16 +34,21 @@ _HOW_TO_WRITE = "Write it with numpy.savez(path, x_train=..., y_train=...), from
 
 @dataclass(frozen=True)
 class _Samples:
-    """Inputs as in the file, but images are [N, channels, height, width]; `where` names the labels in messages."""
+    """Samples with a label, as in the file, but images are [N, channels, height, width].
+
+    where: names the labels in messages. rows: the positions in the file. notes: on samples that were left out.
+    """
 
     inputs: NDArray[Any]
     layout: Layout
     labels: list[str]
     where: str
+    rows: NDArray[np.int64]
+    notes: tuple[str, ...]
 
     def codes(self, names: Sequence[str]) -> NDArray[np.int64]:
         """The class number of each sample."""
-        return encode(self.labels, names, self.where, range(len(self.labels)))
+        return encode(self.labels, names, self.where, self.rows.tolist())
 
 
 @datasets.register
@@ -64,7 +69,8 @@ def arrays(
     """
     if channel_axis not in ("auto", "first", "last"):
         raise ConfigError(f"dataset.channel_axis is '{channel_axis}'; it can be auto, first or last.")
-    samples = _read(existing_file(path, "dataset.path"), channel_axis)
+    known_names = fitted["class_names"] if fitted else ()
+    samples = _read(existing_file(path, "dataset.path"), channel_axis, known_names)
     train, test = samples["train"], samples.get("test")
     names = tuple(fitted["class_names"]) if fitted else class_names(train.labels, train.where)
     splitting = SplitSettings(val_fraction, 0.0 if test else test_fraction, split_seed, evaluating=fitted is not None)
@@ -83,14 +89,14 @@ def arrays(
         val=splits["val"],
         test=splits["test"],
         fitted=fitted,
-        notes=parts.notes,
+        notes=(*(note for each in samples.values() for note in each.notes), *parts.notes),
         record=record(method, by_part, names, split_seed),
     )
 
 
-def _read(path: Path, channel_axis: str) -> dict[str, _Samples]:
+def _read(path: Path, channel_axis: str, known_names: Sequence[str]) -> dict[str, _Samples]:
     """The samples of each part that the file has."""
-    arrays = _load(path)
+    arrays = load_arrays(path)
     has_test = bool(set(PARTS["test"]) & set(arrays))
     required = [*PARTS["train"], *(PARTS["test"] if has_test else ())]
     missing = [name for name in required if name not in arrays]
@@ -100,10 +106,15 @@ def _read(path: Path, channel_axis: str) -> dict[str, _Samples]:
             f"{'is' if len(missing) == 1 else 'are'} missing. It needs x_train and y_train, and may have x_test and "
             "y_test."
         )
-    return {part: _samples(path, names, arrays, channel_axis) for part, names in PARTS.items() if names[0] in arrays}
+    return {
+        part: _samples(path, names, arrays, channel_axis, known_names)
+        for part, names in PARTS.items()
+        if names[0] in arrays
+    }
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a .npz file. Raises DataError for another file and for one that holds Python objects."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
@@ -152,19 +163,29 @@ def _checked_layout(path: Path, name: str, inputs: NDArray[Any]) -> Layout:
     return layout
 
 
-def _samples(path: Path, names: tuple[str, str], arrays: Mapping[str, NDArray[Any]], channel_axis: str) -> _Samples:
-    """The samples of two arrays, of inputs and of labels."""
+def _samples(
+    path: Path,
+    names: tuple[str, str],
+    arrays: Mapping[str, NDArray[Any]],
+    channel_axis: str,
+    known_names: Sequence[str],
+) -> _Samples:
+    """The labelled samples of two arrays, of inputs and of labels."""
     x, y = names
     inputs, labels = arrays[x], _checked_labels(path, y, arrays[y])
     if len(inputs.shape) == 0 or len(inputs) != len(labels):
         raise DataError(f"{path}: {x} has the shape {list(inputs.shape)}, but {y} has {len(labels)} labels.")
     layout = _checked_layout(path, x, inputs)
     if layout is Layout.IMAGE:
-        inputs = _channels_first(inputs, channel_axis)
-    return _Samples(inputs, layout, [str(label) for label in labels.tolist()], f"{path}, {y},")
+        inputs = channels_first(inputs, channel_axis)
+    texts = [str(label) for label in labels.tolist()]
+    kept, notes = labelled(texts, known_names)
+    if notes:
+        inputs, texts = inputs[kept], [texts[position] for position in kept]
+    return _Samples(inputs, layout, texts, f"{path}, {y},", np.asarray(kept, dtype=np.int64), tuple(notes))
 
 
-def _channels_first(images: NDArray[Any], channel_axis: str) -> NDArray[Any]:
+def channels_first(images: NDArray[Any], channel_axis: str) -> NDArray[Any]:
     """Return images as [N, channels, height, width]."""
     if images.ndim == 3:
         return images[:, None]
@@ -202,4 +223,4 @@ def _split(samples: _Samples, codes: NDArray[np.int64], rows: Indices, fitted: M
         )
     if samples.layout is not Layout.IMAGE:
         inputs = ((inputs - np.array(fitted["mean"])) / np.array(fitted["std"])).astype(np.float32)
-    return TensorSplit(torch.from_numpy(inputs), torch.from_numpy(codes[rows]), torch.from_numpy(rows))
+    return TensorSplit(torch.from_numpy(inputs), torch.from_numpy(codes[rows]), torch.from_numpy(samples.rows[rows]))

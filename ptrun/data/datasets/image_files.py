@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
 from ptrun.data.features.image_table import filled_column, read_image_table
-from ptrun.data.features.labels import class_counts_text, class_names, class_variants, encode
+from ptrun.data.features.labels import class_counts_text, class_names, class_variants, encode, labelled
 from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.image_file import MAX_PIXELS, SUFFIXES, ImageReader
 from ptrun.data.formats.paths import existing_file, existing_folder
@@ -46,6 +46,7 @@ class _Images:
     rows: list[int] = field(default_factory=list)
     num_hidden: int = 0
     num_other: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def image_list(
     file = read_image_table(list_path, start, header, delimiter)
     names, labels = filled_column(file, path_column, "path"), filled_column(file, label_column, "label")
     paths = [str(start / Path(name).expanduser()) for name in names]
-    images = _images_of_list(paths, labels, file.source, file.rows)
+    images = _images_of_list(paths, labels, file.source, file.rows, fitted)
     return _data({"train": images}, file.source, reading, splitting, fitted)
 
 
@@ -155,14 +156,18 @@ def image_list_from(
     """
     reading = _ReadSettings(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode)
     splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
-    images = _images_of_list(paths, labels, source, rows)
+    images = _images_of_list(paths, labels, source, rows, fitted)
     return _data({"train": images}, source, reading, splitting, fitted)
 
 
-def _images_of_list(paths: Sequence[str], labels: Sequence[str], source: str, rows: Sequence[int]) -> _Images:
+def _images_of_list(
+    paths: Sequence[str], labels: Sequence[str], source: str, rows: Sequence[int], fitted: Mapping[str, Any] | None
+) -> _Images:
     if not paths or len(paths) != len(labels):
         raise DataError(f"{source} has {len(paths)} paths but {len(labels)} labels; each path needs one label.")
-    return _Images(list(map(str, paths)), list(map(str, labels)), list(rows) or list(range(len(paths))))
+    kept, notes = labelled(list(map(str, labels)), fitted["class_names"] if fitted else ())
+    rows = rows or range(len(paths))
+    return _Images([str(paths[i]) for i in kept], [str(labels[i]) for i in kept], [rows[i] for i in kept], notes=notes)
 
 
 def _images_by_class(folder: Path) -> _Images:
@@ -238,7 +243,7 @@ def _data(
         val=splits["val"],
         test=splits["test"],
         fitted={"class_names": list(names)},
-        notes=(*_notes(images.values()), *_notes_on_classes(images.values(), names), *notes),
+        notes=(*_notes(list(images.values()), names), *notes),
         record=record(method, by_part, names, splitting.split_seed) | {"ready": ready},
     )
 
@@ -286,12 +291,10 @@ def _file_sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[
     return sizes
 
 
-def _notes(images: Iterable[_Images]) -> list[str]:
+def _notes(images: Sequence[_Images], names: Sequence[str]) -> list[str]:
     hidden, other = (sum(counts) for counts in zip(*((i.num_hidden, i.num_other) for i in images), strict=True))
-    notes = [f"Ignored {hidden} hidden files or folders."] if hidden else []
-    return notes + ([f"Ignored {other} files that are not named like images."] if other else [])
-
-
-def _notes_on_classes(images: Iterable[_Images], names: Sequence[str]) -> list[str]:
-    counts = Counter(label for part in images for label in part.labels)
-    return [f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]
+    notes = [note for files in images for note in files.notes]
+    notes += [f"Ignored {hidden} hidden files or folders."] if hidden else []
+    notes += [f"Ignored {other} files that are not named like images."] if other else []
+    counts = Counter(label for files in images for label in files.labels)
+    return [*notes, f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]

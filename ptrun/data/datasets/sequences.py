@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,15 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import class_counts_text, class_names, class_variants, encode, fit_scaler, tidy_numbers
+from ptrun.data.features.labels import (
+    class_counts_text,
+    class_names,
+    class_variants,
+    encode,
+    fit_scaler,
+    labelled,
+    tidy_numbers,
+)
 from ptrun.data.features.wide_sequences import read_sequences
 from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.paths import existing_file
@@ -55,6 +64,7 @@ def sequences(
     read = partial(read_sequences, label_column=label_column, header=header, delimiter=delimiter, decimal=decimal)
     source = read(existing_file(path, "dataset.path"))
     others = [read(existing_file(test_path, "dataset.test_path"))] if test_path else []
+    source, *others = (_labelled(each, fitted["class_names"] if fitted else ()) for each in (source, *others))
     names = fitted["class_names"] if fitted else class_names(tidy_numbers(source.labels), source.source)
     splitting = SplitSettings(val_fraction, 0.0 if others else test_fraction, split_seed, evaluating=fitted is not None)
     codes = _codes(source, names)
@@ -78,9 +88,17 @@ def sequences(
     )
 
 
+def _labelled(source: Sequences, known_names: Sequence[str]) -> Sequences:
+    """The sequences that have a label, with a note on the others."""
+    kept, notes = labelled(source.labels, known_names)
+    labels, rows = [source.labels[i] for i in kept], [source.rows[i] for i in kept]
+    values = [source.values[i] for i in kept]
+    return replace(source, values=values, labels=labels, rows=rows, notes=(*source.notes, *notes))
+
+
 def _notes_on_classes(source: Sequences, names: Sequence[str]) -> list[str]:
     counts = Counter(tidy_numbers(source.labels))
-    return [*source.notes, f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]
+    return [f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]
 
 
 def _fit_to_training(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:
@@ -88,7 +106,8 @@ def _fit_to_training(source: Sequences, train: Indices, names: Sequence[str], le
     values = [source.values[i] for i in train]
     mean, std = fit_scaler(np.concatenate(values))
     num_steps = max(map(len, values)) if isinstance(length, str) else length
-    return {"class_names": list(names), "mean": mean.tolist(), "std": std.tolist(), "length": num_steps}
+    learned = {"class_names": list(names), "mean": mean.tolist(), "std": std.tolist(), "length": num_steps}
+    return learned if source.has_header else {**learned, "header": False}
 
 
 def _codes(source: Sequences, names: Sequence[str]) -> NDArray[np.int64]:
@@ -106,25 +125,34 @@ def _spec(fitted: Mapping[str, Any]) -> DataSpec:
 
 
 def _split(source: Sequences, codes: NDArray[np.int64], rows: Indices, fitted: Mapping[str, Any]) -> TensorSplit:
-    mean, std = np.array(fitted["mean"]), np.array(fitted["std"])
-    inputs = np.zeros((len(rows), fitted["length"], len(mean)), np.float32)
-    for target, i in zip(inputs, rows, strict=True):
-        values: Floats = source.values[i]
-        if values.shape[1] != len(mean):
-            raise DataError(
-                f"{source.source}, row {source.rows[i]}: it has {values.shape[1]} channels, but the training sequences "
-                f"have {len(mean)}."
-            )
-        end = values[-fitted["length"] :]
-        target[len(target) - len(end) :] = (end - mean) / std
+    inputs = np.stack([prepared(source.values[i], fitted, source, i) for i in rows]) if len(rows) else _none(fitted)
     file_rows = torch.tensor([source.rows[i] for i in rows], dtype=torch.int64)
     return TensorSplit(torch.from_numpy(inputs), torch.from_numpy(codes[rows]), file_rows)
+
+
+def prepared(values: Floats, fitted: Mapping[str, Any], source: Sequences, index: int) -> NDArray[np.float32]:
+    """One sequence as the model receives it [length, channels]. Raises DataError for another number of channels."""
+    mean, std = np.array(fitted["mean"]), np.array(fitted["std"])
+    if values.shape[1] != len(mean):
+        raise DataError(
+            f"{source.source}, row {source.rows[index]}: it has {values.shape[1]} channels, but the training sequences "
+            f"have {len(mean)}."
+        )
+    steps = np.zeros((fitted["length"], len(mean)), np.float32)
+    end = values[-fitted["length"] :]
+    steps[len(steps) - len(end) :] = (end - mean) / std
+    return steps
+
+
+def _none(fitted: Mapping[str, Any]) -> NDArray[np.float32]:
+    return np.zeros((0, fitted["length"], len(fitted["mean"])), np.float32)
 
 
 def _notes(sources: Sequence[Sequences], length: int) -> list[str]:
     lengths = np.array([len(values) for source in sources for values in source.values])
     padded, trimmed = int((lengths < length).sum()), int((lengths > length).sum())
-    notes = [f"Sequences of {length} time steps."]
+    notes = [note for source in sources for note in source.notes]
+    notes.append(f"Sequences of {length} time steps.")
     if padded:
         notes.append(f"{padded} shorter sequences have zeros in front.")
     if trimmed:

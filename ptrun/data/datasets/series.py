@@ -83,7 +83,7 @@ def series(
     parts = divide(rows_by_part, filled.rows.stretches, splitting)
     learned = dict(fitted) if fitted else _fit_to_training(filled, chosen, parts)
     waves = calendar_of(filled.rows.axis, steps.usual) if calendar else (filled.values[:, :0], ())
-    windows = _windows(filled, steps, _inputs(filled.values, waves[0], learned), chosen, (window, horizon))
+    windows = _windows(filled, steps, standardized_inputs(filled.values, waves[0], learned), chosen, (window, horizon))
     splits = {part: windows.in_part(part, parts) for part in PARTS}
     check_not_empty(splits, parts, windows.longest_stretch, evaluating=splitting.evaluating)
     return _data(splits, learned, _spec(learned, windows, waves[1]), filled, steps, parts, chosen, season)
@@ -158,7 +158,7 @@ def _fit_to_training(filled: FilledRows, chosen: SeriesColumns, parts: RowParts)
     return learned if filled.rows.file.has_header else {**learned, "header": False}
 
 
-def _inputs(values: Floats, waves: Floats, fitted: Mapping[str, Any]) -> Tensor:
+def standardized_inputs(values: Floats, waves: Floats, fitted: Mapping[str, Any]) -> Tensor:
     """Standardized values with the calendar features beside them, float32 [rows, features]."""
     standardized = (values - np.array(fitted["mean"])) / np.array(fitted["std"])
     return torch.from_numpy(np.concatenate([standardized, waves], axis=1).astype(np.float32))

@@ -22,6 +22,7 @@ from ptrun.data.features.columns import (
     unknown_categories,
 )
 from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds
+from ptrun.data.features.labels import labelled
 from ptrun.data.features.suspicions import suspicions
 from ptrun.data.features.target import Target
 from ptrun.data.formats.csv_dialect import Header
@@ -71,19 +72,16 @@ def table(
     )
     kinds, goal = _decide(file, settings, task, fitted)
     file, dropped = _with_target(file, goal)
-    other, other_dropped = None, 0
-    if test_path:
-        other, other_dropped = _with_target(reading.read(test_path, "dataset.test_path"), goal)
+    other, other_dropped = _with_target(reading.read(test_path, "dataset.test_path"), goal) if test_path else (None, [])
     splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
     parts, goal = _divide(file, goal, splitting)
     encodings, notes = _encodings(file, parts, goal, settings, kinds, fitted)
-    if dropped + other_dropped:
-        notes.append(f"Rows without a target, left out: {dropped + other_dropped}.")
     data = _data(file, other, parts, goal, encodings, split_seed)
     if not fitted:
         notes += suspicions(file, encodings, parts.train, target, goal.values(file))
     learned = {"columns": encodings, **goal.fitted(), **({} if file.has_header or columns else {"header": False})}
-    return replace(data, fitted=learned, notes=(*file.notes, *goal.notes(), *parts.notes, *notes, *data.notes))
+    said = (*goal.notes(), *parts.notes, *notes)
+    return replace(data, fitted=learned, notes=(*file.notes, *dropped, *other_dropped, *said, *data.notes))
 
 
 def _data(
@@ -135,12 +133,17 @@ def _decide(
     return [kind for kind in kinds.values() if kind.name != settings.target], goal
 
 
-def _with_target(file: CsvFile, goal: Target) -> tuple[CsvFile, int]:
-    """The rows that have a target, and the number of those that have none."""
+def _with_target(file: CsvFile, goal: Target) -> tuple[CsvFile, list[str]]:
+    """The rows that have a target, and notes on those that have none."""
     file.column(goal.column, "dataset.target")
     rows = targets.rows_with(file, goal)
-    dropped = len(file) - len(rows)
-    return (file.take(rows) if dropped else file), dropped
+    notes = []
+    if dropped := len(file) - len(rows):
+        notes, file = [f"Rows without a target, left out: {dropped}."], file.take(rows)
+    if not goal.class_names:
+        return file, notes
+    kept, unlabelled = labelled(file[goal.column].texts(), goal.class_names)
+    return (file.take(kept) if unlabelled else file), [*notes, *unlabelled]
 
 
 def _divide(file: CsvFile, goal: Target, splitting: SplitSettings) -> tuple[Parts, Target]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptrun.data.features import dates
-from ptrun.data.features.column_report import report
+from ptrun.data.features.column_report import date_text, report
 from ptrun.data.features.kinds import MIN_CELLS, ColumnKind, ColumnSettings, decide_kinds, read_numbers
 from ptrun.data.formats.column import MISSING, Column
 from ptrun.data.formats.csv_file import CsvFile
@@ -73,6 +73,56 @@ def _encode_block(file: CsvFile, encodings: Sequence[Encoding], widths: Sequence
         _ENCODERS[encoding["kind"]](file, encoding, block[:, start : start + width])
         start += width
     return block
+
+
+def unusual_cells(file: CsvFile, encodings: Sequence[Encoding], features: NDArray[np.float32]) -> dict[str, int]:
+    """What the rows hold that training rows did not, in words, and the number of rows with it.
+
+    These are unknown categories, and numbers and dates outside of the range in training (if the encoding has it).
+    features: of these rows, as `encode_columns` gives them.
+    """
+    counts: dict[str, int] = {}
+    position = 0
+    for encoding in encodings:
+        name, width = encoding["name"], len(_feature_names(encoding))
+        if encoding["kind"] == "categorical":
+            known = {*encoding["categories"], *MISSING, *encoding.get("missing_values", ())}
+            kind = "a rare or unknown category" if encoding["other"] else "a category that training rows lack"
+            unknown = sum(count for text, count in file[name].counts.items() if text not in known)
+            counts[f"column '{name}': {kind}"] = unknown
+        elif "min" in encoding:
+            counts[f"column '{name}': {_range_in_words(encoding)}"] = _count_outside(encoding, features[:, position])
+        position += width
+    return {what: count for what, count in counts.items() if count}
+
+
+def _count_outside(encoding: Encoding, scores: NDArray[np.float32]) -> int:
+    low, high = encoding["min"], encoding["max"]
+    values = scores.astype(np.float64) * encoding["std"] + encoding["mean"]
+    rounding = 1e-6 * max(abs(low), abs(high), high - low)  # of float32
+    return int(((values < low - rounding) | (values > high + rounding)).sum())
+
+
+def _range_in_words(encoding: Encoding) -> str:
+    if encoding["kind"] == "date":
+        first, last = date_text(encoding["min"]), date_text(encoding["max"])
+        return f"a date outside of those in training ({first} to {last})"
+    return f"a number outside of those in training ({encoding['min']:g} to {encoding['max']:g})"
+
+
+def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[float]]:
+    """Return the mean and standard deviation by which each feature is scaled; 0 and 1 for those that are not scaled.
+
+    Of a date, the number of days since 1970 is scaled.
+    """
+    means: list[float] = []
+    stds: list[float] = []
+    for encoding in encodings:
+        scaled = [(encoding["mean"], encoding["std"])] if encoding["kind"] in ("numeric", "date") else []
+        pairs = [*scaled, *[(0.0, 1.0)] * (len(_feature_names(encoding)) - len(scaled))]
+        means += [mean for mean, _ in pairs]
+        stds += [std for _, std in pairs]
+    return means, stds
 
 
 def feature_names(encodings: Sequence[Encoding]) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ptrun.errors import DataError, did_you_mean, join_words
 from ptrun.rng import Floats
 
+NO_LABEL = "-100"
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -32,6 +33,21 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
         classes = f"only the class '{names[0]}'" if names else "no class"
         raise DataError(f"{where} has {classes}; classification needs at least two.")
     return tuple(names)
+
+
+def labelled(labels: Sequence[str], names: Sequence[str] = ()) -> tuple[list[int], list[str]]:
+    """Positions of the samples that have a label, and a note with the number of the others.
+
+    -100 marks a sample without a label where the other labels are class numbers from 0 on: torch's losses and
+    transformers leave such samples out (ignore_index). names: the classes of the training, if they are known; a model
+    that was trained with a class -100 keeps it.
+    """
+    texts = tidy_numbers(labels)
+    others = set(texts) - {NO_LABEL}
+    if NO_LABEL in names or len(others) == len(set(texts)) or not all(text.isdecimal() for text in others):
+        return list(range(len(texts))), []
+    kept = [position for position, text in enumerate(texts) if text != NO_LABEL]
+    return kept, [f"Samples without a label ({NO_LABEL}), left out: {len(texts) - len(kept)}."]
 
 
 def encode(labels: Sequence[str], names: Sequence[str], where: str, rows: Sequence[int] = ()) -> NDArray[np.int64]:

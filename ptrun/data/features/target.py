@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptrun.data.features.kinds import ColumnKind, read_numbers
-from ptrun.data.features.labels import class_counts_text, class_names, class_variants, encode, fit_scaler, tidy_numbers
+from ptrun.data.features.labels import (
+    class_counts_text,
+    class_names,
+    class_variants,
+    encode,
+    fit_scaler,
+    labelled,
+    tidy_numbers,
+)
 from ptrun.data.formats.column import MISSING
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.number_form import PLAIN, NumberForm, form_of
@@ -90,6 +98,7 @@ def found(file: CsvFile, kind: ColumnKind, kinds: Sequence[ColumnKind], task: st
             markers -= _names_among(file, kind.name, kinds) - set(missing)
         cells = [cell for cell in file[kind.name] if cell not in markers]
         labels = tidy_numbers(cells)
+        labels = [labels[i] for i in labelled(labels)[0]]
         counts = Counter(labels)
         _require_value(labels, file, kind.name)
         names = class_names(counts, f"{file.source}, column '{kind.name}',")

@@ -164,3 +164,31 @@ def calendar_of(axis: TimeAxis, seconds: float) -> tuple[Floats, tuple[str, ...]
             "Name it in dataset.time_column, or set dataset.calendar=false."
         )
     return calendar_features(axis.clock, seconds)
+
+
+def future_times(axis: TimeAxis, count: int) -> list[str]:
+    """The times of `count` rows after the last one, in ISO form, or numbers; [] when the times are not known.
+
+    Rows that are whole months apart go on by months, others by their usual step.
+    """
+    times = axis.clock
+    if len(times) < 2:
+        return []
+    step = float(np.median(np.diff(times)))
+    if not axis.has_dates:
+        return [f"{times[-1] + ahead * step:g}" for ahead in range(1, count + 1)]
+    dates = times.astype("datetime64[s]")
+    months = dates.astype("datetime64[M]")
+    month_steps = np.unique(np.diff(months).astype(np.int64))
+    from_begin = dates - months.astype("datetime64[s]")
+    from_end = (months + 1).astype("datetime64[s]") - dates
+    by_months = len(month_steps) == 1 and month_steps[0] > 0
+    if by_months and (from_end == from_end[0]).all() and from_end[0] <= np.timedelta64(1, "D"):  # their last days
+        future = (months[-1] + np.arange(1, count + 1) * month_steps[0] + 1).astype("datetime64[s]") - from_end[0]
+    elif by_months and (from_begin == from_begin[0]).all():
+        future = (months[-1] + np.arange(1, count + 1) * month_steps[0]).astype("datetime64[s]") + from_begin[0]
+    else:
+        future = dates[-1] + (np.arange(1, count + 1) * step).astype("timedelta64[s]")
+    midnight = not ((dates - dates.astype("datetime64[D]")).astype(np.int64).any() or step % DAY_SECONDS)
+    unit = "D" if midnight else "s"
+    return [str(date) for date in future.astype(f"datetime64[{unit}]")]

@@ -19,16 +19,22 @@ LABEL_NAMES = ("label", "class", "target")
 ADVICE = "remove the column"
 
 
-def read_sequences(path: Path, label_column: str, header: Header, delimiter: str, decimal: str) -> Sequences:
-    """Read a .ts file, or any other file as a wide CSV. Raises DataError naming the row of what does not fit."""
+def read_sequences(
+    path: Path, label_column: str, header: Header, delimiter: str, decimal: str, *, labeled: bool = True
+) -> Sequences:
+    """Read a .ts file, or any other file as a wide CSV. Raises DataError naming the row of what does not fit.
+
+    labeled: false for sequences to predict, which may have labels; they are not read.
+    """
     if path.suffix.lower() == ".ts":
-        return read_ts(path)
+        return read_ts(path, labeled=labeled)
     file = read_csv(path, header=header, delimiter=delimiter)
-    name = _label_name(file, label_column)
-    labels = file.column(name, "dataset.label_column")
-    if "" in labels.counts:
-        row = file.rows[labels.texts().index("")]
-        raise DataError(f"{path}, row {row}: the label (column '{name}') is missing.")
+    if labeled:
+        name = _label_name(file, label_column)
+        labels = _labels(file, name)
+    else:
+        name = next((column for column in file.columns if _names_label(column, label_column)), "")
+        labels = ["?"] * len(file)
     kinds = decide_kinds(
         file, [column for column in file.columns if column != name], ColumnSettings(decimal=decimal, advice=ADVICE)
     )
@@ -39,7 +45,20 @@ def read_sequences(path: Path, label_column: str, header: Header, delimiter: str
     table = np.column_stack([read_numbers(file, kind.name, kind.form) for kind in steps])
     values = [_trimmed(line, path, row, columns) for line, row in zip(table, file.rows, strict=True)]
     notes = (*file.notes, *_notes(steps, [kind for kind in kinds if kind not in steps]))
-    return Sequences(str(path), values, labels.texts(), list(file.rows), notes)
+    return Sequences(str(path), values, labels, list(file.rows), notes, file.has_header)
+
+
+def _labels(file: CsvFile, name: str) -> list[str]:
+    labels = file.column(name, "dataset.label_column").texts()
+    if "" in labels:
+        row = file.rows[labels.index("")]
+        raise DataError(f"{file.source}, row {row}: the label (column '{name}') is missing.")
+    return labels
+
+
+def _names_label(column: str, label_column: str) -> bool:
+    """Whether a column of sequences to predict holds labels, by its name."""
+    return column.lower() in LABEL_NAMES if label_column == "auto" else column == label_column
 
 
 def _without_index(kinds: Sequence[ColumnKind]) -> list[ColumnKind]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,19 +103,6 @@ def read_parquet(path: Path) -> dict[str, Column]:
 
     try:
         return _as_text(parquet.read_table(path), path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path} can't be read as Parquet: {error}.") from error
-
-
-def read_parquet_chunks(path: Path, chunk_rows: int) -> Iterator[dict[str, Column]]:
-    """The columns of a Parquet file, so many rows at a time."""
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(chunk_rows):
-                yield _as_text(pyarrow.table(batch), path)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} can't be read as Parquet: {error}.") from error
 

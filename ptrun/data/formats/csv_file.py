@@ -1,4 +1,4 @@
-"""Reads a table of cells from a CSV or Parquet file, whole or in chunks of rows.
+"""Reads a table of cells from a CSV or Parquet file.
 
 Row numbers are line numbers, as an editor or spreadsheet shows them: the header is row 1.
 """
@@ -99,30 +99,6 @@ def read_csv(
     merged = [list(itertools.chain.from_iterable(parts)) for parts in zip(*(cells for cells, _ in chunks), strict=True)]
     rows = [row for _, chunk_rows in chunks for row in chunk_rows]
     return _file(path, dialect, dict(zip(dialect.names, map(Column, merged), strict=False)), rows)
-
-
-def read_csv_chunks(
-    path: Path,
-    names: Sequence[str] | None = None,
-    chunk_rows: int = 8192,
-    header: Header = True,
-    delimiter: str = "auto",
-) -> Iterator[CsvFile]:
-    """Yield the rows of a file in chunks of `chunk_rows`, so that it need not fit into memory. Raises as `read_csv`."""
-    if path.suffix.lower() in arrow_file.PARQUET_SUFFIXES:
-        first = 1
-        for columns in arrow_file.read_parquet_chunks(path, chunk_rows):
-            count = len(next(iter(columns.values()), []))
-            yield CsvFile(str(path), columns, range(first, first + count))
-            first += count
-        return
-    dialect = _dialect(path, names, header, delimiter)
-    is_empty = True
-    for cells, rows in _python_chunks(path, dialect, chunk_rows):
-        yield _file(path, dialect, dict(zip(dialect.names, map(Column, cells), strict=True)), rows)
-        is_empty = False
-    if is_empty:
-        raise DataError(f"{path} is empty: it has no data rows.")
 
 
 def _file(path: Path, dialect: Dialect, columns: Mapping[str, Column], rows: Sequence[int]) -> CsvFile:

@@ -165,6 +165,16 @@ def _upright(image: Tensor, orientation: int) -> Tensor:
     return _as_tensor(np.array(ImageOps.exif_transpose(pillow)))
 
 
+def is_image(value: object) -> bool:
+    """Whether a value is an image of Pillow."""
+    return isinstance(value, Image.Image)
+
+
+def image_tensor(image: Image.Image, channels: int, name: str) -> Tensor:
+    """An image of Pillow as ImageReader gives that of a file: upright, uint8 [channels, height, width]."""
+    return _as_tensor(_pixels(ImageOps.exif_transpose(image), channels, name))
+
+
 def _as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels).view(pixels.shape[0], pixels.shape[1], -1).permute(2, 0, 1)
 

@@ -25,11 +25,13 @@ class Sequences:
     labels: list[str]
     rows: list[int]
     notes: tuple[str, ...] = ()
+    has_header: bool = True
 
 
-def read_ts(path: Path) -> Sequences:
+def read_ts(path: Path, *, labeled: bool = True) -> Sequences:
     """Read a .ts file. Raises DataError naming the row of what does not fit.
 
+    labeled: false for sequences to predict, which may have labels; they are not read.
     Format: https://www.sktime.net/en/stable/api_reference/file_specifications/ts.html.
     """
     try:
@@ -37,14 +39,15 @@ def read_ts(path: Path) -> Sequences:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} can't be read as text: {error}.") from error
     sequences = Sequences(str(path), [], [], [])
-    in_data, num_channels = False, 0
+    in_data, num_channels, has_labels = False, 0, True
     for row, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
             continue
         if not in_data:
-            in_data = _header_ends(line, path, row)
+            has_labels = has_labels and not _says_unlabeled(line)
+            in_data = _header_ends(line, path, row, labeled)
             continue
-        *channels, label = line.split(":")
+        *channels, label = line.split(":") if has_labels else [*line.split(":"), "?"]
         num_channels = num_channels or len(channels)
         if not label or len(channels) != num_channels or not num_channels:
             raise DataError(
@@ -61,7 +64,13 @@ def read_ts(path: Path) -> Sequences:
     return sequences
 
 
-def _header_ends(line: str, path: Path, row: int) -> bool:
+def _says_unlabeled(line: str) -> bool:
+    """Whether a line of the header says that the sequences have no class labels."""
+    key, *values = line.lower().split()
+    return key == "@targetlabel" or (key == "@classlabel" and values[:1] == ["false"])
+
+
+def _header_ends(line: str, path: Path, row: int, labeled: bool) -> bool:
     """Whether a line of the header is its last. Raises DataError for files without class labels or with time stamps."""
     key, *values = line.lower().split()
     if not key.startswith("@"):
@@ -70,7 +79,7 @@ def _header_ends(line: str, path: Path, row: int) -> bool:
         raise DataError(
             f"{path}: sequences with time stamps are not supported. Write the values alone, at even time steps."
         )
-    if key == "@targetlabel" or (key == "@classlabel" and values[:1] == ["false"]):
+    if labeled and _says_unlabeled(line):
         raise DataError(f"{path} has no class labels ({line[:40]}); this data set is for classification.")
     return key == "@data"
 

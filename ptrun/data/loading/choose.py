@@ -43,7 +43,7 @@ def make_loader(
     limit = IN_MEMORY_SHARE * device_memory_bytes(device)
     if isinstance(split, InMemorySplit) and max(split.num_bytes(), _bytes_after_fixed(split, pipeline)) <= limit:
         return InMemoryLoader(_after_fixed(split, pipeline), sampler, pipeline, device)
-    workers = _num_workers(num_workers)
+    workers = worker_count(num_workers)
     streamed: Split = split
     if pipeline is not None:
         prepared = PreparedSplit(split, pipeline.fixed)
@@ -63,7 +63,7 @@ def _check_not_empty(sampler: BatchSampler) -> None:
         )
 
 
-def _num_workers(setting: int | str) -> int:
+def worker_count(setting: int | str) -> int:
     """The number of workers for a number or "auto"."""
     if os.name != "posix":
         return 0  # Workers share memory by a file descriptor, which only POSIX systems can hand to another process.

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ from ptrun.plugins import attribute_plugin_errors
 from ptrun.rng import Integers, SampleRng
 from ptrun.transforms.pipeline import Pipeline
 
+_OnBad = Literal["stop", "replace", "leave out"]
+
 CHUNK_SAMPLES = 8  # samples in one request when all samples are read in order
 
 
@@ -33,6 +35,7 @@ class StreamingLoader:
     """Reads samples in workers, which also run the random transforms and stack the batch; the rest is done here.
 
     sample_shape: shape of most inputs. Buffers are made for it; a larger batch is pickled, which is slower.
+    leaves_out_bad: leave out samples that can't be read, so that a batch is smaller or empty.
     """
 
     def __init__(
@@ -43,8 +46,11 @@ class StreamingLoader:
         device: torch.device,
         num_workers: int,
         sample_shape: Sequence[int] = (),
+        *,
+        leaves_out_bad: bool = False,
     ) -> None:
         self.sampler, self.split, self.pipeline, self.device = sampler, split, pipeline, device
+        self._leaves_out_bad = leaves_out_bad
         self.num_workers, self._sample_shape = min(num_workers, len(sampler)), sample_shape
         self._targets = split.targets
         # A GPU augments whole batches faster than workers do; on a CPU that trains, workers do it in parallel.
@@ -67,8 +73,10 @@ class StreamingLoader:
             # A buffer for each batch that workers prepare, and one for the batch that is being finished.
             count = PREFETCH_FACTOR * self.num_workers + 1
             buffers = SharedBuffers(count, self.sampler.size(0), self._sample_shape)
-            skips_bad = self.sampler.shuffle and skips_bad_samples(self.split)
-            reader = _Reader(self.split, self.pipeline, self.sampler, skips_bad, self._vary_in_workers, buffers)
+            on_bad: _OnBad = "replace" if self.sampler.shuffle and skips_bad_samples(self.split) else "stop"
+            if self._leaves_out_bad:
+                on_bad = "leave out"
+            reader = _Reader(self.split, self.pipeline, self.sampler, on_bad, self._vary_in_workers, buffers)
             self._running = WorkerPool(reader, self.num_workers, self.sampler.seed), buffers
         return self._running
 
@@ -87,7 +95,7 @@ class StreamingLoader:
         indices = torch.from_numpy(buffers.read_indices(buffer, count) if result.indices is None else result.indices)
         targets = self._targets[indices].to(self.device, non_blocking=is_gpu)
         batch = Batch(inputs, targets, indices)
-        if self.pipeline is not None:
+        if self.pipeline is not None and len(indices):
             batch = self._after_pipeline(self.pipeline, batch, self.sampler.rng(epoch, indices))
         # Workers will write to the buffer again, so inputs that are still in it are copied.
         return batch._replace(inputs=batch.inputs.clone()) if buffers.holds(batch.inputs) else batch
@@ -161,14 +169,15 @@ class _Result(NamedTuple):
 class _Reader:
     """Runs in a worker: a request in, its result out.
 
-    skips_bad: leave out samples that can't be read, instead of raising.
+    on_bad: what happens to samples that can't be read: raise; leave them out; or leave them out, but put the next
+        readable sample in the place of a batch that would be empty.
     varies_stacked: run the random transforms of whole batches here too.
     """
 
     split: Split
     pipeline: Pipeline | None
     sampler: BatchSampler
-    skips_bad: bool
+    on_bad: _OnBad
     varies_stacked: bool
     buffers: SharedBuffers
 
@@ -178,7 +187,9 @@ class _Reader:
         with _one_thread(), attribute_plugin_errors():
             indices = self.buffers.read_indices(buffer, count)
             samples, bad = self._samples(epoch, indices)
-            readable = np.array(list(samples)) if bad else indices
+            readable = np.array(list(samples), np.int64) if bad else indices
+            if not samples:
+                return _Result(request, Pickled(np.zeros(0, np.uint8), [0]), readable, bad)
             inputs = self._stack(list(samples), list(samples.values()), buffer)
             if self.varies_stacked and self.pipeline is not None:
                 inputs = self.pipeline.vary_stacked(inputs, self.sampler.rng(epoch, torch.from_numpy(readable)))
@@ -193,10 +204,12 @@ class _Reader:
             try:
                 samples[index] = self._sample(index, rng[row : row + 1])
             except DataError as error:
-                if not self.skips_bad:
+                if self.on_bad == "stop":
                     raise
                 bad[index] = str(error)
-        return samples or self._next_readable(epoch, int(indices[-1])), bad
+        if samples or self.on_bad == "leave out":
+            return samples, bad
+        return self._next_readable(epoch, int(indices[-1])), bad
 
     def _next_readable(self, epoch: int, index: int) -> dict[int, Tensor]:
         """The first readable sample after `index`, to replace a batch in which no sample can be read."""

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, fx
 
 from ptrun.engine.capture.recorder import Name, Operation, OpRecorder
-from ptrun.engine.capture.torch_internals import fast_binding
+from ptrun.engine.capture.torch_internals import fast_binding, unwrap_bindings
 
 Program = Callable[..., list[Tensor]]
 
@@ -85,6 +85,7 @@ def _write(operations: Sequence[Operation], inputs: Sequence[Name], outputs: Seq
     graph.output([nodes[name] for name in outputs])
     # `forward`, not the module: calling a module looks for hooks first.
     function: Program = fx.GraphModule({}, graph).forward
+    unwrap_bindings(function)
     return function
 
 

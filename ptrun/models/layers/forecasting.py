@@ -74,4 +74,4 @@ class InstanceNorm(nn.Module):
         mean = series.mean(dim=1, keepdim=True)
         std = (series.var(dim=1, keepdim=True, correction=0) + VARIANCE_EPS).sqrt()
         forecasts: Tensor = self.model(sequences.index_copy(2, self.columns, (series - mean) / std))
-        return (forecasts.reshape(len(sequences), -1, len(self.columns)) * std + mean).flatten(1)
+        return (forecasts.reshape(sequences.shape[0], -1, len(self.columns)) * std + mean).flatten(1)

@@ -54,7 +54,7 @@ class ColumnTokens(nn.Module):
         """Map [batch, features] to [batch, columns, width]."""
         entries = vectors.unsqueeze(-1) * self.weight
         if len(self.owner) > self.num_tokens:
-            empty = entries.new_zeros(len(vectors), self.num_tokens, entries.shape[-1])
+            empty = entries.new_zeros(vectors.shape[0], self.num_tokens, entries.shape[-1])
             entries = empty.index_add(1, self.owner, entries)
         return entries + self.bias
 
@@ -136,7 +136,7 @@ class Tokens(nn.Module):
             tokens = tokens + self.table[: tokens.shape[1]]
         if self.cls is None:
             return tokens
-        return torch.cat([tokens, self.cls.expand(len(tokens), 1, -1)], dim=1)
+        return torch.cat([tokens, self.cls.expand(tokens.shape[0], 1, -1)], dim=1)
 
     def extend_padding(self, padding: Tensor) -> Tensor:
         """Extend a padding mask [batch, time] to [batch, tokens]: the class token is no padding."""
@@ -172,7 +172,7 @@ def pool(tokens: Tensor, pooling: str, padding: Tensor | None = None) -> Tensor:
         return (tokens * real.unsqueeze(-1)).sum(dim=1) / real.sum(dim=1, keepdim=True).clamp(min=1)
     positions = torch.arange(tokens.shape[1], device=tokens.device)
     last = (positions * real).argmax(dim=1)
-    return tokens[torch.arange(len(tokens), device=tokens.device), last]
+    return tokens[torch.arange(tokens.shape[0], device=tokens.device), last]
 
 
 def require_divisible(width: int, num_heads: int) -> None:

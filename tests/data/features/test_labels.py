@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptrun.data.features.labels import class_names, encode, fit_scaler, tidy_numbers
+from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled, tidy_numbers
 from ptrun.errors import DataError
 
 
@@ -50,3 +50,20 @@ def test_a_constant_column_has_standard_deviation_1() -> None:
     mean, std = fit_scaler(values)
     assert std.tolist() == [1.0, 1.0, 2.0]
     assert mean[2] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "kept", "dropped"),
+    [
+        (["0", "-100", "1", "-100"], (), [0, 2], 2),
+        (["0", "-100.0", "1"], (), [0, 2], 1),
+        (["0", "1"], (), [0, 1], 0),
+        (["-100", "-50", "0"], (), [0, 1, 2], 0),  # a scale, of which -100 is one value
+        (["-100", "cat"], (), [0, 1], 0),
+        (["0", "-100"], ("-100", "0"), [0, 1], 0),  # a model that was trained with such a class
+    ],
+)
+def test_minus_100_is_no_label(labels: list[str], names: tuple[str, ...], kept: list[int], dropped: int) -> None:
+    positions, notes = labelled(labels, names)
+    assert positions == kept
+    assert notes == ([f"Samples without a label (-100), left out: {dropped}."] if dropped else [])

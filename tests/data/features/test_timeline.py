@@ -11,6 +11,7 @@ from ptrun.data.features.timeline import (
     calendar_features,
     calendar_of,
     could_be_times,
+    future_times,
     read_axis,
     season_rows,
 )
@@ -117,3 +118,21 @@ def test_calendar_features() -> None:
 def test_a_calendar_needs_dates() -> None:
     with pytest.raises(ConfigError, match=r"dataset\.calendar is true, but the file has no time column with dates"):
         calendar_of(axis(csv(time=["1", "2"])), 1)
+
+
+@pytest.mark.parametrize(
+    ("cells", "want"),
+    [
+        (["2024-02-27", "2024-02-28"], ["2024-02-29", "2024-03-01"]),
+        (["2023-11-15", "2023-12-15"], ["2024-01-15", "2024-02-15"]),
+        (["2023-12-31", "2024-01-31"], ["2024-02-29", "2024-03-31"]),
+        (["2022-03-01", "2022-06-01", "2022-09-01"], ["2022-12-01", "2023-03-01"]),
+        (["2024-01-01 22:00", "2024-01-01 23:00"], ["2024-01-02T00:00:00", "2024-01-02T01:00:00"]),
+        (["30/1/2024", "31/1/2024"], ["2024-02-01", "2024-02-02"]),
+        (["3", "5"], ["7", "9"]),
+        (["2024-01-01"], []),
+    ],
+)
+def test_future_times(cells: list[str], want: list[str]) -> None:
+    assert future_times(axis(csv(t=cells), "t"), 2) == want
+    assert future_times(axis(csv(t=cells), None), 2) == []

@@ -61,3 +61,10 @@ def test_decimal_commas_and_a_header_line_that_is_missing(tmp_path: Path) -> Non
     assert sequences.labels[:3] == ["0", "1", "0"]
     assert "No header line" in sequences.notes[0]
     assert "a decimal comma" in sequences.notes[1]
+
+
+def test_labels_of_sequences_to_predict_are_passed_over(tmp_path: Path) -> None:
+    for text in ("a,b\n1,2\n", "a,Label,b\n1,,2\n"):
+        (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+        sequences = read_sequences(tmp_path / "a.csv", "auto", True, "auto", "auto", labeled=False)
+        assert [values.tolist() for values in sequences.values] == [[[1], [2]]]

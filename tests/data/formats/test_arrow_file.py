@@ -13,7 +13,7 @@ from pyarrow import parquet
 from ptrun.data.formats import csv_file
 from ptrun.data.formats.arrow_file import read_columns
 from ptrun.data.formats.csv_dialect import Dialect
-from ptrun.data.formats.csv_file import CsvFile, read_csv, read_csv_chunks
+from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.errors import DataError
 
 
@@ -94,9 +94,6 @@ def test_parquet(tmp_path: Path) -> None:
         "ok": ["true", "false", "true"],
     }
     assert list(file.rows) == [1, 2, 3]
-    chunks = list(read_csv_chunks(path, chunk_rows=2))
-    assert [list(chunk.rows) for chunk in chunks] == [[1, 2], [3]]
-    assert chunks[1].columns["x"] == ["0.1"]
 
 
 def test_what_is_no_parquet_file_or_no_table_of_cells(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ptrun.data.formats.csv_file import CsvFile, read_csv, read_csv_chunks
+from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.errors import DataError
 
 
@@ -81,18 +81,6 @@ def test_a_missing_header_line_is_said_with_the_setting(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column 'y'.*without a header line.*dataset\.header=true"):
         file.column("y", "dataset.target")
     assert list(read_csv(path, header=True).columns) == ["1.5", "2"]
-
-
-def test_chunks_hold_the_rows_of_the_whole_file(tmp_path: Path) -> None:
-    whole = parse(tmp_path, "a;b\n" + "".join(f"{i};x\n\n" for i in range(10)))
-    chunks = list(read_csv_chunks(tmp_path / "data.csv", chunk_rows=4))
-    assert [len(chunk) for chunk in chunks] == [4, 4, 2]
-    assert [row for chunk in chunks for row in chunk.rows] == whole.rows
-    assert [cell for chunk in chunks for cell in chunk["a"]] == whole.columns["a"]
-    with pytest.raises(DataError, match="no data rows"):
-        parse(tmp_path, "a,b\n")
-    with pytest.raises(DataError, match="no data rows"):
-        list(read_csv_chunks(tmp_path / "data.csv"))
 
 
 def test_take_keeps_rows_and_columns(tmp_path: Path) -> None:

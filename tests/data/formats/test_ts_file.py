@@ -41,3 +41,16 @@ def test_ts_file(tmp_path: Path) -> None:
 def test_bad_ts_files_are_explained(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path / "a.ts", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.ts", HEAD + "1,2:3,4:up\n5,6:7,8:?\n"),
+        ("b.ts", HEAD.replace("true up down", "false") + "1,2:3,4\n5,6:7,8\n"),
+    ],
+)
+def test_sequences_to_predict_need_no_labels(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    sequences = read_ts(tmp_path / name, labeled=False)
+    assert [values.tolist() for values in sequences.values] == [[[1, 3], [2, 4]], [[5, 7], [6, 8]]]

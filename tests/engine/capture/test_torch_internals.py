@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 
-from ptrun.engine.capture.torch_internals import end_allocation_to_pool, fast_binding, gradients, has_hooks, is_view
+from ptrun.engine.capture.torch_internals import (
+    end_allocation_to_pool,
+    fast_binding,
+    gradients,
+    has_hooks,
+    is_view,
+    unwrap_bindings,
+)
 
 aten = torch.ops.aten
 
@@ -37,7 +46,20 @@ def test_views_are_distinguished_from_operations_that_compute_or_write():
     ],
 )
 def test_the_fast_binding_is_a_c_function_of_torch(operation, binding):
-    assert fast_binding(operation) is binding
+    assert fast_binding(operation).func is binding
+
+
+def test_code_of_fx_calls_the_bindings_themselves():
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    graph.output(graph.call_function(fast_binding(aten.mm.default), (x, x)))
+    forward = fx.GraphModule({}, graph).forward
+    unwrap_bindings(forward)
+    assert torch.mm in forward.__globals__.values()
+    assert not [value for value in forward.__globals__.values() if isinstance(value, partial)]
+    matrix = torch.randn(3, 3)
+    assert torch.equal(forward(matrix), matrix @ matrix)
+    unwrap_bindings(torch.mm)  # has no globals, which is no error
 
 
 def test_where_torch_has_a_python_function_the_general_entry_is_called():

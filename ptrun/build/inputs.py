@@ -1,0 +1,262 @@
+"""Opens new inputs for a trained model, prepared as the configuration of its training says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ptrun.build.batches import evaluation_batch_size
+from ptrun.config.run_config import RunConfig, TrainSettings
+from ptrun.data.features.kinds import ColumnSettings
+from ptrun.data.features.wide_sequences import read_sequences
+from ptrun.data.formats.arrow_file import PARQUET_SUFFIXES
+from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_file import CsvFile, read_csv
+from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
+from ptrun.data.inputs import arrays, images, rows, series
+from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory
+from ptrun.data.inputs.sequences import NewSequences
+from ptrun.data.inputs.source import Source
+from ptrun.data.loading.choose import worker_count
+from ptrun.errors import ConfigError, DataError
+from ptrun.spec import DataSpec, Layout
+from ptrun.transforms.pipeline import Pipeline
+
+STDIN = "-"
+_ARRAY_SUFFIXES = (".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """What a user says about new inputs; conf/predict.yaml has meanings."""
+
+    keep: Sequence[str] | str = ()
+    rolling: bool = False
+    resize: bool = False
+    path_column: str = "auto"
+
+    @property
+    def kept_columns(self) -> Sequence[str] | None:
+        """Names of columns to keep; None for all."""
+        if self.keep == "all":
+            return None
+        return [self.keep] if isinstance(self.keep, str) else list(self.keep)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What decides how new inputs are read and prepared for a trained model.
+
+    fitted: what its data set learned from the training samples. pipeline: of images, else None.
+    batching: the settings that decide the size of a batch; those of `config` by default.
+    """
+
+    config: RunConfig
+    spec: DataSpec
+    fitted: Mapping[str, Any]
+    pipeline: Pipeline | None
+    device: torch.device
+    settings: InputSettings = field(default_factory=InputSettings)
+    batching: TrainSettings | None = None
+
+    @property
+    def dataset(self) -> Mapping[str, Any]:
+        """The settings of the data set in training."""
+        return self.config.dataset.settings
+
+    @property
+    def header(self) -> Header:
+        """Whether the first line of a file names the columns: as the user said, else as in training."""
+        said: Header = self.dataset.get("header", "auto")
+        return self.fitted.get("header", True) if said == "auto" else said
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What decides how inputs are prepared: equal keys give equal inputs."""
+        settings = {name: value for name, value in self.dataset.items() if "split" not in name}
+        fitted = None if self.pipeline is None else self.pipeline.fitted
+        transforms = self.config.transform.settings.get("eval")
+        return self.config.dataset.name, settings, self.fitted, transforms, fitted, self.spec.input_shape
+
+    def batch_size(self, *, files: bool) -> int:
+        """That of an evaluation: batches of one size have equal bits."""
+        return evaluation_batch_size(self.batching or self.config.train, files=files)
+
+    def of_images(self) -> ImagePreparation:
+        assert self.pipeline is not None
+        return ImagePreparation(self.pipeline, self.spec.input_shape, self.settings.resize)
+
+    def image_reader(self) -> ImageReader:
+        """Raises ConfigError for images that no file holds."""
+        channels = self.dataset.get("channels", self.spec.input_shape[0])
+        if channels not in (1, 3):
+            raise ConfigError(
+                f"input: the model was trained on images of {channels} channels, which image files do not have. Give "
+                "them as an array: a .npy file, uint8 [N, channels, height, width]."
+            )
+        reader = ImageReader(channels, self.dataset.get("max_pixels", MAX_PIXELS))
+        scaled = self.dataset.get("decode") == "scaled" and self.pipeline is not None
+        return images.scaled_reader(reader, self.pipeline) if scaled and self.pipeline is not None else reader
+
+
+def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
+    """The inputs at files, folders, patterns or "-" (standard input). Raises DataError or ConfigError."""
+    suffix = Path(locations[0]).suffix.lower()
+    if preparation.spec.layout is Layout.IMAGE and suffix not in _ARRAY_SUFFIXES:
+        return _image_files(locations, preparation)
+    if len(locations) > 1:
+        raise ConfigError(f"input: expected one file for a model of this kind of data, got {len(locations)}.")
+    location = locations[0]
+    if location != STDIN and not Path(location).expanduser().is_file():
+        raise DataError(f"input: {location}: there is no such file.")
+    path = Path(location).expanduser()
+    if suffix in _ARRAY_SUFFIXES:
+        return replace(open_array(arrays.read_inputs(path), str(path), preparation), identity=_identity(path))
+    if preparation.config.dataset.name == "series":
+        return replace(open_series(_read_file(location, preparation), preparation), identity=_identity(path))
+    if preparation.config.dataset.name == "sequences":
+        sequences = read_sequences(
+            path,
+            preparation.dataset["label_column"],
+            preparation.header,
+            preparation.dataset["delimiter"],
+            preparation.dataset["decimal"],
+            labeled=False,
+        )
+        batch_size = preparation.batch_size(files=False)
+        return NewSequences(sequences, preparation.fitted, batch_size, identity=_identity(path))
+    return _table_file(location, preparation)
+
+
+def open_rows(file: CsvFile, preparation: Preparation) -> rows.RowsInMemory | series.LastWindow | series.RollingWindows:
+    """Rows that are in memory, of a table or of a series."""
+    if preparation.config.dataset.name == "series":
+        return open_series(file, preparation)
+    return rows.RowsInMemory(file, _encodings(preparation), preparation.settings.kept_columns)
+
+
+def open_series(file: CsvFile, preparation: Preparation) -> series.LastWindow | series.RollingWindows:
+    """The end of a series, or with `rolling` all its windows."""
+    dataset = preparation.dataset
+    settings = series.SeriesSettings(
+        dataset["time_column"],
+        dataset["missing"],
+        dataset["calendar"],
+        dataset["window"],
+        dataset["horizon"],
+        ColumnSettings(date_order=dataset["date_order"], missing_values=dataset["missing_values"] or ()),
+    )
+    if preparation.settings.rolling:
+        batch_size = preparation.batch_size(files=False)
+        return series.rolling_windows(file, preparation.fitted, settings, batch_size)
+    return series.last_window(file, preparation.fitted, settings)
+
+
+def open_array(values: Any, name: str, preparation: Preparation) -> arrays.ArrayRows | ImagesInMemory:
+    """Samples in an array, whose first dimension counts them. Raises DataError for samples of another kind."""
+    if preparation.spec.layout is Layout.IMAGE:
+        samples = arrays.images_of(values, preparation.dataset.get("channel_axis", "auto"), name)
+        return open_images(samples, [f"row {i}" for i in range(len(samples))], preparation)
+    if not {"mean", "std"} <= set(preparation.fitted):
+        raise DataError(f"{name}: a model of dataset={preparation.config.dataset.name} takes no arrays. {_USE_PYTHON}")
+    arrays.require_shape(values, preparation.spec.input_shape, name)
+    mean, std = arrays.standardization(preparation.fitted)
+    return arrays.ArrayRows(values, mean, std, preparation.batch_size(files=False))
+
+
+def open_images(samples: Sequence[torch.Tensor], names: Sequence[str], preparation: Preparation) -> ImagesInMemory:
+    """Images uint8 [C, H, W] that are in memory."""
+    return ImagesInMemory(samples, preparation.of_images(), preparation.batch_size(files=False), names)
+
+
+_USE_PYTHON = "In Python, ptrun.load(CHECKPOINT).model is the network, which takes prepared tensors."
+
+
+def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFiles:
+    setting = preparation.settings.path_column
+    column = preparation.dataset.get("path_column", "auto") if setting == "auto" else setting
+    if list(locations) == [STDIN]:
+        paths = images.named_paths(sys.stdin.readlines(), Path())
+        notes: tuple[str, ...] = ()
+    else:
+        paths, notes = images.find_images(locations, column)
+    config = preparation.config
+    return ImageFiles(
+        paths,
+        preparation.image_reader(),
+        preparation.of_images(),
+        preparation.batch_size(files=True),
+        worker_count(config.train.num_workers),
+        preparation.device,
+        config.seed,
+        notes,
+    )
+
+
+def _table_file(location: str, preparation: Preparation) -> Source:
+    path = Path(location).expanduser()
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return replace(open_rows(read_csv(path), preparation), identity=_identity(path))
+    is_stdin = location == STDIN
+    return rows.TableRows(
+        opened=_stdin if is_stdin else partial(_opened, path),
+        name="standard input" if is_stdin else str(path),
+        encodings=_encodings(preparation),
+        batch_size=preparation.batch_size(files=False),
+        keep=preparation.settings.kept_columns,
+        names=preparation.dataset.get("columns"),
+        header=preparation.header,
+        delimiter=preparation.dataset.get("delimiter", "auto"),
+        identity=f"{os.getpid()} {time.time_ns()}" if is_stdin else _identity(path),
+    )
+
+
+def _encodings(preparation: Preparation) -> Sequence[Mapping[str, Any]]:
+    """How the columns of a table become numbers. Raises ConfigError where ptrun does not know."""
+    fitted, names = preparation.fitted, preparation.spec.feature_names
+    if preparation.spec.layout is Layout.VECTOR and "columns" in fitted:
+        encodings: Sequence[Mapping[str, Any]] = fitted["columns"]
+        return encodings
+    if preparation.spec.layout is Layout.VECTOR and {"mean", "std"} <= set(fitted) and names:
+        return rows.numeric_encodings(names, fitted["mean"], fitted["std"])
+    raise ConfigError(
+        f"input: how rows of a file become inputs is not known for dataset={preparation.config.dataset.name}. Give an "
+        f"array (.npy or .npz) of samples {list(preparation.spec.input_shape)}. {_USE_PYTHON}"
+    )
+
+
+def _read_file(location: str, preparation: Preparation) -> CsvFile:
+    if location == STDIN:
+        raise ConfigError("input: a series is read from a file, not from standard input. Name the file.")
+    path = Path(location).expanduser()
+    return read_csv(path, header=preparation.header, delimiter=preparation.dataset["delimiter"])
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Iterable[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
+        ) from error
+
+
+@contextlib.contextmanager
+def _stdin() -> Iterator[Iterable[str]]:
+    yield sys.stdin
+
+
+def _identity(path: Path) -> str:
+    status = path.stat()
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"

@@ -1,0 +1,225 @@
+"""New images: files, read by workers as in training, or images in memory."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ptrun.data.formats.csv_file import read_csv
+from ptrun.data.formats.image_file import SUFFIXES, ImageReader
+from ptrun.data.inputs.source import Chunk
+from ptrun.data.loading.loader import BatchSampler
+from ptrun.data.loading.streaming import StreamingLoader
+from ptrun.errors import DataError, join_words
+from ptrun.transforms.pipeline import Pipeline
+
+PATH_COLUMNS = ("path", "file", "filename", "image")  # of a list of images, in this order, if it names no other
+LIST_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".lst"})
+
+
+@dataclass(frozen=True)
+class ImagePreparation:
+    """How images become inputs of a model.
+
+    shape: [channels, height, width] of an input. resize: scale an image that ends in another size to that one.
+    """
+
+    pipeline: Pipeline
+    shape: tuple[int, ...]
+    resize: bool = False
+
+    def fixed(self, image: Tensor, name: str) -> Tensor:
+        """An image uint8 [C, H, W] after the fixed transforms. Raises DataError for one of another shape."""
+        fixed = self.pipeline.fixed(image)
+        if tuple(fixed.shape) == self.shape or self.pipeline.is_random:
+            return fixed
+        if fixed.shape[0] != self.shape[0]:
+            raise DataError(f"{name} has {fixed.shape[0]} channels, but the model was trained on {self.shape[0]}.")
+        if not self.resize:
+            raise DataError(
+                f"{name} is {fixed.shape[1]}x{fixed.shape[2]} pixels (height x width), but the model was trained on "
+                f"{self.shape[1]}x{self.shape[2]}. Scale it, or let resize=true do that."
+            )
+        from torchvision.transforms.v2 import functional
+
+        resized: Tensor = functional.resize(fixed, list(self.shape[1:]), antialias=True)
+        return resized
+
+
+@dataclass(frozen=True)
+class _NewImages:
+    """The images at some paths as a split without targets."""
+
+    paths: Sequence[str]
+    reader: ImageReader
+    preparation: ImagePreparation
+
+    @property
+    def targets(self) -> Tensor:
+        return torch.zeros(len(self.paths), dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, index: int) -> Tensor:
+        return self.preparation.fixed(self.reader(self.paths[index]), self.paths[index])
+
+    def name(self, index: int) -> str:
+        return self.paths[index]
+
+    def fingerprint(self) -> str:
+        return _digest(self.paths)
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The source of image files."""
+
+    paths: Sequence[str]
+    reader: ImageReader
+    preparation: ImagePreparation
+    batch_size: int
+    num_workers: int
+    device: torch.device
+    seed: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.paths)
+
+    @property
+    def identity(self) -> str:
+        return _digest(self.paths)
+
+    def chunks(self, start: int) -> Iterator[Chunk]:
+        if start >= len(self.paths):
+            return
+        images = _NewImages(self.paths, self.reader, self.preparation)
+        sampler = BatchSampler(len(images), self.batch_size, shuffle=False, seed=self.seed)
+        loader = StreamingLoader(
+            images,
+            sampler,
+            self.preparation.pipeline,
+            self.device,
+            self.num_workers,
+            self.preparation.shape,
+            leaves_out_bad=True,
+        )
+        try:
+            first = start // self.batch_size
+            for number, batch in enumerate(loader.epoch(0, first), start=first):
+                begin = number * self.batch_size
+                names = self.paths[begin : begin + sampler.size(number)]
+                bad, loader.bad_samples = loader.bad_samples, {}
+                yield Chunk(names, batch.inputs, {index - begin: reason for index, reason in bad.items()})
+        finally:
+            loader.close()
+
+
+@dataclass(frozen=True)
+class ImagesInMemory:
+    """The source of images uint8 [C, H, W] that are in memory already."""
+
+    images: Sequence[Tensor]
+    preparation: ImagePreparation
+    batch_size: int
+    names: Sequence[str]
+    identity: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.images)
+
+    def chunks(self, start: int) -> Iterator[Chunk]:
+        for begin in range(start, len(self.images), self.batch_size):
+            names = self.names[begin : begin + self.batch_size]
+            readable: list[Tensor] = []
+            problems: dict[int, str] = {}
+            for position, name in enumerate(names):
+                try:
+                    readable.append(self.preparation.fixed(self.images[begin + position], name))
+                except DataError as error:
+                    problems[position] = str(error)
+            pipeline = self.preparation.pipeline
+            inputs = pipeline.finish(torch.stack(readable)) if readable else torch.empty(0)
+            yield Chunk(names, inputs, problems)
+
+
+def find_images(locations: Sequence[str], path_column: str = "auto") -> tuple[list[str], tuple[str, ...]]:
+    """The paths of all images that the user means by files, folders, patterns or lists, and notes about them.
+
+    A folder means its images and those of all folders below it, in the order of their sorted names. A list is a text
+    file with a path in each line, or a CSV file with a column of paths. Raises DataError when one means no image.
+    """
+    paths: list[str] = []
+    ignored = 0
+    for location in locations:
+        path = Path(location).expanduser()
+        if path.is_dir():
+            found, others = _images_below(path)
+            ignored += others
+        elif path.is_file():
+            found = _listed(path, path_column) if path.suffix.lower() in LIST_SUFFIXES else [str(path)]
+        else:
+            found = sorted(glob.glob(str(path), recursive=True))
+        if not found:
+            kind = (
+                "this folder holds no image" if path.is_dir() else "there is no such file, and no file of that pattern"
+            )
+            raise DataError(f"input: {location}: {kind} ({', '.join(sorted(SUFFIXES))}).")
+        paths += found
+    notes = (f"Ignored {ignored} files that are not named like images.",) if ignored else ()
+    return paths, notes
+
+
+def named_paths(lines: Sequence[str], folder: Path) -> list[str]:
+    """The paths in the lines of a list; a relative one starts at `folder`."""
+    return [str(folder / Path(line.strip()).expanduser()) for line in lines if line.strip()]
+
+
+def scaled_reader(reader: ImageReader, pipeline: Pipeline) -> ImageReader:
+    """The reader that decodes large JPEGs in the size that the first transform wants."""
+    return replace(reader, scaled_to=pipeline.scales_to)
+
+
+def _images_below(folder: Path) -> tuple[list[str], int]:
+    """The image files below a folder, and how many other files are there; hidden ones do not count."""
+    paths: list[str] = []
+    others = 0
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        visible = sorted(name for name in names if not name.startswith("."))
+        images = [name for name in visible if os.path.splitext(name)[1].lower() in SUFFIXES]
+        others += len(visible) - len(images)
+        paths += [os.path.join(parent, name) for name in images]
+    return paths, others
+
+
+def _listed(path: Path, path_column: str) -> list[str]:
+    """The paths that a list names, relative to the folder of the list."""
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return named_paths(path.read_text(encoding="utf-8-sig").splitlines(), path.parent)
+    file = read_csv(path)
+    names = [path_column] if path_column != "auto" else [name for name in PATH_COLUMNS if name in file.columns]
+    if not names:
+        raise DataError(
+            f"{path} has no column called {join_words(PATH_COLUMNS)}. It has: {join_words(file.columns)}. Name the "
+            "column of paths: path_column=NAME."
+        )
+    return named_paths(file.column(names[0], "path_column"), path.parent)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        digest.update(text.encode(errors="surrogateescape") + b"\0")
+    return digest.hexdigest()

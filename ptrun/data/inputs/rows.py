@@ -1,0 +1,149 @@
+"""New rows of a table: read in chunks from a CSV file of any length, and encoded as in training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ptrun.data.features.columns import Encoding, encode_columns, unusual_cells
+from ptrun.data.formats.csv_chunks import CsvChunk, read_chunks
+from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.inputs.source import Chunk
+from ptrun.errors import DataError, did_you_mean, join_words
+
+CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer, more take memory
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The source of the rows of a CSV text.
+
+    opened: a function that opens the text anew. names: of the columns, for a text without a header.
+    header, delimiter: how the text is read.
+    keep: names of columns to keep beside the predictions; None keeps all.
+    """
+
+    opened: Callable[[], AbstractContextManager[Iterable[str]]]
+    name: str
+    encodings: Sequence[Encoding]
+    batch_size: int
+    keep: Sequence[str] | None = ()
+    names: Sequence[str] | None = None
+    header: Header = True
+    delimiter: str = "auto"
+    identity: str = ""
+    notes: tuple[str, ...] = ()
+    count: int | None = None
+
+    def chunks(self, start: int) -> Iterator[Chunk]:
+        chunk_rows = max(1, CHUNK_ROWS // self.batch_size) * self.batch_size
+        reading: dict[str, Any] = {"names": self.names, "header": self.header, "delimiter": self.delimiter}
+        with self.opened() as lines:
+            for chunk in read_chunks(lines, self.name, chunk_rows, **reading, start=start):
+                require_columns(chunk.file, self.encodings)
+                yield encoded_chunk(chunk, self.encodings, self.keep)
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """The source of rows that are in memory already, as texts."""
+
+    file: CsvFile
+    encodings: Sequence[Encoding]
+    keep: Sequence[str] | None = ()
+    notes: tuple[str, ...] = ()
+    identity: str = ""
+
+    @property
+    def count(self) -> int:
+        return len(self.file)
+
+    def chunks(self, start: int) -> Iterator[Chunk]:
+        require_columns(self.file, self.encodings)
+        rows = self.file.take(range(start, len(self.file)))
+        yield encoded_chunk(CsvChunk(rows, rows.rows, {}), self.encodings, self.keep)
+
+
+def encoded_chunk(chunk: CsvChunk, encodings: Sequence[Encoding], keep: Sequence[str] | None) -> Chunk:
+    """The rows as a model receives them; those that can't be encoded are problems."""
+    file, problems = chunk.file, dict(chunk.problems)
+    try:
+        features = encode_columns(file, encodings, file.source)
+    except DataError:
+        bad = _row_problems(file, encodings)
+        problems |= bad
+        file = file.take([i for i, number in enumerate(file.rows) if number not in bad])
+        features = encode_columns(file, encodings, file.source)
+    position = {number: i for i, number in enumerate(chunk.rows)}
+    kept = list(chunk.file.columns) if keep is None else list(keep)
+    return Chunk(
+        [f"row {number}" for number in chunk.rows],
+        torch.from_numpy(features),
+        {position[number]: reason for number, reason in sorted(problems.items())},
+        {name: _texts(chunk, name) for name in kept},
+        unusual_cells(file, encodings, features),
+    )
+
+
+def numeric_encodings(names: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> list[Mapping[str, Any]]:
+    """Encodings that standardize columns of numbers, for data sets that are fitted without a file."""
+    return [
+        {"name": name, "kind": "numeric", "mean": center, "std": spread, "median": center, "missing": 0}
+        for name, center, spread in zip(names, mean, std, strict=True)
+    ]
+
+
+def require_columns(file: CsvFile, encodings: Sequence[Encoding]) -> None:
+    """Raise DataError naming every column that the model needs and the file lacks."""
+    absent = [str(encoding["name"]) for encoding in encodings if encoding["name"] not in file.columns]
+    if absent:
+        raise DataError(
+            f"{file.source} lacks {'a column' if len(absent) == 1 else 'columns'} that the model was trained with: "
+            f"{join_words(map(repr, absent), 8)}.{did_you_mean(absent[0], file.columns)} It has: "
+            f"{join_words(file.columns)}."
+        )
+
+
+def _row_problems(file: CsvFile, encodings: Sequence[Encoding]) -> dict[int, str]:
+    """Row number → why the row can't be encoded, found by halving the rows until one is left."""
+    try:
+        encode_columns(file, encodings, file.source)
+    except DataError as error:
+        if len(file) == 1:
+            return {file.rows[0]: str(error)}
+        half = len(file) // 2
+        parts = file.take(range(half)), file.take(range(half, len(file)))
+        return {number: reason for part in parts for number, reason in _row_problems(part, encodings).items()}
+    return {}
+
+
+def _texts(chunk: CsvChunk, name: str) -> list[str]:
+    """The cells of a column for all rows; empty for rows of another length."""
+    cells = chunk.file.column(name, "keep").texts()
+    if not chunk.problems:
+        return cells
+    by_row = dict(zip(chunk.file.rows, cells, strict=True))
+    return [by_row.get(number, "") for number in chunk.rows]
+
+
+def as_rows(records: Sequence[Mapping[str, Any]], source: str) -> CsvFile:
+    """Records (name → value) as rows of texts. A value that is None or NaN is missing; so is one that is absent."""
+    names = list(dict.fromkeys(name for record in records for name in record))
+    columns = {str(name): [_text(record.get(name)) for record in records] for name in names}
+    return CsvFile(source, columns, list(range(len(records))))
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    if isinstance(value, float | np.floating):
+        return repr(float(value))
+    return str(value).strip()

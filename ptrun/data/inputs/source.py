@@ -1,0 +1,52 @@
+"""New inputs without targets: read in chunks, and prepared for a model as an evaluation prepares its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive inputs.
+
+    names: one for each input: its path, or its row.
+    inputs: those that could be read, in order, as the model receives them, [readable, ...].
+    problems: position in `names` → why that input could not be read.
+    columns: what the user wants to keep beside the predictions, name → a text for each input.
+    unusual: what was seen in the inputs that training never saw, in words → how many inputs have it.
+    """
+
+    names: Sequence[str]
+    inputs: Tensor
+    problems: Mapping[int, str] = field(default_factory=dict)
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unusual: Mapping[str, int] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Inputs in a fixed order.
+
+    count: number of inputs; None when it is known at the end only.
+    identity: changes when other inputs are given, so that an interrupted prediction is not continued with them.
+    notes: sentences about what was found.
+    """
+
+    @property
+    def count(self) -> int | None: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def chunks(self, start: int) -> Iterator[Chunk]:
+        """The inputs from position `start` on. All chunks but the last hold a whole number of batches.
+
+        Raises DataError for a file that can't be read at all.
+        """
+        ...

@@ -1,0 +1,62 @@
+"""Holds a run folder while its run goes on, and writes into it how the run ended: the one place that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TextIO
+
+from ptrun import plugins
+from ptrun.build.run import compiles_model
+from ptrun.config.run_config import RunConfig
+from ptrun.errors import Interrupted
+from ptrun.files import lock
+from ptrun.process.signals import STOPPED_BY_KEYBOARD, StopSignals
+from ptrun.process.startup import without_compiler
+from ptrun.runs.folder import RESOLVED, RunDir
+from ptrun.terminal.console import Console, error_lines
+
+
+@contextmanager
+def open_run(run_dir: RunDir, config: RunConfig, stop: StopSignals, *, quiet: bool) -> Iterator[Console]:
+    """Hold the run folder, with its log open. Afterwards status.json says how the run ended, whatever ended it.
+
+    Raises Interrupted for a stop signal, and what was raised inside.
+    """
+    compiler = nullcontext() if compiles_model(config) else without_compiler()
+    with lock.lock(run_dir.path) as problem, run_dir.log.open("a", encoding="utf-8") as log, compiler:
+        console = Console(quiet, log)
+        try:
+            run_dir.write_status("running")
+            if problem:
+                console.warn(f"{run_dir.path}: can't be locked ({problem}). Start no second process on this folder.")
+            with plugins.attribute_plugin_errors(config.model.name):
+                yield console
+            stop.note_from_here()
+            run_dir.write_status("done", exit_code=0)
+        except BaseException as error:
+            stop.note_from_here()
+            console.clear()
+            ended = _as_interrupted(error, stop, run_dir)
+            _write_end(run_dir, ended, log)
+            if ended is error:
+                raise
+            raise ended from error
+
+
+def _as_interrupted(error: BaseException, stop: StopSignals, run_dir: RunDir) -> BaseException:
+    """The error; Interrupted when a stop signal raised it, also where a library made another error of it."""
+    if not stop.has_raised or isinstance(error, Interrupted):
+        return error
+    if not (run_dir.path / RESOLVED).is_file():
+        return Interrupted(f"Stopped by {stop.received} before the run began.")
+    return Interrupted(f"Stopped by {stop.received}. Continue the run with: ptrun resume {run_dir.path}")
+
+
+def _write_end(run_dir: RunDir, error: BaseException, log: TextIO) -> None:
+    is_interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
+    code = STOPPED_BY_KEYBOARD if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+    reason = str(error) or type(error).__name__
+    with suppress(OSError):  # on a full disk the first error is the one to report
+        run_dir.write_status("interrupted" if is_interrupted else "failed", reason=reason, exit_code=code)
+        print(reason if is_interrupted else "\n".join(error_lines(reason)), file=log, flush=True)

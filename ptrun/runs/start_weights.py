@@ -1,0 +1,35 @@
+"""The file of weights that a run starts from: found before torch is imported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ptrun.config.run_config import RunConfig
+from ptrun.config.weights_setting import file_of_model, model_takes_names
+from ptrun.errors import CheckpointError
+from ptrun.files.weights_path import is_path, require_weights_file
+from ptrun.runs.find import find_checkpoint
+
+
+def with_weights_file(config: RunConfig) -> RunConfig:
+    """The configuration with the checkpoint file of a run folder in `weights`, where that names such a folder.
+
+    Raises CheckpointError when a file that `weights` or `model.weights` names is not there, or is no weights.
+    """
+    if config.weights is None:
+        model_file = file_of_model(config)
+        if model_file is not None:
+            require_weights_file(model_file, "model.weights")
+        return config
+    path = Path(config.weights).expanduser()
+    if path.is_dir():
+        path = find_checkpoint(config.weights)[0].resolve()  # outputs/latest will soon be another run
+        return replace(config, weights=str(path))
+    if not path.exists() and not is_path(config.weights) and model_takes_names(config):
+        raise CheckpointError(
+            f"{path}: there is no such file. weights=FILE takes a file; published weights are chosen by name with "
+            f"model.weights={config.weights}."
+        )
+    require_weights_file(path, "weights")
+    return config

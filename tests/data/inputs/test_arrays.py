@@ -1,0 +1,49 @@
+"""Arrays of a file or of a program are inputs when they have the shape of the training samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptrun.data.inputs.arrays import ArrayRows, images_of, read_inputs, require_shape
+from ptrun.errors import DataError
+
+
+def test_rows_are_standardized_and_non_finite_ones_left_out():
+    values = np.array([[1.0, 2.0], [np.nan, 0.0], [3.0, 4.0]])
+    (chunk,) = ArrayRows(values, np.array([1.0, 2.0]), np.array([2.0, 4.0]), batch_size=5).chunks(0)
+    assert chunk.inputs.tolist() == [[0.0, 0.0], [1.0, 0.5]]
+    assert "non-finite" in chunk.problems[1]
+    assert chunk.names == ["row 0", "row 1", "row 2"]
+
+
+def test_which_array_of_a_file(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", x_test=np.ones(2), y_test=np.zeros(2))
+    assert read_inputs(tmp_path / "a.npz").tolist() == [1, 1]
+    np.savez(tmp_path / "b.npz", whatever=np.ones(3))
+    assert len(read_inputs(tmp_path / "b.npz")) == 3
+    np.savez(tmp_path / "c.npz", p=np.ones(3), q=np.ones(3))
+    with pytest.raises(DataError, match="has the arrays p, q"):
+        read_inputs(tmp_path / "c.npz")
+    (tmp_path / "d.npy").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"can't be read as a \.npy file"):
+        read_inputs(tmp_path / "d.npy")
+
+
+def test_other_shapes_are_refused():
+    with pytest.raises(DataError, match="was trained on numbers"):
+        require_shape(np.zeros((4, 3)), (5,), "a.npy")
+    with pytest.raises(DataError, match="was trained on numbers"):
+        require_shape(np.array([["a"] * 5]), (5,), "a.npy")
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5, 3), (2, 3, 6, 5)])
+def test_images_have_their_channels_first(shape: tuple[int, ...]):
+    assert [tuple(image.shape) for image in images_of(np.zeros(shape, np.uint8), "auto", "a")] == [(3, 6, 5)] * 2
+
+
+def test_images_of_floats_are_refused():
+    with pytest.raises(DataError, match="images are uint8"):
+        images_of(np.zeros((2, 6, 5)), "auto", "a")

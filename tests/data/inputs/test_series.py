@@ -1,0 +1,60 @@
+"""The end of a series is one input, every window another; both are standardized by the training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.inputs.series import SeriesSettings, as_tensor_rows, last_window, rolling_windows
+from ptrun.errors import DataError
+
+FITTED = {"columns": ["x"], "targets": ["x"], "mean": [10.0], "std": [2.0]}
+
+
+def settings(**changes: object) -> SeriesSettings:
+    values = {"time_column": "auto", "missing": "error", "calendar": False, "window": 3, "horizon": 2}
+    return SeriesSettings(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def file(values: list[float | str], begin: str = "2024-01-30") -> CsvFile:
+    days = [str(np.datetime64(begin) + i) for i in range(len(values))]
+    return CsvFile("s.csv", {"day": days, "x": list(map(str, values))}, list(range(2, len(values) + 2)))
+
+
+def test_the_last_window_and_the_times_of_its_forecast():
+    source = last_window(file([1, 2, 12, 14, 16]), FITTED, settings())
+    (chunk,) = source.chunks(0)
+    assert chunk.inputs.tolist() == [[[1.0], [2.0], [3.0]]]
+    assert chunk.names == ["after row 6"]
+    assert source.times == ["2024-02-04", "2024-02-05"]
+    assert list(source.chunks(1)) == []
+
+
+def test_rolling_windows_have_the_names_of_an_evaluation():
+    source = rolling_windows(file([10, 12, 14, 16, 18]), FITTED, settings(), batch_size=2)
+    chunks = list(source.chunks(0))
+    assert [name for chunk in chunks for name in chunk.names] == ["rows 3 to 4", "rows 4 to 5", "rows 5 to 6"]
+    assert [time for chunk in chunks for time in chunk.columns["time"]] == ["2024-02-02", "2024-02-03", "2024-02-04"]
+    assert chunks[1].inputs.tolist() == [[[2.0], [3.0], [4.0]]]
+    (later,) = source.chunks(2)
+    assert later.names == chunks[1].names
+
+
+def test_short_files_absent_columns_and_gaps():
+    with pytest.raises(DataError, match="has 2 rows, but the model looks back on 3"):
+        last_window(file([1, 2]), FITTED, settings())
+    with pytest.raises(DataError, match="has no column 'x'"):
+        last_window(CsvFile("s.csv", {"y": ["1", "2", "3"]}, [2, 3, 4]), FITTED, settings())
+    with pytest.raises(DataError, match=r"row 4.*the value is missing"):
+        last_window(file([1, 2, "", 4]), FITTED, settings())
+    filled = last_window(file([1, 2, "", 4]), FITTED, settings(missing="forward_fill"))
+    (chunk,) = filled.chunks(0)
+    assert chunk.inputs.flatten().tolist() == [-4.0, -4.0, -3.0]
+
+
+def test_an_array_is_a_series_without_time():
+    source = last_window(as_tensor_rows(np.array([[8.0], [10.0], [12.0]]), ["x"]), FITTED, settings())
+    (chunk,) = source.chunks(0)
+    assert chunk.inputs.flatten().tolist() == [-1.0, 0.0, 1.0]
+    assert source.times == []

@@ -1,0 +1,71 @@
+"""What an exported model takes is described for its readers, and prepared as an evaluation prepares it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from ptrun.export.inputs import ModelInputs, feature_inputs, image_inputs, random_samples
+from ptrun.spec import DataSpec, Layout, Task
+from ptrun.transforms.build import build_pipeline
+
+PHOTOS = DataSpec(layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=(3, 8, 8), num_outputs=2)
+TABLE = DataSpec(
+    layout=Layout.VECTOR,
+    task=Task.CLASSIFICATION,
+    input_shape=(3,),
+    num_outputs=2,
+    feature_names=("age", "town=Bern", "town=Chur"),
+    binary_features=(1, 2),
+)
+TRANSFORMS = [{"resize": {"size": [8, 8]}}, {"normalize": {"mean": 0.5, "std": 0.25}}]
+SCALING = ([40.0, 0.0, 0.0], [10.0, 1.0, 1.0])
+
+
+def agree(inputs: ModelInputs, samples: torch.Tensor) -> bool:
+    """Whether the preparation of the exported model gives what an evaluation gives to the model."""
+    return torch.equal(inputs.preparation(inputs.from_samples(samples)), inputs.to_trained(samples))
+
+
+@pytest.mark.parametrize(
+    ("with_preprocessing", "words"),
+    [
+        (True, "images: uint8 [batch, 3, 8, 8], RGB images after resize (size [8, 8]), 0 to 255"),
+        (False, "images: float32 [batch, 3, 8, 8], RGB images after resize (size [8, 8]), normalized"),
+    ],
+)
+def test_images(with_preprocessing: bool, words: str):
+    pipeline = build_pipeline(TRANSFORMS[1:], PHOTOS, fitted={})
+    inputs = image_inputs(PHOTOS, pipeline, TRANSFORMS, with_preprocessing)
+    assert inputs.in_words == words
+    assert agree(inputs, random_samples(PHOTOS, 5))
+    described = json.loads(json.dumps(inputs.description))
+    pixels = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
+    scale, shift = (torch.tensor(described["normalization"][key]).view(3, 1, 1) for key in ("scale", "shift"))
+    assert torch.equal(pixels * scale + shift, pipeline.finish(pixels)), "the description is enough to normalize"
+
+
+@pytest.mark.parametrize(
+    ("scaling", "with_preprocessing", "words"),
+    [
+        (SCALING, True, "float64 [batch, 3], numbers in the units of the data; 2 of the features are 0 or 1"),
+        (SCALING, False, "float32 [batch, 3], standardized numbers"),
+        (None, True, "float32 [batch, 3], features as the data set gives them to the model"),
+    ],
+)
+def test_features(scaling: tuple[list[float], list[float]] | None, with_preprocessing: bool, words: str):
+    inputs = feature_inputs(TABLE, scaling, with_preprocessing)
+    assert inputs.in_words == f"features: {words}"
+    assert inputs.description["features"] == list(TABLE.feature_names)
+    samples = random_samples(TABLE, 6)
+    assert agree(inputs, samples)
+    assert set(samples[:, 1:].unique().tolist()) == {0.0, 1.0}
+
+
+def test_raw_numbers_are_in_the_units_of_the_columns():
+    inputs = feature_inputs(TABLE, SCALING, True)
+    raw = torch.tensor([[55.0, 1.0, 0.0]], dtype=torch.float64)
+    assert inputs.preparation(raw).tolist() == [[1.5, 1.0, 0.0]]
+    assert inputs.description["binary_features"] == ["town=Bern", "town=Chur"]

@@ -1,0 +1,84 @@
+"""Python values are recognized as one input or several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support import train
+
+from ptrun.errors import DataError
+from ptrun.runs.loaded_model import LoadedModel, Prediction
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    folder = tmp_path_factory.mktemp("digits")
+    return train("model=simplenet", "train.max_steps=3", f"output_dir={folder}", quiet=True).load()
+
+
+@pytest.fixture(scope="module")
+def wine(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    folder = tmp_path_factory.mktemp("wine")
+    overrides = ("dataset=wine", "model=simplenet", "train.max_steps=3", f"output_dir={folder}")
+    return train(*overrides, quiet=True).load()
+
+
+IMAGE = np.arange(64, dtype=np.uint8).reshape(8, 8)
+
+
+@pytest.mark.parametrize(
+    "value", [IMAGE, IMAGE[..., None], IMAGE[None], torch.from_numpy(IMAGE), Image.fromarray(IMAGE)]
+)
+def test_one_image(digits: LoadedModel, value: Any):
+    prediction = digits.predict(value)
+    assert isinstance(prediction, Prediction)
+    assert prediction.probabilities == digits.predict(IMAGE).probabilities  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("value", [np.stack([IMAGE] * 3), [IMAGE] * 3, [Image.fromarray(IMAGE)] * 3])
+def test_several_images(digits: LoadedModel, value: Any):
+    assert len(digits.predict(value)) == 3  # type: ignore[arg-type]
+
+
+def test_paths(digits: LoadedModel, folder: Path):
+    Image.fromarray(IMAGE).save(folder / "a.png")
+    assert isinstance(digits.predict("a.png"), Prediction)
+    assert isinstance(digits.predict(folder / "a.png"), Prediction)
+    assert len(digits.predict(["a.png"])) == 1  # type: ignore[arg-type]
+    assert len(digits.predict(".")) == 1  # type: ignore[arg-type]
+
+
+def test_rows(wine: LoadedModel):
+    row = dict.fromkeys(wine.spec.feature_names, 2.5)
+    one = wine.predict(row)
+    assert isinstance(one, Prediction)
+    several: list[Any] = [[row, row], {name: [value] * 2 for name, value in row.items()}, np.full((2, 13), 2.5)]
+    for value in several:
+        predictions = wine.predict(value)
+        assert [p.probability for p in predictions] == pytest.approx([one.probability] * 2)  # type: ignore[union-attr]
+    assert isinstance(wine.predict(np.full(13, 2.5)), Prediction)
+
+
+def test_data_frames(wine: LoadedModel):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({name: [2.5, 3.5] for name in wine.spec.feature_names})
+    assert len(wine.predict(frame)) == 2  # type: ignore[arg-type]
+
+
+def test_other_values_are_refused_in_a_sentence(digits: LoadedModel, wine: LoadedModel):
+    for model, value, message in (
+        (digits, 3, "can't read int"),
+        (digits, [], "without items"),
+        (digits, [1, "a"], "a list of int, str"),
+        (wine, Image.fromarray(IMAGE), "takes a vector, not an image"),
+        (wine, {"alcohol": [1, 2], "ash": [1]}, "different lengths"),
+        (wine, {"alcohol": 1}, "lacks columns"),
+        (digits, np.zeros((8, 8)), "images are uint8"),
+    ):
+        with pytest.raises(DataError, match=message):
+            model.predict(value)

@@ -1,0 +1,330 @@
+"""`ptrun predict` gives new inputs, without labels, the numbers that an evaluation with labels reports."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import ROOT, Ended, newest_evaluation, newest_run
+
+Call = Callable[..., Ended]
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, names: list[str], rows: list[list[object]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([names, *rows])
+    return path
+
+
+def evaluated(folder: Path, ptrun: Call, *overrides: str) -> list[dict[str, str]]:
+    ended = ptrun("eval", "checkpoint=outputs/latest", "plots=false", *overrides)
+    assert ended.code == 0, ended.err
+    return read(newest_evaluation(folder) / "predictions.csv")
+
+
+def train(ptrun: Call, *overrides: str) -> None:
+    ended = ptrun("train", "train.epochs=1", "device.threads=1", "-q", *overrides)
+    assert ended.code == 0, ended.err
+
+
+def flowers(count: int, seed: int = 0) -> list[list[object]]:
+    """Rows of a length, a colour and a kind."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.normal(5, 2, count)
+    return [
+        ["" if i % 17 == 0 else f"{length:.3f}", "red" if i % 3 else "blue", "tall" if length > 5 else "short"]
+        for i, length in enumerate(lengths)
+    ]
+
+
+def photos(folder: Path, count: int, *, classes: bool = True) -> Path:
+    rng = np.random.default_rng(1)
+    for i in range(count):
+        kind = ("dark", "light")[i % 2]
+        place = folder / kind if classes else folder
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 128, (12, 12, 3)) + 127 * (i % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(place / f"{i:03}.png")
+    return folder
+
+
+def test_photos(ptrun: Call, folder: Path):
+    photos(folder / "photos", 40)
+    train(ptrun, "dataset=image_folder", "dataset.root=photos", "model=convnet", "transform=auto")
+    photos(folder / "labeled", 23)
+    labeled = evaluated(folder, ptrun, "dataset.root=labeled")
+    by_path = {os.path.relpath(row["sample"], folder): row for row in labeled}
+    ended = ptrun("predict", "checkpoint=outputs/latest", "input=labeled", "train.num_workers=2")
+    assert ended.code == 0, ended.err
+    rows = read(folder / "labeled-predictions.csv")
+    assert [row["input"] for row in rows] == sorted(str(p) for p in Path("labeled").rglob("*.png"))
+    assert {row["input"]: (row["label"], row["probability"]) for row in rows} == {
+        path: (row["predicted"], row["confidence"]) for path, row in by_path.items()
+    }
+    assert all(row["problem"] == "" for row in rows)
+
+
+def test_rows_of_a_table(ptrun: Call, folder: Path):
+    write(folder / "a.csv", ["length", "colour", "kind"], flowers(300))
+    train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=kind")
+    new = flowers(90, seed=5)
+    write(folder / "labeled.csv", ["length", "colour", "kind"], new)
+    write(folder / "new.csv", ["colour", "id", "length"], [[row[1], f"n{i}", row[0]] for i, row in enumerate(new)])
+    want = evaluated(folder, ptrun, "dataset.path=labeled.csv")
+    assert ptrun("predict", "outputs/latest", "new.csv", "what=probabilities", "keep=[id]").code == 0
+    rows = sorted(read(folder / "new-predictions.csv"), key=lambda row: row["input"])
+    want.sort(key=lambda row: row["sample"])
+    assert [row["input"] for row in rows] == [row["sample"] for row in want]
+    for name in ("prob_short", "prob_tall"):
+        assert [row[name] for row in rows] == [row[name] for row in want]
+    assert {row["id"] for row in rows} == {f"n{i}" for i in range(90)}
+
+
+def test_numbers_have_their_own_units(ptrun: Call, folder: Path):
+    rows = [[row[0], row[1], 3000 + 7 * float(row[0] or 4)] for row in flowers(200)]
+    write(folder / "a.csv", ["length", "colour", "price"], rows)
+    train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=price")
+    want = {row["sample"]: row["predicted_price"] for row in evaluated(folder, ptrun, "dataset.path=a.csv")}
+    assert ptrun("predict", "outputs/latest", "a.csv", "output=p.jsonl").code == 0
+    records = map(json.loads, (folder / "p.jsonl").read_text().splitlines())
+    got = {record["input"]: record["price"] for record in records}
+    assert {name: float(value) for name, value in want.items()} == pytest.approx(got, rel=1e-6)
+    assert 2900 < got["row 2"] < 3200
+
+
+def test_a_forecast_begins_after_the_end_of_the_file(ptrun: Call, folder: Path):
+    def line(i: int) -> list[object]:
+        return [str(np.datetime64("2024-02-01") + i), f"{np.sin(i / 5) + i / 100:.4f}", f"{np.cos(i / 5):.4f}"]
+
+    write(folder / "a.csv", ["date", "x", "y"], [line(i) for i in range(150)])
+    settings = ("dataset=series", "dataset.path=a.csv", "dataset.window=12", "dataset.horizon=3", "model=nlinear")
+    train(ptrun, *settings)
+    ended = ptrun("predict", "outputs/latest", "a.csv")
+    assert ended.code == 0, ended.err
+    rows = read(folder / "a-predictions.csv")
+    assert [(row["step"], row["time"]) for row in rows] == [
+        ("1", "2024-06-30"),
+        ("2", "2024-07-01"),
+        ("3", "2024-07-02"),
+    ]
+    # The same numbers as those of an evaluation of a file that goes on: its only window ends where the first file does.
+    write(folder / "longer.csv", ["date", "x", "y"], [line(i) for i in range(153)])
+    (want,) = evaluated(
+        folder,
+        ptrun,
+        "dataset.path=longer.csv",
+        "dataset.train_rows=[0,100]",
+        "dataset.val_rows=[100,150]",
+        "dataset.test_rows=[150,153]",
+    )
+    for step, row in enumerate(rows, start=1):
+        assert row["x"] == want[f"predicted_x +{step}"]
+        assert row["y"] == want[f"predicted_y +{step}"]
+
+
+def test_rolling_forecasts_are_those_of_an_evaluation(ptrun: Call, folder: Path):
+    lines = [[i, f"{np.sin(i / 4):.4f}"] for i in range(120)]
+    write(folder / "a.csv", ["t", "x"], lines)
+    train(ptrun, "dataset=series", "dataset.path=a.csv", "dataset.window=10", "dataset.time_column=t", "model=nlinear")
+    assert ptrun("predict", "outputs/latest", "a.csv", "rolling=true").code == 0
+    rows = {row["input"]: row for row in read(folder / "a-predictions.csv")}
+    assert len(rows) == 111
+    assert rows["row 120"]["time"] == "120", "the forecast after the last row"
+    for row in evaluated(folder, ptrun):
+        assert float(rows[row["sample"]]["x"]) == pytest.approx(float(row["predicted_x"]), rel=1e-5)
+
+
+def test_sequences(ptrun: Call, folder: Path):
+    rng = np.random.default_rng(0)
+    values = [[f"{v:.3f}" for v in rng.normal(i % 2, 1, 8 - i % 3)] for i in range(60)]
+    rows = [[*line, *[""] * (8 - len(line)), "ab"[i % 2]] for i, line in enumerate(values)]
+    names = [f"t{i}" for i in range(8)]
+    write(folder / "a.csv", [*names, "label"], rows)
+    train(ptrun, "dataset=sequences", "dataset.path=a.csv", "model=simplenet")
+    want = {row["sample"]: row["confidence"] for row in evaluated(folder, ptrun, "dataset.path=a.csv")}
+    write(folder / "new.csv", names, [row[:-1] for row in rows])
+    for file in ("a.csv", "new.csv"):  # labels that are there are passed over
+        assert ptrun("predict", "outputs/latest", file).code == 0
+        got = {row["input"]: row["probability"] for row in read(folder / f"{Path(file).stem}-predictions.csv")}
+        assert got.keys() == want.keys()
+        assert [float(got[name]) for name in want] == pytest.approx(list(map(float, want.values())), rel=1e-5)
+
+
+def test_arrays(ptrun: Call, folder: Path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(80, 5)), np.arange(80) % 2
+    np.savez(folder / "a.npz", x_train=x, y_train=y, x_test=x[:30], y_test=y[:30])
+    train(ptrun, "dataset=arrays", "dataset.path=a.npz", "model=simplenet")
+    np.save(folder / "new.npy", x[:30])
+    assert ptrun("predict", "outputs/latest", "new.npy", "output=p.npy", "what=logits").code == 0
+    logits = np.load(folder / "p.npy").astype(np.float64)
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    want = read(newest_run(folder) / "test" / "predictions.csv")
+    assert [f"{share:.6g}" for share in shares.max(1)] == [row["confidence"] for row in want]
+
+
+def test_what_can_not_be_read_is_reported_in_its_row(ptrun: Call, folder: Path):
+    photos(folder / "photos", 24)
+    train(ptrun, "dataset=image_folder", "dataset.root=photos", "model=simplenet")
+    new = photos(folder / "new", 6, classes=False)
+    (new / "001.png").write_bytes(b"no image")
+    (new / "notes.txt").write_text("x")
+    ended = ptrun("predict", "outputs/latest", "new")
+    assert ended.code == 3
+    rows = read(folder / "new-predictions.csv")
+    assert [bool(row["label"]) for row in rows] == [True, False, True, True, True, True]
+    assert "is not an image" in rows[1]["problem"]
+    assert "1 of 6 inputs have no prediction" in ended.out
+    assert "Ignored 1 files" in ended.out
+    stopped = ptrun("predict", "outputs/latest", "new", "on_bad_sample=stop", "output=other.csv")
+    assert stopped.code == 3
+    assert "001.png is not an image" in stopped.err
+    assert not (folder / "other.csv").exists()
+
+
+def test_images_of_another_size_are_named_or_scaled(ptrun: Call, folder: Path):
+    train(ptrun, "model=simplenet")
+    for number, size in enumerate([(8, 8), (30, 20)]):
+        Image.new("L", size).save(folder / f"{number}.png")
+    assert ptrun("predict", "outputs/latest", "input=*.png", "output=p.csv").code == 3
+    assert "1.png is 20x30 pixels" in read(folder / "p.csv")[1]["problem"]
+    assert ptrun("predict", "outputs/latest", "input=*.png", "output=p.csv", "overwrite=true", "resize=true").code == 0
+    assert all(row["label"] for row in read(folder / "p.csv"))
+
+
+def test_bad_rows_and_what_training_never_saw(ptrun: Call, folder: Path):
+    write(folder / "a.csv", ["length", "colour", "kind"], flowers(200))
+    train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=kind")
+    lines = ["length,colour", "4.5,red", "oops,red", "4.5", "900,red", "5,green", ",blue"]
+    (folder / "new.csv").write_text("\n".join(lines) + "\n")
+    ended = ptrun("predict", "outputs/latest", "new.csv")
+    assert ended.code == 3
+    rows = read(folder / "new-predictions.csv")
+    assert [row["input"] for row in rows] == [f"row {i}" for i in range(2, 8)]
+    assert [bool(row["label"]) for row in rows] == [True, False, False, True, True, True]
+    assert "'oops' is not a number" in rows[1]["problem"]
+    assert "1 cells, but the file has 2 columns" in rows[2]["problem"]
+    assert "column 'length': a number outside of those in training" in ended.out
+    assert "column 'colour': a category that training rows lack, in 1 input" in ended.out
+
+
+def test_top_classes_and_the_average_of_models(ptrun: Call, folder: Path):
+    for seed in (1, 2):
+        train(ptrun, f"seed={seed}", f"output_dir=s{seed}", "model=simplenet")
+    x = np.random.default_rng(0).integers(0, 255, (9, 8, 8)).astype(np.uint8)
+    np.save(folder / "x.npy", x)
+    single = []
+    for seed in (1, 2):
+        assert ptrun("predict", f"s{seed}/latest", "x.npy", "what=probabilities", f"output=p{seed}.npy").code == 0
+        single.append(np.load(folder / f"p{seed}.npy"))
+    ended = ptrun("predict", "checkpoint=[s1/latest,s2/latest]", "input=x.npy", "top_k=3")
+    assert ended.code == 0, ended.err
+    mean = np.mean(single, axis=0)
+    for i, row in enumerate(read(folder / "x-predictions.csv")):
+        order = np.argsort(-mean[i])
+        assert [row["label"], row["label_2"], row["label_3"]] == [str(k) for k in order[:3]]
+        assert float(row["probability_2"]) == pytest.approx(mean[i, order[1]], rel=1e-5)
+        assert float(row["disagreement"]) == np.mean([p[i].argmax() != order[0] for p in single])
+
+
+def test_embeddings_and_parquet(ptrun: Call, folder: Path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    train(ptrun, "model=simplenet", "model.hidden_features=[7]")
+    np.save(folder / "x.npy", np.zeros((5, 8, 8), np.uint8))
+    assert ptrun("predict", "outputs/latest", "x.npy", "what=embedding", "output=e.npy").code == 0
+    assert np.load(folder / "e.npy").shape == (5, 7)
+    assert ptrun("predict", "outputs/latest", "x.npy", "output=e.parquet").code == 0
+    assert ptrun("predict", "outputs/latest", "x.npy").code == 0
+    table = parquet.read_table(folder / "e.parquet").to_pydict()
+    rows = read(folder / "x-predictions.csv")
+    assert table["label"] == [row["label"] for row in rows]
+    assert [f"{p:.6g}" for p in table["probability"]] == [row["probability"] for row in rows]
+
+
+def test_standard_input_and_output(folder: Path, ptrun: Call):
+    write(folder / "a.csv", ["length", "colour", "kind"], flowers(200))
+    train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=kind")
+    done = subprocess.run(
+        [sys.executable, "-m", "ptrun", "predict", "outputs/latest", "-"],
+        input="length,colour\n3.5,red\n6,blue\n",
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [row.split(",")[0] for row in done.stdout.splitlines()] == ["input", "row 2", "row 3"]
+    assert "predicted" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("outputs/latest",), "input is missing"),
+        (("absent", "x.npy"), "absent"),
+        (("outputs/latest", "absent"), "there is no such file"),
+        (("outputs/latest", "x.npy", "what=values"), "predicts classes, so what can be"),
+        (("outputs/latest", "x.npy", "output=p.txt"), "output=p.txt: the name of the file ends in"),
+        (("outputs/latest", "x.npy", "output=there.csv"), "there.csv exists already"),
+        (("outputs/latest", "x.npy", "top_k=0"), "top_k"),
+        (("outputs/latest", "x.npy", "model.dropout=1"), "model.dropout: can't be changed here"),
+        (("outputs/latest", "x.npy", "ensemble=true"), "checkpoint names none"),
+        (("outputs/latest", "wide.npy"), "the model was trained on 8x8"),
+    ],
+)
+def test_mistakes_are_sentences(ptrun: Call, folder: Path, words: tuple[str, ...], message: str):
+    train(ptrun, "model=simplenet", "train.max_steps=2")
+    np.save(folder / "x.npy", np.zeros((2, 8, 8), np.uint8))
+    np.save(folder / "wide.npy", np.zeros((2, 9, 9), np.uint8))
+    (folder / "there.csv").write_text("")
+    ended = ptrun("predict", *words)
+    assert ended.code in (2, 3, 4)
+    assert message in ended.err + ended.out
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.slow
+def test_a_killed_prediction_goes_on_and_gives_the_same_file(folder: Path, ptrun: Call):
+    write(folder / "a.csv", ["length", "colour", "kind"], flowers(200))
+    train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=kind")
+    rows = flowers(3000, seed=3) * 100
+    rows[1000][0] = "oops"
+    write(folder / "new.csv", ["length", "colour"], [row[:2] for row in rows])
+    command = [sys.executable, "-m", "ptrun", "predict", "outputs/latest", "new.csv"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    note = folder / ".killed.csv.partial.json"
+    killed = subprocess.Popen([*command, "output=killed.csv"], cwd=folder, env=environment, stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (note.exists() and json.loads(note.read_text())["tally"]["done"]) and time.monotonic() < deadline:
+        assert killed.poll() is None, "the prediction ended before it could be killed"
+        os.sched_yield()
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert not (folder / "killed.csv").exists()
+    done = subprocess.run(
+        [*command, "output=killed.csv"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3, done.stderr
+    assert "Continues after" in done.stdout
+    undisturbed = subprocess.run(
+        [*command, "output=whole.csv"], cwd=folder, env=environment, capture_output=True, check=False
+    )
+    assert undisturbed.returncode == 3
+    assert (folder / "killed.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+    assert not list(folder.glob(".*partial*"))
