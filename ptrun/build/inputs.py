@@ -111,6 +111,7 @@ class Preparation:
 def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
     """The inputs at files, folders, patterns or "-" (standard input). Raises DataError or ConfigError."""
     suffix = Path(locations[0]).suffix.lower()
+    _refuse_settings_of_other_data(preparation, is_array=suffix in _ARRAY_SUFFIXES)
     if preparation.spec.layout is Layout.IMAGE and suffix not in _ARRAY_SUFFIXES:
         return _image_files(locations, preparation)
     if len(locations) > 1:
@@ -176,6 +177,21 @@ def open_array(values: Any, name: str, preparation: Preparation) -> arrays.Array
 def open_images(samples: Sequence[torch.Tensor], names: Sequence[str], preparation: Preparation) -> ImagesInMemory:
     """Images uint8 [C, H, W] that are in memory."""
     return ImagesInMemory(samples, preparation.of_images(), preparation.batch_size(files=False), names)
+
+
+def _refuse_settings_of_other_data(preparation: Preparation, *, is_array: bool) -> None:
+    """Raise ConfigError for settings that would change nothing, because they are for another kind of data."""
+    settings, dataset, layout = preparation.settings, preparation.config.dataset.name, preparation.spec.layout
+    is_table = layout is Layout.VECTOR and not is_array
+    problems = []
+    if settings.kept_columns != [] and not is_table:
+        problems.append(f"keep: only rows of a table have columns to keep; this model was trained on {dataset}.")
+    if settings.rolling and dataset != "series":
+        problems.append(f"rolling: only a series has forecasts to roll over; this model was trained on {dataset}.")
+    if settings.resize and layout is not Layout.IMAGE:
+        problems.append(f"resize: only images are scaled; this model was trained on {dataset}.")
+    if problems:
+        raise ConfigError(problems)
 
 
 _USE_PYTHON = "In Python, ptrun.load(CHECKPOINT).model is the network, which takes prepared tensors."

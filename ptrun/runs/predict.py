@@ -141,8 +141,7 @@ class _Prediction:
                         label = predicted.spec.class_names[value] if predicted.values.ndim == 1 else ""
                         tally.labels[label] = tally.labels.get(label, 0) + 1
                 yield chunk, predicted
-                if total:
-                    self.console.work(tally.done, total)
+                self.console.work(tally.done, total)
         finally:
             self.console.clear()
 

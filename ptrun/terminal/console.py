@@ -173,11 +173,11 @@ class Console:
         ]
         self._show(parts, erasable=True)
 
-    def work(self, done: int, total: int) -> None:
-        """Redraw the progress bar of work before training; does nothing where stdout is no terminal."""
-        if not self._live or total <= 0:
-            return
-        self._show([("  ", ""), *_bar(done, total)], erasable=True)
+    def work(self, done: int, total: int | None) -> None:
+        """Redraw the bar of work other than training, or a count without a total. Does nothing without a terminal."""
+        if self._live and total != 0:
+            bar = [(f"{done:,} done", "dim")] if total is None else _bar(done, total)
+            self._show([("  ", ""), *bar], erasable=True)
 
     def clear(self) -> None:
         """Erase the progress bar, if there is one. Call this after an exception, too, to leave the terminal clean."""

@@ -285,6 +285,7 @@ def test_standard_input_and_output(folder: Path, ptrun: Call):
         (("outputs/latest", "x.npy", "top_k=0"), "top_k"),
         (("outputs/latest", "x.npy", "model.dropout=1"), "model.dropout: can't be changed here"),
         (("outputs/latest", "x.npy", "ensemble=true"), "checkpoint names none"),
+        (("outputs/latest", "x.npy", "keep=all", "rolling=true"), "keep: only rows of a table"),
         (("outputs/latest", "wide.npy"), "the model was trained on 8x8"),
     ],
 )

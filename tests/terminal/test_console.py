@@ -134,6 +134,17 @@ def test_the_bar_is_drawn_on_a_terminal_only_and_vanishes() -> None:
     assert on_screen(terminal.getvalue())[-1] == ""
 
 
+def test_work_without_a_known_total_is_counted() -> None:
+    terminal = Terminal()
+    console = Console(stream=terminal)
+    console.work(1234, None)
+    assert on_screen(terminal.getvalue())[-1].strip() == "1,234 done"
+    console.work(5, 10)
+    assert "50 %" in on_screen(terminal.getvalue())[-1]
+    console.clear()
+    assert on_screen(terminal.getvalue())[-1] == ""
+
+
 def test_no_color_keeps_the_bar_and_drops_colors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     terminal = Terminal()
