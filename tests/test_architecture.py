@@ -22,6 +22,7 @@ OWNERS: dict[str, set[str]] = {
     "matplotlib": {"reports"},
     "torchcodec": {"data"},
     "PIL": {"data"},
+    "pyarrow": {"data", "runs"},
     "rich": {"terminal"},
     "sklearn": {"data", "metrics", "cli"},
     "yaml": {"config", "runs", "cli"},

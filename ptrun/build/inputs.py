@@ -16,9 +16,12 @@ import torch
 
 from ptrun.build.batches import evaluation_batch_size
 from ptrun.config.run_config import RunConfig, TrainSettings
+from ptrun.data.features.kinds import ColumnSettings
+from ptrun.data.features.wide_sequences import read_sequences
+from ptrun.data.formats.arrow_file import PARQUET_SUFFIXES
+from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
-from ptrun.data.formats.ts_file import read_sequences
 from ptrun.data.inputs import arrays, images, rows, series
 from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory
 from ptrun.data.inputs.sequences import NewSequences
@@ -71,6 +74,12 @@ class Preparation:
         return self.config.dataset.settings
 
     @property
+    def header(self) -> Header:
+        """Whether the first line of a file names the columns: as the user said, else as in training."""
+        said: Header = self.dataset.get("header", "auto")
+        return self.fitted.get("header", True) if said == "auto" else said
+
+    @property
     def key(self) -> tuple[Any, ...]:
         """What decides how inputs are prepared: equal keys give equal inputs."""
         settings = {name: value for name, value in self.dataset.items() if "split" not in name}
@@ -114,17 +123,22 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
     if suffix in _ARRAY_SUFFIXES:
         return replace(open_array(arrays.read_inputs(path), str(path), preparation), identity=_identity(path))
     if preparation.config.dataset.name == "series":
-        return replace(open_series(_read_file(location), preparation), identity=_identity(path))
+        return replace(open_series(_read_file(location, preparation), preparation), identity=_identity(path))
     if preparation.config.dataset.name == "sequences":
         sequences = read_sequences(
-            path, preparation.dataset["label_column"], preparation.dataset["header"], labeled=False
+            path,
+            preparation.dataset["label_column"],
+            preparation.header,
+            preparation.dataset["delimiter"],
+            preparation.dataset["decimal"],
+            labeled=False,
         )
         batch_size = preparation.batch_size(files=False)
         return NewSequences(sequences, preparation.fitted, batch_size, identity=_identity(path))
     return _table_file(location, preparation)
 
 
-def open_rows(file: CsvFile, preparation: Preparation) -> Source:
+def open_rows(file: CsvFile, preparation: Preparation) -> rows.RowsInMemory | series.LastWindow | series.RollingWindows:
     """Rows that are in memory, of a table or of a series."""
     if preparation.config.dataset.name == "series":
         return open_series(file, preparation)
@@ -135,7 +149,12 @@ def open_series(file: CsvFile, preparation: Preparation) -> series.LastWindow | 
     """The end of a series, or with `rolling` all its windows."""
     dataset = preparation.dataset
     settings = series.SeriesSettings(
-        dataset["time_column"], dataset["missing"], dataset["calendar"], dataset["window"], dataset["horizon"]
+        dataset["time_column"],
+        dataset["missing"],
+        dataset["calendar"],
+        dataset["window"],
+        dataset["horizon"],
+        ColumnSettings(date_order=dataset["date_order"], missing_values=dataset["missing_values"] or ()),
     )
     if preparation.settings.rolling:
         batch_size = preparation.batch_size(files=False)
@@ -199,8 +218,10 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
     )
 
 
-def _table_file(location: str, preparation: Preparation) -> rows.TableRows:
+def _table_file(location: str, preparation: Preparation) -> Source:
     path = Path(location).expanduser()
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return replace(open_rows(read_csv(path), preparation), identity=_identity(path))
     is_stdin = location == STDIN
     return rows.TableRows(
         opened=_stdin if is_stdin else partial(_opened, path),
@@ -209,6 +230,8 @@ def _table_file(location: str, preparation: Preparation) -> rows.TableRows:
         batch_size=preparation.batch_size(files=False),
         keep=preparation.settings.kept_columns,
         names=preparation.dataset.get("columns"),
+        header=preparation.header,
+        delimiter=preparation.dataset.get("delimiter", "auto"),
         identity=f"{os.getpid()} {time.time_ns()}" if is_stdin else _identity(path),
     )
 
@@ -227,10 +250,11 @@ def _encodings(preparation: Preparation) -> Sequence[Mapping[str, Any]]:
     )
 
 
-def _read_file(location: str) -> CsvFile:
+def _read_file(location: str, preparation: Preparation) -> CsvFile:
     if location == STDIN:
         raise ConfigError("input: a series is read from a file, not from standard input. Name the file.")
-    return read_csv(Path(location).expanduser())
+    path = Path(location).expanduser()
+    return read_csv(path, header=preparation.header, delimiter=preparation.dataset["delimiter"])
 
 
 @contextlib.contextmanager

@@ -17,11 +17,13 @@ MAX_RIDGE_WINDOWS = 20_000  # taken evenly from all training windows: more do no
 MAX_OUTPUTS = 20_000_000  # numbers in a forecast, above which the forecasts alone would take hundreds of MB
 
 
-def naive_forecasts(train: WindowSplit, test: WindowSplit, season: int | None) -> dict[str, Tensor]:
+def naive_forecasts(
+    train: WindowSplit, test: WindowSplit, season: int | None, earliest: Tensor | None = None
+) -> dict[str, Tensor]:
     """Return name → predictions of the test split, float32 [len(test), horizon * columns], standardized.
 
     The seasonal forecast is left out when rows before the first target do not cover a season, and all are left out
-    when they would be too large.
+    when they would be too large. earliest: for each row, the first row of its series from which on steps are even.
     """
     num_columns = len(test.target_columns)
     if not len(test) or len(test) * test.horizon * num_columns > MAX_OUTPUTS:
@@ -35,7 +37,8 @@ def naive_forecasts(train: WindowSplit, test: WindowSplit, season: int | None) -
         # A horizon beyond one season looks back as many whole seasons as it needs.
         rows_back = season * (steps_ahead // season + 1)
         rows = first_targets[:, None] + steps_ahead - rows_back
-        if int(rows.min()) >= 0:
+        bound = first_targets * 0 if earliest is None else earliest[first_targets]
+        if int((rows - bound[:, None]).min()) >= 0:
             forecasts[f"same time last season ({season} rows)"] = values[rows].flatten(1)
     if len(train) > 1:
         forecasts["ridge on the window"] = _ridge(train, test)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ptrun.errors import ConfigError, DataError, join_words
 
 Indices = NDArray[np.int64]
+MAX_RARE_SHARE = 0.02  # largest share of the samples in classes that are too small to divide
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,12 @@ class SplitSettings:
 
 @dataclass(frozen=True)
 class Parts:
-    """Positions of the samples of each part, each int64 [N]."""
+    """Positions of the samples of each part, each int64 [N]; notes say what is out of the ordinary."""
 
     train: Indices
     val: Indices
     test: Indices
+    notes: tuple[str, ...] = ()
 
 
 def check_fractions(settings: SplitSettings) -> None:
@@ -65,20 +67,33 @@ def check_fractions(settings: SplitSettings) -> None:
 def stratified(classes: NDArray[np.int64], names: Sequence[str], settings: SplitSettings) -> Parts:
     """Divide samples so that every class is in every part. The fractions are rounded for each class; `classes` is [N].
 
-    Raises DataError for a class with fewer samples than parts.
+    A class with fewer samples than parts is in training only, if such classes hold few of the samples.
+    Raises DataError when they hold many.
     """
     check_fractions(settings)
     required = 2 if settings.test_fraction == 0 else 3
     counts = np.bincount(classes, minlength=len(names))
-    small = [f"'{names[c]}' ({counts[c]})" for c in np.flatnonzero(counts < required).tolist()]
-    if small and not settings.evaluating:
+    rare = set() if settings.evaluating else set(np.flatnonzero(counts < required).tolist())
+    texts = join_words([f"'{names[c]}' ({counts[c]})" for c in sorted(rare)], 8)
+    if rare and not _may_stay_undivided(counts, counts < required):
         raise DataError(
-            f"Too few samples of {join_words(small, 8)}: each class needs at least {required}, one for each part. "
+            f"Too few samples of {texts}: each class needs at least {required}, one for each part. "
             "Add samples or leave the class out."
         )
     generator = np.random.default_rng(settings.split_seed)
-    by_class = (generator.permutation(np.flatnonzero(classes == c)) for c in range(len(names)))
-    return _merge([_divide(indices, settings) for indices in by_class])
+    by_class = [generator.permutation(np.flatnonzero(classes == c)) for c in range(len(names))]
+    nothing = np.zeros(0, np.int64)
+    pieces = [
+        (indices, nothing, nothing) if c in rare else _divide(indices, settings) for c, indices in enumerate(by_class)
+    ]
+    note = f"Too few samples to divide, all in training: {texts}. Neither validation nor test can judge them."
+    return replace(_merge(pieces), notes=(note,) if rare else ())
+
+
+def _may_stay_undivided(counts: NDArray[np.int64], is_rare: NDArray[np.bool_]) -> bool:
+    """Whether rare classes have samples, but few, and at least two other classes remain."""
+    few = counts[is_rare].sum() <= MAX_RARE_SHARE * counts.sum()
+    return bool(few and counts.min() > 0 and (~is_rare).sum() >= 2)
 
 
 def shuffled(count: int, settings: SplitSettings) -> Parts:

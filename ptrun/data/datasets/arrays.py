@@ -89,7 +89,7 @@ def arrays(
         val=splits["val"],
         test=splits["test"],
         fitted=fitted,
-        notes=tuple(note for each in samples.values() for note in each.notes),
+        notes=(*(note for each in samples.values() for note in each.notes), *parts.notes),
         record=record(method, by_part, names, split_seed),
     )
 

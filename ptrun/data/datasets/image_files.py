@@ -7,6 +7,7 @@ are needed.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import class_names, encode, labelled
-from ptrun.data.formats.csv_file import CsvFile, read_csv
+from ptrun.data.features.image_table import filled_column, read_image_table
+from ptrun.data.features.labels import class_counts_text, class_names, class_variants, encode, labelled
+from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.image_file import MAX_PIXELS, SUFFIXES, ImageReader
 from ptrun.data.formats.paths import existing_file, existing_folder
 from ptrun.data.partition import Indices, SplitSettings, record, stratified
@@ -100,6 +102,8 @@ def image_list(
     *,
     path: str,
     fitted: Mapping[str, Any] | None = None,
+    header: Header = "auto",
+    delimiter: str = "auto",
     path_column: str = "path",
     label_column: str = "label",
     root: str | None = None,
@@ -119,10 +123,10 @@ def image_list(
     """
     reading = _ReadSettings(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode)
     splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
-    file = read_csv(existing_file(path, "dataset.path"))
-    names = _filled_column(file, path_column, "path")
-    labels = _filled_column(file, label_column, "label")
-    start = existing_folder(root, "dataset.root") if root else Path(file.source).parent
+    list_path = existing_file(path, "dataset.path")
+    start = existing_folder(root, "dataset.root") if root else list_path.parent
+    file = read_image_table(list_path, start, header, delimiter)
+    names, labels = filled_column(file, path_column, "path"), filled_column(file, label_column, "label")
     paths = [str(start / Path(name).expanduser()) for name in names]
     images = _images_of_list(paths, labels, file.source, file.rows, fitted)
     return _data({"train": images}, file.source, reading, splitting, fitted)
@@ -154,14 +158,6 @@ def image_list_from(
     splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     images = _images_of_list(paths, labels, source, rows, fitted)
     return _data({"train": images}, source, reading, splitting, fitted)
-
-
-def _filled_column(file: CsvFile, column: str, kind: str) -> list[str]:
-    """The cells of the path or label column. Raises DataError for an empty one."""
-    cells = file.column(column, f"dataset.{kind}_column")
-    if "" in cells:
-        raise DataError(f"{file.source}, row {file.rows[cells.index('')]}: the {kind} (column '{column}') is empty.")
-    return cells
 
 
 def _images_of_list(
@@ -224,8 +220,10 @@ def _data(
     names = tuple(fitted["class_names"]) if fitted else class_names(train.labels, source)
     codes = {part: encode(files.labels, names, f"{source} ({part})", files.rows) for part, files in images.items()}
     rows = {part: np.arange(len(files.paths)) for part, files in images.items()}
+    notes: tuple[str, ...] = ()
     if not {"val", "test"} <= set(images):
-        rows |= _cut_from_train(codes["train"], names, splitting, set(images))
+        cut, notes = _cut_from_train(codes["train"], names, splitting, set(images))
+        rows |= cut
     splits = {
         part: _split(images.get(part, train), codes.get(part, codes["train"]), rows[part], reading, source)
         for part in ("train", "val", "test")
@@ -245,23 +243,23 @@ def _data(
         val=splits["val"],
         test=splits["test"],
         fitted={"class_names": list(names)},
-        notes=tuple(_notes(list(images.values()))),
+        notes=(*_notes(list(images.values()), names), *notes),
         record=record(method, by_part, names, splitting.split_seed) | {"ready": ready},
     )
 
 
 def _cut_from_train(
     codes: NDArray[np.int64], names: Sequence[str], splitting: SplitSettings, ready: set[str]
-) -> dict[str, Indices]:
+) -> tuple[dict[str, Indices], tuple[str, ...]]:
     """The rows of train, and of those of val and test that are not ready because they have no folder."""
     if "val" in ready:  # Only test is missing, so the one part that is cut from train becomes the test part.
         parts = stratified(codes, names, replace(splitting, val_fraction=splitting.test_fraction, test_fraction=0))
-        return {"train": parts.train, "test": parts.val}
+        return {"train": parts.train, "test": parts.val}, parts.notes
     if "test" in ready:
         parts = stratified(codes, names, replace(splitting, test_fraction=0))
-        return {"train": parts.train, "val": parts.val}
+        return {"train": parts.train, "val": parts.val}, parts.notes
     parts = stratified(codes, names, splitting)
-    return {"train": parts.train, "val": parts.val, "test": parts.test}
+    return {"train": parts.train, "val": parts.val, "test": parts.test}, parts.notes
 
 
 def _split(images: _Images, codes: NDArray[np.int64], rows: Indices, reading: _ReadSettings, source: str) -> FileSplit:
@@ -293,8 +291,10 @@ def _file_sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[
     return sizes
 
 
-def _notes(images: Sequence[_Images]) -> list[str]:
+def _notes(images: Sequence[_Images], names: Sequence[str]) -> list[str]:
     hidden, other = (sum(counts) for counts in zip(*((i.num_hidden, i.num_other) for i in images), strict=True))
     notes = [note for files in images for note in files.notes]
     notes += [f"Ignored {hidden} hidden files or folders."] if hidden else []
-    return notes + ([f"Ignored {other} files that are not named like images."] if other else [])
+    notes += [f"Ignored {other} files that are not named like images."] if other else []
+    counts = Counter(label for files in images for label in files.labels)
+    return [*notes, f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]

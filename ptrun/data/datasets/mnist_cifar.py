@@ -204,6 +204,7 @@ def _data(names: Sequence[str], train: _Samples, test: _Samples, splitting: Spli
         val=splits["val"],
         test=splits["test"],
         fitted={"class_names": list(names)},
+        notes=parts.notes,
         record=record("stratified val, official test", by_part, names, splitting.split_seed),
     )
 

@@ -5,7 +5,10 @@ All sequences get one length, and channels are standardized with the training se
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +16,19 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled, tidy_numbers
+from ptrun.data.features.labels import (
+    class_counts_text,
+    class_names,
+    class_variants,
+    encode,
+    fit_scaler,
+    labelled,
+    tidy_numbers,
+)
+from ptrun.data.features.wide_sequences import read_sequences
+from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.paths import existing_file
-from ptrun.data.formats.ts_file import Sequences, read_sequences
+from ptrun.data.formats.ts_file import Sequences
 from ptrun.data.partition import Indices, SplitSettings, record, stratified
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError, DataError
@@ -31,7 +44,9 @@ def sequences(
     fitted: Mapping[str, Any] | None = None,
     test_path: str | None = None,
     label_column: str = "auto",
-    header: bool = True,
+    header: Header = "auto",
+    delimiter: str = "auto",
+    decimal: str = "auto",
     length: str | int = "auto",
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
@@ -44,27 +59,23 @@ def sequences(
     """
     if isinstance(length, str) and length != "auto":
         raise ConfigError(f"dataset.length is '{length}'; it can be auto or a number of time steps.")
-    source = read_sequences(existing_file(path, "dataset.path"), label_column, header)
-    other = read_sequences(existing_file(test_path, "dataset.test_path"), label_column, header) if test_path else None
-    known_names = fitted["class_names"] if fitted else ()
-    source, notes = _labelled(source, known_names)
-    if other:
-        other, notes_on_other = _labelled(other, known_names)
-        notes += notes_on_other
+    if fitted and header == "auto":
+        header = fitted.get("header", True)  # a model that was trained on named columns needs their names
+    read = partial(read_sequences, label_column=label_column, header=header, delimiter=delimiter, decimal=decimal)
+    source = read(existing_file(path, "dataset.path"))
+    others = [read(existing_file(test_path, "dataset.test_path"))] if test_path else []
+    source, *others = (_labelled(each, fitted["class_names"] if fitted else ()) for each in (source, *others))
     names = fitted["class_names"] if fitted else class_names(tidy_numbers(source.labels), source.source)
-    splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
+    splitting = SplitSettings(val_fraction, 0.0 if others else test_fraction, split_seed, evaluating=fitted is not None)
     codes = _codes(source, names)
     parts = stratified(codes, names, splitting)
     fitted = dict(fitted) if fitted else _fit_to_training(source, parts.train, names, length)
-    cuts = {
-        "train": (source, codes, parts.train),
-        "val": (source, codes, parts.val),
-        "test": (source, codes, parts.test),
-    }
-    if other:
+    rows = {"train": parts.train, "val": parts.val, "test": parts.test}
+    cuts = {part: (source, codes, part_rows) for part, part_rows in rows.items()}
+    for other in others:
         cuts["test"] = (other, _codes(other, names), np.arange(len(other.labels)))
     splits = {part: _split(*cut, fitted) for part, cut in cuts.items()}
-    method = "stratified val, given test" if other else "stratified"
+    method = "stratified val, given test" if others else "stratified"
     by_part = [(part, rows, part_codes[rows]) for part, (_, part_codes, rows) in cuts.items()]
     return Data(
         spec=_spec(fitted),
@@ -72,16 +83,22 @@ def sequences(
         val=splits["val"],
         test=splits["test"],
         fitted=fitted,
-        notes=(*notes, *_notes([source, other] if other else [source], fitted["length"])),
+        notes=(*_notes_on_classes(source, names), *parts.notes, *_notes([source, *others], fitted["length"])),
         record=record(method, by_part, names, split_seed),
     )
 
 
-def _labelled(source: Sequences, known_names: Sequence[str]) -> tuple[Sequences, list[str]]:
-    """The sequences that have a label, and a note on the others."""
+def _labelled(source: Sequences, known_names: Sequence[str]) -> Sequences:
+    """The sequences that have a label, with a note on the others."""
     kept, notes = labelled(source.labels, known_names)
+    labels, rows = [source.labels[i] for i in kept], [source.rows[i] for i in kept]
     values = [source.values[i] for i in kept]
-    return Sequences(source.source, values, [source.labels[i] for i in kept], [source.rows[i] for i in kept]), notes
+    return replace(source, values=values, labels=labels, rows=rows, notes=(*source.notes, *notes))
+
+
+def _notes_on_classes(source: Sequences, names: Sequence[str]) -> list[str]:
+    counts = Counter(tidy_numbers(source.labels))
+    return [f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]
 
 
 def _fit_to_training(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:
@@ -89,7 +106,8 @@ def _fit_to_training(source: Sequences, train: Indices, names: Sequence[str], le
     values = [source.values[i] for i in train]
     mean, std = fit_scaler(np.concatenate(values))
     num_steps = max(map(len, values)) if isinstance(length, str) else length
-    return {"class_names": list(names), "mean": mean.tolist(), "std": std.tolist(), "length": num_steps}
+    learned = {"class_names": list(names), "mean": mean.tolist(), "std": std.tolist(), "length": num_steps}
+    return learned if source.has_header else {**learned, "header": False}
 
 
 def _codes(source: Sequences, names: Sequence[str]) -> NDArray[np.int64]:
@@ -133,7 +151,8 @@ def _none(fitted: Mapping[str, Any]) -> NDArray[np.float32]:
 def _notes(sources: Sequence[Sequences], length: int) -> list[str]:
     lengths = np.array([len(values) for source in sources for values in source.values])
     padded, trimmed = int((lengths < length).sum()), int((lengths > length).sum())
-    notes = [f"Sequences of {length} time steps."]
+    notes = [note for source in sources for note in source.notes]
+    notes.append(f"Sequences of {length} time steps.")
     if padded:
         notes.append(f"{padded} shorter sequences have zeros in front.")
     if trimmed:

@@ -1,4 +1,4 @@
-"""The `table` data set: any CSV file with a column to predict.
+"""The `table` data set: any CSV or Parquet file with a column to predict.
 
 Everything that is learned from the data comes from the training rows. What was found and decided is in the notes.
 """
@@ -6,25 +6,33 @@ Everything that is learned from the data comes from the training rows. What was 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.columns import ColumnSettings, binary_features, encode_columns, feature_names, fit_columns
-from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled, tidy_numbers
-from ptrun.data.formats.csv_file import MISSING, CsvFile, numbers, numbers_or_none, read_csv
+from ptrun.data.features import target as targets
+from ptrun.data.features.columns import (
+    binary_features,
+    encode_columns,
+    feature_names,
+    fit_columns,
+    unknown_categories,
+)
+from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds
+from ptrun.data.features.labels import labelled
+from ptrun.data.features.suspicions import suspicions
+from ptrun.data.features.target import Target
+from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.partition import Indices, Parts, SplitSettings, record, shuffled, stratified
 from ptrun.data.splits import TensorSplit
-from ptrun.errors import ConfigError, DataError
+from ptrun.errors import ConfigError, DataError, join_words
 from ptrun.registry import datasets
 from ptrun.spec import DataSpec, Layout, Task
-
-MAX_INTEGER_CLASSES = 20  # distinct integers in a target column up to which they are classes
 
 
 @datasets.register
@@ -35,117 +43,149 @@ def table(
     fitted: Mapping[str, Any] | None = None,
     test_path: str | None = None,
     columns: Sequence[str] | None = None,
+    header: Header = "auto",
+    delimiter: str = "auto",
     task: str = "auto",
     numeric: Sequence[str] = (),
     categorical: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    dates: Sequence[str] | None = None,
+    date_order: str = "auto",
+    decimal: str = "auto",
+    missing_values: Sequence[str] | None = None,
     max_categories: int = 100,
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Data:
-    """Rows of a CSV file as vectors; `features/columns.py` says how a column becomes numbers.
+    """Rows of a CSV file as vectors; `features/kinds.py` says what a column is, `columns.py` how it becomes numbers.
 
     With `test_path` the test rows are those of that file. A target of texts, or of at most 20 different integers,
     is a class; any other is a number, standardized with the training rows.
     Raises DataError naming row and column for cells that do not fit.
     """
-    file, dropped = _read(path, target, columns, "dataset.path")
-    test_file, test_dropped = _read(test_path, target, columns, "dataset.test_path") if test_path else (None, 0)
-    _check_names(file, target, {"numeric": numeric, "categorical": categorical, "ignore": ignore})
-    is_class = _is_classification(file, target, fitted["task"] if fitted else task)
-    file, unlabelled = _labelled(file, target, fitted) if is_class else (file, [])
-    test_file, more_unlabelled = _labelled(test_file, target, fitted) if is_class and test_file else (test_file, [])
-    test_fraction = 0.0 if test_file else test_fraction
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
-    parts, goal = (_divide_classes if is_class else _divide_numbers)(file, target, splitting, fitted)
-    encodings, notes = _encodings(
-        file, parts, goal, ColumnSettings(numeric, categorical, max_categories, ignore), fitted
+    # A model that was trained on named columns needs their names.
+    reading = _Reading(columns, fitted.get("header", True) if fitted and header == "auto" else header, delimiter)
+    file = reading.read(path, "dataset.path")
+    settings = ColumnSettings(
+        numeric, categorical, max_categories, ignore, dates or (), missing_values or (), decimal, date_order, target
     )
-    notes += [*unlabelled, *more_unlabelled]
-    if dropped + test_dropped:
-        notes.append(f"Rows without a target, left out: {dropped + test_dropped}.")
+    kinds, goal = _decide(file, settings, task, fitted)
+    file, dropped = _with_target(file, goal)
+    other, other_dropped = _with_target(reading.read(test_path, "dataset.test_path"), goal) if test_path else (None, [])
+    splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
+    parts, goal = _divide(file, goal, splitting)
+    encodings, notes = _encodings(file, parts, goal, settings, kinds, fitted)
+    data = _data(file, other, parts, goal, encodings, split_seed)
+    if not fitted:
+        notes += suspicions(file, encodings, parts.train, target, goal.values(file))
+    learned = {"columns": encodings, **goal.fitted(), **({} if file.has_header or columns else {"header": False})}
+    said = (*goal.notes(), *parts.notes, *notes)
+    return replace(data, fitted=learned, notes=(*file.notes, *dropped, *other_dropped, *said, *data.notes))
+
+
+def _data(
+    file: CsvFile, other: CsvFile | None, parts: Parts, goal: Target, encodings: list[dict[str, Any]], split_seed: int
+) -> Data:
+    """The samples of each part; those of test come from another file if there is one."""
     encoded = _split(file, encodings, goal)  # all rows at once, which are then divided
-    train, val, test = (_rows_of(encoded, rows) for rows in (parts.train, parts.val, parts.test))
-    if test_file:
-        test = _split(test_file, encodings, goal)
+    splits = {part: _rows_of(encoded, getattr(parts, part)) for part in ("train", "val", "test")}
+    if other:
+        splits["test"] = _split(other, encodings, goal)
     return Data(
         spec=_spec(encodings, goal),
-        train=train,
-        val=val,
-        test=test,
-        fitted={"columns": encodings, **goal.fitted()},
-        notes=(goal.note(), *notes),
-        record=_record({"train": train, "val": val, "test": test}, goal, split_seed),
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        notes=tuple(_notes_on_unknown(other, encodings)) if other else (),
+        record=_record(splits, goal, split_seed),
     )
 
 
 @dataclass(frozen=True)
-class _Target:
-    """The target column: class numbers where there are class names, else standardized numbers."""
+class _Reading:
+    """How the files of a table are read."""
 
-    column: str
-    class_names: tuple[str, ...] = ()
-    mean: float = 0.0
-    std: float = 1.0
+    columns: Sequence[str] | None
+    header: Header
+    delimiter: str
 
-    def values(self, file: CsvFile) -> NDArray[Any]:
-        """Targets of a file, int64 [N] or float32 [N, 1]."""
-        if self.class_names:
-            labels = tidy_numbers(file.columns[self.column])
-            return encode(labels, self.class_names, f"{file.source}, column '{self.column}',", file.rows)
-        values = numbers(file.columns[self.column], file.rows, file.source, self.column)
-        return ((values[:, None] - self.mean) / self.std).astype(np.float32)
-
-    def fitted(self) -> dict[str, Any]:
-        """What an evaluation needs to know."""
-        if self.class_names:
-            return {"task": "classification", "class_names": list(self.class_names)}
-        return {"task": "regression", "target_mean": self.mean, "target_std": self.std}
-
-    def note(self) -> str:
-        if self.class_names:
-            return f"Target '{self.column}': one of {len(self.class_names)} classes."
-        return f"Target '{self.column}': a number, training mean {self.mean:.4g}, standard deviation {self.std:.4g}."
+    def read(self, path: str, setting: str) -> CsvFile:
+        return read_csv(existing_file(path, setting), self.columns, header=self.header, delimiter=self.delimiter)
 
 
-def _divide_classes(
-    file: CsvFile, column: str, splitting: SplitSettings, fitted: Mapping[str, Any] | None
-) -> tuple[Parts, _Target]:
+def _decide(
+    file: CsvFile, settings: ColumnSettings, task: str, fitted: Mapping[str, Any] | None
+) -> tuple[list[ColumnKind], Target]:
+    """What each input column is, and the target."""
+    file.column(settings.target, "dataset.target")
+    _check_names(file, settings)
     if fitted:
-        target = _Target(column, tuple(fitted["class_names"]))
-    else:
-        labels = tidy_numbers(file.columns[column])
-        target = _Target(column, class_names(labels, f"{file.source}, column '{column}',"))
-    return stratified(target.values(file), target.class_names, splitting), target
+        return [], targets.restored(settings.target, fitted, settings.missing_values)
+    decided = settings
+    if task == "classification":
+        decided = replace(settings, categorical=[*settings.categorical, settings.target])
+    if task == "regression":
+        decided = replace(settings, numeric=[*settings.numeric, settings.target])
+    names = [name for name in file.columns if name not in settings.ignore or name == settings.target]
+    kinds = {kind.name: kind for kind in decide_kinds(file, names, decided)}
+    goal = targets.found(file, kinds[settings.target], list(kinds.values()), task, settings.missing_values)
+    return [kind for kind in kinds.values() if kind.name != settings.target], goal
 
 
-def _divide_numbers(
-    file: CsvFile, column: str, splitting: SplitSettings, fitted: Mapping[str, Any] | None
-) -> tuple[Parts, _Target]:
+def _with_target(file: CsvFile, goal: Target) -> tuple[CsvFile, list[str]]:
+    """The rows that have a target, and notes on those that have none."""
+    file.column(goal.column, "dataset.target")
+    rows = targets.rows_with(file, goal)
+    notes = []
+    if dropped := len(file) - len(rows):
+        notes, file = [f"Rows without a target, left out: {dropped}."], file.take(rows)
+    if not goal.class_names:
+        return file, notes
+    kept, unlabelled = labelled(file[goal.column].texts(), goal.class_names)
+    return (file.take(kept) if unlabelled else file), [*notes, *unlabelled]
+
+
+def _divide(file: CsvFile, goal: Target, splitting: SplitSettings) -> tuple[Parts, Target]:
+    """The parts, and the target with its scale."""
+    if goal.class_names:
+        return stratified(goal.values(file), goal.class_names, splitting), goal
     parts = shuffled(len(file), splitting)
-    if fitted:
-        return parts, _Target(column, mean=fitted["target_mean"], std=fitted["target_std"])
-    values = numbers(file.columns[column], file.rows, file.source, column)
-    mean, std = fit_scaler(values[parts.train])
-    return parts, _Target(column, mean=float(mean), std=float(std))
+    return parts, goal if splitting.evaluating else targets.scaled(goal, file, parts.train)
 
 
 def _encodings(
-    file: CsvFile, parts: Parts, target: _Target, settings: ColumnSettings, fitted: Mapping[str, Any] | None
+    file: CsvFile,
+    parts: Parts,
+    goal: Target,
+    settings: ColumnSettings,
+    kinds: Sequence[ColumnKind],
+    fitted: Mapping[str, Any] | None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """How each input column becomes numbers, and notes about that. Raises DataError when there is no input column."""
     if fitted:
-        encodings, notes = list(fitted["columns"]), list[str]()
+        encodings = list(fitted["columns"])
+        notes = _notes_on_unknown(file, encodings)
     else:
-        inputs = [name for name in file.columns if name != target.column and name not in settings.ignore]
-        encodings, notes = fit_columns(file, inputs, parts.train, settings)
+        encodings, notes = fit_columns(file, [kind.name for kind in kinds], parts.train, settings, kinds)
     if not encodings:
-        raise DataError(f"{file.source} has no column to predict '{target.column}' from. {' '.join(notes)}")
+        raise DataError(f"{file.source} has no column to predict '{goal.column}' from. {' '.join(notes)}")
     return encodings, notes
 
 
-def _spec(encodings: Sequence[Mapping[str, Any]], target: _Target) -> DataSpec:
+def _notes_on_unknown(file: CsvFile, encodings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which categories of a file training never saw."""
+    notes = []
+    for name, counts in unknown_categories(file, encodings).items():
+        texts = join_words([f"'{text}' ({count})" for text, count in counts.most_common()], 5)
+        notes.append(
+            f"Training never saw these categories of '{name}': {texts}. To the model, this column is all zeros in "
+            f"{counts.total()} of {len(file)} rows of {file.source}."
+        )
+    return notes
+
+
+def _spec(encodings: Sequence[Mapping[str, Any]], target: Target) -> DataSpec:
     names, groups = feature_names(encodings)
     is_class = bool(target.class_names)
     return DataSpec(
@@ -163,7 +203,7 @@ def _spec(encodings: Sequence[Mapping[str, Any]], target: _Target) -> DataSpec:
     )
 
 
-def _record(splits: Mapping[str, TensorSplit], target: _Target, split_seed: int) -> dict[str, Any]:
+def _record(splits: Mapping[str, TensorSplit], target: Target, split_seed: int) -> dict[str, Any]:
     by_part = [
         (part, split.rows.numpy(), split.targets.numpy() if target.class_names else None)
         for part, split in splits.items()
@@ -171,51 +211,26 @@ def _record(splits: Mapping[str, TensorSplit], target: _Target, split_seed: int)
     return record("stratified" if target.class_names else "shuffled", by_part, target.class_names, split_seed)
 
 
-def _read(path: str, target: str, columns: Sequence[str] | None, setting: str) -> tuple[CsvFile, int]:
-    """The rows of a file that have a target, and the number of those that have none."""
-    file = read_csv(existing_file(path, setting), columns)
-    cells = file.column(target, "dataset.target")
-    values = numbers_or_none(cells)
-    present = np.array([cell not in MISSING for cell in cells]) if values is None else ~np.isnan(values)
-    if not present.any():
-        raise DataError(f"{file.source}: column '{target}' (dataset.target) has no value in any row.")
-    dropped = int((~present).sum())
-    return (file.take(np.flatnonzero(present).tolist()) if dropped else file), dropped
-
-
-def _labelled(file: CsvFile, target: str, fitted: Mapping[str, Any] | None) -> tuple[CsvFile, list[str]]:
-    """The rows whose target is a class, and a note on the others."""
-    kept, notes = labelled(file.columns[target], fitted["class_names"] if fitted else ())
-    return (file.take(kept) if notes else file), notes
-
-
-def _check_names(file: CsvFile, target: str, lists: Mapping[str, Sequence[str]]) -> None:
+def _check_names(file: CsvFile, settings: ColumnSettings) -> None:
+    lists = {
+        "numeric": settings.numeric,
+        "categorical": settings.categorical,
+        "dates": settings.dates,
+        "ignore": settings.ignore,
+    }
     for setting, names in lists.items():
         for name in names:
             file.column(name, f"dataset.{setting}")
-            if name == target:
+            if name == settings.target:
                 raise ConfigError(
-                    f"dataset.{setting}: '{target}' is the target and can't be an input column. Remove it there."
+                    f"dataset.{setting}: '{name}' is the target and can't be an input column. Remove it there."
                 )
 
 
-def _is_classification(file: CsvFile, target: str, task: str) -> bool:
-    """Whether the target is a class; for "auto", texts and few different integers are."""
-    if task not in ("auto", "classification", "regression"):
-        raise ConfigError(f"dataset.task is '{task}'; it can be auto, classification or regression.")
-    if task != "auto":
-        return task == "classification"
-    values = numbers_or_none(file.columns[target])
-    if values is None:
-        return True
-    distinct = len(np.unique(values))
-    return bool(np.all(values == np.rint(values))) and distinct <= MAX_INTEGER_CLASSES and 3 * distinct <= len(values)
-
-
-def _split(file: CsvFile, encodings: Sequence[Mapping[str, Any]], target: _Target) -> TensorSplit:
+def _split(file: CsvFile, encodings: Sequence[Mapping[str, Any]], target: Target) -> TensorSplit:
     """All rows of a file."""
     inputs = torch.from_numpy(encode_columns(file, encodings, file.source))
-    return TensorSplit(inputs, torch.from_numpy(target.values(file)), torch.tensor(file.rows, dtype=torch.int64))
+    return TensorSplit(inputs, torch.from_numpy(target.values(file)), torch.from_numpy(np.asarray(file.rows, np.int64)))
 
 
 def _rows_of(split: TensorSplit, positions: Indices) -> TensorSplit:

@@ -1,94 +1,128 @@
-"""Encodes the columns of a table as numbers: standard scores, marks of missing values, one-hot categories.
+"""Encodes the columns of a table as numbers: standard scores, marks of missing values, one-hot categories, calendars.
 
-An encoding is a plain dictionary that is learned from training rows alone. A numeric column becomes
-(value - mean) / std; a missing value is set to the median, and if training rows miss values, a second feature marks
-them. A categorical column becomes one feature for each category, of which missing cells are one; a category that
-is not in the training rows is all zeros.
+An encoding is a plain dictionary that is learned from training rows alone, and says how the cells are written. A column
+of numbers becomes (value - mean) / std; a missing value is set to the median, and if training rows miss values, a
+second feature marks them. A column of categories becomes one feature for each category, of which missing cells are one;
+a category that is not in the training rows is all zeros. `dates.py` encodes dates.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.formats.csv_file import MISSING, CsvFile, is_number, numbers, numbers_or_none
+from ptrun.data.features import dates
+from ptrun.data.features.column_report import date_text, report
+from ptrun.data.features.kinds import MIN_CELLS, ColumnKind, ColumnSettings, decide_kinds, read_numbers
+from ptrun.data.formats.column import MISSING, Column
+from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.formats.number_form import PLAIN, form_of
 from ptrun.data.partition import Indices
-from ptrun.errors import DataError, join_words
 
 Encoding = Mapping[str, Any]
-STRAY_SHARE = 0.1  # largest share of texts in a column that is still taken for one of numbers, with mistakes in it
-MIN_CELLS = 20  # below so many cells, a column is too short to guess what it is
-
-
-@dataclass(frozen=True)
-class ColumnSettings:
-    """The settings of a table that say what its columns are."""
-
-    numeric: Sequence[str] = ()
-    categorical: Sequence[str] = ()
-    max_categories: int = 100
-    ignore: Sequence[str] = ()
+BLOCK_COLUMNS = 16  # encoded at a time
 
 
 def fit_columns(
-    file: CsvFile, names: Sequence[str], train: Indices, settings: ColumnSettings
+    file: CsvFile,
+    names: Sequence[str],
+    train: Indices,
+    settings: ColumnSettings,
+    kinds: Sequence[ColumnKind] | None = None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return an encoding for each useful column of `names`, and notes about what was found.
 
-    A column is numeric when all its cells are numbers (or missing), unless it is listed. Columns that hold one value,
-    count the rows, or hold nearly as many texts as rows are left out, unless they are listed.
+    kinds: what the columns are, when it was decided on more rows than these. Columns that hold one value, count the
+    rows, or hold nearly as many texts as rows are left out, unless the settings name them.
     Raises DataError naming row and column for a text in a column that is listed as numeric, or in one with few texts.
     """
     encodings: list[dict[str, Any]] = []
     left_out: dict[str, list[str]] = {}
-    for name in names:
-        encoding = _fit_encoding(file, name, train, settings)
+    kinds = kinds or decide_kinds(file, names, settings)
+    for kind in kinds:
+        encoding = _fit_encoding(file, kind, train, settings)
         if isinstance(encoding, str):
-            left_out.setdefault(encoding, []).append(name)
+            left_out.setdefault(encoding, []).append(kind.name)
         else:
             encodings.append(encoding)
-    reasons = [f"Left out, {reason}: {join_words(columns)}." for reason, columns in left_out.items()]
-    return encodings, [*_notes(encodings), *reasons]
+    return encodings, report(encodings, kinds, left_out)
 
 
 def encode_columns(file: CsvFile, encodings: Sequence[Encoding], setting: str) -> NDArray[np.float32]:
     """Return the features [N, F] of a file. Raises DataError for an absent column or a text among numbers."""
-    blocks = [
-        (_encode_numeric if encoding["kind"] == "numeric" else _encode_categorical)(
-            file.column(encoding["name"], setting), encoding, file
-        )
-        for encoding in encodings
-    ]
-    return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(file), 0), np.float32)
+    for encoding in encodings:
+        file.column(encoding["name"], setting)
+    widths = [len(_feature_names(encoding)) for encoding in encodings]
+    ends = np.cumsum([0, *widths]).tolist()
+    features = np.empty((len(file), ends[-1]), np.float32)
+    for first in range(0, len(encodings), BLOCK_COLUMNS):
+        last = min(first + BLOCK_COLUMNS, len(encodings))
+        features[:, ends[first] : ends[last]] = _encode_block(file, encodings[first:last], widths[first:last])
+    return features
+
+
+def _encode_block(file: CsvFile, encodings: Sequence[Encoding], widths: Sequence[int]) -> NDArray[np.float32]:
+    """The features of some columns, each in one piece of memory: single numbers far apart are slow to write."""
+    block = np.zeros((len(file), sum(widths)), np.float32, order="F")
+    start = 0
+    for encoding, width in zip(encodings, widths, strict=True):
+        _ENCODERS[encoding["kind"]](file, encoding, block[:, start : start + width])
+        start += width
+    return block
 
 
 def unusual_cells(file: CsvFile, encodings: Sequence[Encoding], features: NDArray[np.float32]) -> dict[str, int]:
     """What the rows hold that training rows did not, in words, and the number of rows with it.
 
-    These are unknown categories, and numbers outside of the range in training (if the encoding has it).
+    These are unknown categories, and numbers and dates outside of the range in training (if the encoding has it).
     features: of these rows, as `encode_columns` gives them.
     """
     counts: dict[str, int] = {}
     position = 0
     for encoding in encodings:
-        name, cells = encoding["name"], file.columns[encoding["name"]]
+        name, width = encoding["name"], len(_feature_names(encoding))
         if encoding["kind"] == "categorical":
-            known = {*encoding["categories"], *MISSING}
+            known = {*encoding["categories"], *MISSING, *encoding.get("missing_values", ())}
             kind = "a rare or unknown category" if encoding["other"] else "a category that training rows lack"
-            counts[f"column '{name}': {kind}"] = sum(cell not in known for cell in cells)
+            unknown = sum(count for text, count in file[name].counts.items() if text not in known)
+            counts[f"column '{name}': {kind}"] = unknown
         elif "min" in encoding:
-            low, high = encoding["min"], encoding["max"]
-            scores = features[:, position].astype(np.float64) * encoding["std"] + encoding["mean"]
-            rounding = 1e-6 * max(abs(low), abs(high), high - low)  # of float32
-            outside = int(((scores < low - rounding) | (scores > high + rounding)).sum())
-            counts[f"column '{name}': a number outside of those in training ({low:g} to {high:g})"] = outside
-        position += len(_feature_names(encoding))
+            counts[f"column '{name}': {_range_in_words(encoding)}"] = _count_outside(encoding, features[:, position])
+        position += width
     return {what: count for what, count in counts.items() if count}
+
+
+def _count_outside(encoding: Encoding, scores: NDArray[np.float32]) -> int:
+    low, high = encoding["min"], encoding["max"]
+    values = scores.astype(np.float64) * encoding["std"] + encoding["mean"]
+    rounding = 1e-6 * max(abs(low), abs(high), high - low)  # of float32
+    return int(((values < low - rounding) | (values > high + rounding)).sum())
+
+
+def _range_in_words(encoding: Encoding) -> str:
+    if encoding["kind"] == "date":
+        first, last = date_text(encoding["min"]), date_text(encoding["max"])
+        return f"a date outside of those in training ({first} to {last})"
+    return f"a number outside of those in training ({encoding['min']:g} to {encoding['max']:g})"
+
+
+def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[float]]:
+    """Return the mean and standard deviation by which each feature is scaled; 0 and 1 for those that are not scaled.
+
+    Of a date, the number of days since 1970 is scaled.
+    """
+    means: list[float] = []
+    stds: list[float] = []
+    for encoding in encodings:
+        scaled = [(encoding["mean"], encoding["std"])] if encoding["kind"] in ("numeric", "date") else []
+        pairs = [*scaled, *[(0.0, 1.0)] * (len(_feature_names(encoding)) - len(scaled))]
+        means += [mean for mean, _ in pairs]
+        stds += [std for _, std in pairs]
+    return means, stds
 
 
 def feature_names(encodings: Sequence[Encoding]) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -98,66 +132,55 @@ def feature_names(encodings: Sequence[Encoding]) -> tuple[tuple[str, ...], tuple
 
 
 def binary_features(encodings: Sequence[Encoding]) -> tuple[int, ...]:
-    """Return the positions of the features that are 0 or 1: categories, and marks of missing numbers."""
+    """Return the positions of the features that are 0 or 1: categories, and marks of missing numbers and dates."""
     is_binary = [
-        encoding["kind"] == "categorical" or i > 0
+        encoding["kind"] == "categorical" or name == f"{encoding['name']} missing"
         for encoding in encodings
-        for i in range(len(_feature_names(encoding)))
+        for name in _feature_names(encoding)
     ]
     return tuple(i for i, binary in enumerate(is_binary) if binary)
 
 
-def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[float]]:
-    """Return the mean and standard deviation by which each feature is scaled; 0 and 1 for those that are 0 or 1."""
-    means: list[float] = []
-    stds: list[float] = []
+def unknown_categories(file: CsvFile, encodings: Sequence[Encoding]) -> dict[str, Counter[str]]:
+    """Count the cells of each column whose category is not among those of the training rows: column → text → cells.
+
+    Columns whose rare categories share a feature are left out: there, unknown ones are treated as rare.
+    """
+    unknown: dict[str, Counter[str]] = {}
     for encoding in encodings:
-        scaled = [(encoding["mean"], encoding["std"])] if encoding["kind"] == "numeric" else []
-        pairs = [*scaled, *[(0.0, 1.0)] * (len(_feature_names(encoding)) - len(scaled))]
-        means += [mean for mean, _ in pairs]
-        stds += [std for _, std in pairs]
-    return means, stds
+        if encoding["kind"] == "categorical" and not encoding["other"]:
+            known = {*encoding["categories"], *MISSING, *encoding.get("missing_values", ())}
+            counts = {text: count for text, count in file[encoding["name"]].counts.items() if text not in known}
+            unknown |= {encoding["name"]: Counter(counts)} if counts else {}
+    return unknown
 
 
-def _fit_encoding(file: CsvFile, name: str, train: Indices, settings: ColumnSettings) -> dict[str, Any] | str:
+def _fit_encoding(file: CsvFile, kind: ColumnKind, train: Indices, settings: ColumnSettings) -> dict[str, Any] | str:
     """The encoding of a column, or the reason to leave it out."""
-    cells = file.columns[name]
-    if name in settings.numeric:
-        return _fit_numeric(name, numbers(cells, file.rows, file.source, name)[train])
-    values = None if name in settings.categorical else numbers_or_none(cells)
-    if values is not None:
-        if len(values) > 2 and _counts_rows(values):
-            return "they count the rows"
-        return _fit_numeric(name, values[train])
-    train_cells = [cells[i] for i in train]
-    if name not in settings.categorical:
-        _check_no_stray_text(file, name)
-        if _is_free_text(train_cells):
+    name = kind.name
+    if kind.kind == "index":
+        return kind.why
+    encoding: dict[str, Any] | str
+    if kind.kind == "date":
+        encoding = dates.fit(file, name, kind.order, train, settings.missing_values)
+    elif kind.kind == "number":
+        values = read_numbers(file, name, kind.form, settings.missing_values)
+        encoding = _fit_numeric(name, values[train])
+        if isinstance(encoding, dict) and kind.form != PLAIN:
+            encoding["form"] = kind.form.to_dict()
+    else:
+        cells = file[name].take(train)
+        if name not in settings.categorical and _is_free_text(cells):
             return "nearly every row has a text of its own"
-    return _fit_categorical(name, train_cells, settings.max_categories)
+        encoding = _fit_categorical(name, cells, settings)
+    if isinstance(encoding, dict) and settings.missing_values:
+        encoding["missing_values"] = list(settings.missing_values)
+    return encoding
 
 
-def _check_no_stray_text(file: CsvFile, name: str) -> None:
-    """Raise DataError for a text in a column that otherwise holds numbers: most likely a mistake in the file."""
-    cells = [(cell, row) for cell, row in zip(file.columns[name], file.rows, strict=True) if cell not in MISSING]
-    texts = [(cell, row) for cell, row in cells if not is_number(cell)]
-    if len(cells) < MIN_CELLS or len(texts) > STRAY_SHARE * len(cells):
-        return
-    cell, row = texts[0]
-    raise DataError(
-        f"{file.source}, row {row}, column '{name}': '{cell[:60]}' is not a number, but {len(cells) - len(texts)} of "
-        f"{len(cells)} cells of that column are. Correct it, or say what the column is: "
-        f"dataset.categorical=[{name}] or dataset.ignore=[{name}]."
-    )
-
-
-def _counts_rows(values: NDArray[np.float64]) -> bool:
-    return bool(np.all(np.diff(values) == 1))
-
-
-def _is_free_text(cells: Sequence[str]) -> bool:
+def _is_free_text(cells: Column) -> bool:
     """Whether more than nine of ten cells differ, as names and descriptions do."""
-    distinct = {"" if cell in MISSING else cell for cell in cells}
+    distinct = {"" if cell in MISSING else cell for cell in cells.distinct[0]}
     return len(cells) >= MIN_CELLS and len(distinct) > 0.9 * len(cells)
 
 
@@ -177,12 +200,14 @@ def _fit_numeric(name: str, values: NDArray[np.float64]) -> dict[str, Any] | str
     }
 
 
-def _fit_categorical(name: str, cells: Sequence[str], max_categories: int) -> dict[str, Any] | str:
-    counts = Counter("" if cell in MISSING else cell for cell in cells)
+def _fit_categorical(name: str, cells: Column, settings: ColumnSettings) -> dict[str, Any] | str:
+    counts: Counter[str] = Counter()
+    for text, count in cells.counts.items():
+        counts["" if text in MISSING or text in settings.missing_values else text] += count
     if len(counts) < 2:
         return "one value only in the training rows"
     missing = counts.pop("", 0)
-    common = sorted(sorted(counts), key=lambda category: -counts[category])[:max_categories]
+    common = sorted(sorted(counts), key=lambda category: -counts[category])[: settings.max_categories]
     return {
         "name": name,
         "kind": "categorical",
@@ -192,28 +217,33 @@ def _fit_categorical(name: str, cells: Sequence[str], max_categories: int) -> di
     }
 
 
-def _encode_numeric(cells: Sequence[str], encoding: Encoding, file: CsvFile) -> NDArray[np.float32]:
-    values = numbers(cells, file.rows, file.source, encoding["name"])
+def _encode_numeric(file: CsvFile, encoding: Encoding, features: NDArray[np.float32]) -> None:
+    values = read_numbers(file, encoding["name"], form_of(encoding), encoding.get("missing_values", ()))
     missing = np.isnan(values)
-    scores = (np.where(missing, encoding["median"], values) - encoding["mean"]) / encoding["std"]
-    return np.column_stack([scores, missing] if encoding["missing"] else [scores]).astype(np.float32)
+    if missing.any():
+        values = np.where(missing, encoding["median"], values)
+    features[:, 0] = (values - encoding["mean"]) / encoding["std"]
+    if encoding["missing"]:
+        features[:, 1] = missing
 
 
-def _encode_categorical(cells: Sequence[str], encoding: Encoding, file: CsvFile) -> NDArray[np.float32]:
+def _encode_categorical(file: CsvFile, encoding: Encoding, features: NDArray[np.float32]) -> None:
     position = {category: i for i, category in enumerate(encoding["categories"])}
     # Categories that are not in the training rows stay all zeros, unless rare categories share a feature.
     other = len(position) if encoding["other"] else -1
     missing = len(position) + bool(encoding["other"]) if encoding["missing"] else -1
-    codes = np.array([missing if cell in MISSING else position.get(cell, other) for cell in cells], np.int64)
-    one_hot = np.zeros((len(cells), len(_feature_names(encoding))), np.float32)
-    rows = np.flatnonzero(codes >= 0)
-    one_hot[rows, codes[rows]] = 1
-    return one_hot
+    absent = {*MISSING, *encoding.get("missing_values", ())}
+    texts, codes = file[encoding["name"]].distinct
+    feature = np.array([missing if text in absent else position.get(text, other) for text in texts], np.int64)[codes]
+    rows = np.flatnonzero(feature >= 0)
+    features[rows, feature[rows]] = 1
 
 
 def _feature_names(encoding: Encoding) -> list[str]:
     """The names of the features that a column becomes."""
     name = encoding["name"]
+    if encoding["kind"] == "date":
+        return dates.feature_names(encoding)
     if encoding["kind"] == "numeric":
         return [name, f"{name} missing"] if encoding["missing"] else [name]
     return [
@@ -223,27 +253,4 @@ def _feature_names(encoding: Encoding) -> list[str]:
     ]
 
 
-def _notes(encodings: Sequence[Encoding]) -> list[str]:
-    numeric = [encoding for encoding in encodings if encoding["kind"] == "numeric"]
-    categorical = [encoding for encoding in encodings if encoding["kind"] == "categorical"]
-    notes = []
-    if numeric:
-        notes.append(f"Numeric columns ({len(numeric)}): {join_words(encoding['name'] for encoding in numeric)}.")
-    if categorical:
-        columns = join_words(f"{encoding['name']} ({len(encoding['categories'])})" for encoding in categorical)
-        notes.append(f"Categorical columns, with their number of categories ({len(categorical)}): {columns}.")
-    if missing := _with_counts(numeric, "missing"):
-        notes.append(
-            "Missing numbers in training rows, set to the median and marked by an extra feature: "
-            f"{join_words(missing)}."
-        )
-    if missing := _with_counts(categorical, "missing"):
-        notes.append(f"Missing texts in training rows are a category of their own: {join_words(missing)}.")
-    if rare := _with_counts(categorical, "other"):
-        notes.append(f"The rarest categories share one feature, also with unknown ones, in: {join_words(rare)}.")
-    return notes
-
-
-def _with_counts(encodings: Sequence[Encoding], key: str) -> list[str]:
-    """Name and count of the columns whose count is not zero."""
-    return [f"{encoding['name']} ({encoding[key]})" for encoding in encodings if encoding[key]]
+_ENCODERS = {"numeric": _encode_numeric, "categorical": _encode_categorical, "date": dates.encode}

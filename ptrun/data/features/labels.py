@@ -5,6 +5,8 @@ A label that is not among the class names is a DataError, never a new class.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,6 +16,7 @@ from ptrun.errors import DataError, did_you_mean, join_words
 from ptrun.rng import Floats
 
 NO_LABEL = "-100"
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
@@ -68,9 +71,38 @@ def encode(labels: Sequence[str], names: Sequence[str], where: str, rows: Sequen
 
 def tidy_numbers(labels: Sequence[str]) -> list[str]:
     """Write labels that are all numbers in one form, so that "1", "1.0" and "01" are one class."""
-    if not all(map(_is_number, set(labels))):
+    distinct = set(labels)
+    if not all(map(_is_number, distinct)):
         return list(labels)
-    return [str(int(value)) if value.is_integer() else repr(value) for value in map(float, labels)]
+    tidy = {label: _tidy(label) for label in distinct}
+    return [tidy[label] for label in labels]
+
+
+def _tidy(label: str) -> str:
+    # Whole numbers never become floats: above 2^53 these can't tell neighbors apart.
+    if _INTEGER.fullmatch(label):
+        return str(int(label))
+    value = float(label)
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+def class_variants(counts: Counter[str]) -> list[str]:
+    """Notes on classes that differ in letter case or blanks only, which most likely are one class."""
+    groups: dict[str, list[str]] = {}
+    for name in counts:
+        groups.setdefault(" ".join(name.casefold().split()), []).append(name)
+    variants = [" and ".join(f"'{name}' ({counts[name]})" for name in names) for names in groups.values() if names[1:]]
+    if not variants:
+        return []
+    texts = join_words(variants, 5)
+    return [
+        f"Classes that differ in letter case or blanks only, kept apart: {texts}. Write them alike if they are one."
+    ]
+
+
+def class_counts_text(counts: Counter[str], names: Sequence[str]) -> str:
+    """Each class with its number of samples, for a note."""
+    return join_words([f"{name} ({counts[name]:,})" for name in names], 12)
 
 
 def fit_scaler(values: Floats) -> tuple[Floats, Floats]:

@@ -1,71 +1,133 @@
-"""The time column of a series: which one it is, whether it is in order, its step, its season, its calendar."""
+"""The time axis of a series: which columns hold it, the time of each row, its season, its calendar."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.formats.csv_file import CsvFile, numbers_or_none
+from ptrun.data.features.kinds import ColumnSettings, one_order
+from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.formats.date_form import NOT_A_TIME, Instants, instants, possible_orders
 from ptrun.errors import ConfigError, DataError
+
+Floats = NDArray[np.float64]
 
 TIME_NAMES = frozenset({"date", "datetime", "time", "timestamp", "ds", "day", "month"})
 DAY_SECONDS = 86400
-ZONE = re.compile(r"(?<=\d)(Z|[+-]\d\d:\d\d)$")
+LOOKED_AT = 20  # cells of a column that are tried as dates before all are
 
 
-def find_time_column(file: CsvFile, time_column: str) -> str | None:
-    """Return the name of the time column; for "auto" it is the first with dates. None when there is none."""
-    if time_column != "auto":
-        file.column(time_column, "dataset.time_column")
-        return time_column
-    for name, cells in file.columns.items():
-        if numbers_or_none(cells[:1]) is None and _dates(cells[:1]) is not None:
-            return name
-    return next((name for name in file.columns if name.lower() in TIME_NAMES), None)
+@dataclass(frozen=True)
+class TimeAxis:
+    """The time of each row, in the order of the file.
 
-
-def read_times(file: CsvFile, column: str | None) -> NDArray[np.float64] | None:
-    """Return seconds since 1970 [T], or the numbers of a column of numbers; None for other texts.
-
-    Raises DataError naming a row without a time, and a row that is earlier than the one before it.
+    columns: that hold it; none when the order of the rows is all that is known.
+    times: seconds since 1970 [T], with UTC offsets, or the numbers of a column of numbers. clock: as the cells show it.
+    cells: the time of each row as it is written. has_dates: whether the times are seconds.
     """
-    if column is None:
-        return None
-    cells = file.columns[column]
-    times = numbers_or_none(cells)
-    if times is None:
-        dates = _dates(cells)
-        if dates is not None and np.isnat(dates).any():
-            row = file.rows[int(np.flatnonzero(np.isnat(dates))[0])]
-            raise DataError(f"{file.source}, row {row}, column '{column}': the time is missing.")
-        times = None if dates is None else dates.astype(np.float64)
-    if times is None or np.isnan(times).any():
-        return None
-    decreases = np.flatnonzero(np.diff(times) < 0)
-    if len(decreases):
-        row = int(decreases[0]) + 1
-        raise DataError(
-            f"{file.source}, row {file.rows[row]}, column '{column}': '{cells[row]}' is earlier than the row before it "
-            f"('{cells[row - 1]}'). Sort the rows by time, oldest first."
-        )
+
+    columns: tuple[str, ...]
+    times: Floats
+    clock: Floats
+    cells: Sequence[str]
+    has_dates: bool = False
+
+    @property
+    def name(self) -> str:
+        """The columns in words."""
+        return " and ".join(f"'{column}'" for column in self.columns)
+
+    def take(self, rows: NDArray[np.int64]) -> TimeAxis:
+        """The axis of some of the rows."""
+        cells = [self.cells[i] for i in rows]
+        return replace(self, times=self.times[rows], clock=self.clock[rows], cells=cells)
+
+
+NO_AXIS = TimeAxis((), np.zeros(0), np.zeros(0), ())
+
+
+def read_axis(file: CsvFile, time_column: str | Sequence[str] | None, settings: ColumnSettings) -> TimeAxis:
+    """The time axis of a file. time_column: "auto", a column, two columns with date and time of day, or None.
+
+    Raises DataError naming row and column of a cell that is no time.
+    """
+    columns = _find(file, settings) if time_column == "auto" else _given(file, time_column)
+    if not columns:
+        return NO_AXIS
+    if len(columns) == 1 and file[columns[0]].floats is not None:
+        times = _numbers(file, columns[0])
+        return TimeAxis(columns, times, times, file[columns[0]])
+    read = [_instants(file, column, settings) for column in columns]
+    utc, clock = (np.sum([getattr(part, kind) for part in read], axis=0) for kind in ("utc", "clock"))
+    missing = np.flatnonzero(np.isnan(utc))
+    if len(missing):
+        raise _missing(file, columns[0], int(missing[0]))
+    cells = [" ".join(parts) for parts in zip(*(file[column] for column in columns), strict=True)]
+    return TimeAxis(columns, utc, clock, cells, has_dates=True)
+
+
+def could_be_times(file: CsvFile) -> list[str]:
+    """Columns of numbers that are named like a time but do not ascend, such as a month from 1 to 12."""
+    names = [name for name in file.columns if name.lower() in TIME_NAMES and file[name].floats is not None]
+    return [name for name in names if not _is_monotone(file, name)]
+
+
+def _given(file: CsvFile, time_column: str | Sequence[str] | None) -> tuple[str, ...]:
+    columns = (time_column,) if isinstance(time_column, str) else tuple(time_column or ())
+    for name in columns:
+        file.column(name, "dataset.time_column")
+    return columns
+
+
+def _find(file: CsvFile, settings: ColumnSettings) -> tuple[str, ...]:
+    """The first column with dates, and one with the time of day if the dates have none; else one by its name."""
+    orders = {name: _orders_at_start(file, name) for name in file.columns}
+    dates = next((name for name in orders if set(orders[name]) - {"time"}), None)
+    if dates is not None:
+        clock = next((name for name in orders if orders[name] == ["time"]), None)
+        has_days_only = clock is not None and not (_instants(file, dates, settings).clock % DAY_SECONDS).any()
+        return (dates, clock) if clock is not None and has_days_only else (dates,)
+    named = [name for name in file.columns if name.lower() in TIME_NAMES]
+    return next(((name,) for name in named if file[name].floats is None or _is_monotone(file, name)), ())
+
+
+def _orders_at_start(file: CsvFile, name: str) -> list[str]:
+    """The orders in which the first cells of a column are dates."""
+    return possible_orders([cell for cell in file[name][: 2 * LOOKED_AT] if cell not in NOT_A_TIME][:LOOKED_AT])
+
+
+def _is_monotone(file: CsvFile, name: str) -> bool:
+    values = file[name].floats
+    steps = np.diff(values) if values is not None else np.array([np.nan])
+    return bool((steps >= 0).all() or (steps <= 0).all())
+
+
+def _instants(file: CsvFile, column: str, settings: ColumnSettings) -> Instants:
+    """The times of a column of dates. Raises DataError for a column, or a cell, that is no date."""
+    cells = file[column]
+    orders = possible_orders(cells.distinct[0], digits_too=True)
+    if settings.date_order in orders:
+        orders = [settings.date_order]
+    if not orders:  # the cell that does not fit those before it is named
+        orders = _orders_at_start(file, column) or ["ymd"]
+        return instants(cells, file.rows, file.source, column, orders[0])
+    return instants(cells, file.rows, file.source, column, one_order(file, column, orders))
+
+
+def _numbers(file: CsvFile, column: str) -> Floats:
+    times = file[column].floats
+    assert times is not None
+    missing = np.flatnonzero(np.isnan(times))
+    if len(missing):
+        raise _missing(file, column, int(missing[0]))
     return times
 
 
-def has_dates(file: CsvFile, column: str | None) -> bool:
-    """Whether the times are dates, so that the time between rows is known in seconds."""
-    return (
-        column is not None
-        and numbers_or_none(file.columns[column][:1]) is None
-        and _dates(file.columns[column]) is not None
-    )
-
-
-def step_seconds(times: NDArray[np.float64]) -> float:
-    """Return the usual time between two rows, in seconds."""
-    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+def _missing(file: CsvFile, column: str, position: int) -> DataError:
+    return DataError(f"{file.source}, row {file.rows[position]}, column '{column}': the time is missing.")
 
 
 def season_rows(seconds: float) -> int | None:
@@ -81,40 +143,39 @@ def season_rows(seconds: float) -> int | None:
     return rows_in_year.get(round(seconds / DAY_SECONDS))
 
 
-def calendar_features(times: NDArray[np.float64], seconds: float) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def calendar_features(clock: Floats, seconds: float) -> tuple[Floats, tuple[str, ...]]:
     """Return sine and cosine of the day of the year, and of the hour if rows are less than a day apart: [T, 2 or 4]."""
-    dates = times.astype("datetime64[s]")
+    dates = clock.astype("datetime64[s]")
     seconds_of_year = (dates - dates.astype("datetime64[Y]").astype("datetime64[s]")).astype(np.float64)
     angles = [2 * np.pi * seconds_of_year / (365.25 * DAY_SECONDS)]
     names = ["day of year sin", "day of year cos"]
     if seconds < DAY_SECONDS:
-        angles.append(2 * np.pi * (times % DAY_SECONDS) / DAY_SECONDS)
+        angles.append(2 * np.pi * (clock % DAY_SECONDS) / DAY_SECONDS)
         names += ["hour of day sin", "hour of day cos"]
     waves = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
     return np.column_stack(waves), tuple(names)
 
 
-def calendar_of(file: CsvFile, column: str | None) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Return calendar features [T, 2 or 4] and their names. Raises ConfigError without dates in ISO form."""
-    times = read_times(file, column) if has_dates(file, column) else None
-    if times is None:
+def calendar_of(axis: TimeAxis, seconds: float) -> tuple[Floats, tuple[str, ...]]:
+    """Return calendar features [T, 2 or 4] and their names. Raises ConfigError without dates."""
+    if not axis.has_dates:
         raise ConfigError(
             "dataset.calendar is true, but the file has no time column with dates like 2024-01-31 or 2024-01-31 15:00. "
             "Name it in dataset.time_column, or set dataset.calendar=false."
         )
-    return calendar_features(times, step_seconds(times))
+    return calendar_features(axis.clock, seconds)
 
 
-def future_times(file: CsvFile, column: str | None, count: int) -> list[str]:
-    """The times of `count` rows after the last one, in ISO form, or numbers; [] when the column can't be read as times.
+def future_times(axis: TimeAxis, count: int) -> list[str]:
+    """The times of `count` rows after the last one, in ISO form, or numbers; [] when the times are not known.
 
     Rows that are whole months apart go on by months, others by their usual step.
     """
-    times = read_times(file, column)
-    if times is None or column is None or len(times) < 2:
+    times = axis.clock
+    if len(times) < 2:
         return []
-    step = step_seconds(times)
-    if not has_dates(file, column):
+    step = float(np.median(np.diff(times)))
+    if not axis.has_dates:
         return [f"{times[-1] + ahead * step:g}" for ahead in range(1, count + 1)]
     dates = times.astype("datetime64[s]")
     months = dates.astype("datetime64[M]")
@@ -131,12 +192,3 @@ def future_times(file: CsvFile, column: str | None, count: int) -> list[str]:
     midnight = not ((dates - dates.astype("datetime64[D]")).astype(np.int64).any() or step % DAY_SECONDS)
     unit = "D" if midnight else "s"
     return [str(date) for date in future.astype(f"datetime64[{unit}]")]
-
-
-def _dates(cells: Sequence[str]) -> NDArray[np.datetime64] | None:
-    """Dates in ISO form; None when a cell is not one."""
-    try:
-        # A time zone at the end is removed: all rows of a file are taken to be in the same one.
-        return np.array([ZONE.sub("", cell) for cell in cells], dtype="datetime64[s]")
-    except ValueError:
-        return None

@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ptrun.data.formats.csv_file import CsvFile, find_separator, header_names
+from ptrun.data.formats.column import Column
+from ptrun.data.formats.csv_dialect import SAMPLE_LINES, Dialect, Header, find_dialect, is_blank
+from ptrun.data.formats.csv_file import CsvFile
 from ptrun.errors import DataError
-
-_FIRST_LINES = 20  # in which the separator is looked for
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ def read_chunks(
     chunk_rows: int,
     *,
     names: Sequence[str] | None = None,
-    header: bool = True,
+    header: Header = True,
+    delimiter: str = "auto",
     start: int = 0,
 ) -> Iterator[CsvChunk]:
     """The rows of a CSV text from the row at position `start` on, counted without the header and blank lines.
@@ -39,31 +40,23 @@ def read_chunks(
     names: of the columns, for a file without a header. Raises DataError for an empty file and a repeated name.
     """
     lines = iter(lines)
-    first_lines = list(itertools.islice(lines, _FIRST_LINES))
-    separator = find_separator([line for line in first_lines if line.strip()][:2])
-    reader = csv.reader(itertools.chain(first_lines, lines), delimiter=separator, skipinitialspace=True)
-    rows: Iterator[tuple[list[str], int]] = (
-        (cells, reader.line_num) for cells in reader if cells and (len(cells) > 1 or cells[0].strip())
-    )
-    if header:
-        first, _ = next(rows, ([], 0))
-        names = header_names(first, source)
-    else:
-        first, number = next(rows, ([], 0))
-        if not first:
-            raise DataError(f"{source} is empty: it has no data rows.")
-        names = names or [f"column {i + 1}" for i in range(len(first))]
-        rows = itertools.chain([(first, number)], rows)
-    rows = itertools.islice(rows, start, None)
+    first_lines = list(itertools.islice(lines, SAMPLE_LINES))
+    dialect = find_dialect(first_lines, source, names, header, delimiter)
+    reader = csv.reader(itertools.chain(first_lines, lines), delimiter=dialect.delimiter, skipinitialspace=True)
+    numbered = ((cells, reader.line_num) for cells in reader if not is_blank(cells))
+    rows = itertools.islice(numbered, start + dialect.has_header, None)
     try:
         while chunk := list(itertools.islice(rows, chunk_rows)):
-            yield _chunk(chunk, names, source)
+            yield _chunk(chunk, dialect, source)
     except csv.Error as error:
         raise DataError(f"{source}, row {reader.line_num}: it can't be read as CSV: {error}.") from error
 
 
-def _chunk(chunk: Sequence[tuple[list[str], int]], names: Sequence[str], source: str) -> CsvChunk:
-    width = len(names)
+def _chunk(chunk: Sequence[tuple[list[str], int]], dialect: Dialect, source: str) -> CsvChunk:
+    width = len(dialect.names)
+    for cells, _ in chunk:
+        if len(cells) == width + 1 and not cells[-1].strip():
+            cells.pop()  # a delimiter at the end of the line
     problems = {
         number: f"it has {len(cells)} cells, but the file has {width} columns"
         for cells, number in chunk
@@ -71,7 +64,9 @@ def _chunk(chunk: Sequence[tuple[list[str], int]], names: Sequence[str], source:
     }
     good = [(cells, number) for cells, number in chunk if len(cells) == width] if problems else chunk
     columns = {
-        name: list(map(str.strip, cells))
-        for name, cells in zip(names, zip(*(cells for cells, _ in good), strict=True), strict=False)
-    } or {name: [] for name in names}
-    return CsvChunk(CsvFile(source, columns, [number for _, number in good]), [number for _, number in chunk], problems)
+        name: Column(list(map(str.strip, cells)))
+        for name, cells in zip(dialect.names, zip(*(cells for cells, _ in good), strict=True), strict=False)
+    } or {name: Column([]) for name in dialect.names}
+    numbers = [number for _, number in good]
+    file = CsvFile(source, columns, numbers, dialect.delimiter, dialect.nameless, dialect.has_header)
+    return CsvChunk(file, [number for _, number in chunk], problems)

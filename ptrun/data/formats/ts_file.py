@@ -1,4 +1,4 @@
-"""Reads labeled sequences: `.ts` files of the UCR and sktime archives, and CSV files with one sequence in each row.
+"""Reads labeled sequences from `.ts` files of the UCR and sktime archives.
 
 Each sequence keeps its own length; nothing is padded, scaled or filled here.
 """
@@ -11,37 +11,29 @@ from pathlib import Path
 
 import numpy as np
 
-from ptrun.data.formats.csv_file import MISSING, numbers, read_csv
+from ptrun.data.formats.number_form import numbers
 from ptrun.errors import DataError, join_words
 from ptrun.rng import Floats
-
-LABEL_NAMES = ("label", "class", "target")
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Values [time steps, channels] of each sequence, its label, and its row in the file."""
+    """Values [time steps, channels] of each sequence, its label, its row in the file, and what was found about them."""
 
     source: str
     values: list[Floats]
     labels: list[str]
     rows: list[int]
+    notes: tuple[str, ...] = ()
+    has_header: bool = True
 
 
-def read_sequences(path: Path, label_column: str, header: bool, *, labeled: bool = True) -> Sequences:
-    """Read a .ts file, or any other file as a wide CSV. Raises DataError naming the row of what does not fit.
+def read_ts(path: Path, *, labeled: bool = True) -> Sequences:
+    """Read a .ts file. Raises DataError naming the row of what does not fit.
 
     labeled: false for sequences to predict, which may have labels; they are not read.
+    Format: https://www.sktime.net/en/stable/api_reference/file_specifications/ts.html.
     """
-    is_ts = path.suffix.lower() == ".ts"
-    sequences = _read_ts(path, labeled) if is_ts else _read_wide(path, label_column, header, labeled)
-    if not sequences.values:
-        raise DataError(f"{path} is empty: it has no sequences.")
-    return sequences
-
-
-def _read_ts(path: Path, labeled: bool) -> Sequences:
-    """Format: https://www.sktime.net/en/stable/api_reference/file_specifications/ts.html."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -67,6 +59,8 @@ def _read_ts(path: Path, labeled: bool) -> Sequences:
         sequences.rows.append(row)
     if not in_data:
         raise DataError(f"{path} has no @data line, so it is not a .ts file.")
+    if not sequences.values:
+        raise DataError(f"{path} is empty: it has no sequences.")
     return sequences
 
 
@@ -119,55 +113,3 @@ def _channel_values(cells: Sequence[str], path: Path, row: int, channel: str) ->
                 f"{path}, row {row}, {value_name} {i + 1}: the value is missing. Fill it, or remove the sequence."
             )
     return values
-
-
-def _read_wide(path: Path, label_column: str, header: bool, labeled: bool) -> Sequences:
-    """A CSV file with one sequence in each row; empty cells at the end belong to shorter sequences."""
-    file = read_csv(path, header=header)
-    if labeled:
-        name = _label_name(list(file.columns), label_column, header, str(path))
-        labels = file.column(name, "dataset.label_column")
-        if unlabeled := [row for label, row in zip(labels, file.rows, strict=True) if label in MISSING]:
-            raise DataError(f"{path}, row {unlabeled[0]}: the label (column '{name}') is missing.")
-    else:
-        name = next((column for column in file.columns if _names_label(column, label_column)), "")
-        labels = ["?"] * len(file)
-    columns = [column for column in file.columns if column != name]
-    if not columns:
-        raise DataError(f"{path} has a label column and no values beside it.")
-    table = np.column_stack([numbers(file.columns[column], file.rows, file.source, column) for column in columns])
-    values = [_trimmed(line, path, row, columns) for line, row in zip(table, file.rows, strict=True)]
-    return Sequences(str(path), values, labels, file.rows)
-
-
-def _names_label(column: str, label_column: str) -> bool:
-    """Whether a column of sequences to predict holds labels, by its name."""
-    return column.lower() in LABEL_NAMES if label_column == "auto" else column == label_column
-
-
-def _label_name(columns: Sequence[str], label_column: str, header: bool, source: str) -> str:
-    if label_column != "auto":
-        return label_column
-    if not header:
-        return columns[0]
-    candidates = [name for name in columns if name.lower() in LABEL_NAMES]
-    if len(candidates) != 1:
-        raise DataError(
-            f"{source} has {len(candidates) or 'no'} columns called {', '.join(LABEL_NAMES)}. Name the label in "
-            "dataset.label_column; for a file without a header line, set dataset.header=false (its first column is "
-            "the label then)."
-        )
-    return candidates[0]
-
-
-def _trimmed(values: Floats, path: Path, row: int, columns: Sequence[str]) -> Floats:
-    """The values [time steps, 1] without the empty cells at the end. Raises DataError for a gap before them."""
-    present = np.flatnonzero(~np.isnan(values))
-    if len(present) == 0:
-        raise DataError(f"{path}, row {row}: it has no values.")
-    gaps = np.flatnonzero(np.isnan(values[: present[-1]]))
-    if len(gaps):
-        raise DataError(
-            f"{path}, row {row}, column '{columns[gaps[0]]}': the value is missing. Fill it, or remove the row."
-        )
-    return values[: present[-1] + 1, None]

@@ -12,6 +12,7 @@ import torch
 
 from ptrun.data.features.columns import Encoding, encode_columns, unusual_cells
 from ptrun.data.formats.csv_chunks import CsvChunk, read_chunks
+from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs.source import Chunk
 from ptrun.errors import DataError, did_you_mean, join_words
@@ -24,6 +25,7 @@ class TableRows:
     """The source of the rows of a CSV text.
 
     opened: a function that opens the text anew. names: of the columns, for a text without a header.
+    header, delimiter: how the text is read.
     keep: names of columns to keep beside the predictions; None keeps all.
     """
 
@@ -33,15 +35,17 @@ class TableRows:
     batch_size: int
     keep: Sequence[str] | None = ()
     names: Sequence[str] | None = None
+    header: Header = True
+    delimiter: str = "auto"
     identity: str = ""
     notes: tuple[str, ...] = ()
     count: int | None = None
 
     def chunks(self, start: int) -> Iterator[Chunk]:
         chunk_rows = max(1, CHUNK_ROWS // self.batch_size) * self.batch_size
-        has_header = self.names is None
+        reading: dict[str, Any] = {"names": self.names, "header": self.header, "delimiter": self.delimiter}
         with self.opened() as lines:
-            for chunk in read_chunks(lines, self.name, chunk_rows, names=self.names, header=has_header, start=start):
+            for chunk in read_chunks(lines, self.name, chunk_rows, **reading, start=start):
                 require_columns(chunk.file, self.encodings)
                 yield encoded_chunk(chunk, self.encodings, self.keep)
 
@@ -121,7 +125,7 @@ def _row_problems(file: CsvFile, encodings: Sequence[Encoding]) -> dict[int, str
 
 def _texts(chunk: CsvChunk, name: str) -> list[str]:
     """The cells of a column for all rows; empty for rows of another length."""
-    cells = chunk.file.column(name, "keep")
+    cells = chunk.file.column(name, "keep").texts()
     if not chunk.problems:
         return cells
     by_row = dict(zip(chunk.file.rows, cells, strict=True))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ptrun.data.datasets.series import filled_values, standardized_inputs
-from ptrun.data.features.timeline import calendar_of, find_time_column, future_times
+from ptrun.data.datasets.series import standardized_inputs
+from ptrun.data.features import series_columns
+from ptrun.data.features.kinds import ColumnSettings
+from ptrun.data.features.series_rows import fill_rows, order_rows, steps_of
+from ptrun.data.features.timeline import TimeAxis, calendar_of, future_times
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs.source import Chunk
 from ptrun.errors import DataError
@@ -18,13 +21,14 @@ from ptrun.errors import DataError
 
 @dataclass(frozen=True)
 class SeriesSettings:
-    """How a series is read: `dataset.time_column`, `missing` and `calendar` of the training, window and horizon."""
+    """How a series is read: settings of the data set in training. columns: how its cells are written."""
 
-    time_column: str
+    time_column: str | Sequence[str] | None
     missing: str
     calendar: bool
     window: int
     horizon: int
+    columns: ColumnSettings = field(default_factory=ColumnSettings)
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class _Series:
     """The prepared rows of a file [rows, features], and how its time goes on."""
 
     file: CsvFile
-    time: str | None
+    axis: TimeAxis
     inputs: Tensor
 
 
@@ -85,8 +89,8 @@ class RollingWindows:
 def last_window(file: CsvFile, fitted: Mapping[str, Any], settings: SeriesSettings) -> LastWindow:
     """The end of a file as one input. Raises DataError when the file has fewer rows than a window."""
     series = _read(file, fitted, settings)
-    times = future_times(file, series.time, settings.horizon)
-    return LastWindow(series.inputs[-settings.window :][None], f"after row {file.rows[-1]}", times)
+    times = future_times(series.axis, settings.horizon)
+    return LastWindow(series.inputs[-settings.window :][None], f"after row {series.file.rows[-1]}", times)
 
 
 def rolling_windows(
@@ -94,10 +98,10 @@ def rolling_windows(
 ) -> RollingWindows:
     """Every window of a file. Raises DataError when the file has fewer rows than a window."""
     series = _read(file, fitted, settings)
-    first_rows = range(settings.window, len(file) + 1)
+    first_rows = range(settings.window, len(series.file) + 1)
     names = [_steps(row, settings.horizon) for row in first_rows]
-    cells = file.columns[series.time] if series.time else []
-    times = [*cells[settings.window :], *future_times(file, series.time, 1)] if cells else []
+    cells = list(series.axis.cells)
+    times = [*cells[settings.window :], *future_times(series.axis, 1)] if cells else []
     return RollingWindows(series.inputs, settings.window, names, times, batch_size)
 
 
@@ -108,10 +112,17 @@ def _read(file: CsvFile, fitted: Mapping[str, Any], settings: SeriesSettings) ->
         raise DataError(
             f"{file.source} has {len(file)} rows, but the model looks back on {settings.window}. Give it more rows."
         )
-    time = find_time_column(file, settings.time_column)
-    values, _ = filled_values(file, fitted["columns"], settings.missing)
-    waves = calendar_of(file, time)[0] if settings.calendar else np.zeros((len(file), 0))
-    return _Series(file, time, standardized_inputs(values, waves, fitted))
+    rows = order_rows(file, settings.time_column, "auto", settings.columns, fitted)
+    if len(rows.stretches) > 1:
+        raise DataError(
+            f"{file.source} holds {len(rows.stretches)} series, told apart by {' and '.join(rows.groups.columns)}. "
+            "Give a file with the rows of one."
+        )
+    filled = fill_rows(rows, series_columns.restored(file, fitted), settings.columns, settings.missing, may_cut=True)
+    axis = filled.rows.axis
+    usual = steps_of(filled.rows, "ignore").usual
+    waves = calendar_of(axis, usual)[0] if settings.calendar else np.zeros((len(filled.values), 0))
+    return _Series(filled.rows.file, axis, standardized_inputs(filled.values, waves, fitted))
 
 
 def _steps(first: int, horizon: int) -> str:

@@ -65,6 +65,7 @@ def test_nested_hidden_and_other_files(tmp_path: Path) -> None:
     assert data.notes == (
         "Ignored 2 hidden files or folders.",
         "Ignored 2 files that are not named like images.",
+        "2 classes: cat (11), dog (10).",
     )
 
 

@@ -69,6 +69,7 @@ def test_shorter_ones_have_zeros_in_front_and_longer_ones_keep_their_end(tmp_pat
     assert torch.allclose(by_row[6][2:, 0] * std + mean, torch.tensor([1.0, 2, 3]), atol=1e-5)
     assert torch.allclose(by_row[7][:, 0] * std + mean, torch.tensor([4.0, 5, 6, 7, 8]), atol=1e-5)
     assert data.notes == (
+        "2 classes: down (10), up (10).",
         "Sequences of 5 time steps.",
         "1 shorter sequences have zeros in front.",
         "1 longer sequences keep their last 5 time steps only.",

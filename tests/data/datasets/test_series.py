@@ -206,9 +206,9 @@ def test_text_columns_are_left_out_and_unsorted_rows_refused(tmp_path: Path) -> 
     data = series(path=write(tmp_path / "a.csv", values))
     assert data.spec.feature_names == ("b",)
     assert "Left out, no numbers in it: a." in data.notes
-    days = [str(np.datetime64("2020-01-01") - np.timedelta64(i, "D")) for i in range(200)]
+    days = [str(np.datetime64("2020-01-01") - np.timedelta64(i % 90, "D")) for i in range(100)]
     with pytest.raises(DataError, match=r"row 3, column 'date': '2019-12-31' is earlier than the row before"):
-        series(path=write(tmp_path / "b.csv", walk(), days))
+        series(path=write(tmp_path / "b.csv", walk(100), days))
 
 
 @pytest.mark.parametrize(
@@ -266,3 +266,75 @@ def test_ett_repeats_the_published_row(shared: Callable[[str], Path]) -> None:
     off = data.baselines()["last value"] - data.test.targets
     assert float(off.square().mean()) == pytest.approx(1.295, abs=0.002)
     assert float(off.abs().mean()) == pytest.approx(0.713, abs=0.001)
+
+
+# Files as people write them.
+
+
+def test_several_series_in_one_file(tmp_path: Path) -> None:
+    days = [str(np.datetime64("2020-01-01") + np.timedelta64(i, "D")) for i in range(100)]
+    lines = [
+        f"{day};{shop};{level + i / 10:.1f}".replace(".", ",") for i, day in enumerate(days) for shop, level in SHOPS
+    ]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["day;shop;sales", *lines]))
+    data = series(path=str(path), window=5, horizon=2)
+    assert data.spec.feature_names == ("sales",)
+    assert data.fitted["group"] == ["shop"]
+    assert "2 series in one file" in data.notes[0]
+    mean, std = data.fitted["mean"][0], data.fitted["std"][0]
+    for name in ("train", "val", "test"):
+        windows = torch.stack([part(data, name).read(i) for i in range(len(part(data, name)))]) * std + mean
+        assert float((windows.amax(dim=1) - windows.amin(dim=1)).max()) < 1
+        assert len(windows) % 2 == 0
+    assert data.record["rows"]["test"] == {"7": [80, 100], "9": [180, 200]}
+    again = series(path=str(path), window=5, horizon=2, fitted=data.fitted, test_fraction=1.0)
+    assert len(again.test) == 2 * (100 - 6)
+
+
+SHOPS = ((7, 100), (9, 900))
+
+
+def test_newest_first_is_the_same_as_oldest_first(tmp_path: Path) -> None:
+    values = walk(100)
+    days = [(np.datetime64("2023-01-02") + np.timedelta64(i, "D")).item().strftime("%d/%m/%Y") for i in range(100)]
+    ascending = series(path=write(tmp_path / "a.csv", values, days), window=5)
+    descending = series(path=write(tmp_path / "b.csv", values[::-1], days[::-1]), window=5)
+    assert descending.test.fingerprint() == ascending.test.fingerprint()
+    assert "newest row stood first" in descending.notes[0]
+
+
+def test_no_window_crosses_a_gap_unless_that_is_wanted(tmp_path: Path) -> None:
+    hours = [str(np.datetime64("2024-01-01T00") + np.timedelta64(i, "h")) + ":00" for i in range(210)]
+    del hours[60:70]
+    path = write(tmp_path / "a.csv", walk(200), hours)
+    data = series(path=path, window=5)
+    assert all(not start <= 59 < start + 5 for start in part(data, "train").starts.tolist())
+    assert any("after 2024-01-03T11:00 (row 61)" in note for note in data.notes)
+    assert len(series(path=path, window=5, gaps="ignore").train) == len(data.train) + 5
+
+
+def test_the_seasonal_forecast_does_not_look_across_a_gap(tmp_path: Path) -> None:
+    hours = [str(np.datetime64("2024-01-01T00") + np.timedelta64(i, "h")) + ":00" for i in range(210)]
+    del hours[150:160]
+    path = write(tmp_path / "a.csv", walk(200), hours)
+    assert not any("season" in name for name in series(path=path, window=5).baselines())
+    assert any("24 rows" in name for name in series(path=path, window=5, gaps="ignore").baselines())
+
+
+def test_the_empty_beginning_is_left_out(tmp_path: Path) -> None:
+    values = walk(100).astype(object)
+    values[:9, 1] = ""
+    path = write(tmp_path / "a.csv", values)
+    data = series(path=path, window=5, missing="forward_fill")
+    assert len(part(data, "train").values) == 91
+    assert any("no value yet: 9" in note for note in data.notes)
+    with pytest.raises(DataError, match=r"row 2, column 'b'.*dataset\.train_rows that start later"):
+        series(path=path, window=5, missing="forward_fill", train_rows=[0, 50], val_rows=[50, 70], test_rows=[70, 99])
+
+
+def test_dates_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    days = [f"day {i}" for i in range(200)]
+    with pytest.raises(DataError, match="row 2, column 'date': 'day 0' is not a date"):
+        series(path=write(tmp_path / "a.csv", walk(), days))
+    assert series(path=str(tmp_path / "a.csv"), time_column=None).notes[0].startswith("No time column found")

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
+from pyarrow import parquet
 
 from ptrun.data.dataset import Data
 from ptrun.data.datasets.table import table
@@ -64,8 +66,9 @@ def test_columns_are_found_and_noted(tmp_path: Path) -> None:
     assert data.spec.class_names == ("flat", "house")
     for sentence in ("they count the rows: id", "one value only in the training rows: unit", "a text of its own: note"):
         assert sentence in notes
-    assert "Missing numbers in training rows" in notes
-    assert "Missing texts in training rows are a category of their own: town" in notes
+    assert "size: numbers from 40 to 70; missing in 15 training rows, set to the median" in notes
+    assert "town: 2 categories (Bern, Chur); missing in 12 training rows, a category of its own" in notes
+    assert "one of 2 classes: flat (40), house (20)" in notes
     assert len(data.train) + len(data.val) + len(data.test) == 60
 
 
@@ -163,7 +166,7 @@ def test_lists_override_what_is_found(tmp_path: Path) -> None:
     data = table(path=path, target="kind", numeric=["id"], categorical=["size"], ignore=["town"], max_categories=2)
     assert data.spec.feature_groups == (1, 4)
     assert data.spec.feature_names[3:] == ("size=(other)", "size=(missing)")
-    assert "rarest categories share one feature" in " ".join(data.notes)
+    assert "the rarest (2) share one feature" in " ".join(data.notes)
 
 
 @pytest.mark.parametrize(
@@ -216,3 +219,84 @@ def test_a_stray_text_among_numbers_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"row 8, column 'income': '1\.200,5' is not a number, but 59 of 60 cells"):
         table(path=str(path), target="left")
     assert "income" not in table(path=str(path), target="left", ignore=["income"]).spec.feature_names
+
+
+# Files as people write them.
+
+
+def test_forms_of_training_are_those_of_an_evaluation(tmp_path: Path) -> None:
+    rows = [f"{i},5;{i % 28 + 1}/{i % 12 + 1}/2024;{'ab'[i % 2]};{i * 2},25 €" for i in range(60)]
+    data = table(path=write(tmp_path / "a.csv", "size;day;kind;price", rows), target="price")
+    assert data.fitted["columns"][0]["form"] == {"decimal": ",", "thousands": "", "symbol": ""}
+    assert data.fitted["columns"][1]["order"] == "dmy"
+    assert data.fitted["form"]["symbol"] == "€"
+    first = rows[int(split(data).rows[0]) - 2]  # nothing in a single row tells a form
+    path = write(tmp_path / "b.csv", "size;day;kind;price", [first])
+    again = table(path=path, target="price", test_fraction=1.0, fitted=data.fitted)
+    assert torch.equal(split(again, "test").inputs[0], split(data).inputs[0])
+    assert torch.equal(again.test.targets[0], data.train.targets[0])
+
+
+def test_a_file_without_a_header_line(tmp_path: Path) -> None:
+    rows = [f"{i * i % 97},{i / 7},{'ab'[i % 2]}" for i in range(1, 60)]
+    data = table(path=write(tmp_path / "a.csv", "0,0.5,a", rows), target="column 3")
+    assert data.spec.feature_names == ("column 1", "column 2")
+    assert data.fitted["header"] is False
+    again = table(path=write(tmp_path / "b.csv", "7,0.5,a", []), target="column 3", test_fraction=1, fitted=data.fitted)
+    assert len(again.test) == 1
+    with pytest.raises(DataError, match=r"no column 'kind'.*dataset\.header=true"):
+        table(path=str(tmp_path / "a.csv"), target="kind")
+
+
+def test_a_rare_class_is_kept_in_training(tmp_path: Path) -> None:
+    rows = [f"{i * i},{'crash' if i == 50 else 'rw'[i % 2]}" for i in range(200)]
+    data = table(path=write(tmp_path / "a.csv", "x,y", rows), target="y")
+    assert data.spec.class_names == ("crash", "r", "w")
+    assert data.record["class_counts"]["crash"] == {"train": 1, "val": 0, "test": 0}
+    assert any("all in training: 'crash' (1)" in note for note in data.notes)
+
+
+def test_categories_that_training_never_saw_are_counted(tmp_path: Path) -> None:
+    rows = [f"{i * i},{'abc'[i % 3]},{'yn'[i % 2]}" for i in range(60)]
+    data = table(path=write(tmp_path / "a.csv", "x,brand,y", rows), target="y")
+    new = write(tmp_path / "b.csv", "x,brand,y", ["1,a,y", "2,zeta,n", "3,zeta,n", "4,,y"])
+    again = table(path=new, target="y", test_fraction=1.0, fitted=data.fitted)
+    assert "these categories of 'brand': 'zeta' (2)" in again.notes[-1]
+    assert "in 2 of 4 rows" in again.notes[-1]
+    beside = table(path=str(tmp_path / "a.csv"), test_path=new, target="y")
+    assert "'zeta' (2)" in beside.notes[-1]
+
+
+def test_values_that_stand_for_missing_ones(tmp_path: Path) -> None:
+    rows = [f"{-200 if i % 5 == 0 else i / 9},{'xyz'[i % 3]},{'yn'[i % 2]}" for i in range(100)]
+    path = write(tmp_path / "a.csv", "co,t,y", rows)
+    assert any("dataset.missing_values=[-200]" in note for note in table(path=path, target="y").notes)
+    data = table(path=path, target="y", missing_values=["-200", "x"])
+    assert data.spec.feature_names == ("co", "co missing", "t=y", "t=z", "t=(missing)")
+    assert data.fitted["columns"][0]["min"] > 0
+    new = write(tmp_path / "b.csv", "co,t,y", ["-200.0,x,y"])
+    again = table(path=new, target="y", fitted=data.fitted, test_fraction=1.0)
+    assert split(again, "test").inputs[0, 1:].tolist() == [1, 0, 0, 1]
+
+
+def test_encodings_of_an_older_checkpoint(tmp_path: Path) -> None:
+    older = {
+        "columns": [
+            {"name": "x", "kind": "numeric", "mean": 1.0, "std": 2.0, "median": 3.0, "missing": 1},
+            {"name": "t", "kind": "categorical", "categories": ["a", "b"], "other": 1, "missing": 0},
+        ],
+        "task": "classification",
+        "class_names": ["n", "y"],
+    }
+    data = table(path=write(tmp_path / "a.csv", "x,t,y", ["5,b,y", ",q,n"]), target="y", test_fraction=1, fitted=older)
+    assert split(data, "test").inputs.tolist() == [[2, 0, 0, 1, 0], [1, 1, 0, 0, 1]]
+
+
+def test_a_parquet_file_is_read_as_a_csv_file(tmp_path: Path) -> None:
+    columns = {"x": [i * i / 7 for i in range(60)], "t": ["a", "b", None] * 20, "y": ["u", "v"] * 30}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    rows = [f"{x!r},{t or ''},{y}" for x, t, y in zip(*columns.values(), strict=True)]
+    by_csv = table(path=write(tmp_path / "a.csv", "x,t,y", rows), target="y")
+    by_parquet = table(path=str(tmp_path / "a.parquet"), target="y")
+    assert by_parquet.fitted == by_csv.fitted
+    assert by_parquet.train.fingerprint() == by_csv.train.fingerprint()

@@ -25,13 +25,13 @@ def as_arrays(folder: Path) -> Data:
 
 
 def as_table(folder: Path) -> Data:
-    rows = [f"{row},{label}" for row, label in enumerate(LABELS)]
+    rows = [f"{row * row},{label}" for row, label in enumerate(LABELS)]
     (folder / "t.csv").write_text("\n".join(["x,y", *rows]))
     return table(path=str(folder / "t.csv"), target="y")
 
 
 def as_sequences(folder: Path) -> Data:
-    rows = [f"{label},{row},{row + 1}" for row, label in enumerate(LABELS)]
+    rows = [f"{label},{row * row},{row + 0.5}" for row, label in enumerate(LABELS)]
     (folder / "s.csv").write_text("\n".join(["label,t0,t1", *rows]))
     return sequences(path=str(folder / "s.csv"))
 

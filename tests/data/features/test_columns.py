@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptrun.data.features.columns import ColumnSettings, binary_features, encode_columns, feature_names, fit_columns
+from ptrun.data.features.columns import binary_features, encode_columns, feature_names, fit_columns
+from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.errors import DataError
 
@@ -16,7 +17,7 @@ FILE = CsvFile(
         "size": ["1", "3", "", "5", "100"],
         "town": ["Bern", "Chur", "Bern", "?", "Aarau"],
         "unit": ["m", "m", "m", "m", "km"],
-        "id": ["7", "8", "9", "10", "11"],
+        "id": ["3", "1", "5", "2", "4"],
     },
     [2, 3, 4, 5, 6],
 )
@@ -25,8 +26,16 @@ FILE = CsvFile(
 def test_encodings_come_from_the_training_rows() -> None:
     encodings, notes = fit_columns(FILE, list(FILE.columns), TRAIN, ColumnSettings())
     size, town = encodings
-    statistics = {"mean": 3, "std": np.std([1, 3, 5]), "median": 3, "min": 1, "max": 5}
-    assert size == {"name": "size", "kind": "numeric", "missing": 1, **statistics}
+    assert size == {
+        "name": "size",
+        "kind": "numeric",
+        "mean": 3,
+        "std": np.std([1, 3, 5]),
+        "median": 3,
+        "missing": 1,
+        "min": 1,
+        "max": 5,
+    }
     assert town["categories"] == ["Bern", "Chur"]
     assert town["missing"] == 1
     assert "Left out, one value only in the training rows: unit." in notes
@@ -50,14 +59,14 @@ def test_rare_and_unknown_categories_share_a_feature() -> None:
     encodings, notes = fit_columns(file, ["town"], np.arange(6), ColumnSettings(max_categories=2))
     assert feature_names(encodings)[0] == ("town=a", "town=b", "town=(other)")
     assert encode_columns(file, encodings, "")[5:].tolist() == [[0, 0, 1], [0, 0, 1]]
-    assert "The rarest categories share one feature, also with unknown ones, in: town (1)." in notes
+    assert notes == ["town: 2 categories (a, b); the rarest (1) share one feature, also with unknown ones."]
 
 
 def test_lists_overrule_the_guess() -> None:
     as_numbers, _ = fit_columns(FILE, ["id"], TRAIN, ColumnSettings(numeric=["id"]))
     as_categories, _ = fit_columns(FILE, ["id"], TRAIN, ColumnSettings(categorical=["id"]))
-    assert as_numbers[0]["mean"] == 8.5
-    assert as_categories[0]["categories"] == ["10", "7", "8", "9"]
+    assert as_numbers[0]["mean"] == 2.75
+    assert as_categories[0]["categories"] == ["1", "2", "3", "5"]
     with pytest.raises(DataError, match=r"a\.csv, row 2, column 'town': 'Bern' is not a number"):
         fit_columns(FILE, ["town"], TRAIN, ColumnSettings(numeric=["town"]))
 

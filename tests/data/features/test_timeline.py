@@ -1,19 +1,19 @@
-"""The time column is found, checked for order, and gives the season and the calendar."""
+"""The time axis is found, read with its offsets, and gives the season and the calendar."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.timeline import (
+    TimeAxis,
     calendar_features,
     calendar_of,
-    find_time_column,
+    could_be_times,
     future_times,
-    has_dates,
-    read_times,
+    read_axis,
     season_rows,
-    step_seconds,
 )
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.errors import ConfigError, DataError
@@ -25,32 +25,77 @@ def csv(**columns: list[str]) -> CsvFile:
     return CsvFile("a.csv", columns, list(range(2, 2 + len(next(iter(columns.values()))))))
 
 
+def axis(file: CsvFile, time_column: str | list[str] | None = "auto", date_order: str = "auto") -> TimeAxis:
+    return read_axis(file, time_column, ColumnSettings(date_order=date_order))
+
+
 def test_the_time_column_is_found_by_content_then_by_name() -> None:
-    assert find_time_column(csv(value=["1"], when=["2024-01-31"]), "auto") == "when"
-    assert find_time_column(csv(value=["1"], Date=["5"]), "auto") == "Date"
-    assert find_time_column(csv(value=["1"]), "auto") is None
-    assert find_time_column(csv(value=["1"]), "value") == "value"
+    assert axis(csv(value=["1"], when=["2024-01-31"])).columns == ("when",)
+    assert axis(csv(value=["1"], Date=["5"])).columns == ("Date",)
+    assert axis(csv(value=["1"])).columns == ()
+    assert axis(csv(value=["1"], Date=["2024-01-31"]), None).columns == ()
+    assert axis(csv(value=["1"]), "value").columns == ("value",)
     with pytest.raises(DataError, match=r"dataset\.time_column: .* no column 'valu'"):
-        find_time_column(csv(value=["1"]), "valu")
+        axis(csv(value=["1"]), "valu")
 
 
-def test_times_are_seconds_and_a_time_zone_is_ignored() -> None:
-    file = csv(time=["1970-01-01 00:00:00", "1970-01-01T01:00:00Z", "1970-01-01 02:00:00+02:00"], text=["a"] * 3)
-    times = read_times(file, "time")
-    assert times is not None
-    assert times.tolist() == [0, HOUR, 2 * HOUR]
-    assert step_seconds(times) == HOUR
-    assert has_dates(file, "time")
-    assert read_times(file, "text") is None
-    assert read_times(file, None) is None
-    assert not has_dates(csv(time=["1", "2"]), "time")
+def test_numbers_that_do_not_ascend_are_no_time() -> None:
+    file = csv(month=["11", "12", "1", "2"], y=["1", "2", "3", "4"])
+    assert axis(file).columns == ()
+    assert could_be_times(file) == ["month"]
+    assert axis(csv(month=["4", "3", "2"])).columns == ("month",)
 
 
-def test_rows_out_of_order_and_missing_times_are_named() -> None:
-    with pytest.raises(DataError, match=r"row 3, column 'time': '2024-01-01' is earlier than .*\('2024-01-02'\)"):
-        read_times(csv(time=["2024-01-02", "2024-01-01"]), "time")
+def test_offsets_are_honored_and_the_calendar_keeps_the_clock() -> None:
+    found = axis(csv(time=["2023-10-29 02:30:00+02:00", "2023-10-29 02:00:00+01:00"], text=["a"] * 2))
+    assert np.diff(found.times).tolist() == [HOUR / 2]
+    assert (found.clock % DAY).tolist() == [2.5 * HOUR, 2 * HOUR]
+    assert found.has_dates
+    assert not axis(csv(time=["1", "2"])).has_dates
+
+
+@pytest.mark.parametrize(
+    ("cells", "days"),
+    [
+        (["30/12/2023", "31/12/2023", "1/1/2024"], 1),
+        (["12/30/2023 0:00", "12/31/2023 0:00", "1/1/2024 0:00"], 1),
+        (["2024/1/1 0:00", "2024/1/3 0:00", "2024/1/5 0:00"], 2),
+        (["1 Mar 2024", "2 Mar 2024", "3 Mar 2024"], 1),
+    ],
+)
+def test_dates_as_people_write_them(cells: list[str], days: int) -> None:
+    found = axis(csv(day=cells))
+    assert np.diff(found.times).tolist() == [days * DAY] * 2
+
+
+def test_the_order_of_the_rows_tells_day_and_month_apart() -> None:
+    found = axis(csv(day=["10/02/2024", "11/02/2024", "01/03/2024"]))
+    assert np.diff(found.times).tolist() == [DAY, 19 * DAY]
+
+
+def test_day_and_month_that_nothing_tells_apart_are_asked_for() -> None:
+    file = csv(day=["05/06/2024", "06/07/2024", "07/08/2024"])
+    with pytest.raises(DataError, match=r"column 'day'.*'05/06/2024'.*dataset\.date_order=dmy"):
+        axis(file)
+    assert np.diff(axis(file, date_order="mdy").times).tolist() == [32 * DAY, 31 * DAY]
+
+
+def test_a_date_and_a_time_of_day_are_one_axis() -> None:
+    file = csv(Time=["23:30", "0:00"], y=["1", "2"], Date=["2024-01-01", "2024-01-02"])
+    found = axis(file)
+    assert found.columns == ("Date", "Time")
+    assert np.diff(found.times).tolist() == [HOUR / 2]
+    assert found.cells[0] == "2024-01-01 23:30"
+    assert axis(file, ["Date", "Time"]).times.tolist() == found.times.tolist()
+
+
+def test_what_is_no_time_is_named() -> None:
     with pytest.raises(DataError, match="row 3, column 'time': the time is missing"):
-        read_times(csv(time=["2024-01-02", "NaT"]), "time")
+        axis(csv(time=["2024-01-02", "NaT"]))
+    with pytest.raises(DataError, match="row 3, column 'time': 'later' is not a date"):
+        axis(csv(time=["2024-01-02", "later"]), "time")
+    with pytest.raises(DataError, match="row 2, column 'date': 'spring' is not a date"):
+        axis(csv(date=["spring", "summer"]))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +117,7 @@ def test_calendar_features() -> None:
 
 def test_a_calendar_needs_dates() -> None:
     with pytest.raises(ConfigError, match=r"dataset\.calendar is true, but the file has no time column with dates"):
-        calendar_of(csv(time=["1", "2"]), "time")
+        calendar_of(axis(csv(time=["1", "2"])), 1)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +128,11 @@ def test_a_calendar_needs_dates() -> None:
         (["2023-12-31", "2024-01-31"], ["2024-02-29", "2024-03-31"]),
         (["2022-03-01", "2022-06-01", "2022-09-01"], ["2022-12-01", "2023-03-01"]),
         (["2024-01-01 22:00", "2024-01-01 23:00"], ["2024-01-02T00:00:00", "2024-01-02T01:00:00"]),
+        (["30/1/2024", "31/1/2024"], ["2024-02-01", "2024-02-02"]),
         (["3", "5"], ["7", "9"]),
-        (["soon", "later"], []),
         (["2024-01-01"], []),
     ],
 )
-def test_future_times(cells: list[str], want: list[str]):
-    file = CsvFile("s.csv", {"t": cells}, list(range(2, len(cells) + 2)))
-    assert future_times(file, "t", 2) == want
-    assert future_times(file, None, 2) == []
+def test_future_times(cells: list[str], want: list[str]) -> None:
+    assert future_times(axis(csv(t=cells), "t"), 2) == want
+    assert future_times(axis(csv(t=cells), None), 2) == []

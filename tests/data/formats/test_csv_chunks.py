@@ -42,3 +42,10 @@ def test_without_a_header():
 def test_files_that_are_no_table(text: str, message: str):
     with pytest.raises(DataError, match=message):
         list(read_chunks(io.StringIO(text), "t.csv", 9))
+
+
+def test_a_delimiter_at_the_end_of_a_row_and_one_that_is_said():
+    (chunk,) = read_chunks(io.StringIO("a|b\n1|2|\n3|4\n"), "t.csv", 9)
+    assert chunk.file.columns == {"a": ["1", "3"], "b": ["2", "4"]}
+    (chunk,) = read_chunks(io.StringIO("a:b\n1:2\n"), "t.csv", 9, delimiter=":")
+    assert chunk.file.columns == {"a": ["1"], "b": ["2"]}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from ptrun.data.formats.csv_file import CsvFile, numbers, numbers_or_none, read_csv
+from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.errors import DataError
 
 
@@ -65,17 +64,27 @@ def test_unknown_column_names_the_nearest(tmp_path: Path) -> None:
         parse(tmp_path, "size,price\n1,2\n").column("pirce", "dataset.target")
 
 
-def test_missing_and_infinite_numbers_are_nan() -> None:
-    values = numbers(["1", "", "NA", "?", "null", "inf", "-2.5e1"], range(7), "f", "c")
-    assert np.array_equal(values, [1, np.nan, np.nan, np.nan, np.nan, np.nan, -25], equal_nan=True)
+def test_a_delimiter_at_the_end_of_some_rows_is_passed_over(tmp_path: Path) -> None:
+    file = parse(tmp_path, "a,b\n1,2\n3,4,\n")
+    assert file.columns == {"a": ["1", "3"], "b": ["2", "4"]}
+    assert file.notes == ()
+    assert "ends in a delimiter" in parse(tmp_path, "a,b\n1,2,\n3,4,\n").notes[0]
 
 
-def test_text_among_numbers_is_named() -> None:
-    with pytest.raises(DataError, match="f, row 9, column 'c': 'x' is not a number"):
-        numbers(["1", "x"], [8, 9], "f", "c")
-    with pytest.raises(DataError, match="decimal point"):
-        numbers(["1,5"], [2], "f", "c")
+def test_a_missing_header_line_is_said_with_the_setting(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("1.5,2\n3,4\n5,6\n")
+    file = read_csv(path, header="auto")
+    assert file.columns == {"column 1": ["1.5", "3", "5"], "column 2": ["2", "4", "6"]}
+    assert file.rows == [1, 2, 3]
+    assert "set dataset.header=true" in file.notes[0]
+    with pytest.raises(DataError, match=r"no column 'y'.*without a header line.*dataset\.header=true"):
+        file.column("y", "dataset.target")
+    assert list(read_csv(path, header=True).columns) == ["1.5", "2"]
 
 
-def test_names_with_underscores_are_no_numbers() -> None:
-    assert numbers_or_none(["1_2"]) is None
+def test_take_keeps_rows_and_columns(tmp_path: Path) -> None:
+    taken = parse(tmp_path, ",b\n1,2\n3,4\n").take([1])
+    assert taken.columns == {"column 1": ["3"], "b": ["4"]}
+    assert taken.rows == [3]
+    assert taken.nameless == {"column 1"}

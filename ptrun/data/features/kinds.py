@@ -1,0 +1,265 @@
+"""Decides what each column of a table is, in one pass over the file and before anything is learned from it.
+
+Readers of all data sets share this: which columns are numbers (and how they are written), dates, categories, or no data
+but a running number of the rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptrun.data.formats.column import MISSING, Column, is_number
+from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.formats.date_form import NOT_A_TIME, describe, instants, is_date_like, possible_orders
+from ptrun.data.formats.number_form import PLAIN, NumberForm, is_number_like, numbers, possible_forms
+from ptrun.errors import DataError
+
+STRAY_SHARE = 0.1  # largest share of texts in a column that is still taken for one of numbers, with mistakes in it
+MIN_CELLS = 20  # below so many cells, a column is too short to guess what it is
+EXACT_INTEGERS = 2.0**53  # a float holds every integer up to here
+GUESSED_FROM = 200  # distinct texts of a column that are looked at before the others
+
+_ID_NAME = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid))$|[a-z]I[Dd]$")
+
+Kind = Literal["number", "date", "category", "index"]
+
+
+@dataclass(frozen=True)
+class ColumnSettings:
+    """The settings that say what the columns of a file are. advice: what to do about a cell that fits no kind."""
+
+    numeric: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    max_categories: int = 100
+    ignore: Sequence[str] = ()
+    dates: Sequence[str] = ()
+    missing_values: Sequence[str] = ()
+    decimal: str = "auto"
+    date_order: str = "auto"
+    target: str = ""
+    advice: str = "say what the column is: dataset.categorical=[{name}] or dataset.ignore=[{name}]"
+
+
+@dataclass(frozen=True)
+class ColumnKind:
+    """What a column is taken for. form: how its numbers are written. order: of day and month in its dates.
+
+    why: in words, where it is not plain to see. forms: other ways to read the numbers, as long as it is not decided.
+    """
+
+    name: str
+    kind: Kind
+    form: NumberForm = PLAIN
+    order: str = ""
+    why: str = ""
+    forms: tuple[NumberForm, ...] = ()
+
+
+def decide_kinds(file: CsvFile, names: Sequence[str], settings: ColumnSettings) -> list[ColumnKind]:
+    """What each column is. Raises DataError naming row and column of a cell that fits no kind of its column."""
+    kinds = [_kind(file, name, settings) for name in names]
+    return [_decided(kind, file, _decimal_sign(kinds, file.delimiter, settings.decimal)) for kind in kinds]
+
+
+def kind_of(file: CsvFile, name: str, settings: ColumnSettings | None = None) -> ColumnKind:
+    """What one column is, whatever the others are."""
+    return decide_kinds(file, [name], settings or ColumnSettings())[0]
+
+
+def counts_rows(values: NDArray[np.float64]) -> bool:
+    """Whether values are 0 to N - 1 or 1 to N, each once, in any order."""
+    low, high = values.min(), values.max()
+    if not (low in (0, 1) and high - low == len(values) - 1):
+        return False
+    return bool(np.array_equal(np.sort(values), np.arange(low, high + 1)))
+
+
+def is_id_name(name: str) -> bool:
+    """Whether a column is called id, as in order_id, OrderID or id."""
+    return bool(_ID_NAME.search(name))
+
+
+def _kind(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
+    cells = file[name]
+    if name in settings.categorical:
+        return ColumnKind(name, "category", why="dataset.categorical names it")
+    if name in settings.dates:
+        return _date(file, name, settings)
+    if name in settings.numeric:
+        return _number(file, name, settings, "dataset.numeric names it")
+    if name in file.nameless or name.startswith("Unnamed: "):
+        return ColumnKind(name, "index", why="they have no name in the header line")
+    if cells.floats is not None:
+        return _plain_number(name, cells)
+    return _text(file, name, settings)
+
+
+def _plain_number(name: str, cells: Column) -> ColumnKind:
+    values = cells.floats
+    assert values is not None
+    if len(values) > 2 and counts_rows(values):
+        return ColumnKind(name, "index", why="they count the rows")
+    present = values[~np.isnan(values)]
+    if is_id_name(name) and len(values) >= MIN_CELLS and len(np.unique(values)) == len(values) and _are_integers(cells):
+        return ColumnKind(name, "index", why="they are ids: each row has a number of its own")
+    if len(present) and np.abs(present).max() > EXACT_INTEGERS and _are_integers(cells):
+        return ColumnKind(name, "category", why="whole numbers too long to calculate with")
+    return ColumnKind(name, "number")
+
+
+def _are_integers(cells: Column) -> bool:
+    return all(text.lstrip("+-").isdigit() for text in cells.distinct[0] if text not in MISSING)
+
+
+def _text(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
+    """What a column is whose cells are not all plain numbers."""
+    missing = {*MISSING, *settings.missing_values}
+    texts = [text for text in file[name].distinct[0] if text not in missing]
+    if orders := _orders(texts, settings):
+        return ColumnKind(name, "date", order=one_order(file, name, orders))
+    if forms := _quick(texts, possible_forms):
+        return ColumnKind(name, "number", form=forms[0], forms=tuple(forms))
+    advice = (
+        "set dataset.task=classification if these are classes"
+        if name == settings.target
+        else settings.advice.format(name=name)
+    )
+    _refuse_strays(file, name, missing, advice)
+    return ColumnKind(name, "category")
+
+
+def _quick(texts: Sequence[str], possible: Any) -> Any:
+    """What all texts can be; most columns are ruled out by the first of them."""
+    return possible(texts) if possible(texts[:GUESSED_FROM][:20]) else []
+
+
+def _orders(texts: Sequence[str], settings: ColumnSettings) -> list[str]:
+    orders: list[str] = _quick(texts, possible_orders)
+    return [settings.date_order] if settings.date_order in orders else orders
+
+
+def _number(file: CsvFile, name: str, settings: ColumnSettings, why: str) -> ColumnKind:
+    texts = [text for text in file[name].distinct[0] if text not in settings.missing_values]
+    forms = possible_forms(texts) if file[name].floats is None else []
+    return ColumnKind(name, "number", form=forms[0] if forms else PLAIN, why=why, forms=tuple(forms))
+
+
+def _date(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
+    texts = [text for text in file[name].distinct[0] if text not in settings.missing_values]
+    orders = possible_orders(texts, digits_too=True)
+    if settings.date_order in orders:
+        orders = [settings.date_order]
+    if not orders:
+        position = next(i for i, cell in enumerate(file[name]) if cell not in NOT_A_TIME and not is_date_like(cell))
+        raise DataError(
+            f"{file.source}, row {file.rows[position]}, column '{name}': '{file[name][position][:60]}' is not a "
+            "date of the same form as the others. Dates like 2024-01-31, 31/1/2024 and 31 Jan 2024 are read."
+        )
+    return ColumnKind(name, "date", order=one_order(file, name, orders), why="dataset.dates names it")
+
+
+def one_order(file: CsvFile, name: str, orders: Sequence[str]) -> str:
+    """The order of day and month: the one in which the rows are sorted. Raises DataError when nothing tells it."""
+    in_order = [order for order in orders if _is_sorted(instants(file[name], file.rows, file.source, name, order).utc)]
+    if len(orders) == 1 or len(in_order) == 1:
+        return (in_order or orders)[0]
+    cell = next(text for text in file[name].distinct[0] if text not in NOT_A_TIME)
+    raise DataError(
+        f"{file.source}, column '{name}': the dates, such as '{cell}', can be {describe('dmy')} or {describe('mdy')}, "
+        f"as no number in them is above 12. Say which: dataset.date_order=dmy or dataset.date_order=mdy."
+    )
+
+
+def _is_sorted(times: NDArray[np.float64]) -> bool:
+    steps = np.diff(times[~np.isnan(times)])
+    return bool((steps >= 0).all() or (steps <= 0).all())
+
+
+def _decimal_sign(kinds: Sequence[ColumnKind], delimiter: str, decimal: str) -> str:
+    """The decimal sign: what is set, else what a column shows beyond doubt, else what the delimiter says."""
+    if decimal != "auto":
+        return decimal
+    sure = Counter(
+        kind.form.decimal
+        for kind in kinds
+        if len({form.decimal for form in kind.forms}) == 1 and (kind.form.thousands or kind.form.decimal == ",")
+    )
+    if sure:
+        return sure.most_common(1)[0][0]
+    return "," if delimiter == ";" and any(kind.forms for kind in kinds) else "."
+
+
+def _decided(kind: ColumnKind, file: CsvFile, decimal: str) -> ColumnKind:
+    """The kind with its form of numbers chosen among those that are possible."""
+    forms: Sequence[NumberForm] = kind.forms
+    if kind.kind != "number":
+        return kind
+    if not forms and decimal == ",":  # 1.234 is a thousand and more where the other columns have decimal commas
+        floats = file[kind.name].floats
+        texts = file[kind.name].distinct[0] if floats is not None else []
+        has_points = any("." in text for text in texts[:GUESSED_FROM])
+        grouped = [form for form in possible_forms(texts) if form.thousands == "."] if has_points else []
+        return replace(kind, form=grouped[0], why=_written(grouped[0])) if grouped else kind
+    if not forms:
+        return kind
+    form = next((form for form in forms if form.decimal == decimal), forms[0])
+    return replace(kind, form=form, why=kind.why or _written(form))
+
+
+def _written(form: NumberForm) -> str:
+    return f"written with {form.describe()}"
+
+
+def _refuse_strays(file: CsvFile, name: str, missing: set[str], advice: str) -> None:
+    """Raise DataError for a text in a column that otherwise holds numbers or dates: most likely a mistake."""
+    counts = {text: count for text, count in file[name].counts.items() if text not in missing}
+    total = sum(counts.values())
+    start = list(counts)[:GUESSED_FROM]
+    if total < MIN_CELLS or sum(is_number_like(text) or is_date_like(text) for text in start) < 0.5 * len(start):
+        return
+    plain = {text for text in counts if is_number(text)}
+    number_like = {text for text in counts if text in plain or is_number_like(text)}
+    dates = {text for text in counts if is_date_like(text)}
+    for fitting, noun in ((plain, "a number"), (number_like, "a number"), (dates, "a date")):
+        fitting_count = sum(counts[text] for text in fitting)
+        if total - fitting_count > STRAY_SHARE * total:
+            continue
+        strays = counts.keys() - fitting or _minority(fitting, counts)
+        position = next(i for i, cell in enumerate(file[name]) if cell in strays)
+        raise DataError(
+            f"{file.source}, row {file.rows[position]}, column '{name}': '{file[name][position][:60]}' is not {noun}"
+            f"{'' if counts.keys() - fitting else ' of the same form as the others'}, but {fitting_count} of "
+            f"{total} cells of that column are. Correct it, or {advice}."
+        )
+
+
+def _minority(texts: set[str], counts: Mapping[str, int]) -> set[str]:
+    """The texts among numbers that do not follow the form of most of them."""
+    by_form: Counter[NumberForm] = Counter()
+    fitting: dict[NumberForm, set[str]] = {}
+    for text in texts:
+        for form in possible_forms([text]) or [PLAIN]:
+            by_form[form] += counts[text]
+            fitting.setdefault(form, set()).add(text)
+    return texts - fitting[by_form.most_common(1)[0][0]]
+
+
+def read_numbers(file: CsvFile, name: str, form: NumberForm, missing_values: Sequence[Any] = ()) -> NDArray[np.float64]:
+    """The cells of a column as float64 [N]; NaN for missing ones, also those that `missing_values` stand for.
+
+    Raises DataError naming the row and column of the first cell that is not a number of this form.
+    """
+    cells = file[name]
+    if not missing_values:
+        return numbers(cells, file.rows, file.source, name, form)
+    values = numbers(cells.without(missing_values), file.rows, file.source, name, form).copy()
+    meant = [float(value) for value in missing_values if is_number(str(value))]
+    values[np.isin(values, meant)] = np.nan
+    return values

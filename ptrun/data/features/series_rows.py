@@ -1,0 +1,127 @@
+"""The rows of a series as they are used: in the order of time, series by series, without gaps in their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptrun.data.features import series_columns
+from ptrun.data.features.groups import Groups, find_groups
+from ptrun.data.features.kinds import ColumnSettings
+from ptrun.data.features.series_columns import SeriesColumns
+from ptrun.data.features.steps import NO_ROWS, NO_STEPS, Steps, find_steps, step_text
+from ptrun.data.features.timeline import TimeAxis, could_be_times, read_axis
+from ptrun.data.formats.csv_file import CsvFile
+from ptrun.errors import ConfigError, DataError, join_words
+from ptrun.rng import Floats
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class OrderedRows:
+    """A file whose rows are in the order of time, series by series."""
+
+    file: CsvFile
+    axis: TimeAxis
+    groups: Groups
+    stretches: Sequence[tuple[int, int]]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FilledRows:
+    """The rows that are used, their values [rows, columns], where gaps were filled, and how many rows were cut off."""
+
+    rows: OrderedRows
+    values: Floats
+    gaps: NDArray[np.bool_]
+    num_cut: int
+
+
+def order_rows(
+    file: CsvFile,
+    time_column: str | Sequence[str] | None,
+    group: str | Sequence[str] | None,
+    settings: ColumnSettings,
+    fitted: Mapping[str, Any] | None,
+) -> OrderedRows:
+    """The rows of a file in the order of time, series by series."""
+    axis = read_axis(file, time_column, settings)
+    if fitted and group == "auto":
+        group = fitted.get("group")
+    groups = find_groups(file, axis, group)
+    notes = [*file.notes, *groups.notes]
+    if time_column == "auto" and (names := could_be_times(file)):
+        notes.append(f"Taken as data and not as the time, because the numbers do not ascend: {join_words(names)}.")
+    if np.array_equal(groups.order, np.arange(len(file))):
+        return OrderedRows(file, axis, groups, groups.stretches, tuple(notes))
+    ordered_axis = axis.take(groups.order) if axis.columns else axis
+    return OrderedRows(file.take(groups.order), ordered_axis, groups, groups.stretches, tuple(notes))
+
+
+def fill_rows(
+    ordered: OrderedRows, chosen: SeriesColumns, settings: ColumnSettings, missing: str, *, may_cut: bool
+) -> FilledRows:
+    """The values without gaps. Rows at the beginning that nothing can fill are cut off, unless the user counts rows."""
+    values = series_columns.read_values(ordered.file, chosen, settings.missing_values)
+    num_cut = 0
+    if missing == "forward_fill" and may_cut:
+        is_leading = series_columns.leading_gaps(values, ordered.stretches)
+        num_cut = int(is_leading.sum())
+        if num_cut:
+            ordered, values = _without(ordered, np.flatnonzero(~is_leading)), values[~is_leading]
+    values, gaps = series_columns.filled(ordered.file, chosen, values, missing, ordered.stretches)
+    return FilledRows(ordered, values, gaps, num_cut)
+
+
+def _without(ordered: OrderedRows, kept: Indices) -> OrderedRows:
+    """Only some of the rows. Raises DataError when none is left."""
+    if not len(kept):
+        raise DataError(f"{ordered.file.source}: some column that is read has no value in any row. Leave it out.")
+    bounds = np.searchsorted(kept, np.array(ordered.stretches))
+    stretches = [(int(first), int(end)) for first, end in bounds if first < end]
+    axis = ordered.axis.take(kept) if ordered.axis.columns else ordered.axis
+    return replace(ordered, file=ordered.file.take(kept), axis=axis, stretches=stretches)
+
+
+def steps_of(ordered: OrderedRows, gaps: str) -> Steps:
+    """The steps between rows; without breaks where windows may cross them. Raises ConfigError for another word."""
+    if gaps not in ("auto", "ignore"):
+        raise ConfigError(f"dataset.gaps is '{gaps}'; it can be auto or ignore.")
+    steps = find_steps(ordered.axis, ordered.stretches) if ordered.axis.columns else NO_STEPS
+    return replace(steps, breaks=NO_ROWS) if gaps == "ignore" else steps
+
+
+def notes_on_time(ordered: OrderedRows, steps: Steps) -> list[str]:
+    """What the time axis is, and where its steps are not even."""
+    axis = ordered.axis
+    if not axis.columns:
+        return ["No time column found: the rows are taken to be in the order of time."]
+    title = "Time column" if len(axis.columns) == 1 else "Time columns"
+    order = np.argsort(axis.times, kind="stable")
+    step = f", in steps of {step_text(steps.usual, axis.has_dates)}" if steps.usual and not steps.is_uneven else ""
+    notes = [f"{title} {axis.name}, from {axis.cells[int(order[0])]} to {axis.cells[int(order[-1])]}{step}."]
+    if steps.is_uneven:
+        notes.append("The steps between the rows are not even. Windows are rows, whatever the time between them.")
+    if len(steps.breaks):
+        notes.append(
+            f"{len(steps.breaks)} gaps or changes of step, which no window crosses: {_places(ordered, steps.breaks)}. "
+            "dataset.gaps=ignore lets windows cross them."
+        )
+    if len(steps.skipped):
+        notes.append(f"A single row is missing at {len(steps.skipped)} places: {_places(ordered, steps.skipped)}.")
+    if len(steps.repeated):
+        cells = [f"{axis.cells[i]} (row {ordered.file.rows[i]})" for i in steps.repeated[:3].tolist()]
+        more = f" and {len(steps.repeated) - 3} more" if len(steps.repeated) > 3 else ""
+        notes.append(f"Times that stand twice: {join_words(cells)}{more}. Remove a row of each.")
+    return notes
+
+
+def _places(ordered: OrderedRows, breaks: Indices) -> str:
+    places = [f"after {ordered.axis.cells[i]} (row {ordered.file.rows[i]})" for i in breaks[:3].tolist()]
+    return ", ".join(places) + (f" and {len(breaks) - 3} more" if len(breaks) > 3 else "")

@@ -1,0 +1,106 @@
+"""Reads labeled sequences from a CSV file with one sequence in each row, a column for each time step and one label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds, read_numbers
+from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_file import CsvFile, read_csv
+from ptrun.data.formats.number_form import PLAIN, NumberForm
+from ptrun.data.formats.ts_file import Sequences, read_ts
+from ptrun.errors import DataError, join_words
+from ptrun.rng import Floats
+
+LABEL_NAMES = ("label", "class", "target")
+ADVICE = "remove the column"
+
+
+def read_sequences(
+    path: Path, label_column: str, header: Header, delimiter: str, decimal: str, *, labeled: bool = True
+) -> Sequences:
+    """Read a .ts file, or any other file as a wide CSV. Raises DataError naming the row of what does not fit.
+
+    labeled: false for sequences to predict, which may have labels; they are not read.
+    """
+    if path.suffix.lower() == ".ts":
+        return read_ts(path, labeled=labeled)
+    file = read_csv(path, header=header, delimiter=delimiter)
+    if labeled:
+        name = _label_name(file, label_column)
+        labels = _labels(file, name)
+    else:
+        name = next((column for column in file.columns if _names_label(column, label_column)), "")
+        labels = ["?"] * len(file)
+    kinds = decide_kinds(
+        file, [column for column in file.columns if column != name], ColumnSettings(decimal=decimal, advice=ADVICE)
+    )
+    steps = _without_index(kinds)
+    columns = [kind.name for kind in steps]
+    if not columns:
+        raise DataError(f"{path} has a label column and no values beside it.")
+    table = np.column_stack([read_numbers(file, kind.name, kind.form) for kind in steps])
+    values = [_trimmed(line, path, row, columns) for line, row in zip(table, file.rows, strict=True)]
+    notes = (*file.notes, *_notes(steps, [kind for kind in kinds if kind not in steps]))
+    return Sequences(str(path), values, labels, list(file.rows), notes, file.has_header)
+
+
+def _labels(file: CsvFile, name: str) -> list[str]:
+    labels = file.column(name, "dataset.label_column").texts()
+    if "" in labels:
+        row = file.rows[labels.index("")]
+        raise DataError(f"{file.source}, row {row}: the label (column '{name}') is missing.")
+    return labels
+
+
+def _names_label(column: str, label_column: str) -> bool:
+    """Whether a column of sequences to predict holds labels, by its name."""
+    return column.lower() in LABEL_NAMES if label_column == "auto" else column == label_column
+
+
+def _without_index(kinds: Sequence[ColumnKind]) -> list[ColumnKind]:
+    """The columns that are time steps: all but those without a name, and a running number at one end of the row."""
+    ends = (kinds[0].name, kinds[-1].name) if kinds else ()
+    return [
+        kind for kind in kinds if kind.kind != "index" or (kind.why == "they count the rows" and kind.name not in ends)
+    ]
+
+
+def _notes(steps: Sequence[ColumnKind], left_out: Sequence[ColumnKind]) -> list[str]:
+    forms: dict[NumberForm, list[str]] = {}
+    for kind in steps:
+        if kind.form != PLAIN:
+            forms.setdefault(kind.form, []).append(kind.name)
+    notes = [f"Numbers written with {form.describe()}: {join_words(names, 5)}." for form, names in forms.items()]
+    return notes + [f"Left out, {kind.why}: {kind.name}." for kind in left_out]
+
+
+def _label_name(file: CsvFile, label_column: str) -> str:
+    if label_column != "auto":
+        return label_column
+    if not file.has_header:
+        return next(iter(file.columns))
+    candidates = [name for name in file.columns if name.lower() in LABEL_NAMES]
+    if len(candidates) != 1:
+        raise DataError(
+            f"{file.source} has {len(candidates) or 'no'} columns called {', '.join(LABEL_NAMES)}. Name the label in "
+            "dataset.label_column; for a file without a header line, set dataset.header=false (its first column is "
+            "the label then)."
+        )
+    return candidates[0]
+
+
+def _trimmed(values: Floats, path: Path, row: int, columns: Sequence[str]) -> Floats:
+    """The values [time steps, 1] without the empty cells at the end. Raises DataError for a gap before them."""
+    present = np.flatnonzero(~np.isnan(values))
+    if len(present) == 0:
+        raise DataError(f"{path}, row {row}: it has no values.")
+    gaps = np.flatnonzero(np.isnan(values[: present[-1]]))
+    if len(gaps):
+        raise DataError(
+            f"{path}, row {row}, column '{columns[gaps[0]]}': the value is missing. Fill it, or remove the row."
+        )
+    return values[: present[-1] + 1, None]

@@ -1,0 +1,73 @@
+"""The rows of a series: in order, without the rows that nothing can fill, with what is odd about their times told."""
+
+from __future__ import annotations
+
+import pytest
+
+from ptrun.data.features.kinds import ColumnSettings
+from ptrun.data.features.series_columns import choose_columns
+from ptrun.data.features.series_rows import FilledRows, OrderedRows, fill_rows, notes_on_time, order_rows, steps_of
+from ptrun.data.formats.csv_file import CsvFile
+from ptrun.errors import ConfigError, DataError
+
+SETTINGS = ColumnSettings()
+
+
+def rows_of(columns: dict[str, list[str]], group: str | None = "auto") -> OrderedRows:
+    count = len(next(iter(columns.values())))
+    return order_rows(CsvFile("a.csv", columns, list(range(2, 2 + count))), "auto", group, SETTINGS, None)
+
+
+def filled(rows: OrderedRows, *, may_cut: bool = True) -> FilledRows:
+    chosen = choose_columns(rows.file, ["y"], "auto", SETTINGS, [])
+    return fill_rows(rows, chosen, SETTINGS, "forward_fill", may_cut=may_cut)
+
+
+def days(numbers: list[int]) -> list[str]:
+    return [f"2024-01-{i:02}" for i in numbers]
+
+
+def test_rows_keep_their_numbers_when_they_are_turned_round() -> None:
+    rows = rows_of({"day": days([3, 2, 1]), "y": ["30", "20", "10"]})
+    assert rows.file.columns["y"] == ["10", "20", "30"]
+    assert list(rows.file.rows) == [4, 3, 2]
+    assert rows.axis.cells[0] == "2024-01-01"
+
+
+def test_the_empty_beginning_of_each_series_is_left_out() -> None:
+    columns = {"day": days([1, 2, 3, 1, 2, 3]), "shop": ["a"] * 3 + ["b"] * 3, "y": ["", "2", "", "4", "", "6"]}
+    table = filled(rows_of(columns, "shop"))
+    assert table.num_cut == 1
+    assert table.values.ravel().tolist() == [2, 2, 4, 4, 6]
+    assert list(table.rows.stretches) == [(0, 2), (2, 5)]
+    with pytest.raises(DataError, match="row 2, column 'y': the value is missing"):
+        filled(rows_of(columns, "shop"), may_cut=False)
+    with pytest.raises(DataError, match="no value in any row"):
+        filled(rows_of({"day": days([1, 2]), "y": ["", ""]}))
+
+
+def test_what_is_odd_about_the_times_is_told() -> None:
+    numbers = [*range(1, 9), 9, 9, *range(10, 16), *range(20, 29), 30]
+    rows = rows_of({"day": days(numbers), "y": [str(i) for i in numbers]})
+    notes = notes_on_time(rows, steps_of(rows, "ignore"))
+    assert notes == [
+        "Time column 'day', from 2024-01-01 to 2024-01-30, in steps of 1 day.",
+        "A single row is missing at 1 places: after 2024-01-28 (row 26).",
+        "Times that stand twice: 2024-01-09 (row 11). Remove a row of each.",
+    ]
+    with pytest.raises(ConfigError, match=r"dataset\.gaps is 'cut'; it can be auto or ignore"):
+        steps_of(rows, "cut")
+
+
+def test_gaps_are_told_with_their_places() -> None:
+    numbers = [*range(1, 16), *range(20, 29)]
+    rows = rows_of({"day": days(numbers), "y": [str(i) for i in numbers]})
+    assert "1 gaps or changes of step, which no window crosses: after 2024-01-15 (row 16)." in " ".join(
+        notes_on_time(rows, steps_of(rows, "auto"))
+    )
+
+
+def test_without_a_time_column_the_order_is_taken_as_it_is() -> None:
+    rows = rows_of({"month": ["12", "1", "2"], "y": ["1", "2", "3"]})
+    assert rows.notes == ("Taken as data and not as the time, because the numbers do not ascend: month.",)
+    assert notes_on_time(rows, steps_of(rows, "auto"))[0].startswith("No time column found")
