@@ -23,5 +23,5 @@ ptrun {version}: train any PyTorch model on any data from YAML.
   ptrun doctor                                         what this machine has, and whether training works on it
 
 Every command takes --help. Tab completion: eval "$(ptrun -sc install=bash)" (or zsh, fish).
-Exit codes: 0 done, 2 configuration, 3 data, 4 checkpoint, 5 diverged, 6 memory or disk, 75 interrupted.
+Exit codes: 0 done, 1 a difference, 2 configuration, 3 data, 4 checkpoint, 5 diverged, 6 memory or disk, 75 interrupted.
 """
