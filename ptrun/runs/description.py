@@ -46,6 +46,7 @@ def describe(checkpoint: str) -> dict[str, Any]:
         "training": _training(content, facts["training"], about),
         "test": about.get("test"),
         "tested_epoch": about.get("tested_epoch"),
+        "verdict": about.get("verdict"),
         "run": None if run_dir is None else {"folder": str(run_dir.path), "state": about.get("state")},
         "versions": dict(content.get("versions", {})),
         "use": _use(content, path, run_dir),
@@ -78,6 +79,7 @@ def about_run(run_dir: RunDir, content: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": summary.get("training_seconds"),
         "test": (_read(RunDir(run_dir.test), METRICS_FILE) or None) if is_tested else None,
         "tested_epoch": tested_epoch,
+        "verdict": summary.get("verdict") if is_tested else None,
     }
 
 

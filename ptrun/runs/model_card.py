@@ -11,7 +11,7 @@ from ptrun.errors import join_words
 from ptrun.runs.show_checkpoint import rows
 from ptrun.terminal.format import format_metric, metrics_table
 
-_SHOWN = ("model", "data", "inputs", "outputs", "trained", "best")
+_SHOWN = ("model", "data", "inputs", "outputs", "trained", "best", "verdict")
 _FEW_SAMPLES = 100  # of a class in training, or of the test split
 
 

@@ -53,6 +53,7 @@ def rows(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("outputs", _outputs(data)),
         ("trained", _trained(training, description["versions"])),
         ("best", _best(training)),
+        ("verdict", description["verdict"] or ""),
         ("run", "" if description["run"] is None else "{folder} ({state})".format(**description["run"])),
     ]
     return [(name, text) for name, text in found if text]
