@@ -113,7 +113,7 @@ def next_command(config: RunConfig, weights: Path) -> tuple[str, str]:
     """A purpose and the command for it, which works as it stands: predictions for the user's own data."""
     data = own_data(config)
     if data is None:
-        return "use it", f"ptrun predict checkpoint={shlex.quote(str(weights))} --help"
+        return "use it", f"ptrun show checkpoint={shlex.quote(str(weights))}"
     return "predict", f"ptrun predict checkpoint={shlex.quote(str(weights))} input={shlex.quote(data)}"
 
 

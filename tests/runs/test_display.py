@@ -27,7 +27,7 @@ def test_header_table_and_result_are_shown(folder: Path, ptrun: Call):
     for words in (
         "342,282 parameters", "1,259 train, 179 val, 359 test", "image 1×8×8 → 10 classes", "cpu", "outputs/", "epoch",
         "train loss", "val accuracy", "ETA", "★", "best", "accuracy", "most frequent class",
-        "batches of 32, seed 0", "predictions.csv", "ptrun predict checkpoint=outputs/",
+        "batches of 32, seed 0", "predictions.csv", "ptrun show checkpoint=outputs/",
     ):  # fmt: skip
         assert words in out, words
     assert "\x1b[" not in out
