@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,33 +20,20 @@ from numpy.typing import NDArray
 from ptrun.data.dataset import Data
 from ptrun.data.features.image_table import filled_column, read_image_table
 from ptrun.data.features.labels import class_counts_text, class_names, class_variants, encode, labelled
+from ptrun.data.formats.class_folders import LabelledFiles, images_by_part
 from ptrun.data.formats.csv_dialect import Header
-from ptrun.data.formats.image_file import MAX_PIXELS, SUFFIXES, ImageReader
+from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
+from ptrun.data.formats.image_tree import PassedOver
 from ptrun.data.formats.paths import existing_file, existing_folder
 from ptrun.data.partition import Indices, SplitSettings, record, stratified
 from ptrun.data.splits import FileSplit, first_readable
-from ptrun.errors import ConfigError, DataError, join_words
+from ptrun.errors import ConfigError, DataError
 from ptrun.registry import datasets
 from ptrun.spec import DataSpec, Layout, Task
-
-# Names of folders, and the part that each holds.
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 Cache = Literal["none", "ram", "disk"]
 OnBadSample = Literal["stop", "skip"]
 Decode = Literal["exact", "scaled"]
-
-
-@dataclass
-class _Images:
-    """Image files with their labels, their rows in a list if there is one, and how many files were ignored."""
-
-    paths: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    num_hidden: int = 0
-    num_other: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -84,16 +71,14 @@ def image_folder(
 ) -> Data:
     """Images in ROOT/CLASS/..., divided by the seed, or in ROOT/train|val|test/CLASS/...
 
-    Where there is a train folder, a part without a folder is cut from it.
-    Raises DataError for a folder without classes, with one class, or with an empty class.
+    Parts are known by their names in any spelling (Training, valid). A part without a folder is cut from train.
+    Raises DataError for a folder without classes, with one class, with an empty class, or of unclear structure.
     """
     reading = _ReadSettings(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode)
     splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     folder = existing_folder(root, "dataset.root")
-    names = {entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
-    has_parts = "train" in names and names <= set(PARTS)
-    folders = {PARTS[name]: folder / name for name in sorted(names)} if has_parts else {"train": folder}
-    images = {part: _images_by_class(path) for part, path in folders.items()}
+    images, notes = images_by_part(folder, fitted["class_names"] if fitted else ())
+    images["train"].notes[:0] = notes
     return _data(images, str(folder), reading, splitting, fitted)
 
 
@@ -162,54 +147,18 @@ def image_list_from(
 
 def _images_of_list(
     paths: Sequence[str], labels: Sequence[str], source: str, rows: Sequence[int], fitted: Mapping[str, Any] | None
-) -> _Images:
+) -> LabelledFiles:
     if not paths or len(paths) != len(labels):
         raise DataError(f"{source} has {len(paths)} paths but {len(labels)} labels; each path needs one label.")
     kept, notes = labelled(list(map(str, labels)), fitted["class_names"] if fitted else ())
     rows = rows or range(len(paths))
-    return _Images([str(paths[i]) for i in kept], [str(labels[i]) for i in kept], [rows[i] for i in kept], notes=notes)
-
-
-def _images_by_class(folder: Path) -> _Images:
-    """The images in the class folders of a folder."""
-    images = _Images()
-    empty = []
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith("."):
-            images.num_hidden += 1
-        elif not entry.is_dir():
-            images.num_other += 1
-        else:
-            count = _add_images(entry, images)
-            images.labels += [entry.name] * count
-            empty += [] if count else [entry.name]
-    if empty:
-        raise DataError(
-            f"{folder}: the class folder {join_words(map(repr, empty), 8)} has no image "
-            f"({', '.join(sorted(SUFFIXES))}). Fill or remove it."
-        )
-    if not images.paths:
-        raise DataError(
-            f"{folder} has no class folders. Give each class a folder with its images, such as {folder}/cat/1.jpg."
-        )
-    return images
-
-
-def _add_images(folder: Path, images: _Images) -> int:
-    """Add the image files in a folder and in all folders below it; returns their number."""
-    before = len(images.paths)
-    for parent, folders, names in os.walk(folder):
-        images.num_hidden += sum(name.startswith(".") for name in [*folders, *names])
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        visible = sorted(name for name in names if not name.startswith("."))
-        image_names = [name for name in visible if os.path.splitext(name)[1].lower() in SUFFIXES]
-        images.num_other += len(visible) - len(image_names)
-        images.paths += [os.path.join(parent, name) for name in image_names]
-    return len(images.paths) - before
+    return LabelledFiles(
+        [str(paths[i]) for i in kept], [str(labels[i]) for i in kept], [rows[i] for i in kept], notes=notes
+    )
 
 
 def _data(
-    images: Mapping[str, _Images],
+    images: Mapping[str, LabelledFiles],
     source: str,
     reading: _ReadSettings,
     splitting: SplitSettings,
@@ -262,7 +211,9 @@ def _cut_from_train(
     return {"train": parts.train, "val": parts.val, "test": parts.test}, parts.notes
 
 
-def _split(images: _Images, codes: NDArray[np.int64], rows: Indices, reading: _ReadSettings, source: str) -> FileSplit:
+def _split(
+    images: LabelledFiles, codes: NDArray[np.int64], rows: Indices, reading: _ReadSettings, source: str
+) -> FileSplit:
     paths = [images.paths[i] for i in rows]
     list_rows = [images.rows[i] for i in rows] if images.rows else []
     return FileSplit(
@@ -291,10 +242,10 @@ def _file_sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[
     return sizes
 
 
-def _notes(images: Sequence[_Images], names: Sequence[str]) -> list[str]:
-    hidden, other = (sum(counts) for counts in zip(*((i.num_hidden, i.num_other) for i in images), strict=True))
-    notes = [note for files in images for note in files.notes]
-    notes += [f"Ignored {hidden} hidden files or folders."] if hidden else []
-    notes += [f"Ignored {other} files that are not named like images."] if other else []
+def _notes(images: Sequence[LabelledFiles], names: Sequence[str]) -> list[str]:
+    passed_over = PassedOver()
+    for files in images:
+        passed_over.add(files.passed_over)
+    notes = [*(note for files in images for note in files.notes), *passed_over.notes()]
     counts = Counter(label for files in images for label in files.labels)
     return [*notes, f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]

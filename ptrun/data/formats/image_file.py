@@ -21,8 +21,9 @@ from torch.nn.functional import interpolate
 
 from ptrun.errors import ConfigError, DataError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # of a GIF the first picture
+_JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg"})
+SUFFIXES = _JPEG_SUFFIXES | {".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"}
 MAX_PIXELS = 89_478_485  # Pillow's own limit: 256 MiB of RGB
 MIN_REDUCTION = 2  # JPEG decoders can reduce an image by 2, 4 and 8
 # Markers of JPEG segments: those with the size of the image (baseline, extended, progressive); tables, JFIF header and

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from ptrun.data.formats.csv_file import read_csv
 from ptrun.data.formats.image_file import SUFFIXES, ImageReader
+from ptrun.data.formats.image_tree import PassedOver, images_below
 from ptrun.data.inputs.source import Chunk
 from ptrun.data.loading.loader import BatchSampler
 from ptrun.data.loading.streaming import StreamingLoader
@@ -161,24 +161,27 @@ def find_images(locations: Sequence[str], path_column: str = "auto") -> tuple[li
     file with a path in each line, or a CSV file with a column of paths. Raises DataError when one means no image.
     """
     paths: list[str] = []
-    ignored = 0
+    passed_over = PassedOver()
     for location in locations:
         path = Path(location).expanduser()
         if path.is_dir():
-            found, others = _images_below(path)
-            ignored += others
+            found, others = images_below(path)
+            passed_over.add(others)
         elif path.is_file():
             found = _listed(path, path_column) if path.suffix.lower() in LIST_SUFFIXES else [str(path)]
         else:
             found = sorted(glob.glob(str(path), recursive=True))
         if not found:
-            kind = (
-                "this folder holds no image" if path.is_dir() else "there is no such file, and no file of that pattern"
-            )
-            raise DataError(f"input: {location}: {kind} ({', '.join(sorted(SUFFIXES))}).")
+            raise DataError(f"input: {location}: {_nothing_found(path, passed_over)} ({', '.join(sorted(SUFFIXES))}).")
         paths += found
-    notes = (f"Ignored {ignored} files that are not named like images.",) if ignored else ()
-    return paths, notes
+    return paths, tuple(passed_over.notes())
+
+
+def _nothing_found(path: Path, passed_over: PassedOver) -> str:
+    if not path.is_dir():
+        return "there is no such file, and no file of that pattern"
+    holds = f"; it has {passed_over.kinds_text()}" if passed_over.kinds else ""
+    return f"this folder holds no image{holds}"
 
 
 def named_paths(lines: Sequence[str], folder: Path) -> list[str]:
@@ -189,19 +192,6 @@ def named_paths(lines: Sequence[str], folder: Path) -> list[str]:
 def scaled_reader(reader: ImageReader, pipeline: Pipeline) -> ImageReader:
     """The reader that decodes large JPEGs in the size that the first transform wants."""
     return replace(reader, scaled_to=pipeline.scales_to)
-
-
-def _images_below(folder: Path) -> tuple[list[str], int]:
-    """The image files below a folder, and how many other files are there; hidden ones do not count."""
-    paths: list[str] = []
-    others = 0
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        visible = sorted(name for name in names if not name.startswith("."))
-        images = [name for name in visible if os.path.splitext(name)[1].lower() in SUFFIXES]
-        others += len(visible) - len(images)
-        paths += [os.path.join(parent, name) for name in images]
-    return paths, others
 
 
 def _listed(path: Path, path_column: str) -> list[str]:

@@ -64,7 +64,7 @@ def test_nested_hidden_and_other_files(tmp_path: Path) -> None:
     assert sum(len(paths(data, part)) for part in ("train", "val", "test")) == 21
     assert data.notes == (
         "Ignored 2 hidden files or folders.",
-        "Ignored 2 files that are not named like images.",
+        "Ignored 2 files that are not named like images: 1 without suffix, 1 .txt.",
         "2 classes: cat (11), dog (10).",
     )
 

@@ -205,7 +205,7 @@ def test_a_run_is_not_resumed_with_other_pixels(photos: Path, folder: Path, ptru
     assert "The data are not those" in ended.out
 
 
-@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "webp", "gif"])
 def test_formats(tmp_path: Path, suffix: str) -> None:
     path = save(tmp_path / f"a.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
     pixels = ImageReader()(path)
