@@ -5,17 +5,19 @@ What is learned from data is learned from the training split, or comes from the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ptrun import catalog, registry
+from ptrun.build.image_files import check_image_files
 from ptrun.config.run_config import RunConfig
 from ptrun.data.dataset import Data, check_targets
 from ptrun.data.formats.image_file import ImageReader
+from ptrun.data.loading.image_cache import ProgressCallback
 from ptrun.data.splits import FileSplit, Split, first_readable, readable
 from ptrun.errors import ConfigError
 from ptrun.spec import DataSpec, Layout, Task
@@ -45,6 +47,7 @@ class Prepared:
 
     spec: with the shape that the model receives, after all image transforms.
     stored_counts: training samples of each class, from the checkpoint of a training.
+    left_out: name of each validation or test sample that can't be read and is left out → why.
     """
 
     data: Data
@@ -52,6 +55,7 @@ class Prepared:
     spec: DataSpec
     notes: tuple[str, ...]
     stored_counts: list[int] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def fitted(self) -> dict[str, Any]:
         """Everything learned from the training split, for the checkpoint."""
@@ -80,17 +84,24 @@ class Prepared:
         return pipeline.finish(torch.stack([pipeline.fixed(image) for image in inputs]))
 
 
-def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
+def prepare(
+    config: RunConfig,
+    fitted: Mapping[str, Any] | None,
+    checked_parts: Sequence[str] = (),
+    on_progress: ProgressCallback | None = None,
+) -> Prepared:
     """Read the data and make the image pipelines. Raises DataError or ConfigError.
 
     fitted: what the checkpoint of a training holds, so that new data are treated alike; None to learn it from the
         training split.
+    checked_parts: the parts that are going to be read, whose image files are checked first.
     """
     restoring, fitted = fitted is not None, fitted or {}
     data: Data = registry.datasets.build(config.dataset.name, config.dataset.settings, fitted=fitted.get("dataset"))
     check_targets(data, may_be_empty=restoring)
     if data.spec.layout is not Layout.IMAGE:
         return Prepared(data, Pipelines(None, None), data.spec, data.notes, fitted.get("class_counts"))
+    data, left_out = check_image_files(data, checked_parts, config.train.num_workers, on_progress or _ignore_progress)
     train, evaluation = _build_pipelines(config.transform.settings, data, fitted.get("transform"))
     return Prepared(
         data=replace(
@@ -103,7 +114,12 @@ def prepare(config: RunConfig, fitted: Mapping[str, Any] | None) -> Prepared:
         spec=replace(data.spec, input_shape=_final_shape(data, train, evaluation)),
         notes=(*data.notes, *train.notes, *_notes_on_decoding(data, train, evaluation)),
         stored_counts=fitted.get("class_counts"),
+        left_out=left_out,
     )
+
+
+def _ignore_progress(work: str, done: int, total: int) -> None:
+    pass
 
 
 def _build_pipelines(

@@ -73,7 +73,7 @@ def build(
     restoring: the weights of a checkpoint come next, so that no file of weights is read.
     """
     runtime = build_runtime(config)
-    prepared = prepare(config, fitted=None)
+    prepared = prepare(config, None, ("train", "val", "test"), on_progress)
     spec = prepared.spec
     config, task_decisions = resolve_auto(config, spec, folders)
     check_pair(config, spec, folders)

@@ -153,7 +153,7 @@ class FileSplit:
     sizes: of the files in bytes, for the fingerprint.
     source, rows: the list that names the paths and the row of each path in it, for messages; empty without a list.
     cache: where decoded images are cached after the fixed transforms; cache_dir: folder for "disk" (None: the user's).
-    on_bad_sample: "skip" leaves out samples that can't be read in training; evaluation never does.
+    on_bad_sample: "skip" leaves out samples that can't be read.
     decode: "scaled" lets the reader decode a large JPEG in the size that the first transform scales to.
     """
 
@@ -203,10 +203,14 @@ def readable(split: Split, indices: Iterable[int]) -> Iterator[Tensor]:
 
 def first_readable(splits: Iterable[Split]) -> Tensor:
     """The first input in several splits that can be read. Raises DataError when there is none."""
+    first_reason = ""
     for split in splits:
-        for sample in readable(split, range(len(split))):
-            return sample
-    raise DataError("dataset: no sample can be read. Check the files.")
+        for index in range(len(split)):
+            try:
+                return split.read(index)
+            except DataError as error:
+                first_reason = first_reason or str(error)
+    raise DataError(f"dataset: no sample can be read. {first_reason or 'Check the files.'}")
 
 
 def skips_bad_samples(split: Split) -> bool:

@@ -111,7 +111,7 @@ def _restore(
 ) -> Subject:
     """The model of a checkpoint, and the data prepared as its training data were."""
     runtime = build_runtime(config)  # sets the number of threads, with which the data are read too
-    prepared = prepare(config, fitted=saved["fitted"])
+    prepared = prepare(config, saved["fitted"], [request.split])
     if request.changes.get("dataset.test_fraction") == 1.0 and len(prepared.data.train) + len(prepared.data.val):
         notes = (*notes[:-1], "The test part that the new data come with is evaluated.")
     spec = _require_same_kind(DataSpec.from_dict(saved["spec"]), prepared.spec, path)

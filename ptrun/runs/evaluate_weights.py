@@ -31,7 +31,7 @@ def run(request: EvalRequest, config: RunConfig) -> EvalResult:
 def _build(request: EvalRequest, config: RunConfig) -> Subject:
     """The model with the weights of the file. Raises CheckpointError when the file lacks the outputs of these data."""
     runtime = build_runtime(config)  # sets the number of threads, with which the data are read too
-    prepared = prepare(config, fitted=None)
+    prepared = prepare(config, None, [request.split])
     spec = prepared.spec
     config, _ = resolve_auto(config, spec, request.folders)
     check_pair(config, spec, request.folders)

@@ -228,15 +228,17 @@ def _mark_rollback_point(parts: Run, progress: Progress, saver: Saver, setting: 
 
 
 def _list_bad_samples(parts: Run, run_dir: RunDir, console: Console) -> None:
-    """Report which training samples could not be read and were left out, and list them in the run folder."""
-    train = parts.ctx.train
+    """Report which samples could not be read and were left out, and list them in the run folder."""
+    train, left_out = parts.ctx.train, parts.prepared.left_out
     reasons = {train.split.name(index): reason for index, reason in sorted(train.bad_samples.items())}
-    reasons = {**run_dir.read_json(BAD_SAMPLES), **reasons}  # with those of the run before it was continued
+    reasons = {**run_dir.read_json(BAD_SAMPLES), **reasons, **left_out}  # also of the run before it was continued
     if not reasons:
         return
     run_dir.write_json(BAD_SAMPLES, reasons)
+    num_train = len(reasons.keys() - left_out.keys())
+    others = f", and {len(left_out):,} of validation and test" if left_out else ""
     console.warn(
-        f"{len(reasons):,} of {len(train.split):,} training samples could not be read and were left out; "
+        f"{num_train:,} of {len(train.split):,} training samples could not be read and were left out{others}; "
         f"{run_dir.bad_samples} lists them."
     )
 

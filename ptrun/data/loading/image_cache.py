@@ -103,7 +103,7 @@ def cache_images(split: PreparedSplit, pipeline: Pipeline, num_workers: int, on_
     images = _Images(split, pipeline.gives_one_size, num_workers, on_progress)
     if files.cache == "ram":
         return _cache_in_memory(images)
-    return _cache_on_disk(images, _cache_folder(files) / _key(files, pipeline))
+    return _cache_on_disk(images, cache_folder(files) / _key(files, pipeline))
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _key(files: FileSplit, pipeline: Pipeline) -> str:
     return digest.hexdigest()
 
 
-def _cache_folder(files: FileSplit) -> Path:
+def cache_folder(files: FileSplit) -> Path:
     """The folder of all caches: that of `dataset.cache_dir`, or the user's."""
     if files.cache_dir:
         return Path(files.cache_dir).expanduser()

@@ -104,7 +104,7 @@ class StreamingLoader:
         inputs = batch.inputs
         if pipeline.is_random and not self._vary_in_workers:
             inputs = pipeline.vary_stacked(inputs, rng)
-        with _one_thread():
+        with one_thread():
             inputs = pipeline.finish(inputs)
         return mix_batch(batch._replace(inputs=inputs), pipeline, rng)
 
@@ -140,7 +140,7 @@ class _ChunkReader:
 
     def __call__(self, indices: range) -> list[NDArray[Any]]:
         # A plugin's error is explained here, because its traceback does not leave the worker.
-        with _one_thread(), attribute_plugin_errors():
+        with one_thread(), attribute_plugin_errors():
             return [self.split.read(index).numpy() for index in indices]
 
 
@@ -184,7 +184,7 @@ class _Reader:
     def __call__(self, request: _Request) -> _Result:
         epoch, buffer, count = request
         # A plugin's error is explained here, because its traceback does not leave the worker.
-        with _one_thread(), attribute_plugin_errors():
+        with one_thread(), attribute_plugin_errors():
             indices = self.buffers.read_indices(buffer, count)
             samples, bad = self._samples(epoch, indices)
             readable = np.array(list(samples), np.int64) if bad else indices
@@ -252,7 +252,7 @@ class _Reader:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let torch compute in this thread alone.
 
     One image is too little work to share: a second thread waits for a task of a few microseconds, spinning, on a core

@@ -312,14 +312,14 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "page.jpg").write_text("\n<!DOCTYPE html><html>404</html>")
     (tmp_path / "text.png").write_text("hello")
-    Image.fromarray(RED_BLUE).save(tmp_path / "gif.png", format="GIF")
+    Image.fromarray(RED_BLUE).save(tmp_path / "ppm.png", format="PPM")
     for name, reason in {
         "cut.jpg": "is damaged: image file is truncated",
         "cut.png": "is damaged",
         "empty.jpg": r"is empty \(0 bytes\)",
         "page.jpg": "is a web page",
         "text.png": "is not an image in a known format",
-        "gif.png": "is not an image in a known format",
+        "ppm.png": "is not an image in a known format",
         "absent.png": "does not exist",
     }.items():
         with pytest.raises(DataError, match=f"{tmp_path / name} {reason}"):
