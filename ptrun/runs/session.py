@@ -25,7 +25,7 @@ from ptrun.engine.evaluate import predict
 from ptrun.engine.hooks import Hooks
 from ptrun.engine.loop import fit, is_over
 from ptrun.engine.progress import EpochReport, Progress
-from ptrun.errors import Interrupted
+from ptrun.errors import Interrupted, PtrunError
 from ptrun.evaluation import results
 from ptrun.loggers.logger import Logger
 from ptrun.loggers.records import read_records
@@ -95,7 +95,8 @@ def run(request: TrainRequest) -> TrainResult:
         with _training(parts, progress, run_dir, console, stop, data, resume_step) as hooks:
             fit(parts.ctx, progress, with_preloading(hooks, preloader))
         preloader.wait()
-        document = _test_best(parts, run_dir)
+        with _results_kept(parts, progress, run_dir):
+            document = _test_best(parts, run_dir)
         records = read_records(run_dir.metrics)
         summary = summarize(parts, progress, document, records, len(run_dir.read_json(BAD_SAMPLES)))
         run_dir.write_json(SUMMARY, summary)
@@ -253,6 +254,27 @@ def _report_split(batch_size: int, run_dir: RunDir, console: Console, num_parts:
     receipt = run_dir.read_json(RECEIPT)
     decision = {"setting": "train.batch_size", "requested": str(batch_size), "used": used}
     run_dir.write_json(RECEIPT, {**receipt, "decisions": [*receipt.get("decisions", []), decision]})
+
+
+@contextmanager
+def _results_kept(parts: Run, progress: Progress, run_dir: RunDir) -> Iterator[None]:
+    """Around the test: when it fails, summary.json holds the results of the training, and the error says so."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except Exception as error:
+        records, num_bad = read_records(run_dir.metrics), len(run_dir.read_json(BAD_SAMPLES))
+        nothing = {"loss": None, "metrics": {}, "task": parts.prepared.spec.task, "num_samples": 0}
+        summary = summarize(parts, progress, nothing, records, num_bad)
+        run_dir.write_json(SUMMARY, {**summary, "test_error": str(error)})
+        if not isinstance(error, PtrunError):
+            raise
+        again = f" Test it when that is mended: ptrun resume {run_dir.path}" if run_dir.last.is_file() else ""
+        raise type(error)(
+            f"{error}\nThe training is over and its results are kept in {run_dir.path}; those on the test split are "
+            f"missing.{again}"
+        ) from error
 
 
 def _test_best(parts: Run, run_dir: RunDir) -> dict[str, Any]:

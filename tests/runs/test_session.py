@@ -20,6 +20,7 @@ from support import ROOT, Ended, newest_run
 
 import ptrun as package
 from ptrun.checkpoint import store
+from ptrun.data.loading import file_check
 
 Call = Callable[..., Ended]
 
@@ -262,3 +263,34 @@ def test_a_run_whose_transform_was_chosen_can_be_continued(folder: Path, ptrun: 
     again = ptrun("resume", "outputs/latest", "train.epochs=2")
     assert again.code == 0, again.err
     assert "Continues from" in again.out
+
+
+def test_a_test_that_fails_leaves_the_results_of_the_training(
+    folder: Path, ptrun: Call, monkeypatch: pytest.MonkeyPatch
+):
+    rng = np.random.default_rng(0)
+    for part in ("train", "val", "test"):
+        for label in ("cat", "dog"):
+            (folder / "photos" / part / label).mkdir(parents=True)
+            for number in range(4):
+                pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / "photos" / part / label / f"{number}.jpg")
+    bad = folder / "photos" / "test" / "dog" / "2.jpg"
+    good = bad.read_bytes()
+    bad.write_bytes(good[:200] + good[-2:])
+    monkeypatch.setattr(file_check, "MAX_DECODED_FILES", 0)  # so that damage within a file is not found first
+    call = ("dataset=image_folder", "dataset.root=photos", "model=simplenet", "transform=normalize")
+    ended = ptrun("train", *call, "train.epochs=2", "train.num_workers=0")
+    run = newest_run(folder)
+    assert ended.code == 3
+    assert "dog/2.jpg" in ended.err
+    assert "those on the test split are missing. Test it when that is mended: ptrun resume" in ended.err
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["epochs"], summary["test"], "dog/2.jpg" in summary["test_error"]) == (2, {"loss": None}, True)
+    assert json.loads((run / "status.json").read_text())["state"] == "failed"
+    bad.write_bytes(good)
+    ended = ptrun("resume", str(run))
+    assert ended.code == 0, ended.err
+    summary = json.loads((run / "summary.json").read_text())
+    assert "test_error" not in summary
+    assert summary["test"]["loss"] is not None
