@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ptrun.data.dataset import Data
 from ptrun.data.loading.choose import worker_count
@@ -38,12 +39,13 @@ def check_image_files(
 
 
 def _without_bad(data: Data, splits: Mapping[str, FileSplit], check: FileCheck) -> tuple[Data, dict[str, str]]:
-    left_out = {}
+    left_out: dict[str, str] = {}
+    kept: dict[str, Any] = {}
     for part, found in check.bad.items():
         if part == "train" and len(splits) > 1:  # of a training
             continue
         if len(found) == len(splits[part]):
             raise DataError(f"dataset: no file of the {part} part can be read. The first: {next(iter(found.values()))}")
-        data = replace(data, **{part: without(splits[part], found)})
+        kept[part] = without(splits[part], found)
         left_out |= {splits[part].name(index): reason for index, reason in found.items()}
-    return data, left_out
+    return replace(data, **kept), left_out

@@ -165,10 +165,13 @@ def open_series(file: CsvFile, preparation: Preparation) -> series.LastWindow | 
 def open_array(values: Any, name: str, preparation: Preparation) -> arrays.ArrayRows | ImagesInMemory:
     """Samples in an array, whose first dimension counts them. Raises DataError for samples of another kind."""
     if preparation.spec.layout is Layout.IMAGE:
-        samples = arrays.images_of(values, preparation.dataset.get("channel_axis", "auto"), name)
+        samples = arrays.images_of(
+            values, preparation.dataset.get("channel_axis", "auto"), preparation.fitted.get("range"), name
+        )
         return open_images(samples, [f"row {i}" for i in range(len(samples))], preparation)
     if not {"mean", "std"} <= set(preparation.fitted):
         raise DataError(f"{name}: a model of dataset={preparation.config.dataset.name} takes no arrays. {_USE_PYTHON}")
+    values = arrays.shaped_like(values, preparation.fitted)
     arrays.require_shape(values, preparation.spec.input_shape, name)
     mean, std = arrays.standardization(preparation.fitted)
     return arrays.ArrayRows(values, mean, std, preparation.batch_size(files=False))

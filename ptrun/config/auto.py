@@ -21,7 +21,7 @@ def resolve_auto(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[Run
 
     Raises ConfigError for model=auto with a dataset that does not declare its layout.
     """
-    gives = given_by(config.dataset, folders)
+    gives = given_by(config.dataset, folders, look=True)
     model, model_decisions = _resolve_model(config, gives, folders)
     transform, transform_decisions = _resolve_transform(config.transform, gives, folders)
     return replace(config, model=model, transform=transform), [*model_decisions, *transform_decisions]

@@ -23,15 +23,18 @@ _SHAPES = {
 }
 
 
-def given_by(dataset: Component, folders: tuple[Path, ...] = ()) -> tuple[str, ...]:
+def given_by(dataset: Component, folders: tuple[Path, ...] = (), *, look: bool = False) -> tuple[str, ...]:
     """The words by which a dataset says what its samples are: a layout, a task, `files`; empty when it says nothing.
 
-    Of several layouts it is the one that its file holds, when the header of the file says so.
+    Of several layouts it is the one that its file holds, when the header of the file says so. look: where the values
+    decide, read them.
     """
     declaration = schema.find("dataset", dataset.name, folders)
     gives = declaration.facts.get("gives", ()) if declaration else ()
     path = dataset.settings.get("path")
-    layout = layout_in(path) if len(_layouts(gives)) > 1 and isinstance(path, str) else None
+    if len(_layouts(gives)) < 2 or not isinstance(path, str):
+        return gives
+    layout = layout_in(path, dataset.settings.get("layout") or "auto", look=look)
     return gives if layout is None else tuple(word for word in gives if word == layout or word not in DEFAULT_MODELS)
 
 

@@ -54,6 +54,7 @@ KEEPS_NUMBERS = (
 
 # What an absent setting means: the configuration was stored before there was one. All others have their default.
 _ABSENT: Mapping[str, Mapping[str, Any]] = {"train": {"ema_warmup": False}}
+_ABSENT_OF_DATASET: Mapping[str, Mapping[str, Any]] = {"arrays": {"layout": "by_type"}}
 
 
 def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,13 +63,19 @@ def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
     for section, settings in _ABSENT.items():
         if isinstance(values.get(section), Mapping):
             values[section] = {**settings, **values[section]}
+    dataset = values.get("dataset")
+    if isinstance(dataset, Mapping):
+        values["dataset"] = {**_ABSENT_OF_DATASET.get(str(dataset.get("name")), {}), **dataset}
     return values
 
 
 def as_old_as(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
     """A configuration of now for comparison with a stored one, whose user could not choose settings that it lacks."""
     absent = {key: value for key, value in _ABSENT["train"].items() if key not in stored["train"]}
-    return replace(config, train=replace(config.train, **absent))
+    of_dataset = _ABSENT_OF_DATASET.get(config.dataset.name, {})
+    absent_of_dataset = {key: value for key, value in of_dataset.items() if key not in stored["dataset"]}
+    dataset = replace(config.dataset, settings={**config.dataset.settings, **absent_of_dataset})
+    return replace(config, train=replace(config.train, **absent), dataset=dataset)
 
 
 def changed_config(

@@ -90,6 +90,22 @@ def stratified(classes: NDArray[np.int64], names: Sequence[str], settings: Split
     return replace(_merge(pieces), notes=(note,) if rare else ())
 
 
+def cut_from_train(
+    codes: NDArray[np.int64], names: Sequence[str], settings: SplitSettings, ready: set[str]
+) -> tuple[dict[str, Indices], tuple[str, ...]]:
+    """The rows of train, and of those of val and test that are not ready because they come on their own; notes."""
+    if {"val", "test"} <= ready:
+        return {"train": np.arange(len(codes))}, ()
+    if "val" in ready:  # Only test is missing, so the one part that is cut from train becomes the test part.
+        parts = stratified(codes, names, replace(settings, val_fraction=settings.test_fraction, test_fraction=0))
+        return {"train": parts.train, "test": parts.val}, parts.notes
+    if "test" in ready:
+        parts = stratified(codes, names, replace(settings, test_fraction=0))
+        return {"train": parts.train, "val": parts.val}, parts.notes
+    parts = stratified(codes, names, settings)
+    return {"train": parts.train, "val": parts.val, "test": parts.test}, parts.notes
+
+
 def _may_stay_undivided(counts: NDArray[np.int64], is_rare: NDArray[np.bool_]) -> bool:
     """Whether rare classes have samples, but few, and at least two other classes remain."""
     few = counts[is_rare].sum() <= MAX_RARE_SHARE * counts.sum()

@@ -265,7 +265,7 @@ def _results_kept(parts: Run, progress: Progress, run_dir: RunDir) -> Iterator[N
         raise
     except Exception as error:
         records, num_bad = read_records(run_dir.metrics), len(run_dir.read_json(BAD_SAMPLES))
-        nothing = {"loss": None, "metrics": {}, "task": parts.prepared.spec.task, "num_samples": 0}
+        nothing: dict[str, Any] = {"loss": None, "metrics": {}, "task": parts.prepared.spec.task, "num_samples": 0}
         summary = summarize(parts, progress, nothing, records, num_bad)
         run_dir.write_json(SUMMARY, {**summary, "test_error": str(error)})
         if not isinstance(error, PtrunError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
 from ptrun.data.formats.image_tree import PassedOver
 from ptrun.data.formats.paths import existing_file, existing_folder
-from ptrun.data.partition import Indices, SplitSettings, record, stratified
+from ptrun.data.partition import Indices, SplitSettings, cut_from_train, record
 from ptrun.data.splits import FileSplit, first_readable
 from ptrun.errors import ConfigError, DataError
 from ptrun.registry import datasets
@@ -171,7 +171,7 @@ def _data(
     rows = {part: np.arange(len(files.paths)) for part, files in images.items()}
     notes: tuple[str, ...] = ()
     if not {"val", "test"} <= set(images):
-        cut, notes = _cut_from_train(codes["train"], names, splitting, set(images))
+        cut, notes = cut_from_train(codes["train"], names, splitting, set(images))
         rows |= cut
     splits = {
         part: _split(images.get(part, train), codes.get(part, codes["train"]), rows[part], reading, source)
@@ -195,20 +195,6 @@ def _data(
         notes=(*_notes(list(images.values()), names), *notes),
         record=record(method, by_part, names, splitting.split_seed) | {"ready": ready},
     )
-
-
-def _cut_from_train(
-    codes: NDArray[np.int64], names: Sequence[str], splitting: SplitSettings, ready: set[str]
-) -> tuple[dict[str, Indices], tuple[str, ...]]:
-    """The rows of train, and of those of val and test that are not ready because they have no folder."""
-    if "val" in ready:  # Only test is missing, so the one part that is cut from train becomes the test part.
-        parts = stratified(codes, names, replace(splitting, val_fraction=splitting.test_fraction, test_fraction=0))
-        return {"train": parts.train, "test": parts.val}, parts.notes
-    if "test" in ready:
-        parts = stratified(codes, names, replace(splitting, test_fraction=0))
-        return {"train": parts.train, "val": parts.val}, parts.notes
-    parts = stratified(codes, names, splitting)
-    return {"train": parts.train, "val": parts.val, "test": parts.test}, parts.notes
 
 
 def _split(

@@ -11,9 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptrun.data.datasets.arrays import channels_first, load_arrays
+from ptrun.data.formats.array_images import Range, as_layout, channels_first, to_pixels
+from ptrun.data.formats.npz_file import load_arrays
+from ptrun.data.formats.npz_header import array_role
 from ptrun.data.inputs.source import Chunk
 from ptrun.errors import DataError, join_words
+from ptrun.spec import Layout
 
 INPUT_NAMES = ("x", "x_new", "x_test", "x_val", "x_train")  # in this order, where a file has several arrays
 
@@ -56,7 +59,9 @@ def read_inputs(path: Path) -> NDArray[Any]:
             raise DataError(f"{path} can't be read as a .npy file of numbers: {error}.") from error
         return array
     arrays = load_arrays(path)
-    name = next((name for name in INPUT_NAMES if name in arrays), next(iter(arrays)) if len(arrays) == 1 else None)
+    roles = {array_role(name): name for name in arrays}
+    names = [*INPUT_NAMES, *(roles.get(("x", part), "") for part in ("test", "val", "train"))]
+    name = next((name for name in names if name in arrays), next(iter(arrays)) if len(arrays) == 1 else None)
     if name is None:
         raise DataError(
             f"{path} has the arrays {join_words(arrays) or '(none)'}. Call the one to predict from {INPUT_NAMES[0]}."
@@ -73,14 +78,26 @@ def require_shape(values: NDArray[Any], shape: tuple[int, ...], name: str) -> No
         )
 
 
-def images_of(values: NDArray[Any], channel_axis: str, name: str) -> list[torch.Tensor]:
-    """Images uint8 [C, H, W] from an array [N, H, W], [N, H, W, C] or [N, C, H, W]. Raises DataError for others."""
-    if values.dtype != np.uint8 or values.ndim not in (3, 4):
-        raise DataError(
-            f"{name} holds {values.dtype} {list(values.shape)}; images are uint8 [N, height, width] or "
-            "[N, height, width, channels], with values from 0 to 255."
-        )
-    return [torch.from_numpy(np.array(image)) for image in channels_first(values, channel_axis)]
+def images_of(values: NDArray[Any], channel_axis: str, scale: Range | None, name: str) -> list[torch.Tensor]:
+    """Images uint8 [C, H, W] from an array [N, H, W], [N, H, W, C] or [N, C, H, W]. Raises DataError for others.
+
+    scale: the values that became 0 and 255 in training; None for uint8.
+    """
+    is_image = values.ndim in (3, 4) and values.dtype.kind in "iufb"
+    if is_image and values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise DataError(f"{name}: row {row} holds a number that is non-finite (NaN or infinite). Remove it.")
+    pixels = to_pixels(np.asarray(values), scale if is_image else None, name)
+    if not is_image:
+        raise DataError(f"{name} holds {values.dtype} {list(values.shape)}; images are [N, height, width] or more.")
+    return [torch.from_numpy(np.array(image)) for image in channels_first(pixels, channel_axis)]
+
+
+def shaped_like(values: NDArray[Any], fitted: Mapping[str, Any]) -> NDArray[Any]:
+    """Samples in the layout that dataset.layout gave the training samples, where they fit it."""
+    layout = fitted.get("layout")
+    shaped = as_layout(values, Layout(layout), "auto") if layout is not None else None
+    return values if shaped is None else shaped
 
 
 def standardization(fitted: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

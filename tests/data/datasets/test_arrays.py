@@ -93,8 +93,8 @@ def test_numbers_are_standardized_with_the_training_samples(tmp_path: Path, shap
         ({"x_train": bytes_of(20, 4, 4)}, r"has the arrays x_train, but y_train is missing"),
         ({"x_train": bytes_of(9, 4, 4), "y_train": LABELS}, r"x_train has the shape \[9, 4, 4\], but y_train has 20"),
         (
-            {"x_train": RNG.random((20, 3, 4, 4)), "y_train": LABELS},
-            r"x_train is float64 \[20, 3, 4, 4\]\. Give images",
+            {"x_train": RNG.random((20, 3, 4, 4, 2)), "y_train": LABELS},
+            r"x_train is float64 \[20, 3, 4, 4, 2\]\. Give images",
         ),
         (
             {"x_train": bytes_of(20, 4), "y_train": RNG.random(20)},
@@ -172,3 +172,103 @@ def test_new_data_are_evaluated_whole(ptrun: Callable[..., Ended], folder: Path)
     ended = ptrun("eval", f"checkpoint={newest_run(folder)}", "dataset.path=new.npz")
     assert ended.code == 0, ended.err
     assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 10
+
+
+def smooth(count: int, side: int = 12) -> np.ndarray:
+    """Gray images [N, side, side] in [0, 1] whose neighboring pixels are alike: a bright square at a random place."""
+    images = RNG.random((count, side, side)) * 0.1
+    for image in images:
+        top, left = RNG.integers(0, side - 5, 2)
+        image[top : top + 5, left : left + 5] += 0.8
+    return images
+
+
+@pytest.mark.parametrize("name", ["x_val", "X_valid", "val_images", "x_dev"])
+def test_given_validation_samples_are_the_validation_part(tmp_path: Path, name: str):
+    labels = {"x_val": "y_val", "X_valid": "Y_valid", "val_images": "val_labels", "x_dev": "y_dev"}[name]
+    content = {"x_train": bytes_of(20, 4, 4), "y_train": LABELS, name: bytes_of(6, 4, 4), labels: LABELS[:6]}
+    data = arrays(path=save(tmp_path / "a.npz", **content, weights=LABELS))
+    assert (len(data.train), len(data.val), len(data.test)) == (16, 6, 4)
+    assert np.array_equal(split(data, "val").inputs[:, 0].numpy(), content[name])
+    assert data.record["method"] == "stratified test, given val"
+    assert data.notes == (f"Not used: the arrays weights of {tmp_path / 'a.npz'}.",)
+    with pytest.raises(DataError, match="mean the same"):
+        arrays(path=save(tmp_path / "a.npz", **content, x_validation=LABELS))
+    with pytest.raises(DataError, match="but y_val is missing"):
+        arrays(path=save(tmp_path / "a.npz", **{key: content[key] for key in content if key != labels}))
+
+
+@pytest.mark.parametrize(
+    ("values", "shape", "exact"),
+    [
+        (np.rint(smooth(20) * 255).astype(np.uint8) / np.float32(255), (1, 12, 12), True),
+        (np.rint(smooth(20) * 255).astype(np.int64), (1, 12, 12), True),
+        (np.rint(smooth(20) * 255).astype(np.float64), (1, 12, 12), True),
+        ((smooth(20) * 60_000).astype(np.uint16), (1, 12, 12), False),
+        (RNG.normal(0, 1, (20, 6, 9, 3)), (3, 6, 9), False),
+        (RNG.random((20, 3, 6, 9)) > 0.5, (3, 6, 9), False),
+    ],
+)
+def test_images_of_other_types_become_8_bits(tmp_path: Path, values: np.ndarray, shape: tuple[int, ...], exact: bool):
+    data = arrays(path=save(tmp_path / "a.npz", x_train=values, y_train=LABELS))
+    assert (data.spec.layout, data.spec.input_shape) == (Layout.IMAGE, shape)
+    train = split(data, "train")
+    assert train.inputs.dtype == torch.uint8
+    assert int(train.inputs.max()) == (int(np.rint(values.max() * (255 if values.max() <= 1 else 1))) if exact else 255)
+    if exact:
+        scale = 255 if values.max() <= 1 else 1
+        assert np.array_equal(train.inputs[:, 0].numpy(), np.rint(values[train.rows] * scale))
+    assert f"x_train is {values.dtype}" in data.notes[0]
+    assert "become 8 bits" in data.notes[0]
+    again = arrays(path=str(tmp_path / "a.npz"), fitted=data.fitted)
+    assert torch.equal(split(again, "test").inputs, split(data, "test").inputs)
+
+
+@pytest.mark.parametrize("values", [RNG.random((20, 12, 12)), smooth(20) - 1, smooth(20, 24)[:, :, :10] * 300])
+def test_numbers_that_do_not_look_like_images_are_sequences(tmp_path: Path, values: np.ndarray):
+    path = save(tmp_path / "a.npz", x_train=values, y_train=LABELS)
+    data = arrays(path=path)
+    assert data.spec.layout is Layout.SEQUENCE
+    assert all("Images: dataset.layout=image" in note for note in data.notes)
+    assert arrays(path=path, layout="image").spec.input_shape == (1, *values.shape[1:])
+    assert arrays(path=path, layout="vector").spec.input_shape == (values[0].size,)
+
+
+def test_layout_insists(tmp_path: Path):
+    path = save(tmp_path / "a.npz", x_train=smooth(20), y_train=LABELS)
+    assert arrays(path=path).spec.layout is Layout.IMAGE
+    assert arrays(path=path, layout="sequence").spec.layout is Layout.SEQUENCE
+    assert arrays(path=path, layout="by_type").spec.layout is Layout.SEQUENCE
+    path = save(tmp_path / "b.npz", x_train=bytes_of(20, 9), y_train=LABELS)
+    assert arrays(path=path, layout="sequence").spec.input_shape == (9, 1)
+    with pytest.raises(DataError, match="can't be taken as image, as dataset"):
+        arrays(path=path, layout="image")
+    with pytest.raises(ConfigError, match=r"dataset\.layout is 'images'; it can be auto, image"):
+        arrays(path=path, layout="images")
+
+
+def test_a_checkpoint_of_before_goes_by_the_type(tmp_path: Path):
+    path = save(tmp_path / "a.npz", x_train=smooth(20), y_train=LABELS)
+    old = {"class_names": ["0", "1"], "shape": [12, 12], "mean": [0.0] * 12, "std": [1.0] * 12}
+    assert arrays(path=path, fitted=old).spec.layout is Layout.SEQUENCE
+
+
+def test_images_of_floats_are_trained_evaluated_and_predicted_alike(ptrun: Callable[..., Ended], folder: Path):
+    values, labels = smooth(40).astype(np.float32), np.arange(40) % 2
+    save(folder / "a.npz", x_train=values, y_train=labels)
+    save(folder / "few.npz", x_train=values[:3], y_train=labels[:3])
+    np.save(folder / "new.npy", values[:5])
+    np.save(folder / "bytes.npy", np.rint(values[:5] * 255).astype(np.uint8))
+    np.save(folder / "other.npy", values[:5] * 255)
+    assert ptrun("train", "dataset=arrays", "dataset.path=a.npz", "train.epochs=1", "-q").code == 0
+    run = newest_run(folder)
+    decisions = json.loads((run / "receipt.json").read_text())["decisions"]
+    assert {"setting": "model", "requested": "auto", "used": "convnet"} in decisions
+    assert ptrun("eval", f"checkpoint={run}", "dataset.path=few.npz").code == 0
+    for name in ("new", "bytes"):
+        ended = ptrun("predict", str(run), f"{name}.npy", f"output={name}.csv")
+        assert ended.code == 0, ended.err
+    assert (folder / "new.csv").read_text() == (folder / "bytes.csv").read_text()
+    ended = ptrun("predict", str(run), "other.npy")
+    assert ended.code == 3
+    assert "on the same scale" in ended.err

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptrun.data.inputs.arrays import ArrayRows, images_of, read_inputs, require_shape
+from ptrun.data.inputs.arrays import ArrayRows, images_of, read_inputs, require_shape, shaped_like
 from ptrun.errors import DataError
 
 
@@ -41,9 +41,25 @@ def test_other_shapes_are_refused():
 
 @pytest.mark.parametrize("shape", [(2, 6, 5, 3), (2, 3, 6, 5)])
 def test_images_have_their_channels_first(shape: tuple[int, ...]):
-    assert [tuple(image.shape) for image in images_of(np.zeros(shape, np.uint8), "auto", "a")] == [(3, 6, 5)] * 2
+    assert [tuple(image.shape) for image in images_of(np.zeros(shape, np.uint8), "auto", None, "a")] == [(3, 6, 5)] * 2
 
 
-def test_images_of_floats_are_refused():
+def test_images_of_floats_are_refused_by_a_model_of_bytes():
     with pytest.raises(DataError, match="images are uint8"):
-        images_of(np.zeros((2, 6, 5)), "auto", "a")
+        images_of(np.zeros((2, 6, 5)), "auto", None, "a")
+
+
+def test_images_of_floats_are_scaled_as_in_training():
+    values = np.array([[[0.0, 0.5], [1.0, 2.0]]], np.float32)
+    (image,) = images_of(values, "auto", [0, 1], "a")
+    assert image.tolist() == [[[0, 128], [255, 255]]]
+    with pytest.raises(DataError, match="a: row 0 holds a number that is non-finite"):
+        images_of(values * np.float32("nan"), "auto", [0, 1], "a")
+    with pytest.raises(DataError, match="a holds"):
+        images_of(values[0], "auto", [0, 1], "a")
+
+
+def test_samples_get_the_layout_of_the_training():
+    assert shaped_like(np.zeros((4, 3, 2)), {"layout": "vector"}).shape == (4, 6)
+    assert shaped_like(np.zeros((4, 3)), {"layout": "sequence"}).shape == (4, 3, 1)
+    assert shaped_like(np.zeros((4, 3)), {}).shape == (4, 3)

@@ -1,0 +1,70 @@
+"""Reads the arrays of a .npz file, and knows from their names what each is for.
+
+Pickled objects in the file are refused, because they could run code.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptrun.data.formats.npz_header import array_role
+from ptrun.errors import DataError, join_words
+
+PARTS = ("train", "val", "test")
+_HOW_TO_WRITE = "Write it with numpy.savez(path, x_train=..., y_train=...), from arrays of numbers or texts."
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a .npz file. Raises DataError for another file and for one that holds Python objects."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"{path} can't be read as a .npz file of plain arrays: {_reason(path, error)}. {_HOW_TO_WRITE}"
+        ) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why the file can't be read: numpy's message, except when that advises to load pickled objects."""
+    if isinstance(error, OSError) and error.errno:
+        return error.strerror or str(error)
+    with path.open("rb") as file:
+        is_pickle = file.read(1) == b"\x80"
+    is_zip = zipfile.is_zipfile(path)
+    if "allow_pickle" in str(error) and (is_zip or is_pickle):
+        return "it holds Python objects, which are refused because they can run code"
+    return str(error).rstrip(".") if is_zip else "it is another kind of file"
+
+
+def arrays_by_role(path: Path, content: Mapping[str, NDArray[Any]]) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """The name of the array for each role ("x" or "y", part), and a note on arrays that are not used.
+
+    Raises DataError when two arrays have one role, or one is missing.
+    """
+    by_role: dict[tuple[str, str], str] = {}
+    unused = []
+    for name in content:
+        role = array_role(name)
+        if role is None:
+            unused.append(name)
+        elif role in by_role:
+            raise DataError(f"{path} has {by_role[role]} and {name}, which mean the same. Keep one of them.")
+        else:
+            by_role[role] = name
+    parts = {"train", *(part for _, part in by_role)}
+    missing = [f"{kind}_{part}" for part in PARTS for kind in "xy" if part in parts and (kind, part) not in by_role]
+    if missing:
+        raise DataError(
+            f"{path} has the arrays {join_words(content) or '(none)'}, but {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing. It needs x_train and y_train, and may have x_val, y_val, "
+            "x_test and y_test."
+        )
+    return by_role, [f"Not used: the arrays {join_words(unused)} of {path}."] if unused else []
