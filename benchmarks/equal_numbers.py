@@ -4,9 +4,9 @@ python benchmarks/equal_numbers.py OLD [NEW] [--only TEXT]
 
 OLD and NEW are folders that hold a checkout, or git commits of this repository; NEW defaults to this checkout. Both
 versions train each of the 14 configurations. These must be equal: the checkpoints (weights, averaged weights, states of
-optimizer, scheduler and scaler, random states, progress), metrics.csv without the columns that hold times,
-predictions.csv and the test metrics. Together the configurations cover each kind of data, model, optimizer step and
-precision, and 14 optimizers. Exit code 1 when anything differs.
+optimizer, scheduler and scaler, random states, the progress that both note), metrics.csv without the columns that hold
+times, predictions.csv and the test metrics. Together the configurations cover each kind of data, model, optimizer step
+and precision, and 14 optimizers. Exit code 1 when anything differs.
 """
 
 from __future__ import annotations

@@ -129,21 +129,9 @@ def test_variant(tmp_path: Path, name: str, kind: str, settings: str):
     require_equal_files(name, spec, random_model(name, spec, [*MODELS[name], *settings.split(",")]), tmp_path)
 
 
-# One small network of each family of torchvision that transfer and torchvision build.
-ARCHITECTURES = [
-    "resnet18",
-    "mobilenet_v2",
-    "mobilenet_v3_small",
-    "efficientnet_b0",
-    "densenet121",
-    "shufflenet_v2_x0_5",
-    "mnasnet0_5",
-    "regnet_y_400mf",
-    "googlenet",
-    "convnext_tiny",
-    "vit_b_32",
-    "swin_t",
-]
+# Networks of torchvision beside those in MODELS that are exported within seconds. Exported once and found
+# equal, too: densenet121, efficientnet_b0, mnasnet0_5, mobilenet_v2, convnext_tiny, vit_b_32, swin_t.
+ARCHITECTURES = ["resnet18", "shufflenet_v2_x0_5", "regnet_y_400mf", "googlenet"]
 
 
 @pytest.mark.slow

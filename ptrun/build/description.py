@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ptrun.config.run_config import RunConfig
+
+_LOCATIONS = ("path", "test_path", "root", "target")  # settings of a dataset that say where it is
 
 _READ_BY_PREDICT = ("image_folder", "image_list", "table", "series", "sequences", "arrays")
 
@@ -23,3 +28,36 @@ def own_data(config: RunConfig) -> str | None:
         return None
     value = config.dataset.settings.get(setting)
     return None if value is None else str(value)
+
+
+def stored_facts(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the configuration in a checkpoint says about model, data and training, whoever's components they are."""
+    train, optimizer, dataset = config["train"], config["optimizer"], config["dataset"]
+    return {
+        "model": {
+            "name": config["model"]["name"],
+            "settings": {key: value for key, value in config["model"].items() if key != "name"},
+        },
+        "data": {
+            "dataset": dataset["name"],
+            "location": {key: dataset[key] for key in _LOCATIONS if dataset.get(key) is not None},
+        },
+        "training": {
+            "loss": config["loss"]["name"],
+            "optimizer": optimizer["name"],
+            "lr": optimizer.get("lr"),
+            "epochs": train["epochs"],
+            "batch_size": train["batch_size"],
+            "seed": config["seed"],
+            "monitor": train["monitor"],
+            "weights": config.get("weights"),
+        },
+    }
+
+
+def longer_training(config: Mapping[str, Any]) -> str:
+    """The setting by which a finished run with this stored configuration is trained on, for as long as it was."""
+    train = config["train"]
+    if train.get("max_steps") is not None:
+        return f"train.max_steps={2 * train['max_steps']}"
+    return f"train.epochs={2 * train['epochs']}"

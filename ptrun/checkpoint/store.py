@@ -59,6 +59,16 @@ def publish(
     return path
 
 
+def write(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint under any name, replacing a file there at once. Raises ResourceError like `publish`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _require_space(path, state)
+        _write(path, {"format": FORMAT, **state})
+    except OSError as error:
+        raise _disk_error(error, path) from error
+
+
 def update_pointers(path: Path, *, best: bool) -> None:
     """Make `last.pt` (and `best.pt`) other names of a published checkpoint.
 
@@ -97,7 +107,7 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "format" not in state or "model" not in state:
         raise CheckpointError(
             f"{path}: this is a torch file, but not a checkpoint of ptrun. "
-            "For weights of a backbone use model.weights=FILE."
+            "For weights from elsewhere: ptrun train model=NAME weights=FILE, or ptrun eval model=NAME weights=FILE."
         )
     if not isinstance(state["format"], int) or state["format"] > FORMAT:
         raise CheckpointError(

@@ -88,6 +88,11 @@ def changed_config(
     return check(values, folders, registries)
 
 
+def without_local_settings(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration without what only the machine of the training needs, for a checkpoint to give away."""
+    return {**copy.deepcopy(dict(stored)), "weights": None, "plugins": [], "label": None, "output_dir": "outputs"}
+
+
 def _apply(
     values: dict[str, Any], changes: Mapping[str, Any], changeable: Sequence[str], folders: tuple[Path, ...]
 ) -> None:

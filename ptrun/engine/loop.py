@@ -70,18 +70,13 @@ def train_epoch(ctx: TrainContext, epoch: int, progress: Progress, hooks: Hooks)
     start_epoch(ctx.model, epoch)
     batch_size = ctx.train.sampler.batch_size
     explained = explain_out_of_memory(f"training, epoch {epoch + 1}", "training", batch_size, ctx.runtime)
-    with explained, explain_batch_norm(batch_size):
-        return _take_steps(ctx, epoch, progress, hooks)
-
-
-def _take_steps(ctx: TrainContext, epoch: int, progress: Progress, hooks: Hooks) -> dict[str, Any]:
     ctx.model.train()
     losses = RunningLoss(ctx.runtime, progress.loss_sum, progress.samples)
     watch = Stopwatch(ctx.times, losses.samples)
     batches = watch.timed(ctx.train.epoch(epoch, progress.batch))
     done, num_batches = progress.batch, len(ctx.train.sampler)
     main_group, learning_rate = main_param_group(ctx.optimizer), progress.learning_rate
-    with ctx.step.epoch():
+    with explained, explain_batch_norm(batch_size), ctx.step.epoch():
         for shares in _steps_left(ctx, progress):
             learning_rate = float(ctx.optimizer.param_groups[main_group]["lr"])
             ctx.step(islice(batches, len(shares)), shares, losses, progress, hooks)

@@ -102,7 +102,8 @@ class PlainStep:
         """Take one step."""
         for batch, share in zip(batches, shares, strict=True):
             losses.add(self.gradients(self._arrange(batch.inputs), batch.targets, share), batch, progress.step)
-        _counted(self._update, progress)
+        if self._update() is False:
+            progress.overflowed += 1
         for parameter in self._parameters:
             parameter.grad = None
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -217,6 +218,15 @@ def redact(values: Any) -> Any:
     if isinstance(values, list | tuple):
         return [redact(value) for value in values]
     return values
+
+
+def redact_command(command: str) -> str:
+    """A command line without the values of settings that look like secrets."""
+    words = []
+    for word in shlex.split(command):
+        key, sign, value = word.partition("=")
+        words.append(f"{key}=<hidden>" if sign and _SECRET.search(key) else key + sign + value)
+    return shlex.join(words)
 
 
 def now() -> datetime.datetime:

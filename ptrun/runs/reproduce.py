@@ -175,6 +175,7 @@ def _environment(run_dir: RunDir) -> dict[str, Any]:
     environment |= {name: hardware.get(name) for name in ("machine", "cpu", "cores")}
     environment |= {f"data ({name})": digest for name, digest in receipt.get("data", {}).items()}
     environment |= {
+        "weights it started from": receipt.get("weights", {}).get("digest"),
         "code of ptrun": receipt.get("code"),
         "git commit": git.get("commit"),
         "uncommitted changes": _diff_digest(run_dir),

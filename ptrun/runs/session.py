@@ -49,7 +49,7 @@ from ptrun.runs.folder import (
 from ptrun.runs.git import uncommitted_changes
 from ptrun.runs.preload import Preloader, with_preloading
 from ptrun.runs.receipt import make_receipt
-from ptrun.runs.start_weights import with_weights_file
+from ptrun.runs.start_weights import weights_record, with_weights_file
 from ptrun.runs.summary import TrainResult, decision_records, summarize
 from ptrun.terminal.console import Console
 
@@ -75,49 +75,48 @@ class TrainRequest:
 def run(request: TrainRequest) -> TrainResult:
     """Train, test the best weights, and write everything. Raises PtrunError for what ends the run early."""
     keep_freed_memory()
+    with _opened(request) as (run_dir, config, decisions, stop, console):
+        receipt = _start_receipt(request, run_dir)
+        run_dir.write_config(request.as_written, config.to_dict())
+        run_dir.write_json(RECEIPT, receipt)
+        restoring = request.continuation is not None and request.continuation.saved is not None
+        parts = build(config, request.folders, decisions, display.preparation_bar(console), restoring=restoring)
+        run_dir.write_config(request.as_written, parts.config.to_dict())
+        data = {name: split.fingerprint() for name, split in parts.splits.items()}
+        receipt = {**receipt, "data": data, "decisions": decision_records(parts)}
+        run_dir.write_json(RECEIPT, receipt if restoring else {**receipt, **weights_record(config)})
+        run_dir.write_json(SPLITS, parts.prepared.data.record)
+        display.show_header(parts, run_dir, console)
+        progress = Progress()
+        if request.continuation is not None:
+            restore_run(request.continuation, parts, progress, run_dir, console, data)
+        resume_step = progress.recorded_step if request.continuation is not None else None
+        preloader = Preloader(parts.config)
+        with _training(parts, progress, run_dir, console, stop, data, resume_step) as hooks:
+            fit(parts.ctx, progress, with_preloading(hooks, preloader))
+        preloader.wait()
+        document = _test_best(parts, run_dir)
+        records = read_records(run_dir.metrics)
+        summary = summarize(parts, progress, document, records, len(run_dir.read_json(BAD_SAMPLES)))
+        run_dir.write_json(SUMMARY, summary)
+        display.show_result(parts, progress, run_dir, console, document, summary["verdict"])
+        if config.plots:  # after the result, which need not wait for them
+            training_plots.draw_training(run_dir.metrics, run_dir.plots)
+            evaluation_plots.draw_evaluation(run_dir.test, run_dir.plots)
+        return TrainResult(run_dir.path, summary, progress.best_value)
+
+
+@contextmanager
+def _opened(
+    request: TrainRequest,
+) -> Iterator[tuple[RunDir, RunConfig, Sequence[Decision], StopSignals, Console]]:
+    """Around a run: stop signals are heeded, its folder is held, and says afterwards how the run ended."""
     with stop_signals() as stop:
         config = request.config if request.continuation else with_weights_file(request.config)
         config, decisions = resolve_before_data(config, request.folders)
         run_dir = _make_run_dir(request, config)
         with open_run(run_dir, config, stop, quiet=request.quiet) as console:
-            return _run(request, config, decisions, run_dir, stop, console)
-
-
-def _run(
-    request: TrainRequest,
-    config: RunConfig,
-    decisions: Sequence[Decision],
-    run_dir: RunDir,
-    stop: StopSignals,
-    console: Console,
-) -> TrainResult:
-    receipt = _start_receipt(request, run_dir)
-    run_dir.write_config(request.as_written, config.to_dict())
-    run_dir.write_json(RECEIPT, receipt)
-    restoring = request.continuation is not None and request.continuation.saved is not None
-    parts = build(config, request.folders, decisions, display.preparation_bar(console), restoring=restoring)
-    run_dir.write_config(request.as_written, parts.config.to_dict())
-    data = {name: split.fingerprint() for name, split in parts.splits.items()}
-    run_dir.write_json(RECEIPT, {**receipt, "data": data, "decisions": decision_records(parts)})
-    run_dir.write_json(SPLITS, parts.prepared.data.record)
-    display.show_header(parts, run_dir, console)
-    progress = Progress()
-    if request.continuation is not None:
-        restore_run(request.continuation, parts, progress, run_dir, console, data)
-    resume_step = progress.recorded_step if request.continuation is not None else None
-    preloader = Preloader(parts.config)
-    with _training(parts, progress, run_dir, console, stop, data, resume_step) as hooks:
-        fit(parts.ctx, progress, with_preloading(hooks, preloader))
-    preloader.wait()
-    document = _test_best(parts, run_dir)
-    records = read_records(run_dir.metrics)
-    summary = summarize(parts, progress, document, records, len(run_dir.read_json(BAD_SAMPLES)))
-    run_dir.write_json(SUMMARY, summary)
-    display.show_result(parts, progress, run_dir, console, document, summary["verdict"])
-    if config.plots:  # after the result, which need not wait for them
-        training_plots.draw_training(run_dir.metrics, run_dir.plots)
-        evaluation_plots.draw_evaluation(run_dir.test, run_dir.plots)
-    return TrainResult(run_dir.path, summary, progress.best_value)
+            yield run_dir, config, decisions, stop, console
 
 
 def _make_run_dir(request: TrainRequest, config: RunConfig) -> RunDir:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,16 @@ from ptrun.config.weights_setting import file_of_model, model_takes_names
 from ptrun.errors import CheckpointError
 from ptrun.files.weights_path import is_path, require_weights_file
 from ptrun.runs.find import find_checkpoint
+
+
+def weights_record(config: RunConfig) -> dict[str, dict[str, str]]:
+    """For the receipt: the file that a run started from and its digest; empty for a run without one."""
+    path = file_of_model(config) if config.weights is None else Path(config.weights).expanduser()
+    if path is None:
+        return {}
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return {"weights": {"file": str(path.resolve()), "digest": digest}}
 
 
 def with_weights_file(config: RunConfig) -> RunConfig:

@@ -108,7 +108,7 @@ def test_a_limit_of_file_sizes_is_no_full_disk_and_keeps_the_last_one(tmp_path: 
 
 def test_other_torch_files_are_told_apart(tmp_path: Path):
     torch.save({"weight": torch.zeros(3)}, tmp_path / "weights.pth")
-    with pytest.raises(CheckpointError, match=r"not a checkpoint of ptrun.*model\.weights=FILE"):
+    with pytest.raises(CheckpointError, match=r"not a checkpoint of ptrun.*ptrun train model=NAME weights=FILE"):
         store.load(tmp_path / "weights.pth")
     torch.save({"format": 99, "model": {}}, tmp_path / "future.pt")
     with pytest.raises(CheckpointError, match="newer ptrun"):
@@ -116,3 +116,9 @@ def test_other_torch_files_are_told_apart(tmp_path: Path):
     torch.save({"format": 1, "model": {}, "config": "x"}, tmp_path / "part.pt")
     with pytest.raises(CheckpointError, match="lacks its config, spec, fitted, progress, data"):
         store.load(tmp_path / "part.pt")
+
+
+def test_a_checkpoint_of_any_name_is_written_whole(tmp_path: Path):
+    state = {"model": {"a": torch.ones(2)}, **{part: {} for part in ("config", "spec", "fitted", "progress", "data")}}
+    store.write(tmp_path / "new" / "any.pt", state)
+    assert torch.equal(store.load(tmp_path / "new" / "any.pt")["model"]["a"], torch.ones(2))

@@ -104,3 +104,11 @@ def test_a_setting_that_a_stored_configuration_lacks_means_what_was_done_then(co
     assert stored.refuse_changes(old, stored.as_old_as(config, old), (), {}) == []
     with pytest.raises(ConfigError, match=r"train\.ema_warmup"):
         stored.refuse_changes(old, config, (), {})
+
+
+def test_what_only_the_machine_of_the_training_needs_is_left_out(config: RunConfig):
+    values = {**config.to_dict(), "weights": "a.pt", "plugins": ["p.py"], "label": "mine", "output_dir": "/home/me"}
+    given = stored.without_local_settings(values)
+    assert (given["weights"], given["plugins"], given["label"], given["output_dir"]) == (None, [], None, "outputs")
+    assert given["model"] == values["model"]
+    assert values["weights"] == "a.pt"

@@ -17,7 +17,7 @@ from ptrun.errors import CheckpointError, ConfigError, ResourceError
 from ptrun.loggers import records
 from ptrun.reports import evaluation
 from ptrun.runs import folder as run_folder
-from ptrun.runs.folder import RunDir, create_run_dir, create_run_dir_at, point_latest, redact
+from ptrun.runs.folder import RunDir, create_run_dir, create_run_dir_at, point_latest, redact, redact_command
 
 PACKAGE = ROOT / "ptrun"
 # Where the names stand: the module of run folders, and those of lower floors that it takes names from.
@@ -160,3 +160,8 @@ def test_a_status_says_how_a_run_ended(folder: Path):
     assert not run.is_done()
     run.write_status("done")
     assert run.is_done()
+
+
+def test_a_command_without_its_secrets():
+    command = "ptrun train model=convnet dataset.api_key=hunter2 'label=two words'"
+    assert redact_command(command) == "ptrun train model=convnet 'dataset.api_key=<hidden>' 'label=two words'"

@@ -326,6 +326,15 @@ def test_max_steps_within_an_epoch_is_extended_with_the_files_of_one_run(
     assert set(kept[1]) <= set(kept[0])  # an extended run may still have the newest of before
 
 
+def test_max_steps_within_an_epoch_is_extended_to_whole_epochs(folder: Path, ptrun: Call):
+    asked = ("dataset=diabetes", "model=simplenet", "train.batch_size=48", "optimizer.lr=0.05", "scheduler=none")
+    asked += ("device.threads=1", "train.ema_decay=0.5")  # 7 steps an epoch
+    run_dir = train(*asked, "train.max_steps=10", quiet=True).run_dir
+    ended = ptrun("resume", str(run_dir), "train.max_steps=null", "train.epochs=3")
+    assert ended.code == 0, ended.err
+    assert_equal_runs(run_dir, train(*asked, "train.epochs=3", quiet=True).run_dir)
+
+
 def test_a_run_at_its_max_steps_is_only_tested_again(folder: Path, ptrun: Call):
     run_dir = train("dataset=diabetes", "model=simplenet", "train.max_steps=5", quiet=True).run_dir
     before = records(run_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +82,21 @@ def test_resuming_needs_neither_file(ptrun: Call, folder: Path):
     assert "tensors loaded" not in ended.out
     assert ptrun("eval", "outputs/latest").code == 0
     assert ptrun("verify", "outputs/latest").code == 0
+
+
+def test_the_receipt_holds_the_file_and_another_one_is_told_when_reproducing(ptrun: Call, folder: Path):
+    data = arrays(folder / "a.npz", 3)
+    assert ptrun("train", *data, "train.max_steps=1", "output_dir=first").code == 0
+    first = torch.load(folder / "first" / "latest" / "checkpoints" / "last.pt", weights_only=True)["model"]
+    torch.save(first, "w.pt")
+    assert ptrun("train", *data, "train.max_steps=1", "weights=w.pt").code == 0
+    receipt = json.loads((newest_run(folder) / "receipt.json").read_text(encoding="utf-8"))
+    assert receipt["weights"]["file"] == str(folder / "w.pt")
+    assert ptrun("reproduce", "outputs/latest", "-q").code == 0
+    torch.save({name: tensor + 1 for name, tensor in first.items()}, "w.pt")
+    ended = ptrun("reproduce", str(folder / "outputs" / "latest"))
+    assert ended.code == 1
+    assert "weights it started from: " in ended.out
 
 
 def test_a_path_that_is_wrong_is_told_before_torch_is_imported(process: Call, folder: Path):

@@ -65,8 +65,9 @@ def test_resume_names_a_run_or_finds_one(folder: Path, ptrun: Call):
 def test_a_run_that_never_trained_leaves_latest_where_it_was(folder: Path, ptrun: Call):
     refused = ("train", "dataset=table", "dataset.path=nowhere.csv", "dataset.target=x", "-q")
     assert ptrun(*refused).code == 3
-    assert json.loads((newest_run(folder) / "status.json").read_text())["state"] == "failed"
-    ended = ptrun("eval", "checkpoint=outputs/latest")
+    (failed,) = (path.parent for path in folder.glob("outputs/*/*/status.json"))
+    assert json.loads((failed / "status.json").read_text())["state"] == "failed"
+    ended = ptrun("eval", f"checkpoint={failed}")
     assert ended.code == 4
     assert "holds no checkpoint" in ended.err
     assert "That run ended with: dataset.path: there is no file" in ended.err

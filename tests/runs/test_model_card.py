@@ -1,0 +1,59 @@
+"""The card of a published model: data, results beside baselines, limits, and code that runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support import Ended
+from torch import nn
+
+from ptrun.runs.model_card import limits
+
+Call = Callable[..., Ended]
+
+
+@pytest.fixture
+def card(ptrun: Call, folder: Path) -> str:
+    assert ptrun("train", "dataset=wine", "model=simplenet", "train.epochs=3", "-q").code == 0
+    assert ptrun("publish", "outputs/latest", "m.pt").code == 0
+    return Path("m.md").read_text(encoding="utf-8")
+
+
+def test_data_results_and_limits(card: str):
+    assert card.startswith("# simplenet trained on wine\n")
+    assert "124 train, 18 val, 36 test" in card
+    assert re.search(r"\| metric \| test \| most frequent class \|\n\| --- \| --- \| --- \|\n\| loss \| ", card)
+    assert "Classes with fewer than 100 training samples: class_0 (41), class_1 (50), class_2 (33)." in card
+    assert re.search(r"36 samples, so the accuracy is known to about ± \d+\.\d percentage points", card)
+    assert "ptrun train dataset=wine model=simplenet train.epochs=3 -q" in card
+
+
+def test_the_code_on_the_card_loads_the_weights(card: str):
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)
+    assert code is not None
+    assert len(code[1].strip().splitlines()) == 3
+    network = nn.Module()
+    network.layers = nn.Sequential(nn.Flatten(), nn.Linear(13, 64), nn.ReLU(), nn.Linear(64, 3))
+    exec(code[1], {"network": network})  # noqa: S102
+    saved = torch.load("m.pt", weights_only=True)["model"]
+    assert torch.equal(network.layers[1].weight, saved["layers.1.weight"])
+
+
+def test_without_results_the_card_says_so():
+    data = {"input_shape": [2], "classes": [], "targets": ["y"], "class_counts": None}
+    found = limits({"data": data}, None)
+    assert found[-1] == "No test results are known."
+    assert any("no error bars" in limit for limit in found)
+
+
+def test_an_accuracy_is_as_exact_as_its_samples_are_many():
+    data = {"input_shape": [2], "classes": ["a", "b"], "targets": [], "class_counts": [500, 600]}
+    test = {"metrics": {"accuracy": 0.9}, "num_samples": 900, "per_class": {"a": {"recall": 0.8}, "b": {"recall": 1.0}}}
+    found = limits({"data": data}, test)
+    assert "about ± 2.0 percentage points" in found[-2]
+    assert found[-1] == "It finds the class a least often: 80.00 % of its test samples."
+    assert not any("fewer than" in limit for limit in found)
