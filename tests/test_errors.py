@@ -10,6 +10,7 @@ from ptrun.errors import ConfigError, did_you_mean, is_out_of_memory, join_words
 
 def test_exit_codes_are_distinct_and_stay():
     codes = {
+        errors.ExportError: 1,
         errors.ConfigError: 2,
         errors.DataError: 3,
         errors.CheckpointError: 4,

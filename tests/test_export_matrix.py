@@ -107,7 +107,8 @@ def test_pair(tmp_path: Path, name: str, kind: str):
 
 
 def test_every_model_is_in_the_table():
-    assert {name for name, _ in PAIRS} == set(registry.models)
+    shipped = set(schema.names("model")) - {"auto"}  # other tests add models of plugins to the registry
+    assert {name for name, _ in PAIRS} == shipped
     assert set(NOT_EXPORTED) <= {*PAIRS, *(("torchvision", arch) for arch in ARCHITECTURES)}
 
 

@@ -18,6 +18,11 @@ class Parser(argparse.ArgumentParser):
         self._setting_example = setting_example
         self.add_argument("-h", "--help", action="store_true")
 
+    @property
+    def flags(self) -> list[str]:
+        """All flags, short and long."""
+        return [*self._option_string_actions, "--debug"]
+
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse flags and positional words, in any order. Raises ConfigError."""
         options, unknown = self.parse_known_intermixed_args(list(argv))

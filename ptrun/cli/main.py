@@ -18,6 +18,7 @@ from ptrun.version import __version__
 
 # A verb is the file of its name in ptrun/cli/commands/, with a function `main(argv)` that returns the exit code.
 VERBS = ("train", "eval", "predict", "export", "resume", "verify", "reproduce", "publish", "list", "show", "doctor")
+_OTHER_VERBS = {"fit": "train", "val": "eval", "validate": "eval", "test": "eval"}  # words of other tools
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in argv
     word, *rest = [word for word in argv if word != "--debug"] or ["--help"]
     try:
+        if word == "help" and rest[:1] and rest[0] in VERBS:
+            word, rest = rest[0], ["--help"]
         if word in ("-h", "--help", "help"):
             print(HELP.format(version=__version__), end="")
             return 0
@@ -47,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _import_command(verb: str) -> ModuleType:
+    verb = _OTHER_VERBS.get(verb, verb)
     if verb not in VERBS:
         raise ConfigError(
             f"There is no command '{verb}'.{did_you_mean(verb, VERBS)} Commands: {join_words(VERBS)}. "

@@ -10,13 +10,14 @@ from ptrun.config import schema
 from ptrun.config.folders import shipped_conf
 from ptrun.config.run_config import GROUPS
 
-_OTHER_NAMES = {
+OTHER_NAMES = {
     "arch": "model",
     "batch": "batch_size",
     "clip_grad": "clip_norm",
     "learning_rate": "lr",
     "max_epochs": "epochs",
     "opt": "optimizer",
+    "patience": "patience_epochs",
     "project": "output_dir",
     "sched": "scheduler",
     "workers": "num_workers",
@@ -35,7 +36,7 @@ def setting_for_flag(flag: str, value: str) -> str:
     name = flag.lstrip("-").replace("-", "_").lower()
     if name in _DATA and (words := dataset_for(value)):
         return words
-    key = _key(_OTHER_NAMES.get(name, name))
+    key = _key(OTHER_NAMES.get(name, name))
     return f"{key}={shlex.quote(value)}" if key else ""
 
 

@@ -143,8 +143,10 @@ def _use(content: Mapping[str, Any], path: Path, run_dir: RunDir | None) -> dict
         "predict": f"ptrun predict checkpoint={file} --help",
         "export": f"ptrun export checkpoint={file} format=onnx",
     }
-    with contextlib.suppress(ConfigError):  # a plugin's component, whose file the user has to name
+    try:
         commands["predict"] = next_command(restore_config(content, path, Changes()), path)[1]
+    except ConfigError:  # a plugin's component: only the user may name its file
+        commands = {verb: f"{command} plugins=[FILE.py]" for verb, command in commands.items()}
     if run_dir is not None:
         done = _read(run_dir, STATUS).get("state") == "done"
         longer = f" {longer_training(content['config'])}" if done else ""

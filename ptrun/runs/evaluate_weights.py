@@ -41,8 +41,8 @@ def _build(request: EvalRequest, config: RunConfig) -> Subject:
     if loaded.new_head:
         raise CheckpointError(
             f"{path}: fits the model but for its head, which gives the {spec.num_outputs} outputs of these data "
-            f"({loaded.new_head}). Choose data of the same classes, or train the head: ptrun train "
-            f"model={config.model.name} weights={path}"
+            f"({loaded.new_head}). Choose data of the same classes, or train the head: `ptrun train` takes the same "
+            "settings."
         )
     notes = (loaded.sentence, *getattr(model, "notes", ()), *prepared.notes)
     receipt = {"weights": str(path.resolve())}

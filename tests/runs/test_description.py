@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,17 @@ def test_every_command_works_as_it_stands(run_dir: Path, process: Call):
     for verb in ("eval", "predict", "resume", "publish"):
         ended = process(*uses[verb].split()[1:])
         assert ended.code == 0, ended.err
+
+
+def test_the_file_of_a_plugin_is_asked_for_and_never_taken_from_the_checkpoint(
+    ptrun: Call, process: Call, folder: Path
+):
+    lines = ("from ptrun.registry import models", "from torch import nn", "@models.register", "def mine_alone(spec):")
+    network = "    return nn.Sequential(nn.Flatten(), nn.Linear(spec.num_features, spec.num_outputs))"
+    (folder / "mine.py").write_text("\n".join([*lines, network]) + "\n")
+    assert ptrun("train", "plugins=[mine.py]", "model=mine_alone", "train.max_steps=1", "-q").code == 0
+    shown = process("show", "outputs/latest", "--json").out  # a process that has not imported the plugin
+    assert json.loads(shown)["use"]["eval"].endswith(" plugins=[FILE.py]")
 
 
 def test_what_is_no_checkpoint_is_told(folder: Path):

@@ -107,7 +107,7 @@ def test_weights_for_other_outputs_cannot_be_evaluated(probabilities: np.ndarray
     ended = ptrun("eval", *SETTINGS, "weights=nine.th")
     assert ended.code == 4
     assert "fits the model but for its head, which gives the 4 outputs of these data" in ended.err
-    assert "ptrun train model=resnet_cifar weights=nine.th" in ended.err
+    assert "or train the head: `ptrun train` takes the same settings" in ended.err
 
 
 def test_without_weights_a_checkpoint_is_asked_for(ptrun: Call):

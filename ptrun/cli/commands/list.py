@@ -16,6 +16,7 @@ ptrun list [KIND [NAME]] [flags]
   ptrun list                                   every component of every kind
   ptrun list models                            the components of one kind
   ptrun list models convnet                    one component: its settings with defaults, types and meanings
+  ptrun list convnet                           the same, where no other kind has a component of that name
 
 Kinds
 {kinds}
@@ -53,6 +54,8 @@ def main(argv: list[str]) -> int:
     match options.words:
         case []:
             _print_all(folders)
+        case [name] if len(kinds := _kinds_of(name, folders)) == 1:
+            _print_component(kinds[0], name, folders)
         case [kind]:
             _print_kind(_plural(kind), folders)
         case [kind, name]:
@@ -71,6 +74,13 @@ def _plural(word: str) -> str:
             f"Available: {join_words(KINDS)}."
         )
     return plural
+
+
+def _kinds_of(name: str, folders: tuple[Path, ...]) -> list[str]:
+    """The groups that have a component of a name; none for the name of a kind."""
+    if name in KINDS or name in KINDS.values():
+        return []
+    return [group for group in KINDS.values() if name in schema.names(group, folders)]
 
 
 def _print_all(folders: tuple[Path, ...]) -> None:

@@ -51,13 +51,19 @@ Settings
 
 def main(argv: list[str]) -> int:
     """Train once, or with -m once for each combination. Returns the exit code."""
-    options = _parse(argv)
+    from ptrun.config.folders import conf_folders
+    from ptrun.config.spellings import translate
+
+    parser = _parser()
+    translated = translate(argv, parser.flags)
+    options = parser.parse(translated.words)
     if options.help:
         return print_help()
     if options.shell_completion:
         return complete([options.shell_completion], ())
+    if not options.quiet:
+        print(*(f"note: {note}" for note in translated.notes), sep="\n", end="\n" if translated.notes else "")
     from ptrun.config.compose import Composer
-    from ptrun.config.folders import conf_folders
     from ptrun.config.load import load_config
     from ptrun.runs.start_weights import with_weights_file
 
@@ -90,7 +96,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
+def _parser() -> Parser:
     parser = Parser("train", "train.epochs=5")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("-m", "--multirun", action="store_true")
@@ -104,7 +110,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     reports = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
     parser.add_argument("-i", "--info", nargs="?", const="all", choices=reports)
     parser.add_argument("-sc", "--shell-completion")
-    return parser.parse(argv)
+    return parser
 
 
 def print_help() -> int:

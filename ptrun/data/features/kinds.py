@@ -65,7 +65,8 @@ class ColumnKind:
 def decide_kinds(file: CsvFile, names: Sequence[str], settings: ColumnSettings) -> list[ColumnKind]:
     """What each column is. Raises DataError naming row and column of a cell that fits no kind of its column."""
     kinds = [_kind(file, name, settings) for name in names]
-    return [_decided(kind, file, _decimal_sign(kinds, file.delimiter, settings.decimal)) for kind in kinds]
+    decimal = _decimal_sign(kinds, file.delimiter, settings.decimal)
+    return [_decided(kind, file, decimal) for kind in kinds]
 
 
 def kind_of(file: CsvFile, name: str, settings: ColumnSettings | None = None) -> ColumnKind:

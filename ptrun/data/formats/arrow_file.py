@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +21,13 @@ PARQUET_SUFFIXES = (".parquet", ".pq")
 _BLOCK_BYTES = 2**22
 _SCAN_BYTES = 2**17  # stays in the CPU's cache
 _OVERLAP = 64
-_SPACES = (b" ", b"\t", b"\xa0", b"\x0b", b"\x0c")
 
 
 @dataclass
 class _Scan:
-    """What the bytes of a file say: its lines, and whether cells may have spaces around them."""
+    """What the bytes of a file say: its lines, and whether Arrow reads it in another way than Python's csv module."""
 
     lines: int = 0
-    has_spaces: bool = False
     has_quotes: bool = False
     is_odd: bool = False
 
@@ -35,7 +35,6 @@ class _Scan:
 def read_columns(path: Path, dialect: Dialect) -> tuple[dict[str, Column], list[int] | range] | None:
     """The columns of a CSV file, and the row number of each row; None when Python's csv module has to read it."""
     import pyarrow
-    from pyarrow import compute
     from pyarrow import csv as arrow_csv
 
     scan = _scan(path, dialect.delimiter.encode())
@@ -51,18 +50,22 @@ def read_columns(path: Path, dialect: Dialect) -> tuple[dict[str, Column], list[
         )
     except (pyarrow.ArrowException, OSError):
         return None
-    cells = {name: compute.utf8_trim_whitespace(table[name]) if scan.has_spaces else table[name] for name in names}
-    if dialect.ends_empty and compute.any(compute.not_equal(cells.pop(names[-1]), "")).as_py():
+    cells = {name: table[name] for name in names}
+    if dialect.ends_empty and any(cell.strip() for cell in cells.pop(names[-1]).to_pylist()):
         return None
     rows = _row_numbers(path, dialect, scan, table.num_rows)
-    return None if rows is None else ({name: Column(array) for name, array in cells.items()}, rows)
+    if rows is None:
+        return None
+    columns = {name: Column(array) for name, array in cells.items()}
+    with ThreadPoolExecutor(pyarrow.cpu_count()) as pool:
+        deque(pool.map(lambda column: column.floats, columns.values()), maxlen=0)  # each column keeps its numbers
+    return columns, rows
 
 
 def _scan(path: Path, delimiter: bytes) -> _Scan:
     scan, before = _Scan(), b""
     # A quote after a space begins a quoted cell for Python only.
     spaced_quote = re.compile(rb"(?:^|[\n" + re.escape(delimiter) + rb"])[ ]+\"", re.MULTILINE)
-    spaces = [space for space in _SPACES if space != delimiter]
     last = b"\n"
     with path.open("rb") as file:
         first_line = file.readline()
@@ -71,7 +74,6 @@ def _scan(path: Path, delimiter: bytes) -> _Scan:
         while block := file.read(_SCAN_BYTES):
             scan.lines += block.count(b"\n")
             scan.has_quotes = scan.has_quotes or b'"' in block
-            scan.has_spaces = scan.has_spaces or any(space in block for space in spaces)
             window = before + block
             scan.is_odd = scan.is_odd or b"\0" in block or _has_bare_return(window)
             scan.is_odd = scan.is_odd or (b' "' in window and spaced_quote.search(window) is not None)
@@ -119,5 +121,5 @@ def _as_text(table: Any, path: Path) -> dict[str, Column]:
             raise DataError(
                 f"{path}, column '{name}': {table[name].type} can't be read as cells of a table."
             ) from error
-        columns[name] = Column(compute.utf8_trim_whitespace(compute.fill_null(text, "")))
+        columns[name] = Column(compute.fill_null(text, ""))
     return columns

@@ -17,13 +17,23 @@ MISSING = frozenset({"", "?", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "
 
 
 class Column(Sequence[str]):
-    """Cells without surrounding spaces. `cells` is a list of texts, or a string array of Arrow."""
+    """Cells without surrounding spaces. `raw` is a list of such texts, or a string array of Arrow with any spaces."""
 
-    def __init__(self, cells: Any) -> None:
-        self._cells = cells
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._floats: tuple[NDArray[np.float64] | None] | None = None
 
     def __len__(self) -> int:
-        return len(self._cells)
+        return len(self._raw)
+
+    @cached_property
+    def _cells(self) -> Any:
+        """The cells without spaces around them. Columns of numbers are read without: Arrow refuses such spaces."""
+        if isinstance(self._raw, list):
+            return self._raw
+        from pyarrow import compute
+
+        return compute.utf8_trim_whitespace(self._raw)
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -81,10 +91,17 @@ class Column(Sequence[str]):
         kept = ["" if text in texts else text for text in known]
         return Column([kept[code] for code in codes.tolist()])
 
-    @cached_property
+    @property
     def floats(self) -> NDArray[np.float64] | None:
         """The cells as float64 [N] with NaN for missing and infinite ones; None when one is no plain number."""
-        values = _python_floats(self._cells) if isinstance(self._cells, list) else _arrow_floats(self._cells)
+        if self._floats is None:  # no cached_property, whose lock lets only one thread parse numbers at a time
+            self._floats = (self._parsed(),)
+        return self._floats[0]
+
+    def _parsed(self) -> NDArray[np.float64] | None:
+        values = None if isinstance(self._raw, list) else _arrow_floats(self._raw)
+        if values is None:
+            values = _floats_or_none(self._cells)
         if values is None or (is_finite := np.isfinite(values)).all():
             return values
         return np.where(is_finite, values, np.nan)
@@ -111,6 +128,21 @@ def _python_floats(cells: list[str]) -> NDArray[np.float64] | None:
     return None if "_" in "".join(cells) else np.array(values, np.float64)
 
 
+def _floats_or_none(cells: Any) -> NDArray[np.float64] | None:
+    """The numbers of cells of which some are missing, or written as Arrow does not read them."""
+    if isinstance(cells, list):
+        return _python_floats(cells)
+    import pyarrow
+    from pyarrow import compute
+
+    if all(not is_number(text) for text in cells[:64].to_pylist() if text not in MISSING):
+        return None  # texts: spares the attempts below
+    is_missing = compute.is_in(cells, value_set=pyarrow.array(sorted(MISSING)))
+    present = compute.if_else(is_missing, pyarrow.scalar(None, pyarrow.string()), cells)
+    values = _arrow_floats(present)
+    return _python_floats(cells.to_pylist()) if values is None else values
+
+
 def _arrow_floats(cells: Any) -> NDArray[np.float64] | None:
     import pyarrow
     from pyarrow import compute
@@ -118,15 +150,7 @@ def _arrow_floats(cells: Any) -> NDArray[np.float64] | None:
     try:
         return _to_numpy(compute.cast(cells, pyarrow.float64()))
     except pyarrow.ArrowInvalid:
-        pass
-    if all(not is_number(text) for text in cells[:64].to_pylist() if text not in MISSING):
-        return None  # texts: spares the attempts below
-    try:
-        is_missing = compute.is_in(cells, value_set=pyarrow.array(sorted(MISSING)))
-        present = compute.if_else(is_missing, pyarrow.scalar(None, pyarrow.string()), cells)
-        return _to_numpy(compute.cast(present, pyarrow.float64()))
-    except pyarrow.ArrowInvalid:
-        return _python_floats(cells.to_pylist())  # Python reads some forms that Arrow does not, such as +1
+        return None
 
 
 def _to_numpy(values: Any) -> NDArray[np.float64]:

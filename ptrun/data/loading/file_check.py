@@ -41,7 +41,7 @@ class _File(NamedTuple):
     """One file to check: where it is, its size in bytes, and a number that stands for its path, size and time."""
 
     part: str
-    index: int
+    position: int
     size: int
     id: int
 
@@ -81,10 +81,10 @@ def check_files(
     report(message, 0, len(new))
     for done, (file, reason) in enumerate(_checked(splits, new, num_workers if is_much else 0, decode), start=1):
         if reason:
-            bad.setdefault(file.part, {})[file.index] = reason
+            bad.setdefault(file.part, {})[file.position] = reason
         report(message, done, len(new))
     if is_much:
-        _save(store, [file.id for file in files if file.index not in bad.get(file.part, {})])
+        _save(store, [file.id for file in files if file.position not in bad.get(file.part, {})])
     return FileCheck(bad, _note(len(files), len(new), decode))
 
 
@@ -107,7 +107,7 @@ def _checked(
     chunks = [files[begin : begin + CHUNK_SAMPLES] for begin in range(0, len(files), CHUNK_SAMPLES)]
     workers = WorkerPool(_Checker(splits, decode), min(num_workers, len(chunks)))
     try:
-        reasons = workers.imap([(file.part, file.index) for file in chunk] for chunk in chunks)
+        reasons = workers.imap([(file.part, file.position) for file in chunk] for chunk in chunks)
         for chunk, found in zip(chunks, reasons, strict=True):
             yield from zip(chunk, found, strict=True)
     finally:
