@@ -10,6 +10,7 @@ from ptrun.data.dataset import Data
 from ptrun.data.loading.choose import worker_count
 from ptrun.data.loading.file_check import FileCheck, bad_files_text, check_files, image_splits, without
 from ptrun.data.loading.image_cache import ProgressCallback, cache_folder
+from ptrun.data.loading.repeats import notes_on_repeats
 from ptrun.data.splits import FileSplit
 from ptrun.errors import DataError
 
@@ -27,14 +28,15 @@ def check_image_files(
         return data, {}
     first, total = next(iter(splits.values())), sum(map(len, splits.values()))
     check = check_files(splits, cache_folder(first) / "checked", worker_count(num_workers), on_progress)
+    notes = (*data.notes, check.note, *(notes_on_repeats(splits) if len(splits) > 1 else ()))
     if not check.bad:
-        return replace(data, notes=(*data.notes, check.note)), {}
+        return replace(data, notes=notes), {}
     text = bad_files_text(check, total)
     if first.on_bad_sample == "stop":
         raise DataError(
             f"{text}\nMend or remove them. dataset.on_bad_sample=skip leaves out such files, counts and lists them."
         )
-    data = replace(data, notes=(*data.notes, check.note, f"Left out, {text}"))
+    data = replace(data, notes=(*notes, f"Left out, {text}"))
     return _without_bad(data, splits, check)
 
 
