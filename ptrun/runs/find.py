@@ -64,7 +64,7 @@ def sweep_runs(folder: Path) -> list[Path]:
 
 def sweep_rows(folder: Path) -> list[dict[str, Any]]:
     """One row for each run of a sweep, best first; runs without a result last."""
-    rows = [_row(path) for path in sorted(folder.iterdir(), key=_job_number) if RunDir(path).is_run()]
+    rows = [run_row(path) for path in sorted(folder.iterdir(), key=_job_number) if RunDir(path).is_run()]
     finished = [row for row in rows if row["value"] is not None]
     higher_is_better = bool(finished) and finished[0]["higher_is_better"]
     finished.sort(key=lambda row: -row["value"] if higher_is_better else row["value"])
@@ -115,7 +115,8 @@ def _is_done(folder: Path) -> bool:
         return False
 
 
-def _row(folder: Path) -> dict[str, Any]:
+def run_row(folder: Path) -> dict[str, Any]:
+    """State and result of a run for the table of a sweep."""
     receipt, status, summary = (_read_leniently(folder, name) for name in (RECEIPT, STATUS, SUMMARY))
     return {
         "job": folder.name,

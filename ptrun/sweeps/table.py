@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.files.atomic import replacing_text
-from ptrun.runs.folder import SWEEP_RESULTS
+from ptrun.runs.folder import JOB_LOG, SWEEP_RESULTS
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric, format_seconds
 
 _TEST_METRICS = ("accuracy", "f1_macro", "rmse", "mae", "r2", "loss")  # most telling first; two fit into the table
+_LAST_LINES = 4  # of a failed job
 
 Row = Mapping[str, Any]
 
 
 def report(rows: Sequence[Row], folder: Path, console: Console) -> None:
-    """Print the table, best first, and write it to results.csv."""
+    """Print the table, best first, and write it to results.csv; then why jobs failed."""
     if not rows:
         return
     best = rows[0]
@@ -29,8 +30,9 @@ def report(rows: Sequence[Row], folder: Path, console: Console) -> None:
     console.text()
     console.table(columns, cells)
     for row in rows:
-        if row["reason"]:
+        if row["reason"] and row["state"] != "failed":
             console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
+    _report_failures([row for row in rows if row["state"] == "failed"], folder, console)
     path = folder / SWEEP_RESULTS
     with replacing_text(path) as file:
         csv.writer(file).writerows(_csv_rows(rows))
@@ -39,6 +41,18 @@ def report(rows: Sequence[Row], folder: Path, console: Console) -> None:
     if best["value"] is not None:
         console.text()
         console.header([("evaluate", f"ptrun eval checkpoint={folder / best['job']}")], "Next")
+
+
+def _report_failures(rows: Sequence[Row], folder: Path, console: Console) -> None:
+    """Print why each of these jobs failed, the last lines that it printed, and where the rest is."""
+    for row in rows:
+        log = folder / row["job"] / JOB_LOG
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+        console.text()
+        console.text(f"  job {row['job']} failed: {(row['reason'].splitlines() or ['(no reason is known)'])[0]}")
+        console.text(f"    folder {folder / row['job']}")
+        for line in [line for line in lines[-_LAST_LINES:] if row["reason"] not in line]:
+            console.text(f"    {JOB_LOG}: {line}")
 
 
 def _console_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:

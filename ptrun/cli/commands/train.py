@@ -69,10 +69,13 @@ def main(argv: list[str]) -> int:
     if not options.quiet:
         _note_replaced_files(composer.folders)
     if options.multirun:
-        from ptrun.sweeps import grid
+        from ptrun.sweeps import driver
 
         with interrupt_raised():
-            return grid.run(composer, options.overrides, command, options.quiet)
+            return driver.run(composer, options.overrides, command, options.quiet)
+    from ptrun.config.sweep import refuse_settings
+
+    refuse_settings(options.overrides)
     resumed, overrides = _split_resume(options.overrides)
     if resumed not in (None, "auto"):
         return _resume([str(resumed), *overrides], options, command, composer.folders)
