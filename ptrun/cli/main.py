@@ -17,7 +17,9 @@ from ptrun.errors import ConfigError, did_you_mean, join_words
 from ptrun.version import __version__
 
 # A verb is the file of its name in ptrun/cli/commands/, with a function `main(argv)` that returns the exit code.
-VERBS = ("train", "eval", "predict", "export", "resume", "verify", "reproduce", "list", "show", "doctor")
+VERBS = (
+    "train", "eval", "predict", "export", "resume", "verify", "reproduce", "sweep", "runs", "list", "show", "doctor",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

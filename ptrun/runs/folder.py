@@ -24,9 +24,9 @@ import yaml
 from ptrun.checkpoint.names import BEST, LAST
 from ptrun.config.run_config import GROUPS
 from ptrun.errors import CheckpointError, ConfigError, ResourceError
+from ptrun.files import lock
 from ptrun.files.atomic import remove_temporary_files, replace_text
 from ptrun.files.json_file import write_json
-from ptrun.files.lock import LOCK_FILE
 from ptrun.loggers.records import CSV_FILE, JSONL_FILE
 
 CONFIG = "config.yaml"  # as it was written, interpolations unresolved
@@ -51,7 +51,7 @@ SWEEP_RESULTS = "results.csv"
 ERROR = "error.txt"  # the traceback of a job of a sweep
 LATEST = "latest"  # beside the folders of the days: a link to the newest run
 
-_BEFORE_RUN = (JOB, JOB_LOG, LOCK_FILE)  # what the folder of a job holds before its run begins
+_BEFORE_RUN = (JOB, JOB_LOG, lock.LOCK_FILE)  # what the folder of a job holds before its run begins
 _MAX_WORD = 75  # characters: three words, time and id stay below the 255 bytes that a file name may have
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 

@@ -24,7 +24,7 @@ from ptrun.process.signals import StopSignals, stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import JOB, JOB_LOG, STATUS, RunDir
-from ptrun.sweeps import hydra_launch, table
+from ptrun.sweeps import hydra_launch, leaderboard, table
 from ptrun.sweeps.plan import Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.pool import Pool, Running
 from ptrun.terminal.console import Console
@@ -167,7 +167,7 @@ def _run(
         if todo:
             console.text()
             driver.run(todo)
-    table.report(find.sweep_rows(folder), folder, console)
+    table.report(leaderboard.all_rows(folder), folder, console)
     left = sum(not _is_done(job) for job in jobs)
     if stop.received:
         raise Interrupted(

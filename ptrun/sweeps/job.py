@@ -103,7 +103,7 @@ def _report(error: Exception, run_dir: RunDir) -> int:
 def main(folder: Path, name: str, cores: int, parent: int) -> int:
     """Run a job of the plan in the folder of a sweep. Returns the exit code."""
     from ptrun.config.load import thaw
-    from ptrun.sweeps.plan import read_plan
+    from ptrun.runs.find import read_plan
 
     stop_with_parent(parent)
     plan = read_plan(folder)

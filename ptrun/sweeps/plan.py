@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ptrun.config.jobs import JobConfig, SweepConfig
-from ptrun.errors import CheckpointError, ConfigError
+from ptrun.errors import ConfigError
+from ptrun.runs import find
 from ptrun.runs.folder import JOB, SWEEP_PLAN, RunDir, create_run_dir, unresolved_environment
 
 
@@ -42,8 +43,8 @@ def sweep_folder(config: SweepConfig) -> Path:
     output_dir = config.jobs[0].loaded.config.output_dir
     if config.settings.dir == "auto":
         wanted = _signature(config)
-        for folder in _newest_first(output_dir):
-            if read_plan(folder).get("signature") == wanted:
+        for folder in find.sweeps(output_dir):
+            if find.read_plan(folder).get("signature") == wanted:
                 return folder
     return create_run_dir(output_dir, ("sweep",)).path
 
@@ -55,7 +56,9 @@ def place_jobs(config: SweepConfig, folder: Path) -> list[Job]:
     """
     folders = {_identity(path): path for path in folder.glob(f"*/{JOB}")} if folder.is_dir() else {}
     known = {identity: path.parent for identity, path in folders.items()}
-    known |= {job["id"]: folder / job["job"] for job in read_plan(folder).get("jobs", []) if job["id"] not in known}
+    known |= {
+        job["id"]: folder / job["job"] for job in find.read_plan(folder).get("jobs", []) if job["id"] not in known
+    }
     taken = {path.name for path in (folder.iterdir() if folder.is_dir() else ())} | {p.name for p in known.values()}
     number = max((int(name) + 1 for name in taken if name.isdigit()), default=0)
     jobs = []
@@ -79,7 +82,7 @@ def write_plan(
 ) -> None:
     """Write `sweep.json`, with the jobs of earlier commands in this folder."""
     now = {job.config.identity for job in jobs}
-    earlier = [job for job in read_plan(folder).get("jobs", []) if job["id"] not in now]
+    earlier = [job for job in find.read_plan(folder).get("jobs", []) if job["id"] not in now]
     RunDir(folder).write_json(
         SWEEP_PLAN,
         {
@@ -90,11 +93,6 @@ def write_plan(
             "jobs": [*earlier, *map(_frozen, jobs)],
         },
     )
-
-
-def read_plan(folder: Path) -> Mapping[str, Any]:
-    """What sweep.json holds; empty when it is missing or damaged: the run folders are what counts."""
-    return _lenient(folder, SWEEP_PLAN)
 
 
 def _frozen(job: Job) -> dict[str, Any]:
@@ -109,18 +107,5 @@ def _signature(config: SweepConfig) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _newest_first(output_dir: str) -> Iterator[Path]:
-    plans = Path(output_dir).expanduser().glob(f"*/*/{SWEEP_PLAN}")
-    for plan in sorted(plans, key=lambda path: path.stat().st_mtime, reverse=True):
-        yield plan.parent
-
-
 def _identity(path: Path) -> str:
-    return str(_lenient(path.parent, JOB).get("id", path))
-
-
-def _lenient(folder: Path, name: str) -> Mapping[str, Any]:
-    try:
-        return RunDir(folder).read_json(name)
-    except (CheckpointError, OSError):
-        return {}
+    return str(find.read_leniently(path.parent, JOB).get("id", path))

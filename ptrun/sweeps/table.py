@@ -1,19 +1,22 @@
-"""The result of a sweep: one row for each job, best first, on the console and in results.csv.
+"""The result of a sweep on the console and in results.csv: configurations by their mean over seeds, jobs, failures.
 
-The rows come from the files in the job folders alone (ptrun/runs/find.py), so that jobs of any launcher are in it.
+The rows come from the files in the job folders alone (ptrun/sweeps/leaderboard.py), so that jobs of any launcher are in
+it.
 """
 
 from __future__ import annotations
 
 import csv
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ptrun.files.atomic import replacing_text
 from ptrun.runs.folder import JOB_LOG, SWEEP_RESULTS
+from ptrun.sweeps.leaderboard import Configuration, comparison, configurations, std, swept_keys
 from ptrun.terminal.console import Console
-from ptrun.terminal.format import format_metric, format_seconds
+from ptrun.terminal.format import format_metric, format_seconds, is_fraction
 
 _TEST_METRICS = ("accuracy", "f1_macro", "rmse", "mae", "r2", "loss")  # most telling first; two fit into the table
 _LAST_LINES = 4  # of a failed job
@@ -22,25 +25,51 @@ Row = Mapping[str, Any]
 
 
 def report(rows: Sequence[Row], folder: Path, console: Console) -> None:
-    """Print the table, best first, and write it to results.csv; then why jobs failed."""
+    """Print the tables, best first, then why jobs failed; write every job to results.csv."""
     if not rows:
         return
-    best = rows[0]
-    columns, cells = _console_table(rows)
-    console.text()
-    console.table(columns, cells)
-    for row in rows:
-        if row["reason"] and row["state"] != "failed":
-            console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
-    _report_failures([row for row in rows if row["state"] == "failed"], folder, console)
+    show(rows, folder, console)
     path = folder / SWEEP_RESULTS
     with replacing_text(path) as file:
-        csv.writer(file).writerows(_csv_rows(rows))
+        csv.writer(file).writerows(csv_rows(rows))
+    best = rows[0]
     console.text()
     console.header([("table", str(path)), ("best", str(folder / best["job"]))], "Sweep")
     if best["value"] is not None:
         console.text()
         console.header([("evaluate", f"ptrun eval checkpoint={folder / best['job']}")], "Next")
+
+
+def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
+    """Print the tables, best first, then why jobs failed."""
+    console.text()
+    console.table(*_job_table(rows))
+    ranked = configurations(rows)
+    if ranked:
+        console.text()
+        console.table(*_configuration_table(ranked))
+        sentence = comparison(ranked)
+        if sentence:
+            console.note(sentence)
+    if len({row["monitor"] for row in rows if row["monitor"]}) > 1:
+        console.note("The jobs have different monitored metrics, so they are ranked within each of them only.")
+    for row in rows:
+        if row["reason"] and row["state"] != "failed":
+            console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
+    _report_failures([row for row in rows if row["state"] == "failed"], folder, console)
+
+
+def csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
+    """The header and one line for each job, with every test metric unrounded."""
+    best = rows[0]
+    tests = list(best["test"])
+    keys = swept_keys(rows)
+    yield ["job", "state", *keys, best["monitor"] or "value", *(f"test/{name}" for name in tests), "seconds"]
+    for row in rows:
+        overrides = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
+        values = [overrides.get(key, "") for key in keys]
+        results = [row["value"], *(row["test"].get(name) for name in tests), row["seconds"]]
+        yield [row["job"], row["state"], *values, *results]
 
 
 def _report_failures(rows: Sequence[Row], folder: Path, console: Console) -> None:
@@ -55,38 +84,44 @@ def _report_failures(rows: Sequence[Row], folder: Path, console: Console) -> Non
             console.text(f"    {JOB_LOG}: {line}")
 
 
-def _console_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def _job_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Column names and cells; of the settings only those that differ between jobs."""
     best = rows[0]
     tests = [name for name in _TEST_METRICS if name in best["test"]][:2]
     monitor = best["monitor"] or "value"
-    keys = _swept_keys(rows)
+    keys = swept_keys(rows)
     cells = []
     for row in rows:
         settings = [text for text in row["overrides"] if text.partition("=")[0] in keys] or ["(defaults)"]
-        values = [format_metric(monitor, row["value"]), *(format_metric(name, row["test"].get(name)) for name in tests)]
+        other = f" {row['monitor']}" if row["monitor"] not in ("", monitor) else ""
+        values = [f"{format_metric(row['monitor'] or monitor, row['value'])}{other}"]
+        values += [format_metric(name, row["test"].get(name)) for name in tests]
         cells.append([row["job"], " ".join(settings), *values, format_seconds(row["seconds"]), row["state"]])
     return ["job", "settings", monitor, *(f"test {name}" for name in tests), "time", "state"], cells
 
 
-def _csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
-    """The header and one line for each job, with every test metric unrounded."""
-    best = rows[0]
-    tests = list(best["test"])
-    keys = _swept_keys(rows)
-    yield ["job", "state", *keys, best["monitor"] or "value", *(f"test/{name}" for name in tests), "seconds"]
-    for row in rows:
-        overrides = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
-        values = [overrides.get(key, "") for key in keys]
-        results = [row["value"], *(row["test"].get(name) for name in tests), row["seconds"]]
-        yield [row["job"], row["state"], *values, *results]
+def _configuration_table(ranked: Sequence[Configuration]) -> tuple[list[str], list[list[str]]]:
+    best = ranked[0]
+    tests = [name for name in _TEST_METRICS if name in best.tests][:2]
+    cells = [
+        [
+            place.settings,
+            f"{len(place.values)} of {place.planned}",
+            _spread(place.monitor, place.values),
+            *(_spread(name, place.tests.get(name, ())) for name in tests),
+        ]
+        for place in ranked
+    ]
+    return ["configuration", "seeds", best.monitor or "value", *(f"test {name}" for name in tests)], cells
 
 
-def _swept_keys(rows: Sequence[Row]) -> list[str]:
-    """Keys whose values differ between jobs."""
-    values_by_key: dict[str, set[str]] = {}
-    for row in rows:
-        for text in row["overrides"]:
-            key, _, value = text.partition("=")
-            values_by_key.setdefault(key, set()).add(value)
-    return [key for key, values in values_by_key.items() if len(values) > 1]
+def _spread(name: str, values: Sequence[float]) -> str:
+    """`97.31 ± 0.42 %`: mean and standard deviation of a single run."""
+    if not values:
+        return "-"
+    mean, deviation = statistics.fmean(values), std(values)
+    if deviation is None:
+        return format_metric(name, mean)
+    if is_fraction(name.rpartition("/")[2]):
+        return f"{100 * mean:.2f} ± {100 * deviation:.2f} %"
+    return f"{format_metric(name, mean)} ± {format_metric(name, deviation)}"

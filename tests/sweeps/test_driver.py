@@ -22,8 +22,8 @@ from ptrun.checkpoint import store
 Call = Callable[..., Ended]
 
 
-def test_a_sweep_runs_every_job_and_ends_with_a_table(folder: Path, ptrun: Call):
-    ended = ptrun("train", "-m", "model=convnet,simplenet", "optimizer.lr=0.01,0.001", "train.epochs=1")
+def test_a_sweep_runs_every_job_and_ends_with_a_table(folder: Path, process: Call):
+    ended = process("train", "-m", "model=convnet,simplenet", "optimizer.lr=0.01,0.001", "train.epochs=1")
     assert ended.code == 0, ended.err
     sweep = (folder / "outputs" / "latest").resolve()
     assert "sweep" in sweep.name
@@ -40,8 +40,8 @@ def test_a_sweep_runs_every_job_and_ends_with_a_table(folder: Path, ptrun: Call)
     assert f"model={best['model']} optimizer.lr={best['optimizer.lr']}" in table.splitlines()[1]
 
 
-def test_a_job_of_a_sweep_equals_the_same_run_alone(folder: Path, ptrun: Call):
-    ptrun("train", "-m", "seed=0,1", "train.epochs=1", "-q")
+def test_a_job_of_a_sweep_equals_the_same_run_alone(folder: Path, ptrun: Call, process: Call):
+    process("train", "-m", "seed=0,1", "train.epochs=1", "-q")
     sweep = (folder / "outputs" / "latest").resolve()
     ptrun("train", "seed=1", "train.epochs=1", "-q")
     alone = (folder / "outputs" / "latest").resolve()
@@ -49,8 +49,8 @@ def test_a_job_of_a_sweep_equals_the_same_run_alone(folder: Path, ptrun: Call):
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_a_failing_job_does_not_stop_the_others(folder: Path, ptrun: Call):
-    ended = ptrun("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,0.1", "train.epochs=1")
+def test_a_failing_job_does_not_stop_the_others(folder: Path, process: Call):
+    ended = process("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,0.1", "train.epochs=1")
     assert ended.code == 1
     assert "The training loss became" in ended.err
     sweep = (folder / "outputs" / "latest").resolve()
@@ -65,11 +65,11 @@ def states(sweep: Path) -> dict[str, str]:
 
 
 def test_jobs_that_end_in_all_bad_ways_are_named_and_the_others_finish(
-    folder: Path, ptrun: Call, ends: tuple[str, ...]
+    folder: Path, process: Call, ends: tuple[str, ...]
 ):
     how = "raises,exits,leaves,killed,memory,well"
     words = ("train", "-m", *ends, f"loss.how={how}", "sweep.dir=sw")
-    ended = ptrun(*words)
+    ended = process(*words)
     assert ended.code == 1
     assert states(folder / "sw") == {**dict.fromkeys("01234", "failed"), "5": "done"}
     reasons = {
@@ -84,87 +84,87 @@ def test_jobs_that_end_in_all_bad_ways_are_named_and_the_others_finish(
 
     untouched = (folder / "sw" / "5" / "status.json").read_bytes()
     (folder / "fixed").touch()
-    ended = ptrun(*words)
+    ended = process(*words)
     assert ended.code == 0, ended.err
     assert "6, of which 1 are done" in ended.out
     assert set(states(folder / "sw").values()) == {"done"}
     assert (folder / "sw" / "5" / "status.json").read_bytes() == untouched
 
 
-def test_a_job_that_hangs_is_stopped_at_its_limit(folder: Path, ptrun: Call, ends: tuple[str, ...]):
+def test_a_job_that_hangs_is_stopped_at_its_limit(folder: Path, process: Call, ends: tuple[str, ...]):
     limit = "sweep.timeout_minutes=0.02"
-    ended = ptrun("train", "-m", *ends, "loss.how=hangs,well", "sweep.dir=sw", limit, "sweep.jobs=2")
+    ended = process("train", "-m", *ends, "loss.how=hangs,well", "sweep.dir=sw", limit, "sweep.jobs=2")
     assert ended.code == 1
     assert "job 0 failed: The job took longer than sweep.timeout_minutes allows (0.02 minutes)." in ended.err
     assert states(folder / "sw")["0"] == "failed"
 
 
-def test_a_failed_job_is_tried_again(folder: Path, ptrun: Call, ends: tuple[str, ...]):
-    ended = ptrun("train", "-m", *ends, "loss.how=once,raises", "sweep.dir=sw", "sweep.retries=1")
+def test_a_failed_job_is_tried_again(folder: Path, process: Call, ends: tuple[str, ...]):
+    ended = process("train", "-m", *ends, "loss.how=once,raises", "sweep.dir=sw", "sweep.retries=1")
     assert ended.code == 1
     assert states(folder / "sw") == {"0": "done", "1": "failed"}
     assert ended.err.count("and is tried again") == 2
 
 
-def test_fail_fast_starts_no_more_jobs(folder: Path, ptrun: Call, ends: tuple[str, ...]):
+def test_fail_fast_starts_no_more_jobs(folder: Path, process: Call, ends: tuple[str, ...]):
     words = ("train", "-m", *ends, "loss.how=raises,well,once", "sweep.dir=sw", "sweep.jobs=1")
-    assert ptrun(*words, "sweep.fail_fast=true").code == 1
+    assert process(*words, "sweep.fail_fast=true").code == 1
     assert states(folder / "sw") == {"0": "failed"}
 
 
-def test_more_values_run_only_the_new_jobs(folder: Path, ptrun: Call):
+def test_more_values_run_only_the_new_jobs(folder: Path, process: Call):
     words = ("train", "-m", "model=simplenet", "train.max_steps=2")
-    assert ptrun(*words, "seed=0,1").code == 0
+    assert process(*words, "seed=0,1").code == 0
     sweep = newest_run(folder)
     before = {job: (sweep / job / "status.json").read_bytes() for job in "01"}
-    ended = ptrun(*words, "seed=2,1,0", "plots=false", "sweep.jobs=1")  # neither order nor harmless settings matter
+    ended = process(*words, "seed=2,1,0", "plots=false", "sweep.jobs=1")  # neither order nor harmless settings matter
     assert ended.code == 0, ended.err
     assert newest_run(folder) == sweep
     assert "3, of which 2 are done" in ended.out
     assert {job: (sweep / job / "status.json").read_bytes() for job in "01"} == before
     assert json.loads((sweep / "2" / "summary.json").read_text())["seed"] == 2
-    assert ptrun(*words, "seed=0,1", "sweep.dir=new").code == 0
+    assert process(*words, "seed=0,1", "sweep.dir=new").code == 0
     assert newest_run(folder) != sweep
 
 
-def test_a_folder_for_two_jobs_is_refused(folder: Path, ptrun: Call):
+def test_a_folder_for_two_jobs_is_refused(folder: Path, process: Call):
     words = ("train", "-m", "model=simplenet", "train.max_steps=1", "hydra.sweep.dir=sw", "-q")
-    ended = ptrun(*words, "seed=8,9", "hydra.sweep.subdir=same")
+    ended = process(*words, "seed=8,9", "hydra.sweep.subdir=same")
     assert ended.code == 2
     assert "hydra.sweep.subdir: the folder sw/same is that of another job." in ended.err
     assert not (folder / "sw").exists()
-    assert ptrun(*words, "seed=10", "hydra.sweep.subdir=s${seed}").code == 0
+    assert process(*words, "seed=10", "hydra.sweep.subdir=s${seed}").code == 0
     assert states(folder / "sw") == {"s10": "done"}
 
 
-def test_a_recipe_can_hold_the_axes_and_the_settings_of_a_sweep(folder: Path, ptrun: Call):
+def test_a_recipe_can_hold_the_axes_and_the_settings_of_a_sweep(folder: Path, process: Call):
     (folder / "conf" / "experiment").mkdir(parents=True)
     (folder / "conf" / "experiment" / "seeds.yaml").write_text(
         "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      seed: 5,6\n"
         "sweep:\n  jobs: 1\n  dir: sw\ntrain:\n  max_steps: 1\n"
     )
-    ended = ptrun("train", "experiment=seeds", "model=simplenet")
+    ended = process("train", "experiment=seeds", "model=simplenet")
     assert ended.code == 2
     assert "which -m starts" in ended.err
-    ended = ptrun("train", "-m", "experiment=seeds", "model=simplenet")
+    ended = process("train", "-m", "experiment=seeds", "model=simplenet")
     assert ended.code == 0, ended.err
     assert "at once  1" in ended.out
     assert [json.loads((folder / "sw" / job / "summary.json").read_text())["seed"] for job in "01"] == [5, 6]
     assert "sweep" not in (folder / "sw" / "0" / "resolved.yaml").read_text()
 
 
-def test_settings_of_a_sweep_need_m(ptrun: Call):
+def test_settings_of_a_sweep_need_m(ptrun: Call, process: Call):
     ended = ptrun("train", "sweep.jobs=2")
     assert ended.code == 2
     assert "`ptrun train -m sweep.jobs=2`" in ended.err
-    ended = ptrun("train", "-m", "seed=1,2", "sweep.job=2")
+    ended = process("train", "-m", "seed=1,2", "sweep.job=2")
     assert ended.code == 2
     assert "sweep.job: there is no such key. Did you mean 'sweep.jobs'?" in ended.err
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["driver", "job"])
-def test_a_stopped_or_killed_sweep_goes_on_with_equal_bits(folder: Path, ptrun: Call, process: Call, victim: str):
+def test_a_stopped_or_killed_sweep_goes_on_with_equal_bits(folder: Path, process: Call, victim: str):
     """The driver is stopped by SIGTERM or killed by SIGKILL while a job trains; the same command ends the sweep."""
     words = ["train", "-m", "model=simplenet", "seed=0,1", "train.epochs=60", "plots=false", "device.threads=1"]
     words += ["checkpoint.every_steps=20"]
@@ -180,7 +180,7 @@ def test_a_stopped_or_killed_sweep_goes_on_with_equal_bits(folder: Path, ptrun: 
     ended = process(*words, "sweep.dir=sw")
     assert ended.code == 0, ended.err
     assert "continued" in json.loads((folder / "sw" / "0" / "receipt.json").read_text())
-    assert ptrun("train", *words[1:], "sweep.dir=whole", "sweep.jobs=1").code == 0
+    assert process(*words, "sweep.dir=whole", "sweep.jobs=1").code == 0
     for job in "01":
         weights = [store.load(folder / sweep / job / "checkpoints" / "last.pt")["model"] for sweep in ("sw", "whole")]
         assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
@@ -188,8 +188,8 @@ def test_a_stopped_or_killed_sweep_goes_on_with_equal_bits(folder: Path, ptrun: 
         assert records[0] == records[1]
 
 
-def test_latest_after_a_sweep_stands_for_its_runs(folder: Path, ptrun: Call):
-    assert ptrun("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,1e-6,0.1", "train.epochs=1", "-q").code == 1
+def test_latest_after_a_sweep_stands_for_its_runs(folder: Path, ptrun: Call, process: Call):
+    assert process("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,1e-6,0.1", "train.epochs=1", "-q").code == 1
     sweep = newest_run(folder)
     assert (sweep / "sweep.json").is_file()
     ended = ptrun("eval", "checkpoint=outputs/latest")

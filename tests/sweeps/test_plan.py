@@ -10,7 +10,8 @@ import pytest
 from ptrun.config.compose import Composer
 from ptrun.config.jobs import SweepConfig, load_sweep
 from ptrun.errors import ConfigError
-from ptrun.sweeps.plan import place_jobs, read_plan, sweep_folder, write_plan
+from ptrun.runs.find import read_plan
+from ptrun.sweeps.plan import place_jobs, sweep_folder, write_plan
 
 
 def sweep(*words: str) -> SweepConfig:

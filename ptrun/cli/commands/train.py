@@ -35,7 +35,8 @@ ptrun train [KEY=VALUE ...] [flags]
   resume=RUN                    continue that run (ptrun resume --help)
 
 Flags
-  -m, --multirun                a sweep: one run for each combination of comma-separated values
+  -m, --multirun                a sweep: one run for each combination of comma-separated values, in processes of their
+                                own; the same command goes on with a sweep that was stopped (settings: sweep.*, below)
   -q, --quiet                   print only warnings and errors
   --debug                       show the traceback of an error
   --config-dir DIR              your own YAML files, which replace shipped files of the same name (./conf needs no flag)
@@ -116,10 +117,14 @@ def print_help() -> int:
     from ptrun.config.folders import shipped_conf
 
     print(HELP, end="")
-    keys = schema.read(shipped_conf() / "train.yaml").keys.values()
+    sections = {"": "train.yaml", "sweep.": "sweep.yaml"}
     console.table(
         ["  key", "default", "type", "meaning"],
-        [(f"  {key.name}", key.default_text, key.type.text, key.meaning) for key in keys],
+        [
+            (f"  {section}{key.name}", key.default_text, key.type.text, key.meaning)
+            for section, file in sections.items()
+            for key in schema.read(shipped_conf() / file).keys.values()
+        ],
     )
     return 0
 
