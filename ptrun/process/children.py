@@ -24,6 +24,7 @@ from typing import Protocol
 
 TIMED_OUT = 124  # exit code for a child that took too long, as of the command `timeout`
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+_FORK_AWARE = ("jemalloc_bg_thd",)  # names of threads
 _POLL_SECONDS = 0.05  # where the system can't tell at once that a child has ended
 
 
@@ -137,9 +138,10 @@ class FreshChild:
 
 
 def can_fork() -> bool:
-    """Whether a forked child can compute: Linux, and no threads here but those of OpenBLAS, which restart in a child.
+    """Whether a forked child can compute: Linux, and no threads here but those that take care of forks themselves.
 
-    A thread of OpenMP counts as one: a child would wait for it in its first parallel computation.
+    OpenBLAS starts its threads anew in a child, and jemalloc, which pyarrow brings, its own. A child would wait for one
+    of OpenMP in its first parallel computation.
     """
     if sys.platform != "linux" or threading.active_count() > 1:
         return False
@@ -148,7 +150,8 @@ def can_fork() -> bool:
     except ImportError:
         return False
     pools = [pool["num_threads"] - 1 for pool in threadpool_info() if pool["internal_api"] == "openblas"]
-    return len(os.listdir("/proc/self/task")) <= 1 + int(sum(pools))
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return len([name for name in names if name not in _FORK_AWARE]) <= 1 + int(sum(pools))
 
 
 def wait_for_any(children: Sequence[Child], seconds: float) -> None:

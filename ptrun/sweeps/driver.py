@@ -52,6 +52,11 @@ class Driver:
         settings = self.config.settings
         limit = None if settings.timeout_minutes is None else 60 * settings.timeout_minutes
         self.forks = warm_up()
+        if not self.forks:
+            self.console.note(
+                "Each job starts a Python process of its own, which takes seconds: a copy of this one could hang, "
+                "because a library or a plugin has started threads in it."
+            )
         self.remaining = len(jobs)
         Pool[Job](self.slots, self.start, self.end, self.is_over, limit).run(jobs)
 
