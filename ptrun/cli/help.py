@@ -19,12 +19,10 @@ ptrun {version}: train any PyTorch model on any data from YAML.
   ptrun export outputs/latest format=onnx              a file for onnxruntime, checked against the checkpoint
   ptrun show outputs/latest                            what was trained, on what, with which result, how to use it
   ptrun publish outputs/latest model.pt                a checkpoint to give away, with a model card
-  ptrun list                                           every component there is to choose from
-  ptrun list models convnet                            its settings with defaults and meanings
+  ptrun list                                           every component (ptrun list models convnet: its settings)
   ptrun show model=convnet                             the composed and checked configuration; runs nothing
   ptrun doctor                                         what this machine has, and whether training works on it
 
 Every command takes --help. Tab completion: eval "$(ptrun -sc install=bash)" (or zsh, fish).
-Exit codes: 0 done, 1 a difference or failed jobs, 2 configuration, 3 data, 4 checkpoint, 5 diverged,
-            6 memory or disk, 75 interrupted.
+Exit codes: 0 done, 1 differs or jobs failed, 2 config, 3 data, 4 checkpoint, 5 diverged, 6 memory or disk, 75 stopped.
 """
