@@ -9,6 +9,8 @@ ptrun {version}: train any PyTorch model on any data from YAML.
   ptrun train dataset=image_folder dataset.root=DIR model=transfer      your own images
   ptrun train dataset=table dataset.path=FILE.csv dataset.target=COLUMN your own table
   ptrun train -m model=convnet,simplenet optimizer.lr=0.1,0.01          a sweep: four runs, one table
+  ptrun sweep                                          the table of the newest sweep, also while it runs
+  ptrun runs                                           all runs, newest first, with state and best value
   ptrun eval checkpoint=outputs/latest                 metrics, predictions and plots of a run
   ptrun predict outputs/latest photos                  what the model of a run says of new files (here images)
   ptrun resume                                         continue the newest run that was interrupted
@@ -23,6 +25,6 @@ ptrun {version}: train any PyTorch model on any data from YAML.
   ptrun doctor                                         what this machine has, and whether training works on it
 
 Every command takes --help. Tab completion: eval "$(ptrun -sc install=bash)" (or zsh, fish).
-Exit codes: 0 done, 1 not equal (reproduce, export), 2 configuration, 3 data, 4 checkpoint, 5 diverged,
+Exit codes: 0 done, 1 a difference or failed jobs, 2 configuration, 3 data, 4 checkpoint, 5 diverged,
             6 memory or disk, 75 interrupted.
 """

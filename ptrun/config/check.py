@@ -52,10 +52,13 @@ def check(
     return config
 
 
-def check_section(values: Mapping[str, Any], keys: Mapping[str, schema.Key]) -> dict[str, Any]:
-    """Check flat settings against their declared keys and add defaults. Raises ConfigError listing every problem."""
+def check_section(values: Mapping[str, Any], keys: Mapping[str, schema.Key], name: str = "") -> dict[str, Any]:
+    """Check flat settings against their declared keys and add defaults. Raises ConfigError listing every problem.
+
+    name: of the section, for messages.
+    """
     checker = _Checker((), {})
-    settings = checker.settings(values, keys, "")
+    settings = checker.settings(values, keys, name)
     if checker.problems:
         raise ConfigError(checker.problems)
     return settings

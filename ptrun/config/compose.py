@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ptrun.config import hydra_internals, overrides, yaml_file
 from ptrun.config.folders import shipped_conf
-from ptrun.config.hydra_section import OWN_TARGETS, section_problems
-from ptrun.config.run_config import GROUPS, PRESETS
+from ptrun.config.hydra_section import section_problems
+from ptrun.config.run_config import GROUPS, PRESETS, SWEEP
 from ptrun.errors import ConfigError, join_words
 
 Composed = DictConfig  # a composed configuration, `hydra` section included
@@ -76,15 +77,6 @@ class Composer:
         """The overrides that choose a component without a YAML file; a plugin may have it."""
         return overrides.unknown_choices(texts, self.folders)
 
-    def jobs(self, texts: Sequence[str]) -> list[list[str]] | None:
-        """The overrides of each job of a grid sweep; None when another sweeper than Hydra's basic one is chosen."""
-        fixed = self.compose_checked(overrides.without_sweeps(texts))
-        return overrides.grid(texts, self.folders) if fixed.hydra.sweeper._target_ == OWN_TARGETS["sweeper"] else None
-
-    def sweep_dir(self, texts: Sequence[str]) -> str:
-        """The folder that the user chose for a sweep; empty when a new one is to be made."""
-        return str(self.compose_checked(overrides.without_sweeps(texts)).hydra.sweep.dir)
-
     def multirun(self, texts: Sequence[str], task: Callable[[DictConfig], Any]) -> Any:
         """Run `task` once for each job, through Hydra's sweeper and launcher. Raises ConfigError."""
         run = hydra_internals.method(self._hydra, "multirun")
@@ -118,6 +110,11 @@ class Composer:
         hydra_internals.method(self._hydra, "shell_completion")(self.config_name, [request])
 
 
+def sweep_dir(composed: DictConfig) -> str:
+    """The folder that the user chose for a sweep by Hydra's own setting; "" when a new one is to be made."""
+    return str(composed.hydra.sweep.dir)
+
+
 def job_folder() -> Path:
     """The folder of the running job of a sweep."""
     return Path(HydraConfig.get().runtime.output_dir)
@@ -128,6 +125,18 @@ def job_overrides() -> list[str]:
     return [text.lstrip("+") for text in HydraConfig.get().overrides.task]
 
 
+@contextmanager
+def job_values(composed: DictConfig, number: int) -> Iterator[DictConfig]:
+    """Inside, `${hydra:...}` refers to this composed configuration, as that of the job with this number."""
+    with open_dict(composed):
+        composed.hydra.job.num, composed.hydra.job.id = number, str(number)
+    HydraConfig.instance().set_config(composed)
+    try:
+        yield composed
+    finally:
+        HydraConfig.instance().cfg = None
+
+
 def plain(composed: DictConfig, *, resolve: bool) -> dict[str, Any]:
     """The user's part of a configuration in plain containers. Raises ConfigError when a reference leads nowhere."""
     part = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
@@ -136,7 +145,21 @@ def plain(composed: DictConfig, *, resolve: bool) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(_sentence(error)) from error
     assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items() if key not in PRESETS}
+    return {str(key): value for key, value in values.items() if key not in (*PRESETS, SWEEP)}
+
+
+def resolved(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain containers with their references `${...}` resolved. Raises ConfigError when one leads nowhere."""
+    return plain(OmegaConf.create(dict(values)), resolve=True)
+
+
+def section(composed: DictConfig, name: str) -> dict[str, Any]:
+    """One section in plain containers, references resolved; empty when there is none. Raises ConfigError."""
+    try:
+        values = OmegaConf.to_container(composed[name], resolve=True) if composed.get(name) is not None else {}
+    except OmegaConfBaseException as error:
+        raise ConfigError(_sentence(error)) from error
+    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
 
 def add_choice(group: str, name: str, defaults: Mapping[str, Any]) -> None:

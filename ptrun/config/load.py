@@ -30,6 +30,7 @@ def load_config(composer: Composer, overrides: Sequence[str]) -> LoadedConfig:
     """Compose and check. Raises ConfigError listing every problem."""
     unknown = composer.unknown_choices(overrides)  # to be composed once more when the plugins are imported
     composed = composer.compose([text for text in overrides if text not in unknown])
+    _refuse_sweep(composed)
     registries = _import_named_plugins(composed, composer.folders)
     problems: list[str] = []
     try:
@@ -46,10 +47,15 @@ def load_config(composer: Composer, overrides: Sequence[str]) -> LoadedConfig:
     return LoadedConfig(config, compose.plain(composed, resolve=False))
 
 
-def import_plugins(composer: Composer, overrides: Sequence[str]) -> None:
-    """Import the plugins that a configuration names, so that their components can be chosen. Raises ConfigError."""
+def import_plugins(composer: Composer, overrides: Sequence[str]) -> Mapping[str, Registry[Any]]:
+    """Import the plugins that a configuration names, so that their components can be chosen. Raises ConfigError.
+
+    Returns group → registry; empty when no plugin is named.
+    """
     unknown = composer.unknown_choices(overrides)
-    _import_named_plugins(composer.compose([text for text in overrides if text not in unknown]), composer.folders)
+    return _import_named_plugins(
+        composer.compose([text for text in overrides if text not in unknown]), composer.folders
+    )
 
 
 def check(composed: Composed, folders: tuple[Path, ...], registries: Mapping[str, Registry[Any]]) -> RunConfig:
@@ -62,6 +68,24 @@ def check(composed: Composed, folders: tuple[Path, ...], registries: Mapping[str
             for group in without_package
         )
     return configuration.check(compose.plain(composed, resolve=True), folders, registries)
+
+
+def _refuse_sweep(composed: Composed) -> None:
+    """Raise ConfigError for a configuration that is written as a sweep."""
+    if str(composed.hydra.mode).endswith("MULTIRUN"):
+        raise ConfigError(
+            "hydra.mode: this configuration is a sweep (MULTIRUN), which -m starts: `ptrun train -m ...` with the same "
+            "settings. hydra.mode=RUN makes one run of it."
+        )
+
+
+def thaw(values: Mapping[str, Any], folders: tuple[Path, ...]) -> LoadedConfig:
+    """A configuration that was stored with references to environment variables; imports its plugins.
+
+    Only for what this user's own command stored. Raises ConfigError.
+    """
+    registries = import_components(values["plugins"])
+    return LoadedConfig(configuration.check(compose.resolved(values), folders, registries), values)
 
 
 def import_components(plugin_files: Sequence[str]) -> Mapping[str, Registry[Any]]:

@@ -103,19 +103,30 @@ def without_sweeps(overrides: Sequence[str]) -> list[str]:
 
 def grid(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> list[list[str]]:
     """The overrides of each job: all combinations in the order of Hydra's own sweeper; the last key changes fastest."""
-    axes: dict[str, list[str]] = {}  # of an override that is given twice the last one counts
+    return [list(job) for job in itertools.product(*_values_by_key(overrides, folders).values())]
+
+
+def axes(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> list[str]:
+    """The keys that have several values, or the one value of a sweep, as choice(1) is one."""
+    last = {key.partition("=")[0].lstrip("+"): key for key in overrides}
+    return [key for key in _values_by_key(overrides, folders) if key in last and is_sweep(last[key])]
+
+
+def _values_by_key(overrides: Sequence[str], folders: tuple[Path, ...]) -> dict[str, list[str]]:
+    """Key → its overrides with one value each. Of a key that is given twice the last one counts."""
+    values: dict[str, list[str]] = {}
     for override in _parser().parse_overrides([as_typed(text, folders) for text in overrides]):
-        key = override.get_key_element()
+        key = override.get_key_element().lstrip("+")
         if not override.is_sweep_override():
-            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+            values[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
-            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             raise ConfigError(
                 f"{override.input_line}: an interval has no values to list. Write choice(...) or range(...), "
                 "or choose a sweeper that searches by hydra/sweeper=NAME."
             )
-    return [list(job) for job in itertools.product(*axes.values())]
+    return values
 
 
 def forced(text: str, folders: tuple[Path, ...] = ()) -> str:

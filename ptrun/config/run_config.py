@@ -11,6 +11,7 @@ from typing import Any
 
 GROUPS = ("model", "dataset", "transform", "loss", "optimizer", "scheduler", "device", "checkpoint", "logger")
 PRESETS = ("experiment", "debug")
+SWEEP = "sweep"  # the section of a sweep, which is no part of the configuration of a run
 
 
 @dataclass(frozen=True)

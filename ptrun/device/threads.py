@@ -16,3 +16,9 @@ def set_threads(threads: int | None) -> int:
     elif _REPLACED_THREADS:
         torch.set_num_threads(_REPLACED_THREADS.pop())
     return torch.get_num_threads()
+
+
+def start_with_threads(threads: int) -> None:
+    """Let a process that has not computed yet take this number for torch's own."""
+    _REPLACED_THREADS.clear()
+    torch.set_num_threads(threads)

@@ -15,7 +15,7 @@ from typing import TextIO
 
 from ptrun.errors import ConfigError
 
-_FILE = ".lock"
+LOCK_FILE = ".lock"
 _IN_USE = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)  # any other error: the file system has no such locks
 _OPEN: set[TextIO] = set()  # files whose locks this process holds or waits for
 
@@ -27,7 +27,7 @@ def lock(folder: Path, *, note: bool = True) -> Iterator[str]:
     Gives out why the folder can't be locked, as the system says it, or "".
     note: write into the lock file which process holds it, for the message of that error.
     """
-    with _opened(folder / _FILE) as file:
+    with _opened(folder / LOCK_FILE) as file:
         try:
             problem = _lock_file(file, wait=False)
         except OSError:
@@ -60,6 +60,12 @@ def wait_for_lock(path: Path) -> Iterator[None]:
     with _opened(path) as file:
         _lock_file(file, wait=True)
         yield
+
+
+def wait_until_free(folder: Path) -> None:
+    """Wait while another process holds the folder."""
+    with wait_for_lock(folder / LOCK_FILE):
+        pass
 
 
 def is_locked(folder: Path) -> bool:

@@ -9,10 +9,18 @@ import platform
 import sys
 from pathlib import Path
 
+_MAX_CORES: list[int] = []  # what `use_at_most` left to this process
+
 
 def usable_cores() -> int:
     """Cores that this process may use; on a shared machine fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([cores, *_MAX_CORES])
+
+
+def use_at_most(cores: int) -> None:
+    """Leave the other cores to other processes: `usable_cores` is at most this from now on."""
+    _MAX_CORES[:] = [cores]
 
 
 def available_memory_bytes() -> float:

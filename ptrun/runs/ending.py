@@ -44,6 +44,14 @@ def open_run(run_dir: RunDir, config: RunConfig, stop: StopSignals, *, quiet: bo
             raise ended from error
 
 
+def note_end(run_dir: RunDir, reason: str, exit_code: int) -> None:
+    """Write how a run ended whose process is gone and did not say so itself."""
+    with suppress(OSError):
+        run_dir.write_status("failed", reason=reason, exit_code=exit_code)
+        with run_dir.log.open("a", encoding="utf-8") as log:
+            print("\n".join(error_lines(reason)), file=log)
+
+
 def _as_interrupted(error: BaseException, stop: StopSignals, run_dir: RunDir) -> BaseException:
     """The error; Interrupted when a stop signal raised it, also where a library made another error of it."""
     if not stop.has_raised or isinstance(error, Interrupted):
@@ -57,6 +65,8 @@ def _write_end(run_dir: RunDir, error: BaseException, log: TextIO) -> None:
     is_interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
     code = STOPPED_BY_KEYBOARD if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
     reason = str(error) or type(error).__name__
+    if isinstance(error, SystemExit):
+        reason = f"The code of this run ended its process: sys.exit({error.code!r})."
     with suppress(OSError):  # on a full disk the first error is the one to report
         run_dir.write_status("interrupted" if is_interrupted else "failed", reason=reason, exit_code=code)
         print(reason if is_interrupted else "\n".join(error_lines(reason)), file=log, flush=True)

@@ -10,7 +10,7 @@ from typing import Any
 from ptrun.checkpoint.names import BEST, LAST, not_found_error
 from ptrun.errors import CheckpointError, join_words
 from ptrun.files import lock
-from ptrun.runs.folder import CHECKPOINTS, LATEST, RECEIPT, RESOLVED, STATUS, SUMMARY, RunDir
+from ptrun.runs.folder import CHECKPOINTS, LATEST, RECEIPT, RESOLVED, STATUS, SUMMARY, SWEEP_PLAN, RunDir
 
 
 def find_run(text: str | None, output_dir: str) -> Path:
@@ -63,12 +63,52 @@ def sweep_runs(folder: Path) -> list[Path]:
 
 
 def sweep_rows(folder: Path) -> list[dict[str, Any]]:
-    """One row for each run of a sweep, best first; runs without a result last."""
-    rows = [_row(path) for path in sorted(folder.iterdir(), key=_job_number) if RunDir(path).is_run()]
+    """One row for each run of a sweep, best first; runs without a result last. Different metrics are not compared."""
+    rows = [run_row(path) for path in sorted(folder.iterdir(), key=_job_number) if RunDir(path).is_run()]
     finished = [row for row in rows if row["value"] is not None]
-    higher_is_better = bool(finished) and finished[0]["higher_is_better"]
-    finished.sort(key=lambda row: -row["value"] if higher_is_better else row["value"])
+    monitors = list(dict.fromkeys(row["monitor"] for row in finished))
+    finished.sort(
+        key=lambda row: (
+            monitors.index(row["monitor"]),
+            -row["value"] if row["higher_is_better"] else row["value"],
+        )
+    )
     return [*finished, *(row for row in rows if row["value"] is None)]
+
+
+def sweeps(output_dir: str) -> Iterator[Path]:
+    """The folders of sweeps, that of the newest command first."""
+    plans = Path(output_dir).expanduser().glob(f"*/*/{SWEEP_PLAN}")
+    for plan in sorted(plans, key=lambda path: path.stat().st_mtime, reverse=True):
+        yield plan.parent
+
+
+def read_plan(sweep: Path) -> dict[str, Any]:
+    """What sweep.json holds; empty when it is missing or damaged: the run folders are what counts."""
+    return read_leniently(sweep, SWEEP_PLAN)
+
+
+def find_sweep(text: str | None, output_dir: str) -> Path:
+    """The folder of a sweep that a user means, for None the newest one. Raises CheckpointError when there is none."""
+    if text is None:
+        newest = next(sweeps(output_dir), None)
+        if newest is None:
+            raise CheckpointError(f"{output_dir}: there is no sweep in this folder. `ptrun train -m ...` starts one.")
+        return newest
+    path = Path(text).expanduser()
+    if not RunDir(path).is_sweep():
+        missing = "" if path.exists() else " There is no such folder."
+        raise CheckpointError(f"{path}: this is not the folder of a sweep.{missing}")
+    return path
+
+
+def all_runs(output_dir: str) -> list[Path]:
+    """The folders of all training runs, those of sweeps included, newest first."""
+    base = Path(output_dir).expanduser()
+    statuses = [path for pattern in ("*/*", "*/*/*") for path in base.glob(f"{pattern}/{STATUS}")]
+    runs = [path for path in statuses if (path.parent / RESOLVED).is_file() and path.parent.parent.name != LATEST]
+    newest_first = sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent for path in newest_first]
 
 
 def _newest_unfinished(output_dir: str) -> Path:
@@ -115,8 +155,9 @@ def _is_done(folder: Path) -> bool:
         return False
 
 
-def _row(folder: Path) -> dict[str, Any]:
-    receipt, status, summary = (_read_leniently(folder, name) for name in (RECEIPT, STATUS, SUMMARY))
+def run_row(folder: Path) -> dict[str, Any]:
+    """State and result of a run for the table of a sweep."""
+    receipt, status, summary = (read_leniently(folder, name) for name in (RECEIPT, STATUS, SUMMARY))
     return {
         "job": folder.name,
         "overrides": receipt.get("overrides", []),
@@ -134,8 +175,8 @@ def _job_number(path: Path) -> tuple[int, str]:
     return (int(path.name), "") if path.name.isdigit() else (1 << 30, path.name)
 
 
-def _read_leniently(folder: Path, name: str) -> dict[str, Any]:
-    """A JSON file of a run; empty when it is damaged, which `ptrun verify` reports."""
+def read_leniently(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON file of a run or sweep; empty when it is damaged, which `ptrun verify` reports."""
     with contextlib.suppress(CheckpointError, OSError):
         return RunDir(folder).read_json(name)
     return {}

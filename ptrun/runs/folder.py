@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ import yaml
 from ptrun.checkpoint.names import BEST, LAST
 from ptrun.config.run_config import GROUPS
 from ptrun.errors import CheckpointError, ConfigError, ResourceError
+from ptrun.files import lock
 from ptrun.files.atomic import remove_temporary_files, replace_text
 from ptrun.files.json_file import write_json
 from ptrun.loggers.records import CSV_FILE, JSONL_FILE
@@ -42,11 +44,15 @@ DIFF = "code.diff"
 CHECKPOINTS = "checkpoints"
 PLOTS = "plots"
 TEST = "test"  # the evaluation on the test split
-SWEEP_CONFIG = "multirun.yaml"  # in the folder of a sweep; written by Hydra
+JOB = "job.json"  # what a run is in its sweep
+JOB_LOG = "job.log"  # all that the process of a job printed
+SWEEP_PLAN = "sweep.json"  # in the folder of a sweep: its jobs
+SWEEP_CONFIG = "multirun.yaml"  # the same of a sweep by Hydra
 SWEEP_RESULTS = "results.csv"
 ERROR = "error.txt"  # the traceback of a job of a sweep
 LATEST = "latest"  # beside the folders of the days: a link to the newest run
 
+_BEFORE_RUN = (JOB, JOB_LOG, lock.LOCK_FILE)  # what the folder of a job holds before its run begins
 _MAX_WORD = 75  # characters: three words, time and id stay below the 255 bytes that a file name may have
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
@@ -106,7 +112,7 @@ class RunDir:
         """Write `config.yaml` as written and `resolved.yaml` with every decision taken, without secrets."""
         for name, values in (
             (CONFIG, as_written),
-            (RESOLVED, redact(_unresolved_environment(as_written, resolved))),
+            (RESOLVED, redact(unresolved_environment(as_written, resolved))),
         ):
             replace_text(self.path / name, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
 
@@ -145,11 +151,21 @@ class RunDir:
 
     def is_sweep(self) -> bool:
         """Whether the folder is that of a sweep, with a folder for each of its runs."""
-        return (self.path / SWEEP_CONFIG).is_file()
+        return (self.path / SWEEP_PLAN).is_file() or (self.path / SWEEP_CONFIG).is_file()
 
     def is_done(self) -> bool:
         """Whether the run ended by itself. Raises CheckpointError when its status is damaged."""
         return bool(self.read_json(STATUS).get("state") == "done")
+
+    def start_over(self) -> None:
+        """Remove what a run has written, so that the job that it was begins anew."""
+        for entry in self.path.iterdir():
+            if entry.name in _BEFORE_RUN:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
     def clean(self) -> None:
         """Remove what a killed process left half-written."""
@@ -186,8 +202,8 @@ def create_run_dir(output_dir: str, words: Sequence[str]) -> RunDir:
 
 
 def create_run_dir_at(path: Path) -> RunDir:
-    """Make the run folder at a given path, which must be new or empty. Raises ConfigError when it is in use."""
-    if path.is_dir() and any(path.iterdir()):
+    """Make the run folder at a given path, which must hold no run. Raises ConfigError when it is in use."""
+    if path.is_dir() and any(entry.name not in _BEFORE_RUN for entry in path.iterdir()):
         raise ConfigError(f"{path}: this folder already holds a run. Choose another one.")
     path.mkdir(parents=True, exist_ok=True)
     return RunDir(path)
@@ -234,12 +250,12 @@ def now() -> datetime.datetime:
     return datetime.datetime.now().astimezone()
 
 
-def _unresolved_environment(as_written: Any, resolved: Any) -> Any:
+def unresolved_environment(as_written: Any, resolved: Any) -> Any:
     """The resolved values, except that a reference to an environment variable, which may be a secret, stays one."""
     if isinstance(as_written, str) and "oc.env:" in as_written:
         return as_written
     if isinstance(as_written, Mapping) and isinstance(resolved, Mapping):
-        return {key: _unresolved_environment(as_written.get(key), value) for key, value in resolved.items()}
+        return {key: unresolved_environment(as_written.get(key), value) for key, value in resolved.items()}
     return resolved
 
 

@@ -80,6 +80,18 @@ def automatic(config: RunConfig, request: ResumeRequest) -> TrainResult | None:
     return None
 
 
+def continue_in(folder: Path, config: RunConfig, request: ResumeRequest) -> TrainResult:
+    """Continue the run in a folder with the configuration that it was started with, given once more.
+
+    Raises ConfigError, CheckpointError, and what training raises.
+    """
+    checkpoint = newest_good(folder)
+    stored = stored_config(folder, checkpoint)
+    wanted = as_old_as(config, stored)
+    refuse_shorter(wanted, checkpoint)
+    return _continue(folder, checkpoint, stored, wanted, request)
+
+
 def newest_good(folder: Path) -> UndamagedCheckpoint | None:
     """The newest undamaged checkpoint; None when the run never saved one.
 

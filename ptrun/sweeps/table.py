@@ -1,39 +1,38 @@
-"""The result of a sweep: one row for each job, best first, on the console and in results.csv.
+"""The result of a sweep on the console and in results.csv: configurations by their mean over seeds, jobs, failures.
 
-The rows come from the files in the job folders alone (ptrun/runs/find.py), so that jobs of any launcher are in it.
+The rows come from the files in the job folders alone (ptrun/sweeps/leaderboard.py), so that jobs of any launcher are in
+it.
 """
 
 from __future__ import annotations
 
 import csv
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ptrun.files.atomic import replacing_text
-from ptrun.runs.folder import SWEEP_RESULTS
+from ptrun.runs.folder import JOB_LOG, SWEEP_RESULTS
+from ptrun.sweeps.leaderboard import Configuration, comparison, configurations, std, swept_keys
 from ptrun.terminal.console import Console
-from ptrun.terminal.format import format_metric, format_seconds
+from ptrun.terminal.format import format_metric, format_seconds, is_fraction
 
 _TEST_METRICS = ("accuracy", "f1_macro", "rmse", "mae", "r2", "loss")  # most telling first; two fit into the table
+_LAST_LINES = 4  # of a failed job
 
 Row = Mapping[str, Any]
 
 
 def report(rows: Sequence[Row], folder: Path, console: Console) -> None:
-    """Print the table, best first, and write it to results.csv."""
+    """Print the tables, best first, then why jobs failed; write every job to results.csv."""
     if not rows:
         return
-    best = rows[0]
-    columns, cells = _console_table(rows)
-    console.text()
-    console.table(columns, cells)
-    for row in rows:
-        if row["reason"]:
-            console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
+    show(rows, folder, console)
     path = folder / SWEEP_RESULTS
     with replacing_text(path) as file:
-        csv.writer(file).writerows(_csv_rows(rows))
+        csv.writer(file).writerows(csv_rows(rows))
+    best = rows[0]
     console.text()
     console.header([("table", str(path)), ("best", str(folder / best["job"]))], "Sweep")
     if best["value"] is not None:
@@ -41,25 +40,30 @@ def report(rows: Sequence[Row], folder: Path, console: Console) -> None:
         console.header([("evaluate", f"ptrun eval checkpoint={folder / best['job']}")], "Next")
 
 
-def _console_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Column names and cells; of the settings only those that differ between jobs."""
-    best = rows[0]
-    tests = [name for name in _TEST_METRICS if name in best["test"]][:2]
-    monitor = best["monitor"] or "value"
-    keys = _swept_keys(rows)
-    cells = []
+def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
+    """Print the tables, best first, then why jobs failed."""
+    console.text()
+    console.table(*_job_table(rows))
+    ranked = configurations(rows)
+    if ranked:
+        console.text()
+        console.table(*_configuration_table(ranked))
+        sentence = comparison(ranked)
+        if sentence:
+            console.note(sentence)
+    if len({row["monitor"] for row in rows if row["monitor"]}) > 1:
+        console.note("The jobs have different monitored metrics, so they are ranked within each of them only.")
     for row in rows:
-        settings = [text for text in row["overrides"] if text.partition("=")[0] in keys] or ["(defaults)"]
-        values = [format_metric(monitor, row["value"]), *(format_metric(name, row["test"].get(name)) for name in tests)]
-        cells.append([row["job"], " ".join(settings), *values, format_seconds(row["seconds"]), row["state"]])
-    return ["job", "settings", monitor, *(f"test {name}" for name in tests), "time", "state"], cells
+        if row["reason"] and row["state"] != "failed":
+            console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
+    _report_failures([row for row in rows if row["state"] == "failed"], folder, console)
 
 
-def _csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
+def csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
     """The header and one line for each job, with every test metric unrounded."""
     best = rows[0]
     tests = list(best["test"])
-    keys = _swept_keys(rows)
+    keys = swept_keys(rows)
     yield ["job", "state", *keys, best["monitor"] or "value", *(f"test/{name}" for name in tests), "seconds"]
     for row in rows:
         overrides = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
@@ -68,11 +72,56 @@ def _csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
         yield [row["job"], row["state"], *values, *results]
 
 
-def _swept_keys(rows: Sequence[Row]) -> list[str]:
-    """Keys whose values differ between jobs."""
-    values_by_key: dict[str, set[str]] = {}
+def _report_failures(rows: Sequence[Row], folder: Path, console: Console) -> None:
+    """Print why each of these jobs failed, the last lines that it printed, and where the rest is."""
     for row in rows:
-        for text in row["overrides"]:
-            key, _, value = text.partition("=")
-            values_by_key.setdefault(key, set()).add(value)
-    return [key for key, values in values_by_key.items() if len(values) > 1]
+        log = folder / row["job"] / JOB_LOG
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+        console.text()
+        console.text(f"  job {row['job']} failed: {(row['reason'].splitlines() or ['(no reason is known)'])[0]}")
+        console.text(f"    folder {folder / row['job']}")
+        for line in [line for line in lines[-_LAST_LINES:] if row["reason"] not in line]:
+            console.text(f"    {JOB_LOG}: {line}")
+
+
+def _job_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Column names and cells; of the settings only those that differ between jobs."""
+    best = rows[0]
+    tests = [name for name in _TEST_METRICS if name in best["test"]][:2]
+    monitor = best["monitor"] or "value"
+    keys = swept_keys(rows)
+    cells = []
+    for row in rows:
+        settings = [text for text in row["overrides"] if text.partition("=")[0] in keys] or ["(defaults)"]
+        other = f" {row['monitor']}" if row["monitor"] not in ("", monitor) else ""
+        values = [f"{format_metric(row['monitor'] or monitor, row['value'])}{other}"]
+        values += [format_metric(name, row["test"].get(name)) for name in tests]
+        cells.append([row["job"], " ".join(settings), *values, format_seconds(row["seconds"]), row["state"]])
+    return ["job", "settings", monitor, *(f"test {name}" for name in tests), "time", "state"], cells
+
+
+def _configuration_table(ranked: Sequence[Configuration]) -> tuple[list[str], list[list[str]]]:
+    best = ranked[0]
+    tests = [name for name in _TEST_METRICS if name in best.tests][:2]
+    cells = [
+        [
+            place.settings,
+            f"{len(place.values)} of {place.planned}",
+            _spread(place.monitor, place.values),
+            *(_spread(name, place.tests.get(name, ())) for name in tests),
+        ]
+        for place in ranked
+    ]
+    return ["configuration", "seeds", best.monitor or "value", *(f"test {name}" for name in tests)], cells
+
+
+def _spread(name: str, values: Sequence[float]) -> str:
+    """`97.31 ± 0.42 %`: mean and standard deviation of a single run."""
+    if not values:
+        return "-"
+    mean, deviation = statistics.fmean(values), std(values)
+    if deviation is None:
+        return format_metric(name, mean)
+    if is_fraction(name.rpartition("/")[2]):
+        return f"{100 * mean:.2f} ± {100 * deviation:.2f} %"
+    return f"{format_metric(name, mean)} ± {format_metric(name, deviation)}"

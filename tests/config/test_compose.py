@@ -108,12 +108,26 @@ def test_the_value_that_a_message_proposes_for_an_unset_variable_works():
     assert compose.plain(composed, resolve=True)["label"] == "VALUE"
 
 
-def test_jobs_of_a_grid():
-    composer = Composer()
-    assert composer.jobs(["seed=1,2", "model=convnet"]) == [["seed=1", "model=convnet"], ["seed=2", "model=convnet"]]
-    assert composer.jobs(["model=glob(conv*)"]) == [["model=convnet"]]
-    assert composer.sweep_dir(["seed=1,2", "hydra.sweep.dir=there"]) == "there"
-    assert composer.sweep_dir(["seed=1,2"]) == ""
+def test_the_values_of_a_job():
+    composed = Composer().compose(["label=j${hydra:job.num}", "hydra.sweep.dir=there"])
+    with compose.job_values(composed, 3):
+        assert compose.plain(composed, resolve=True)["label"] == "j3"
+    with pytest.raises(ConfigError, match="only in the jobs of a sweep"):
+        compose.plain(composed, resolve=True)
+    assert compose.sweep_dir(composed) == "there"
+
+
+def test_one_section_in_plain_containers():
+    composed = Composer().compose(["sweep.dir=x${seed}"])
+    assert compose.section(composed, "sweep") == {"dir": "x0"}
+    assert compose.section(composed, "nothing") == {}
+    with pytest.raises(ConfigError, match="there is no setting nowhere"):
+        compose.section(Composer().compose(["sweep.dir=${nowhere}"]), "sweep")
+
+
+def test_stored_references_are_resolved(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PTRUN_SEED", "7")
+    assert compose.resolved({"seed": "${oc.env:PTRUN_SEED}", "other": ["${seed}"]}) == {"seed": "7", "other": ["7"]}
 
 
 def test_a_root_file_that_does_not_exist():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ptrun.config.compose import Composer
-from ptrun.config.load import import_components, load_config
+from ptrun.config.load import import_components, load_config, thaw
 from ptrun.errors import ConfigError
 
 PLUGIN = """
@@ -56,3 +57,17 @@ def test_plugins_have_to_be_a_list():
 
 def test_all_registries_are_returned():
     assert {"model", "dataset", "optimizer", "scheduler"} <= set(import_components([]))
+
+
+def test_a_configuration_that_is_a_sweep_is_refused():
+    with pytest.raises(ConfigError, match="which -m starts"):
+        load_config(Composer(), ["hydra.mode=MULTIRUN"])
+
+
+def test_a_stored_configuration_is_the_same_again(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PTRUN_LABEL", "mine")
+    loaded = load_config(Composer(), ["model=convnet", "metrics=[accuracy]", "seed=3"])
+    stored = {**loaded.config.to_dict(), "label": "${oc.env:PTRUN_LABEL}"}
+    config, as_written = thaw(stored, ())
+    assert config == replace(loaded.config, label="mine")
+    assert as_written["label"] == "${oc.env:PTRUN_LABEL}"

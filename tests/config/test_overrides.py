@@ -79,6 +79,12 @@ def test_a_pattern_chooses_among_the_files_of_a_group():
     assert overrides.grid(["scheduler=glob(p*)"]) == [["scheduler=plateau"], ["scheduler=polynomial"]]
 
 
+def test_the_axes_are_the_keys_with_several_values():
+    Composer()
+    assert overrides.axes(["a=1", "+seed=1,2", "model=glob(conv*)", "b=[1,2]"]) == ["seed", "model"]
+    assert overrides.axes(["seed=1,2", "seed=3"]) == []
+
+
 def test_an_interval_needs_another_sweeper():
     with pytest.raises(ConfigError, match="an interval has no values to list"):
         overrides.grid(["lr=interval(0,1)"])

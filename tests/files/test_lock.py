@@ -14,7 +14,7 @@ import pytest
 from support import ROOT, train
 
 from ptrun.errors import ConfigError
-from ptrun.files.lock import is_locked, lock, wait_for_lock
+from ptrun.files.lock import is_locked, lock, wait_for_lock, wait_until_free
 
 
 def test_a_folder_belongs_to_one_holder(tmp_path: Path):
@@ -117,3 +117,16 @@ def test_a_lock_that_another_holds_is_in_use(tmp_path: Path, failing_flock: int)
 def test_a_run_on_a_file_system_without_locks_says_so(folder: Path, failing_flock: int, capsys: Any):
     train("dataset=iris", "model=simplenet", "train.epochs=1")
     assert f"can't be locked ({os.strerror(failing_flock)})" in " ".join(capsys.readouterr().out.split())
+
+
+def test_waiting_until_a_folder_is_free(tmp_path: Path):
+    wait_until_free(tmp_path)
+    program = (
+        "import sys, time; from pathlib import Path; from ptrun.files.lock import lock\n"
+        "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(0.3); Path(sys.argv[1], 'end').touch()"
+    )
+    with run(program, tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        wait_until_free(tmp_path)
+        assert (tmp_path / "end").exists()

@@ -40,3 +40,11 @@ def test_the_peak_of_the_process_grows_with_what_it_holds():
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_the_processor_has_a_name():
     assert machine.cpu_name().strip() == machine.cpu_name()
+
+
+def test_a_process_can_leave_cores_to_others():
+    program = (
+        "from ptrun.process import machine\nbefore = machine.usable_cores()\nmachine.use_at_most(before + 1)\n"
+        "assert machine.usable_cores() == before\nmachine.use_at_most(1)\nassert machine.usable_cores() == 1"
+    )
+    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, check=True)

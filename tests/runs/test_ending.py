@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from support import Ended, newest_run, train
 
+from ptrun.runs.ending import note_end
+from ptrun.runs.folder import RunDir
+
 Call = Callable[..., Ended]
 # Sends a signal to its own process at the point that the environment names.
 PLUGIN = """
@@ -127,3 +130,22 @@ def test_a_refused_run_leaves_latest_alone(folder: Path, ptrun: Call):
     run_dir = train("dataset=iris", "model=simplenet", "train.epochs=1", quiet=True).run_dir
     assert ptrun(*refused).code in (2, 3)
     assert newest_run(folder) == run_dir.resolve()
+
+
+def test_the_end_of_a_process_that_is_gone_can_be_noted(tmp_path: Path):
+    run_dir = RunDir(tmp_path)
+    run_dir.write_status("running")
+    note_end(run_dir, "The process was killed.", 137)
+    status = run_dir.read_json("status.json")
+    assert (status["state"], status["reason"], status["exit_code"]) == ("failed", "The process was killed.", 137)
+    assert "error: The process was killed." in run_dir.log.read_text()
+
+
+def test_a_run_that_exits_says_so(folder: Path):
+    (folder / "exits.py").write_text(
+        "import sys\nfrom ptrun.registry import models\n@models.register\ndef exits(spec):\n    sys.exit(4)\n"
+    )
+    with pytest.raises(SystemExit):
+        train("plugins=[exits.py]", "model=exits")
+    run = next((folder / "outputs").glob("*/*/status.json"))
+    assert json.loads(run.read_text())["reason"] == "The code of this run ended its process: sys.exit(4)."

@@ -88,7 +88,7 @@ def test_runs_that_start_together_have_folders_of_their_own(folder: Path):
 
 def test_finding_runs_needs_no_torch():
     """Commands that only name a run answer a mistake before torch is imported."""
-    script = "import sys, ptrun.runs.find, ptrun.sweeps.grid; print('torch' in sys.modules)"
+    script = "import sys, ptrun.runs.find, ptrun.sweeps.driver; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)}
     )
@@ -165,3 +165,15 @@ def test_a_status_says_how_a_run_ended(folder: Path):
 def test_a_command_without_its_secrets():
     command = "ptrun train model=convnet dataset.api_key=hunter2 'label=two words'"
     assert redact_command(command) == "ptrun train model=convnet 'dataset.api_key=<hidden>' 'label=two words'"
+
+
+def test_a_job_can_start_over(folder: Path):
+    for name in ("job.json", "job.log", ".lock", "status.json", "train.log"):
+        (folder / name).touch()
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.pt").touch()
+    with pytest.raises(ConfigError, match="already holds a run"):
+        create_run_dir_at(folder)
+    RunDir(folder).start_over()
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "job.json", "job.log"]
+    assert create_run_dir_at(folder).path == folder

@@ -33,13 +33,17 @@ ROWS = [
 
 
 def test_the_table_is_printed_best_first_with_the_settings_that_differ(tmp_path: Path):
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / "job.log").write_text("".join(f"line {n}\n" for n in range(10)))
     lines = printed(ROWS, tmp_path).splitlines()
     table = [" ".join(line.split()) for line in lines]
     assert table[1] == "job settings val/accuracy test accuracy test f1_macro time state"
     assert table[2].startswith("1 optimizer.lr=0.1 75.00 % 75.00 % 37.50 %")
     assert table[3].startswith("0 (defaults) 50.00 %")
     assert table[4].endswith("failed")
-    assert any("job 2: The loss became NaN." in line for line in lines)
+    assert any("job 2 failed: The loss became NaN." in line for line in lines)
+    assert any(f"folder {tmp_path / '2'}" in line for line in lines)
+    assert [line.strip() for line in lines if "job.log" in line] == [f"job.log: line {n}" for n in (6, 7, 8, 9)]
     assert "More on that" not in "".join(lines)
     assert any(f"ptrun eval checkpoint={tmp_path / '1'}" in line for line in lines)
 

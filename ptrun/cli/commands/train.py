@@ -35,7 +35,8 @@ ptrun train [KEY=VALUE ...] [flags]
   resume=RUN                    continue that run (ptrun resume --help)
 
 Flags
-  -m, --multirun                a sweep: one run for each combination of comma-separated values
+  -m, --multirun                a sweep: one run for each combination of comma-separated values, in processes of their
+                                own; the same command goes on with a sweep that was stopped (settings: sweep.*, below)
   -q, --quiet                   print only warnings and errors
   --debug                       show the traceback of an error
   --config-dir DIR              your own YAML files, which replace shipped files of the same name (./conf needs no flag)
@@ -75,10 +76,13 @@ def main(argv: list[str]) -> int:
     if not options.quiet:
         _note_replaced_files(composer.folders)
     if options.multirun:
-        from ptrun.sweeps import grid
+        from ptrun.sweeps import driver
 
         with interrupt_raised():
-            return grid.run(composer, options.overrides, command, options.quiet)
+            return driver.run(composer, options.overrides, command, options.quiet)
+    from ptrun.config.sweep import refuse_settings
+
+    refuse_settings(options.overrides)
     resumed, overrides = _split_resume(options.overrides)
     if resumed not in (None, "auto"):
         return _resume([str(resumed), *overrides], options, command, composer.folders)
@@ -119,10 +123,14 @@ def print_help() -> int:
     from ptrun.config.folders import shipped_conf
 
     print(HELP, end="")
-    keys = schema.read(shipped_conf() / "train.yaml").keys.values()
+    sections = {"": "train.yaml", "sweep.": "sweep.yaml"}
     console.table(
         ["  key", "default", "type", "meaning"],
-        [(f"  {key.name}", key.default_text, key.type.text, key.meaning) for key in keys],
+        [
+            (f"  {section}{key.name}", key.default_text, key.type.text, key.meaning)
+            for section, file in sections.items()
+            for key in schema.read(shipped_conf() / file).keys.values()
+        ],
     )
     return 0
 

@@ -1,0 +1,86 @@
+"""`ptrun sweep`: the table of a sweep, also while it runs."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ptrun.cli.arguments import Parser
+from ptrun.errors import CheckpointError, ConfigError
+
+HELP = """\
+ptrun sweep [PATH] [flags]
+
+  ptrun sweep                   the newest sweep in outputs
+  ptrun sweep PATH              the sweep in this folder; `ptrun train -m ...` starts one
+
+Prints every job with its state (planned, running, done, failed, interrupted, killed) and result, best first; with
+several seeds also the mean and standard deviation of each configuration; and why jobs failed. It only reads, so it can
+be called while the sweep runs.
+
+Flags
+  --json                        everything, as one JSON object
+  --csv                         one line for each job
+  --output-dir DIR              where the newest sweep is looked for (outputs)
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Print the table. Returns 0."""
+    parser = Parser("sweep")
+    parser.add_argument("path", nargs="?")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--csv", action="store_true")
+    parser.add_argument("--output-dir", default="outputs")
+    options = parser.parse(argv)
+    if options.help:
+        print(HELP, end="")
+        return 0
+    if options.json and options.csv:
+        raise ConfigError("ptrun sweep: --json and --csv exclude each other. Choose one.")
+    from ptrun.runs.find import find_sweep
+    from ptrun.sweeps import leaderboard, table
+
+    folder = find_sweep(options.path, options.output_dir)
+    rows = leaderboard.all_rows(folder)
+    if not rows:
+        raise CheckpointError(f"{folder}: this sweep has no jobs.")
+    if options.json:
+        print(json.dumps(_document(folder, rows), indent=2, ensure_ascii=False))
+    elif options.csv:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(table.csv_rows(rows))
+    else:
+        _show(folder, rows)
+    return 0
+
+
+def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
+    from ptrun.sweeps import table
+    from ptrun.terminal.console import Console
+
+    console = Console()
+    states = collections.Counter(row["state"].partition(",")[0] for row in rows)
+    counts = ", ".join(f"{number} {state}" for state, number in states.items())
+    console.header([("folder", str(folder)), ("jobs", f"{len(rows)}: {counts}")], "Sweep")
+    table.show(rows, folder, console)
+
+
+def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    from ptrun.files.json_file import nonfinite_to_none
+    from ptrun.sweeps import leaderboard
+
+    ranked = leaderboard.configurations(rows)
+    places = [{**asdict(place), "mean": place.mean, "std": place.std} for place in ranked]
+    values = {
+        "folder": str(folder),
+        "jobs": rows,
+        "configurations": places,
+        "comparison": leaderboard.comparison(ranked),
+    }
+    document: dict[str, Any] = nonfinite_to_none(values)
+    return document

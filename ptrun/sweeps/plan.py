@@ -1,0 +1,111 @@
+"""The folder of a sweep and the folders of its jobs; `sweep.json` holds all jobs with their configurations.
+
+A job is found again by its identity, which job.json in its folder holds, so that the same command goes on with what is
+there, and a command with more values adds jobs. How far a job is, only its own folder says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptrun.config.jobs import JobConfig, SweepConfig
+from ptrun.errors import ConfigError
+from ptrun.runs import find
+from ptrun.runs.folder import JOB, SWEEP_PLAN, RunDir, create_run_dir, unresolved_environment
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job and its folder."""
+
+    folder: Path
+    config: JobConfig
+
+    @property
+    def name(self) -> str:
+        """The name of the folder within that of the sweep."""
+        return self.folder.name
+
+    def settings(self, axes: Sequence[str]) -> str:
+        """The values of the axes, as typed."""
+        return " ".join(text for text in self.config.overrides if text.partition("=")[0] in axes) or "(defaults)"
+
+
+def sweep_folder(config: SweepConfig) -> Path:
+    """The folder of a sweep: the user's, the newest one of the same command, or a new one."""
+    if config.folder:
+        return Path(config.folder).expanduser()
+    output_dir = config.jobs[0].loaded.config.output_dir
+    if config.settings.dir == "auto":
+        wanted = _signature(config)
+        for folder in find.sweeps(output_dir):
+            if find.read_plan(folder).get("signature") == wanted:
+                return folder
+    return create_run_dir(output_dir, ("sweep",)).path
+
+
+def place_jobs(config: SweepConfig, folder: Path) -> list[Job]:
+    """Each job with its folder: the one that it has already, or a new one. Raises ConfigError when two would share one.
+
+    Nothing is written.
+    """
+    folders = {_identity(path): path for path in folder.glob(f"*/{JOB}")} if folder.is_dir() else {}
+    known = {identity: path.parent for identity, path in folders.items()}
+    known |= {
+        job["id"]: folder / job["job"] for job in find.read_plan(folder).get("jobs", []) if job["id"] not in known
+    }
+    taken = {path.name for path in (folder.iterdir() if folder.is_dir() else ())} | {p.name for p in known.values()}
+    number = max((int(name) + 1 for name in taken if name.isdigit()), default=0)
+    jobs = []
+    for job in config.jobs:
+        path = known.get(job.identity)
+        if path is None:
+            path = folder / (job.subdir or str(number))
+            number += not job.subdir
+            if path.name in taken:
+                raise ConfigError(
+                    f"hydra.sweep.subdir: the folder {path} is that of another job. Give each job its own folder, as "
+                    "the default does: hydra.sweep.subdir='${hydra.job.num}'."
+                )
+        taken.add(path.name)
+        jobs.append(Job(path, job))
+    return jobs
+
+
+def write_plan(
+    config: SweepConfig, folder: Path, jobs: Sequence[Job], command: Sequence[str], conf: Sequence[Path]
+) -> None:
+    """Write `sweep.json`, with the jobs of earlier commands in this folder."""
+    now = {job.config.identity for job in jobs}
+    earlier = [job for job in find.read_plan(folder).get("jobs", []) if job["id"] not in now]
+    RunDir(folder).write_json(
+        SWEEP_PLAN,
+        {
+            "command": list(command),
+            "conf_folders": [str(path.resolve()) for path in conf],
+            "signature": _signature(config),
+            "axes": list(config.axes),
+            "jobs": [*earlier, *map(_frozen, jobs)],
+        },
+    )
+
+
+def _frozen(job: Job) -> dict[str, Any]:
+    """A job as later edits of YAML files can't change it; references to environment variables stay references."""
+    values = unresolved_environment(job.config.loaded.as_written, job.config.loaded.config.to_dict())
+    return {"job": job.name, "id": job.config.identity, "overrides": list(job.config.overrides), "config": values}
+
+
+def _signature(config: SweepConfig) -> str:
+    """The same for two commands that differ in the values of their axes only."""
+    text = json.dumps([sorted(config.axes), sorted(config.fixed)])
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _identity(path: Path) -> str:
+    return str(find.read_leniently(path.parent, JOB).get("id", path))

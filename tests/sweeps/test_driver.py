@@ -1,0 +1,212 @@
+"""A sweep checks all jobs first, runs each like a run of its own, and survives those that fail."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support import ROOT, Ended, newest_run
+
+from ptrun.checkpoint import store
+
+Call = Callable[..., Ended]
+
+
+def test_a_sweep_runs_every_job_and_ends_with_a_table(folder: Path, process: Call):
+    ended = process("train", "-m", "model=convnet,simplenet", "optimizer.lr=0.01,0.001", "train.epochs=1")
+    assert ended.code == 0, ended.err
+    sweep = (folder / "outputs" / "latest").resolve()
+    assert "sweep" in sweep.name
+    jobs = [sweep / str(number) for number in range(4)]
+    summaries = [json.loads((job / "summary.json").read_text()) for job in jobs]
+    assert [summary["model"] for summary in summaries] == ["convnet", "convnet", "simplenet", "simplenet"]
+    with (sweep / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    values = [float(row["val/accuracy"]) for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert len(values) == 4
+    best = rows[0]
+    table = ended.out.split("settings")[1]
+    assert f"model={best['model']} optimizer.lr={best['optimizer.lr']}" in table.splitlines()[1]
+
+
+def test_a_job_of_a_sweep_equals_the_same_run_alone(folder: Path, ptrun: Call, process: Call):
+    process("train", "-m", "seed=0,1", "train.epochs=1", "-q")
+    sweep = (folder / "outputs" / "latest").resolve()
+    ptrun("train", "seed=1", "train.epochs=1", "-q")
+    alone = (folder / "outputs" / "latest").resolve()
+    states = [store.load(path / "checkpoints" / "last.pt")["model"] for path in (sweep / "1", alone)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_failing_job_does_not_stop_the_others(folder: Path, process: Call):
+    ended = process("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,0.1", "train.epochs=1")
+    assert ended.code == 1
+    assert "The training loss became" in ended.err
+    sweep = (folder / "outputs" / "latest").resolve()
+    states = [json.loads((sweep / job / "status.json").read_text())["state"] for job in ("0", "1")]
+    assert states == ["failed", "done"]
+    assert "failed" in ended.out
+
+
+def states(sweep: Path) -> dict[str, str]:
+    """Job → state, from the run folders."""
+    return {path.parent.name: json.loads(path.read_text())["state"] for path in sorted(sweep.glob("*/status.json"))}
+
+
+def test_jobs_that_end_in_all_bad_ways_are_named_and_the_others_finish(
+    folder: Path, process: Call, ends: tuple[str, ...]
+):
+    how = "raises,exits,leaves,killed,memory,well"
+    words = ("train", "-m", *ends, f"loss.how={how}", "sweep.dir=sw")
+    ended = process(*words)
+    assert ended.code == 1
+    assert states(folder / "sw") == {**dict.fromkeys("01234", "failed"), "5": "done"}
+    reasons = {
+        "0": "ValueError: a mistake in the loss", "1": "sys.exit(3)", "2": "ended with exit code 0",
+        "3": "was killed by SIGKILL", "4": "Out of memory",
+    }  # fmt: skip
+    for job, reason in reasons.items():
+        assert re.search(f"job {job} failed: .*{re.escape(reason)}", ended.out), job
+        assert re.search(f"error: job {job} failed: .*{re.escape(reason)}", ended.err), job
+        assert f"folder {Path('sw') / job}" in ended.out
+    assert "in ends" in (folder / "sw" / "1" / "job.log").read_text()  # the traceback of sys.exit
+
+    untouched = (folder / "sw" / "5" / "status.json").read_bytes()
+    (folder / "fixed").touch()
+    ended = process(*words)
+    assert ended.code == 0, ended.err
+    assert "6, of which 1 are done" in ended.out
+    assert set(states(folder / "sw").values()) == {"done"}
+    assert (folder / "sw" / "5" / "status.json").read_bytes() == untouched
+
+
+def test_a_job_that_hangs_is_stopped_at_its_limit(folder: Path, process: Call, ends: tuple[str, ...]):
+    limit = "sweep.timeout_minutes=0.02"
+    ended = process("train", "-m", *ends, "loss.how=hangs,well", "sweep.dir=sw", limit, "sweep.jobs=2")
+    assert ended.code == 1
+    assert "job 0 failed: The job took longer than sweep.timeout_minutes allows (0.02 minutes)." in ended.err
+    assert states(folder / "sw")["0"] == "failed"
+
+
+def test_a_failed_job_is_tried_again(folder: Path, process: Call, ends: tuple[str, ...]):
+    ended = process("train", "-m", *ends, "loss.how=once,raises", "sweep.dir=sw", "sweep.retries=1")
+    assert ended.code == 1
+    assert states(folder / "sw") == {"0": "done", "1": "failed"}
+    assert ended.err.count("and is tried again") == 2
+
+
+def test_fail_fast_starts_no_more_jobs(folder: Path, process: Call, ends: tuple[str, ...]):
+    words = ("train", "-m", *ends, "loss.how=raises,well,once", "sweep.dir=sw", "sweep.jobs=1")
+    assert process(*words, "sweep.fail_fast=true").code == 1
+    assert states(folder / "sw") == {"0": "failed"}
+
+
+def test_more_values_run_only_the_new_jobs(folder: Path, process: Call):
+    words = ("train", "-m", "model=simplenet", "train.max_steps=2")
+    assert process(*words, "seed=0,1").code == 0
+    sweep = newest_run(folder)
+    before = {job: (sweep / job / "status.json").read_bytes() for job in "01"}
+    ended = process(*words, "seed=2,1,0", "plots=false", "sweep.jobs=1")  # neither order nor harmless settings matter
+    assert ended.code == 0, ended.err
+    assert newest_run(folder) == sweep
+    assert "3, of which 2 are done" in ended.out
+    assert {job: (sweep / job / "status.json").read_bytes() for job in "01"} == before
+    assert json.loads((sweep / "2" / "summary.json").read_text())["seed"] == 2
+    assert process(*words, "seed=0,1", "sweep.dir=new").code == 0
+    assert newest_run(folder) != sweep
+
+
+def test_a_folder_for_two_jobs_is_refused(folder: Path, process: Call):
+    words = ("train", "-m", "model=simplenet", "train.max_steps=1", "hydra.sweep.dir=sw", "-q")
+    ended = process(*words, "seed=8,9", "hydra.sweep.subdir=same")
+    assert ended.code == 2
+    assert "hydra.sweep.subdir: the folder sw/same is that of another job." in ended.err
+    assert not (folder / "sw").exists()
+    assert process(*words, "seed=10", "hydra.sweep.subdir=s${seed}").code == 0
+    assert states(folder / "sw") == {"s10": "done"}
+
+
+def test_a_recipe_can_hold_the_axes_and_the_settings_of_a_sweep(folder: Path, process: Call):
+    (folder / "conf" / "experiment").mkdir(parents=True)
+    (folder / "conf" / "experiment" / "seeds.yaml").write_text(
+        "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      seed: 5,6\n"
+        "sweep:\n  jobs: 1\n  dir: sw\ntrain:\n  max_steps: 1\n"
+    )
+    ended = process("train", "experiment=seeds", "model=simplenet")
+    assert ended.code == 2
+    assert "which -m starts" in ended.err
+    ended = process("train", "-m", "experiment=seeds", "model=simplenet")
+    assert ended.code == 0, ended.err
+    assert "at once  1" in ended.out
+    assert [json.loads((folder / "sw" / job / "summary.json").read_text())["seed"] for job in "01"] == [5, 6]
+    assert "sweep" not in (folder / "sw" / "0" / "resolved.yaml").read_text()
+
+
+def test_settings_of_a_sweep_need_m(ptrun: Call, process: Call):
+    ended = ptrun("train", "sweep.jobs=2")
+    assert ended.code == 2
+    assert "`ptrun train -m sweep.jobs=2`" in ended.err
+    ended = process("train", "-m", "seed=1,2", "sweep.job=2")
+    assert ended.code == 2
+    assert "sweep.job: there is no such key. Did you mean 'sweep.jobs'?" in ended.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["driver", "job"])
+def test_a_stopped_or_killed_sweep_goes_on_with_equal_bits(folder: Path, process: Call, victim: str):
+    """The driver is stopped by SIGTERM or killed by SIGKILL while a job trains; the same command ends the sweep."""
+    words = ["train", "-m", "model=simplenet", "seed=0,1", "train.epochs=60", "plots=false", "device.threads=1"]
+    words += ["checkpoint.every_steps=20"]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "ptrun", *words, "sweep.dir=sw"], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    while not list((folder / "sw").glob("0/checkpoints/last.pt")):
+        assert started.poll() is None
+        time.sleep(0.05)
+    started.send_signal(signal.SIGTERM if victim == "job" else signal.SIGKILL)
+    code = started.wait()
+    assert code == (75 if victim == "job" else -signal.SIGKILL)
+    ended = process(*words, "sweep.dir=sw")
+    assert ended.code == 0, ended.err
+    assert "continued" in json.loads((folder / "sw" / "0" / "receipt.json").read_text())
+    assert process(*words, "sweep.dir=whole", "sweep.jobs=1").code == 0
+    for job in "01":
+        weights = [store.load(folder / sweep / job / "checkpoints" / "last.pt")["model"] for sweep in ("sw", "whole")]
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+        records = [(folder / sweep / job / "test" / "predictions.csv").read_bytes() for sweep in ("sw", "whole")]
+        assert records[0] == records[1]
+
+
+def test_latest_after_a_sweep_stands_for_its_runs(folder: Path, ptrun: Call, process: Call):
+    assert process("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,1e-6,0.1", "train.epochs=1", "-q").code == 1
+    sweep = newest_run(folder)
+    assert (sweep / "sweep.json").is_file()
+    ended = ptrun("eval", "checkpoint=outputs/latest")
+    assert ended.code == 0, ended.err
+    assert "latest/2/checkpoints/best.pt" in ended.out
+    assert "The best of the 3 runs of this sweep." in ended.out
+    best_first = ", ".join(str(sweep / job) for job in "210")
+    for verb in ("resume", "reproduce"):
+        ended = ptrun(verb, "outputs/latest")
+        assert ended.code == 4
+        assert f"this is a sweep of 3 runs. Name one of them, best first: {best_first}." in ended.err
+    ended = ptrun("verify", "outputs/latest")
+    assert ended.code == 0
+    assert "1/checkpoints/last.pt" in ended.out
+    whole = (sweep / "1" / "checkpoints" / "last.pt").read_bytes()
+    (sweep / "1" / "checkpoints" / "last.pt").unlink()
+    (sweep / "1" / "checkpoints" / "last.pt").write_bytes(whole[:-100])
+    ended = ptrun("verify", "outputs/latest")
+    assert ended.code == 4
+    assert "DAMAGED  1/checkpoints/last.pt" in ended.out

@@ -1,0 +1,79 @@
+"""The pool fills free slots, enforces time limits and stops when it is told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ptrun.build.slots import Slot
+from ptrun.process.children import Child, Ended, ForkedChild
+from ptrun.sweeps.pool import Pool, Running
+
+Work = Callable[[], int]
+
+
+def run(
+    tmp_path: Path,
+    works: list[Work],
+    slots: int = 2,
+    is_over: Callable[[], bool] = lambda: False,
+    timeout_seconds: float | None = None,
+    again: int = 0,
+) -> list[tuple[Work, int, bool]]:
+    """Each end: work, exit code, whether it was the time limit; and at most `slots` at the same time."""
+    ends: list[tuple[Work, int, bool]] = []
+    running: list[Work] = []
+
+    def start(work: Work, slot: Slot) -> Child:
+        running.append(work)
+        assert len(running) <= slots
+        return ForkedChild(work, tmp_path / "log")
+
+    def end(place: Running[Work], ended: Ended) -> bool:
+        running.remove(place.job)
+        ends.append((place.job, ended.code, place.timed_out))
+        return len(ends) <= again
+
+    Pool[Work]([Slot(1)] * slots, start, end, is_over, timeout_seconds).run(works)
+    return ends
+
+
+def wait() -> int:
+    time.sleep(100)
+    return 0
+
+
+def test_all_jobs_run_and_each_end_is_told(tmp_path: Path):
+    works: list[Work] = [lambda code=code: code for code in (0, 3, 0, 4, 0)]  # type: ignore[misc]
+    ends = run(tmp_path, works)
+    assert sorted(code for _, code, _ in ends) == [0, 0, 0, 3, 4]
+    assert {work for work, _, _ in ends} == set(works)
+
+
+def test_one_slot_keeps_the_order(tmp_path: Path):
+    works: list[Work] = [lambda code=code: code for code in (3, 1, 2)]  # type: ignore[misc]
+    assert [code for _, code, _ in run(tmp_path, works, slots=1)] == [3, 1, 2]
+
+
+def test_a_job_that_takes_too_long_is_stopped_and_the_others_go_on(tmp_path: Path):
+    ends = run(tmp_path, [wait, lambda: 7, lambda: 8], timeout_seconds=0.5)
+    assert sorted((code, late) for _, code, late in ends) == [(-signal.SIGTERM, True), (7, False), (8, False)]
+
+
+def test_a_job_can_be_run_again(tmp_path: Path):
+    assert [code for _, code, _ in run(tmp_path, [lambda: 3], again=2)] == [3, 3, 3]
+
+
+def test_when_it_is_over_running_jobs_are_stopped_and_no_more_start(tmp_path: Path):
+    marker = tmp_path / "over"
+
+    def mark_and_wait() -> int:
+        marker.touch()
+        return wait()
+
+    ends = run(tmp_path, [mark_and_wait, wait], slots=1, is_over=marker.exists)
+    assert [(work, code) for work, code, _ in ends] == [(mark_and_wait, -signal.SIGTERM)]
+    assert run(tmp_path, [lambda: os._exit(1)], is_over=marker.exists) == []
