@@ -125,7 +125,7 @@ HALF = np.arange(40) % 2
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"x_train": X[:0], "y_train": HALF[:0]}, "y_train, has no class"),
+        ({"x_train": X[:0], "y_train": HALF[:0]}, "x_train is empty: its shape is [0, 3]"),
         ({"x_train": X, "y_train": HALF + 0.5}, "y_train is float64 [40]; one class number or name"),
         ({"x_train": X, "y_train": np.where(HALF == 1, np.nan, 0)}, "y_train is float64"),
         ({"x_train": X, "y_train": HALF[:39]}, "39"),

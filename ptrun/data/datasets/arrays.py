@@ -146,6 +146,8 @@ def _checked_labels(path: Path, name: str, labels: NDArray[Any]) -> NDArray[Any]
 
 def _checked_inputs(path: Path, name: str, inputs: NDArray[Any], reading: _Reading) -> tuple[NDArray[Any], Layout]:
     """Inputs in the shape of their layout. Raises DataError for other shapes and types, and for a non-finite value."""
+    if inputs.size == 0:
+        raise DataError(f"{path}: {name} is empty: its shape is {list(inputs.shape)}. Give it samples.")
     layout = reading.layout or _layout(inputs, reading.setting)
     is_number = inputs.dtype.kind in "iufb"
     shaped = as_layout(inputs, layout, reading.channel_axis) if layout is not None and is_number else None
