@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ptrun.build.batches import evaluation_batch_size
@@ -103,9 +104,9 @@ class Preparation:
                 f"input: the model was trained on images of {channels} channels, which image files do not have. Give "
                 "them as an array: a .npy file, uint8 [N, channels, height, width]."
             )
-        reader = ImageReader(channels, self.dataset.get("max_pixels", MAX_PIXELS))
-        scaled = self.dataset.get("decode") == "scaled" and self.pipeline is not None
-        return images.scaled_reader(reader, self.pipeline) if scaled and self.pipeline is not None else reader
+        scales_to = self.pipeline.scales_to if self.pipeline is not None else ()
+        scaled_to = scales_to if self.dataset.get("decode") == "scaled" else ()
+        return ImageReader(channels, self.dataset.get("max_pixels", MAX_PIXELS), scaled_to)
 
 
 def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
@@ -121,9 +122,9 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
         raise DataError(f"input: {location}: there is no such file.")
     path = Path(location).expanduser()
     if suffix in _ARRAY_SUFFIXES:
-        return replace(open_array(arrays.read_inputs(path), str(path), preparation), identity=_identity(path))
+        return replace(open_array(arrays.read_inputs(path), str(path), preparation), identity=file_identity(path))
     if preparation.config.dataset.name == "series":
-        return replace(open_series(_read_file(location, preparation), preparation), identity=_identity(path))
+        return replace(open_series(_read_file(location, preparation), preparation), identity=file_identity(path))
     if preparation.config.dataset.name == "sequences":
         sequences = read_sequences(
             path,
@@ -134,7 +135,7 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
             labeled=False,
         )
         batch_size = preparation.batch_size(files=False)
-        return NewSequences(sequences, preparation.fitted, batch_size, identity=_identity(path))
+        return NewSequences(sequences, preparation.fitted, batch_size, identity=file_identity(path))
     return _table_file(location, preparation)
 
 
@@ -142,7 +143,8 @@ def open_rows(file: CsvFile, preparation: Preparation) -> rows.RowsInMemory | se
     """Rows that are in memory, of a table or of a series."""
     if preparation.config.dataset.name == "series":
         return open_series(file, preparation)
-    return rows.RowsInMemory(file, _encodings(preparation), preparation.settings.kept_columns)
+    batch_size = preparation.batch_size(files=False)
+    return rows.RowsInMemory(file, _encodings(preparation), batch_size, preparation.settings.kept_columns)
 
 
 def open_series(file: CsvFile, preparation: Preparation) -> series.LastWindow | series.RollingWindows:
@@ -173,7 +175,7 @@ def open_array(values: Any, name: str, preparation: Preparation) -> arrays.Array
         raise DataError(f"{name}: a model of dataset={preparation.config.dataset.name} takes no arrays. {_USE_PYTHON}")
     values = arrays.shaped_like(values, preparation.fitted)
     arrays.require_shape(values, preparation.spec.input_shape, name)
-    mean, std = arrays.standardization(preparation.fitted)
+    mean, std = np.array(preparation.fitted["mean"]), np.array(preparation.fitted["std"])
     return arrays.ArrayRows(values, mean, std, preparation.batch_size(files=False))
 
 
@@ -224,7 +226,7 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
 def _table_file(location: str, preparation: Preparation) -> Source:
     path = Path(location).expanduser()
     if path.suffix.lower() in PARQUET_SUFFIXES:
-        return replace(open_rows(read_csv(path), preparation), identity=_identity(path))
+        return replace(open_rows(read_csv(path), preparation), identity=file_identity(path))
     is_stdin = location == STDIN
     return rows.TableRows(
         opened=_stdin if is_stdin else partial(_opened, path),
@@ -235,7 +237,7 @@ def _table_file(location: str, preparation: Preparation) -> Source:
         names=preparation.dataset.get("columns"),
         header=preparation.header,
         delimiter=preparation.dataset.get("delimiter", "auto"),
-        identity=f"{os.getpid()} {time.time_ns()}" if is_stdin else _identity(path),
+        identity=f"{os.getpid()} {time.time_ns()}" if is_stdin else file_identity(path),
     )
 
 
@@ -276,6 +278,7 @@ def _stdin() -> Iterator[Iterable[str]]:
     yield sys.stdin
 
 
-def _identity(path: Path) -> str:
+def file_identity(path: Path) -> str:
+    """A text that changes when a file is replaced or written to."""
     status = path.stat()
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"

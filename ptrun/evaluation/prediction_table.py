@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,12 @@ def columns_for(what: str, predicted: Interpreted, top_k: int) -> Table:
     if predicted.disagreement is not None and what in ("probabilities", "values"):
         table |= _disagreement(predicted.disagreement, spec)
     return table
+
+
+def probability_columns(what: str, names: Iterable[str]) -> set[str]:
+    """Those of the columns of `columns_for` that hold probabilities."""
+    is_probability = what in ("class", "probabilities")
+    return {name for name in names if is_probability and name.startswith(("prob_", "probability"))}
 
 
 def forecast_steps(predicted: Interpreted, times: Sequence[str]) -> Table:

@@ -25,24 +25,23 @@ _TAKEN = (
 )
 
 
-def open_given(inputs: Any, preparation: Preparation) -> tuple[Source, bool, int]:
-    """The source of inputs, whether they are one sample rather than several, and the size of a batch.
+def open_given(inputs: Any, preparation: Preparation) -> tuple[Source, bool]:
+    """The source of inputs, and whether they are one sample rather than several.
 
     Raises DataError for what is no input of the model.
     """
-    in_memory = preparation.batch_size(files=False)
     if isinstance(inputs, str | os.PathLike):
         return _paths([os.fspath(inputs)], preparation)
     if is_image(inputs):
-        return _images([inputs], preparation), True, in_memory
+        return _images([inputs], preparation), True
     if isinstance(inputs, torch.Tensor):
         inputs = inputs.detach().cpu().numpy()
     if isinstance(inputs, np.ndarray):
         samples, is_one = _samples(inputs, preparation)
-        return open_array(samples, "the array", preparation), is_one, in_memory
+        return open_array(samples, "the array", preparation), is_one
     if hasattr(inputs, "to_dict") and hasattr(inputs, "columns"):  # a data frame of pandas or polars
         columns = {str(name): list(inputs[name]) for name in inputs.columns}
-        return open_rows(_columns(columns), preparation), _is_forecast(preparation), in_memory
+        return open_rows(_columns(columns), preparation), _is_forecast(preparation)
     if isinstance(inputs, Mapping):
         return _mapping(inputs, preparation)
     if isinstance(inputs, Sequence) and len(inputs):
@@ -50,37 +49,33 @@ def open_given(inputs: Any, preparation: Preparation) -> tuple[Source, bool, int
     raise DataError(f"predict: can't read {type(inputs).__name__}{' without items' if inputs == [] else ''}. {_TAKEN}")
 
 
-def _paths(paths: list[str], preparation: Preparation) -> tuple[Source, bool, int]:
+def _paths(paths: list[str], preparation: Preparation) -> tuple[Source, bool]:
     is_image = preparation.spec.layout is Layout.IMAGE
     is_one = len(paths) == 1 and Path(paths[0]).suffix.lower() in SUFFIXES and not glob.has_magic(paths[0])
-    is_array = Path(paths[0]).suffix.lower() in (".npy", ".npz")
-    batch_size = preparation.batch_size(files=is_image and not is_array)
-    return open_inputs(paths, preparation), (is_one and is_image) or _is_forecast(preparation), batch_size
+    return open_inputs(paths, preparation), (is_one and is_image) or _is_forecast(preparation)
 
 
-def _mapping(inputs: Mapping[str, Any], preparation: Preparation) -> tuple[Source, bool, int]:
+def _mapping(inputs: Mapping[str, Any], preparation: Preparation) -> tuple[Source, bool]:
     """A dictionary of columns, or of the values of one row."""
-    batch_size = preparation.batch_size(files=False)
     of_columns = all(
         isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) for value in inputs.values()
     )
     if of_columns and inputs:
         columns = {str(name): list(values) for name, values in inputs.items()}
-        return open_rows(_columns(columns), preparation), _is_forecast(preparation), batch_size
-    return open_rows(as_rows([inputs], "the row"), preparation), True, batch_size
+        return open_rows(_columns(columns), preparation), _is_forecast(preparation)
+    return open_rows(as_rows([inputs], "the row"), preparation), True
 
 
-def _list(inputs: list[Any], preparation: Preparation) -> tuple[Source, bool, int]:
-    batch_size = preparation.batch_size(files=False)
+def _list(inputs: list[Any], preparation: Preparation) -> tuple[Source, bool]:
     if all(isinstance(item, str | os.PathLike) for item in inputs):
-        source, _, batch_size = _paths([os.fspath(item) for item in inputs], preparation)
-        return source, False, batch_size
+        source, _ = _paths([os.fspath(item) for item in inputs], preparation)
+        return source, False
     if all(map(is_image, inputs)):
-        return _images(inputs, preparation), False, batch_size
+        return _images(inputs, preparation), False
     if all(isinstance(item, Mapping) for item in inputs):
-        return open_rows(as_rows(inputs, "the rows"), preparation), _is_forecast(preparation), batch_size
+        return open_rows(as_rows(inputs, "the rows"), preparation), _is_forecast(preparation)
     if all(isinstance(item, np.ndarray) for item in inputs):
-        return open_array(np.stack(inputs), "the arrays", preparation), False, batch_size
+        return open_array(np.stack(inputs), "the arrays", preparation), False
     kinds = sorted({type(item).__name__ for item in inputs})
     raise DataError(f"predict: can't read a list of {', '.join(kinds)}. {_TAKEN}")
 

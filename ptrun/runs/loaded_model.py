@@ -122,31 +122,30 @@ class LoadedModel:
         resize: scale images to the size that the model was trained on.
         raise_on_problem: raise DataError for the first input that can't be read; else its prediction says why.
         """
-        given = self._open(inputs, InputSettings(rolling=rolling, resize=resize))
-        names, problems, interpreted = self._run(given.sources, given.batch_size, "class", raise_on_problem)
+        sources, is_one = self._open(inputs, InputSettings(rolling=rolling, resize=resize))
+        names, problems, interpreted = self._run(sources, "class", raise_on_problem)
         predictions = _collected(self.spec, names, problems, interpreted)
-        return predictions[0] if given.is_one else predictions
+        return predictions[0] if is_one else predictions
 
     def embed(self, inputs: Any, *, resize: bool = False) -> NDArray[np.float32]:
         """The features of each input from which the head computes its outputs, [N, features]; [features] for one."""
-        given = self._open(inputs, InputSettings(resize=resize))
-        _, _, interpreted = self._run(given.sources, given.batch_size, "embedding", raise_on_problem=True)
+        sources, is_one = self._open(inputs, InputSettings(resize=resize))
+        _, _, interpreted = self._run(sources, "embedding", raise_on_problem=True)
         features: NDArray[np.float32] = np.concatenate([part.embeddings for part in interpreted])
-        return features[0] if given.is_one else features
+        return features[0] if is_one else features
 
     def transform(self, inputs: Any, *, resize: bool = False) -> Tensor:
         """Inputs as the network receives them, [N, ...], for your own use of `model`. Raises DataError."""
-        given = self._open(inputs, InputSettings(resize=resize))
-        chunks = [_checked(chunk).inputs for chunk in given.sources[0].chunks(0)]
-        return cat(chunks)
+        sources, _ = self._open(inputs, InputSettings(resize=resize))
+        return cat([_checked(chunk).inputs for chunk in sources[0].chunks(0)])
 
-    def _open(self, inputs: Any, settings: InputSettings) -> _Given:
-        preparations = self._predictor.preparations(settings)
-        opened = [open_given(inputs, preparation) for preparation in preparations]
-        return _Given([source for source, _, _ in opened], opened[0][1], opened[0][2])
+    def _open(self, inputs: Any, settings: InputSettings) -> tuple[list[Source], bool]:
+        """The sources of the inputs, one for each way to prepare them, and whether they are one sample."""
+        opened = [open_given(inputs, preparation) for preparation in self._predictor.preparations(settings)]
+        return [source for source, _ in opened], opened[0][1]
 
     def _run(
-        self, sources: Sequence[Source], batch_size: int, what: str, raise_on_problem: bool
+        self, sources: Sequence[Source], what: str, raise_on_problem: bool
     ) -> tuple[list[str], dict[int, str], list[Interpreted]]:
         """Names of all inputs, problems by position, and the predictions of the others."""
         names: list[str] = []
@@ -158,7 +157,7 @@ class LoadedModel:
             problems |= {len(names) + position: reason for position, reason in chunk.problems.items()}
             names += chunk.names
             if len(prepared[0]):
-                interpreted.append(self._predictor.interpret(prepared, batch_size, what))
+                interpreted.append(self._predictor.interpret(prepared, sources[0].batch_size, what))
         return names, problems, interpreted
 
     def __repr__(self) -> str:
@@ -173,19 +172,10 @@ def load(checkpoint: str | Sequence[str], changes: Changes, *, ensemble: bool = 
         return LoadedModel(load_predictor(checkpoint, changes, ensemble=ensemble))
 
 
-@dataclass(frozen=True)
-class _Given:
-    sources: Sequence[Source]
-    is_one: bool
-    batch_size: int
-
-
 def _checked(chunk: Chunk) -> Chunk:
     """The chunk. Raises DataError when one of its inputs could not be read."""
-    if chunk.problems:
-        position, reason = next(iter(chunk.problems.items()))
-        name = chunk.names[position]
-        raise DataError(reason if name in reason else f"{name}: {reason}.")
+    for position in chunk.problems:
+        raise DataError(chunk.problem_sentence(position))
     return chunk
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptrun.build.inputs import STDIN, InputSettings, open_inputs
+import numpy as np
+from numpy.typing import NDArray
+
+from ptrun.build.inputs import STDIN, InputSettings, file_identity, open_inputs
 from ptrun.data.inputs.series import LastWindow
 from ptrun.data.inputs.source import Chunk, Source
 from ptrun.errors import ConfigError, DataError
@@ -19,6 +22,7 @@ from ptrun.evaluation.prediction_table import (
     columns_for,
     forecast_steps,
     numbers_for,
+    probability_columns,
     resolve_what,
 )
 from ptrun.plugins import attribute_plugin_errors
@@ -26,7 +30,6 @@ from ptrun.runs.find import sweep_runs
 from ptrun.runs.prediction_file import STDOUT, PredictionFile, Tally, csv_text, format_of, import_pyarrow
 from ptrun.runs.predictor import Predictor, aligned_chunks
 from ptrun.runs.trained_model import Changes, load_trained_model
-from ptrun.spec import Layout, Task
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_seconds
 
@@ -103,9 +106,9 @@ class _Prediction:
     ) -> None:
         self.request, self.predictor, self.what, self.console, self.output = request, predictor, what, console, output
         settings = InputSettings(request.keep, request.rolling, request.resize, request.path_column)
-        preparations = predictor.preparations(settings)
-        self.sources: list[Source] = [open_inputs(request.locations, p) for p in preparations]
-        self.batch_size = preparations[0].batch_size(files=_reads_files(predictor, request.locations))
+        self.sources: list[Source] = [
+            open_inputs(request.locations, preparation) for preparation in predictor.preparations(settings)
+        ]
         self.shown: list[Table] = []
 
     def run(self) -> Predicted:
@@ -135,11 +138,8 @@ class _Prediction:
         try:
             for chunk, inputs in aligned_chunks(self.sources, tally.done):
                 self._count(chunk, tally)
-                predicted = self.predictor.interpret(inputs, self.batch_size, self.what)
-                if predicted.spec.task is Task.CLASSIFICATION:
-                    for value in predicted.values:
-                        label = predicted.spec.class_names[value] if predicted.values.ndim == 1 else ""
-                        tally.labels[label] = tally.labels.get(label, 0) + 1
+                predicted = self.predictor.interpret(inputs, self.sources[0].batch_size, self.what)
+                _count_labels(predicted, tally)
                 yield chunk, predicted
                 self.console.work(tally.done, total)
         finally:
@@ -147,7 +147,7 @@ class _Prediction:
 
     def _count(self, chunk: Chunk, tally: Tally) -> None:
         """Raises DataError for the first input that can't be read, with on_bad_sample=stop."""
-        reasons = [_with_name(chunk.names[position], reason) for position, reason in chunk.problems.items()]
+        reasons = [chunk.problem_sentence(position) for position in chunk.problems]
         if reasons and self.request.on_bad_sample == "stop":
             raise DataError(f"{reasons[0]} on_bad_sample=skip reports such inputs and goes on.")
         tally.bad += len(reasons)
@@ -162,32 +162,33 @@ class _Prediction:
         table = self._table(chunk, predicted)
         if not self.shown:
             self.shown.append({name: cells[:_SHOWN_ROWS] for name, cells in table.items()})
-        file.append(table)
+        file.append(table, short=probability_columns(self.what, table))
 
     def _table(self, chunk: Chunk, predicted: Interpreted) -> Table:
         source = self.sources[0]
         if isinstance(source, LastWindow) and self.what == "values":
             return forecast_steps(predicted, source.times)
         columns = columns_for(self.what, predicted, self.request.top_k)
-        table: Table = {"input": list(chunk.names), **{name: list(cells) for name, cells in chunk.columns.items()}}
-        table |= _spread(columns, chunk)
-        return table | {"problem": [chunk.problems.get(i) for i in range(len(chunk.names))]}
+        own = {"input", "problem", *columns}
+        kept = {f"input_{name}" if name in own else name: list(cells) for name, cells in chunk.columns.items()}
+        problems = [chunk.problems.get(i) for i in range(len(chunk.names))]
+        return {"input": list(chunk.names), **kept, **_spread(columns, chunk), "problem": problems}
 
     def _to_stdout(self, tally: Tally) -> None:
         for chunk, predicted in self._predicted(tally):
             table = self._table(chunk, predicted)
-            rows: list[Sequence[Any]] = [] if tally.done else [list(table)]
-            sys.stdout.write(csv_text([*rows, *zip(*table.values(), strict=True)]))
+            short = probability_columns(self.what, table)
+            sys.stdout.write(csv_text(table, short, header=not tally.done))
             tally.done += len(chunk.names)
 
     def _key(self) -> dict[str, Any]:
         """What decides the content of the output."""
         request = self.request
         return {
-            "checkpoints": [_file_identity(member.path) for member in self.predictor.members],
+            "checkpoints": [file_identity(member.path) for member in self.predictor.members],
             "inputs": [source.identity for source in self.sources],
             "what": [self.what, request.top_k, request.keep, request.rolling, request.resize],
-            "batch": self.batch_size,
+            "batch": self.sources[0].batch_size,
             "changes": {key: str(value) for key, value in request.changes.settings.items()},
         }
 
@@ -211,7 +212,7 @@ class _Prediction:
         rows = [
             ("predicted", f"{tally.done - tally.bad:,} of {tally.done:,} input{'s' if tally.done != 1 else ''}{rate}")
         ]
-        if tally.labels and "" not in tally.labels:
+        if tally.labels:
             common = sorted(tally.labels.items(), key=lambda item: -item[1])
             more = f" and {len(common) - 8} more classes" if len(common) > 8 else ""
             rows.append(("classes", ", ".join(f"{label} {count:,}" for label, count in common[:8]) + more))
@@ -245,46 +246,37 @@ def _output_path(request: PredictRequest) -> Path | None:
     return output
 
 
-def _reads_files(predictor: Predictor, locations: Sequence[str]) -> bool:
-    is_array = Path(locations[0]).suffix.lower() in (".npy", ".npz")
-    return predictor.spec.layout is Layout.IMAGE and not is_array
+def _count_labels(predicted: Interpreted, tally: Tally) -> None:
+    """Add to the tally how often each class was predicted."""
+    if predicted.probabilities is None:
+        return
+    labels, counts = np.unique(predicted.values, return_counts=True)
+    for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+        name = predicted.spec.class_names[label]
+        tally.labels[name] = tally.labels.get(name, 0) + count
 
 
 def _spread(columns: Table, chunk: Chunk) -> Table:
     """Columns of the readable inputs as columns of all inputs, with None for the others."""
     if not chunk.problems:
         return columns
-    readable = [i for i in range(len(chunk.names)) if i not in chunk.problems]
-    spread: Table = {}
+    readable = chunk.readable
+    spread: Table = {name: [None] * len(chunk.names) for name in columns}
     for name, cells in columns.items():
-        spread[name] = [None] * len(chunk.names)
         for i, cell in zip(readable, cells, strict=True):
             spread[name][i] = cell
     return spread
 
 
-def _spread_array(numbers: Any, chunk: Chunk) -> Any:
+def _spread_array(numbers: NDArray[Any], chunk: Chunk) -> NDArray[Any]:
     """Rows of numbers of all inputs: NaN for those without a prediction, -1 where the numbers are classes."""
-    import numpy as np
-
     if not chunk.problems:
         return numbers
-    readable = [i for i in range(len(chunk.names)) if i not in chunk.problems]
     missing = -1 if numbers.dtype.kind == "i" else np.nan
     spread = np.full((len(chunk.names), *numbers.shape[1:]), missing, numbers.dtype)
-    spread[readable] = numbers
+    spread[chunk.readable] = numbers
     return spread
-
-
-def _with_name(name: str, reason: str) -> str:
-    sentence = reason if name in reason else f"{name}: {reason}"
-    return sentence if sentence.endswith(".") else f"{sentence}."
 
 
 def _shown(cell: Any) -> str:
     return "" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else str(cell)
-
-
-def _file_identity(path: Path) -> Mapping[str, Any]:
-    status = path.stat()
-    return {"path": str(path.resolve()), "bytes": status.st_size, "time": status.st_mtime_ns}

@@ -67,7 +67,8 @@ class PredictionFile:
         self._partial = path.with_name(f".{path.name}.partial")
         self._note = path.with_name(f".{path.name}.partial.json")
         self._key = json.loads(json.dumps(key))
-        self._width: tuple[int, ...] = ()
+        self._width: tuple[int, ...] = ()  # of a row of numbers, with its dtype, for the format npy
+        self._dtype = "<f4"
         self._columns: list[str] = []
         self._numeric: set[str] = set()  # columns that hold numbers
         self._last_sync = time.monotonic()
@@ -86,21 +87,17 @@ class PredictionFile:
             finally:
                 self._file.close()
 
-    def append(self, table: Table) -> None:
-        """Append rows of a table, all of one set of columns."""
-        if not self._columns:
-            self._columns = list(table)
-            if self.format == "csv":
-                self._file.write(csv_text([self._columns]).encode())
+    def append(self, table: Table, short: Collection[str] = ()) -> None:
+        """Append rows of a table, all of one set of columns. short: columns of probabilities (see `csv_text`)."""
+        is_first, self._columns = not self._columns, list(table)
+        if self.format == "csv":
+            self._file.write(csv_text(table, short, header=is_first).encode())
+            return
         if self.format == "parquet":
             self._numeric |= {name for name, cells in table.items() if any(isinstance(c, int | float) for c in cells)}
-        rows = zip(*table.values(), strict=True)
-        if self.format == "csv":
-            self._file.write(csv_text(_cells(self._columns, rows)).encode())
-        else:
-            for row in rows:
-                record = {name: value for name, value in zip(self._columns, row, strict=True) if value is not None}
-                self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        for row in zip(*table.values(), strict=True):
+            record = {name: value for name, value in zip(self._columns, row, strict=True) if value is not None}
+            self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
 
     def append_array(self, numbers: NDArray[Any]) -> None:
         """Append rows of numbers, for the format npy."""
@@ -111,10 +108,15 @@ class PredictionFile:
         """Put the rows on disk, then the note of how far they go."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        state = {"key": self._key, "bytes": self._file.tell(), "tally": vars(self.tally), "columns": self._columns}
-        state["numeric"] = sorted(self._numeric)
-        if self._width or self.format == "npy":
-            state |= {"width": list(self._width), "dtype": getattr(self, "_dtype", "<f4")}
+        state = {
+            "key": self._key,
+            "bytes": self._file.tell(),
+            "tally": vars(self.tally),
+            "columns": self._columns,
+            "numeric": sorted(self._numeric),
+            "width": list(self._width),
+            "dtype": self._dtype,
+        }
         write_json(self._note, state)
         self._last_sync = time.monotonic()
 
@@ -147,38 +149,29 @@ class PredictionFile:
         self._file.seek(state["bytes"])
         self.tally, self._columns = Tally(**state["tally"]), list(state["columns"])
         self._numeric = set(state["numeric"])
-        self._width, self._dtype = tuple(state.get("width", ())), state.get("dtype", "<f4")
+        self._width, self._dtype = tuple(state["width"]), state["dtype"]
 
     def _write_array(self) -> None:
-        dtype = np.dtype(getattr(self, "_dtype", "<f4"))
-        header = {"descr": dtype.str, "fortran_order": False, "shape": (self.tally.done, *self._width)}
+        header = {"descr": self._dtype, "fortran_order": False, "shape": (self.tally.done, *self._width)}
         with replacing(self.path) as target, self._partial.open("rb") as source:
             np.lib.format.write_array_header_1_0(target, header)
             while block := source.read(2**20):
                 target.write(block)
 
 
-def csv_text(rows: Sequence[Sequence[Any]] | Iterator[Sequence[Any]]) -> str:
-    """Rows as the text of a CSV file."""
+def csv_text(table: Table, short: Collection[str], *, header: bool) -> str:
+    """A table as the text of a CSV file. Numbers of the columns `short` get six significant digits, others all."""
+    columns = [_shortened(cells) if name in short else cells for name, cells in table.items()]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    if header:
+        writer.writerow(table)
+    writer.writerows(zip(*columns, strict=True))
     return text.getvalue()
 
 
-def _cells(columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> Iterator[Sequence[Any]]:
-    """Rows whose probabilities have six significant digits, and other numbers all of theirs."""
-    short = [i for i, name in enumerate(columns) if name.startswith(("prob_", "probability"))]
-    if not short:
-        return rows
-    return (_shortened(row, short) for row in rows)
-
-
-def _shortened(row: tuple[Any, ...], positions: Sequence[int]) -> list[Any]:
-    cells = list(row)
-    for i in positions:
-        if cells[i] is not None:
-            cells[i] = f"{cells[i]:.{_PROBABILITY_DIGITS}g}"
-    return cells
+def _shortened(cells: Sequence[Any]) -> list[Any]:
+    return [f"{cell:.{_PROBABILITY_DIGITS}g}" if isinstance(cell, float) else cell for cell in cells]
 
 
 def _write_parquet(lines: Path, target: Path, columns: Sequence[str], numeric: Collection[str]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -74,12 +74,7 @@ class Predictor:
         return Embedder(self.members[0].network, self.spec.num_outputs)
 
     def _embedded(self, inputs: Tensor, batch_size: int) -> Interpreted:
-        runtime, embedder = self.members[0].runtime, self._embedder
-        with torch.inference_mode(), runtime.autocast():
-            features = [
-                embedder(runtime.arrange(batch.to(runtime.device))).float().cpu()
-                for batch in torch.split(inputs, batch_size)
-            ]
+        features = [self.members[0].apply(self._embedder, batch) for batch in torch.split(inputs, batch_size)]
         nothing = np.zeros((0, 0), np.float32)
         return Interpreted(self.spec, nothing, None, nothing, torch.cat(features).numpy())
 
@@ -88,19 +83,15 @@ def aligned_chunks(sources: Sequence[Source], start: int) -> Iterator[tuple[Chun
     """The chunks of equal inputs that are prepared in several ways, with the inputs that could be prepared in all."""
     for chunks in zip(*(source.chunks(start) for source in sources), strict=True):
         problems = {position: reason for chunk in chunks for position, reason in chunk.problems.items()}
-        yield _with_problems(chunks[0], problems), [_without(chunk, problems.keys()) for chunk in chunks]
+        first = replace(chunks[0], problems=dict(sorted(problems.items())))
+        yield first, [_without(chunk, problems.keys()) for chunk in chunks]
 
 
-def _with_problems(chunk: Chunk, problems: dict[int, str]) -> Chunk:
-    return Chunk(chunk.names, chunk.inputs, dict(sorted(problems.items())), chunk.columns, chunk.unusual)
-
-
-def _without(chunk: Chunk, positions: Any) -> Tensor:
-    """The inputs of a chunk without those at some positions."""
+def _without(chunk: Chunk, positions: Collection[int]) -> Tensor:
+    """The inputs of a chunk without those at some positions, among which are all that could not be read."""
     if len(positions) == len(chunk.problems):
         return chunk.inputs
-    readable = [i for i in range(len(chunk.names)) if i not in chunk.problems]
-    return chunk.inputs[[k for k, i in enumerate(readable) if i not in positions]]
+    return chunk.inputs[[k for k, i in enumerate(chunk.readable) if i not in positions]]
 
 
 def _averaged(spec: DataSpec, outputs: Sequence[Tensor], one_vs_rest: Sequence[bool]) -> Interpreted:

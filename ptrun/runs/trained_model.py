@@ -6,7 +6,7 @@ plugins it names are not imported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,13 @@ class TrainedModel:
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """Raw outputs [batch, num_outputs] float32 on the CPU, equal to those of an evaluation of the same batch."""
+        return self.apply(self.model, inputs)
+
+    def apply(self, function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+        """What a function of prepared inputs gives on the model's device, in its number format; float32 on the CPU."""
         with torch.inference_mode(), self.runtime.autocast():
-            outputs: Tensor = self.model(self.runtime.arrange(inputs.to(self.runtime.device)))
-        return outputs.float().cpu()
+            results = function(self.runtime.arrange(inputs.to(self.runtime.device)))
+        return results.float().cpu()
 
 
 def load_trained_model(checkpoint: str, changes: Changes | None = None) -> TrainedModel:

@@ -7,7 +7,14 @@ import pytest
 from support import forecast_spec
 
 from ptrun.errors import ConfigError
-from ptrun.evaluation.prediction_table import Interpreted, columns_for, forecast_steps, numbers_for, resolve_what
+from ptrun.evaluation.prediction_table import (
+    Interpreted,
+    columns_for,
+    forecast_steps,
+    numbers_for,
+    probability_columns,
+    resolve_what,
+)
 from ptrun.spec import DataSpec, Layout, Task
 
 NOTHING = np.zeros((0, 0), np.float32)
@@ -40,6 +47,12 @@ def test_all_probabilities_outputs_and_disagreement():
     assert list(columns_for("embedding", embedded, 1)) == [f"feature_{i}" for i in range(4)]
     assert numbers_for("embedding", embedded).shape == (2, 4)
     assert numbers_for("class", embedded).tolist() == [0, 1]
+
+
+def test_probabilities_are_told_from_other_columns():
+    names = ["input", "label", "probability", "probability_2", "prob_a"]
+    assert probability_columns("class", names) == {"probability", "probability_2", "prob_a"}
+    assert probability_columns("values", names) == set(), "a number to predict may have such a name"
 
 
 def test_a_forecast_is_a_row_for_each_step():

@@ -95,6 +95,17 @@ def test_rows_of_a_table(ptrun: Call, folder: Path):
     assert {row["id"] for row in rows} == {f"n{i}" for i in range(90)}
 
 
+def test_kept_columns_never_take_the_place_of_predictions(ptrun: Call, folder: Path):
+    rows = [[*row, "text"] for row in flowers(100)]
+    write(folder / "a.csv", ["length", "colour", "label", "probability"], rows)
+    train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=label", "dataset.ignore=[probability]")
+    assert ptrun("predict", "outputs/latest", "a.csv", "keep=all").code == 0
+    for given, row in zip(rows, read(folder / "a-predictions.csv"), strict=True):
+        assert (row["input_label"], row["input_probability"]) == (given[2], "text")
+        assert row["label"] in ("short", "tall")
+        assert 0 < float(row["probability"]) <= 1
+
+
 def test_numbers_have_their_own_units(ptrun: Call, folder: Path):
     rows = [[row[0], row[1], 3000 + 7 * float(row[0] or 4)] for row in flowers(200)]
     write(folder / "a.csv", ["length", "colour", "price"], rows)

@@ -21,7 +21,8 @@ def write_some(path: Path, key: str, rows: int, *, finish: bool) -> int:
             if file.format == "npy":
                 file.append_array(np.full((1, 2), i, np.float32))
             else:
-                file.append({"input": [f"row {i}"], "probability": [i / 3], "value": [i / 3], "problem": [None]})
+                table = {"input": [f"row {i}"], "probability": [i / 3], "value": [i / 3], "problem": [None]}
+                file.append(table, short={"probability"})
             file.tally.done += 1
             file.sync()
     if finish:

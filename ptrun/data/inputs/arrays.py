@@ -98,8 +98,3 @@ def shaped_like(values: NDArray[Any], fitted: Mapping[str, Any]) -> NDArray[Any]
     layout = fitted.get("layout")
     shaped = as_layout(values, Layout(layout), "auto") if layout is not None else None
     return values if shaped is None else shaped
-
-
-def standardization(fitted: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each feature in training."""
-    return np.array(fitted["mean"]), np.array(fitted["std"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -187,11 +187,6 @@ def _nothing_found(path: Path, passed_over: PassedOver) -> str:
 def named_paths(lines: Sequence[str], folder: Path) -> list[str]:
     """The paths in the lines of a list; a relative one starts at `folder`."""
     return [str(folder / Path(line.strip()).expanduser()) for line in lines if line.strip()]
-
-
-def scaled_reader(reader: ImageReader, pipeline: Pipeline) -> ImageReader:
-    """The reader that decodes large JPEGs in the size that the first transform wants."""
-    return replace(reader, scaled_to=pipeline.scales_to)
 
 
 def _listed(path: Path, path_column: str) -> list[str]:

@@ -56,6 +56,7 @@ class RowsInMemory:
 
     file: CsvFile
     encodings: Sequence[Encoding]
+    batch_size: int
     keep: Sequence[str] | None = ()
     notes: tuple[str, ...] = ()
     identity: str = ""

@@ -53,6 +53,7 @@ class LastWindow:
     identity: str = ""
     notes: tuple[str, ...] = ()
     count: int = 1
+    batch_size: int = 1
 
     def chunks(self, start: int) -> Iterator[Chunk]:
         if start == 0:
@@ -128,9 +129,3 @@ def _read(file: CsvFile, fitted: Mapping[str, Any], settings: SeriesSettings) ->
 def _steps(first: int, horizon: int) -> str:
     """The rows of a forecast as an evaluation names them, counted from 0 without the header."""
     return f"row {first}" if horizon == 1 else f"rows {first} to {first + horizon - 1}"
-
-
-def as_tensor_rows(values: np.ndarray[Any, Any], columns: Sequence[str]) -> CsvFile:
-    """An array [rows, columns] as the file of a series without a time column."""
-    cells = {name: [repr(float(value)) for value in values[:, i]] for i, name in enumerate(columns)}
-    return CsvFile("the array", cells, list(range(len(values))))

@@ -26,17 +26,31 @@ class Chunk:
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unusual: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def readable(self) -> list[int]:
+        """The positions in `names` of the inputs that could be read."""
+        return [i for i in range(len(self.names)) if i not in self.problems]
+
+    def problem_sentence(self, position: int) -> str:
+        """Why the input at a position could not be read, with its name."""
+        name, reason = self.names[position], self.problems[position]
+        sentence = reason if name in reason else f"{name}: {reason}"
+        return sentence if sentence.endswith(".") else f"{sentence}."
+
 
 class Source(Protocol):
     """Inputs in a fixed order.
 
-    count: number of inputs; None when it is known at the end only.
+    count: number of inputs; None when it is known at the end only. batch_size: that of an evaluation of them.
     identity: changes when other inputs are given, so that an interrupted prediction is not continued with them.
     notes: sentences about what was found.
     """
 
     @property
     def count(self) -> int | None: ...
+
+    @property
+    def batch_size(self) -> int: ...
 
     @property
     def identity(self) -> str: ...

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.inputs.series import SeriesSettings, as_tensor_rows, last_window, rolling_windows
+from ptrun.data.inputs.series import SeriesSettings, last_window, rolling_windows
 from ptrun.errors import DataError
 
 FITTED = {"columns": ["x"], "targets": ["x"], "mean": [10.0], "std": [2.0]}
@@ -53,8 +53,8 @@ def test_short_files_absent_columns_and_gaps():
     assert chunk.inputs.flatten().tolist() == [-4.0, -4.0, -3.0]
 
 
-def test_an_array_is_a_series_without_time():
-    source = last_window(as_tensor_rows(np.array([[8.0], [10.0], [12.0]]), ["x"]), FITTED, settings())
+def test_a_series_without_time():
+    source = last_window(CsvFile("s.csv", {"x": ["8.0", "10.0", "12.0"]}, [0, 1, 2]), FITTED, settings())
     (chunk,) = source.chunks(0)
     assert chunk.inputs.flatten().tolist() == [-1.0, 0.0, 1.0]
     assert source.times == []

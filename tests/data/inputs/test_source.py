@@ -12,3 +12,11 @@ def test_a_chunk_without_problems_is_the_usual_one():
     assert not chunk.problems
     assert not chunk.columns
     assert not chunk.unusual
+    assert chunk.readable == [0, 1]
+
+
+def test_problems_are_sentences_with_the_name_of_the_input():
+    chunk = Chunk(["a.png", "b.png", "c.png"], torch.zeros(1, 4), {0: "a.png is empty.", 2: "it has 2 cells"})
+    assert chunk.readable == [1]
+    assert chunk.problem_sentence(0) == "a.png is empty."
+    assert chunk.problem_sentence(2) == "c.png: it has 2 cells."
