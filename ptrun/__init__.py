@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptrun.version import __version__
@@ -56,27 +57,22 @@ def _train(overrides: tuple[str, ...], settings: Mapping[str, Any], config_dir: 
 def eval(
     checkpoint: str | os.PathLike[str],
     *overrides: str,
-    split: str = "test",
-    output_dir: str = "outputs",
-    plots: bool = True,
-    plugins: Sequence[str] = (),
     config_dir: str | None = None,
     quiet: bool = False,
     **settings: Any,
 ) -> EvalResult:
-    """Run `ptrun eval` from Python: `ptrun.eval("outputs/latest", dataset={"path": "new.csv"})`.
+    """Run `ptrun eval` from Python: `ptrun.eval("outputs/latest", split="val", dataset={"path": "new.csv"})`.
 
+    Settings are those of conf/eval.yaml (split, output_dir, plots, plugins) and changes of the stored configuration.
     Returns the folder of the evaluation and its metrics. Raises ptrun.errors.PtrunError.
     """
-    changes, folders = _changes(overrides, plugins, config_dir, settings)
+    own, changes, folders = _settings("eval", overrides, config_dir, {"checkpoint": checkpoint, **settings})
 
     from ptrun.device.caller_state import preserve_caller_state
     from ptrun.runs import evaluate
 
     command = ["ptrun", "eval", str(checkpoint), *overrides]
-    request = evaluate.EvalRequest(
-        os.fspath(checkpoint), split, output_dir, plots, changes, command, plugins, folders, quiet
-    )
+    request = evaluate.EvalRequest(**own, changes=changes, command=command, folders=folders, quiet=quiet)
     with preserve_caller_state():
         return evaluate.run(request)
 
@@ -99,7 +95,8 @@ def load(
     from ptrun.runs.trained_model import Changes
 
     # Workers that are forked by a program with threads may hang, so files are read by this process.
-    changes, folders = _changes(overrides, plugins, config_dir, {"train.num_workers": 0, **settings})
+    changes, folders = _changes(overrides, config_dir, {"train.num_workers": 0, **settings})
+    _import_plugins(plugins)
     return loaded_model.load(_paths(checkpoint), Changes(changes, plugins, folders), ensemble=ensemble)
 
 
@@ -107,47 +104,24 @@ def predict(
     checkpoint: Checkpoint,
     input: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *overrides: str,
-    plugins: Sequence[str] = (),
     config_dir: str | None = None,
     quiet: bool = False,
-    output: str | os.PathLike[str] | None = None,
-    what: str = "auto",
-    top_k: int = 1,
-    keep: Sequence[str] | str = (),
-    rolling: bool = False,
-    resize: bool = False,
-    path_column: str = "auto",
-    on_bad_sample: str = "skip",
-    ensemble: bool = False,
-    overwrite: bool = False,
     **settings: Any,
 ) -> Predicted:
-    """Run `ptrun predict` from Python: predictions for files, written to a file. conf/predict.yaml has meanings.
+    """Run `ptrun predict` from Python: predictions for files, written to a file.
 
-    For results in memory use `ptrun.load(checkpoint).predict(inputs)`. Raises ptrun.errors.PtrunError.
+    Settings are those of conf/predict.yaml (output, what, top_k, ...) and changes of the stored configuration. For
+    results in memory use `ptrun.load(checkpoint).predict(inputs)`. Raises ptrun.errors.PtrunError.
     """
-    changes, folders = _changes(overrides, plugins, config_dir, settings)
+    given = {"checkpoint": _paths(checkpoint), "input": _paths(input), **settings}
+    own, changes, folders = _settings("predict", overrides, config_dir, given)
 
     from ptrun.device.caller_state import preserve_caller_state
     from ptrun.runs import predict as command
     from ptrun.runs.trained_model import Changes
 
-    request = command.PredictRequest(
-        checkpoint=_paths(checkpoint),
-        input=_paths(input),
-        changes=Changes(changes, plugins, folders),
-        output=None if output is None else os.fspath(output),
-        what=what,
-        top_k=top_k,
-        keep=keep,
-        rolling=rolling,
-        resize=resize,
-        path_column=path_column,
-        on_bad_sample=on_bad_sample,
-        ensemble=ensemble,
-        overwrite=overwrite,
-        quiet=quiet,
-    )
+    plugins = own.pop("plugins")
+    request = command.PredictRequest(**own, changes=Changes(changes, plugins, folders), quiet=quiet)
     with preserve_caller_state():
         return command.run(request)
 
@@ -156,15 +130,30 @@ def _paths(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> 
     return os.fspath(paths) if isinstance(paths, str | os.PathLike) else [os.fspath(path) for path in paths]
 
 
+def _settings(
+    verb: str, overrides: Sequence[str], config_dir: str | None, settings: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], tuple[Path, ...]]:
+    """A verb's own settings, the changes of a stored configuration, and the folders of YAML files; imports plugins."""
+    from ptrun.config.verb_settings import split_settings
+
+    changes, folders = _changes(overrides, config_dir, settings)
+    own, changes = split_settings(verb, changes)
+    _import_plugins(own["plugins"])
+    return own, changes, folders
+
+
 def _changes(
-    overrides: Sequence[str], plugins: Sequence[str], config_dir: str | None, settings: dict[str, Any]
-) -> tuple[dict[str, Any], tuple[Any, ...]]:
-    """The changes of a stored configuration, and the folders of YAML files; plugins are imported."""
-    from ptrun.config import load as config_load
+    overrides: Sequence[str], config_dir: str | None, settings: dict[str, Any]
+) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """Dotted key → value of settings in both forms, and the folders of YAML files."""
     from ptrun.config.folders import conf_folders
     from ptrun.config.override_text import flat_settings
     from ptrun.config.overrides import parse_values
 
-    changes = {**parse_values(overrides), **flat_settings(settings)}
-    config_load.import_components(plugins)
-    return changes, conf_folders(config_dir)
+    return {**parse_values(overrides), **flat_settings(settings)}, conf_folders(config_dir)
+
+
+def _import_plugins(plugins: Sequence[str]) -> None:
+    from ptrun.config.load import import_components
+
+    import_components(plugins)

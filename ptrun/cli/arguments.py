@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from ptrun.errors import ConfigError, did_you_mean, join_words
@@ -76,6 +77,14 @@ def add_config_name_flag(parser: Parser) -> None:
 def add_allow_change_flag(parser: Parser) -> None:
     """--allow-change: a setting that may change although the resumed run computes other numbers then."""
     parser.add_argument("--allow-change", action="append", default=[], metavar="KEY")
+
+
+def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Paths, which stand alone or exist, and KEY=VALUE words as dotted key → value. Raises ConfigError."""
+    from ptrun.config.overrides import parse_values
+
+    paths = [word for word in words if "=" not in word or Path(word).exists()]
+    return paths, parse_values([word for word in words if word not in paths])
 
 
 def named_checkpoint(verb: str, paths: Sequence[str], values: Mapping[str, Any]) -> dict[str, str]:

@@ -68,13 +68,18 @@ def is_data(name: str) -> bool:
     return name in _DATA
 
 
-def _key(name: str) -> str:
-    """The dotted key of a setting whose group was left out; "" when there is none."""
+def root_key(name: str) -> str:
+    """The key in conf/train.yaml that a name means, as train.epochs for epochs; "" when there is none."""
     declared = schema.read(shipped_conf() / "train.yaml").keys
     if name in GROUPS or name in declared:
         return name
-    if f"train.{name}" in declared:
-        return f"train.{name}"
+    return f"train.{name}" if f"train.{name}" in declared else ""
+
+
+def _key(name: str) -> str:
+    """The dotted key of a setting whose group was left out; "" when there is none."""
+    if key := root_key(name):
+        return key
     for group in ("optimizer", "scheduler", "model", "dataset", "device"):
         if any(name in schema.require(group, choice).keys for choice in schema.names(group)):
             return f"{group}.{name}"

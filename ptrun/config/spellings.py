@@ -1,7 +1,7 @@
 """Takes what users of other tools type, where its meaning is clear: `--epochs 5`, `lr=0.1`, `data=photos`.
 
-Each word that is taken in another form is reported once in the right one. What is not clear stays as it is, and is
-answered where it is refused.
+Each word that is read as a setting of another form is reported with that form. Words whose meaning is not clear are
+left as they are; the check of the configuration answers them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ptrun.config import schema
-from ptrun.config.folders import shipped_conf
-from ptrun.config.habits import OTHER_NAMES, dataset_for, is_data
+from ptrun.config.habits import OTHER_NAMES, dataset_for, is_data, root_key
 from ptrun.config.run_config import GROUPS
 
 _OF_OPTIMIZER = ("lr", "weight_decay", "momentum")
@@ -34,7 +33,6 @@ _DOTTED = {  # of Lightning's command line and of templates with Hydra
     "trainer": "device",
     "validation_split": "dataset.val_fraction",
 }
-_DEVICES = {"gpu": "device=cuda", "GPU": "device=cuda"}
 _ARCHITECTURES = re.compile(
     r"(wide_)?(resnet|resnext|efficientnet|mobilenet|vit_|convnext|densenet|vgg|squeezenet|swin|regnet|shufflenet"
     r"|mnasnet|maxvit)\w*|alexnet|googlenet|inception_v3"
@@ -73,10 +71,10 @@ def _next_words(rest: Sequence[str], own_flags: Sequence[str]) -> tuple[str, int
         return f"{first}={rest[2]}", 3
     if not re.match(r"--\w", first) or first.partition("=")[0] in own_flags:
         return first, 1
-    name = first.removeprefix("--").replace("-", "_")
-    if "=" in name:
-        key, _, _ = name.partition("=")
-        return f"{key}={first.partition('=')[2]}", 1
+    flag, equals, value = first.partition("=")
+    name = flag.removeprefix("--").replace("-", "_")
+    if equals:
+        return f"{name}={value}", 1
     if len(rest) > 1 and not rest[1].startswith("-") and "=" not in rest[1]:
         return f"{name}={rest[1]}", 2
     return first, 1
@@ -91,8 +89,10 @@ def _setting(typed: str, folders: tuple[Path, ...]) -> list[str] | None:
     if is_data(key) and value not in schema.names("dataset", folders):
         words = dataset_for(value) if Path(value).expanduser().exists() else ""
         return shlex.split(words) if words and "COLUMN" not in words else None
-    if key == "device" and (value in _DEVICES or value.isdecimal()):
-        return [_DEVICES[value]] if value in _DEVICES else ["device=cuda", f"device.index={value}"]
+    if key == "device" and value.lower() == "gpu":
+        return ["device=cuda"]
+    if key == "device" and value.isdecimal():
+        return ["device=cuda", f"device.index={value}"]
     if key == "resume" and value.lower() == "true":
         return ["resume=auto"]
     if key in ("model", "arch") and _ARCHITECTURES.fullmatch(value) and value not in schema.names("model", folders):
@@ -107,9 +107,6 @@ def _setting(typed: str, folders: tuple[Path, ...]) -> list[str] | None:
 def _key(name: str) -> str:
     """The key that a name of any tool means without doubt; "" when there is none."""
     name = _TOP_LEVEL.get(name, OTHER_NAMES.get(name, name))
-    declared = schema.read(shipped_conf() / "train.yaml").keys
-    if name in GROUPS or name in declared or "." in name or name == "resume":
+    if "." in name or name == "resume":
         return name
-    if f"train.{name}" in declared:
-        return f"train.{name}"
-    return f"optimizer.{name}" if name in _OF_OPTIMIZER else ""
+    return f"optimizer.{name}" if name in _OF_OPTIMIZER else root_key(name)

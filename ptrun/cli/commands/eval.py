@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, named_checkpoint
+from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, named_checkpoint, split_words
 from ptrun.process.signals import interrupt_raised
 from ptrun.process.startup import resting_collector
 
@@ -37,21 +37,16 @@ def main(argv: list[str]) -> int:
     if options.help or not options.overrides:
         print(HELP, end="")
         return 0
-    from ptrun.config import load, schema
-    from ptrun.config.check import check_section
-    from ptrun.config.folders import conf_folders, shipped_conf
-    from ptrun.config.overrides import parse_values
+    from ptrun.config import load
+    from ptrun.config.folders import conf_folders
+    from ptrun.config.verb_settings import split_settings
 
     folders = conf_folders(options.config_dir)
-    paths = [word for word in options.overrides if "=" not in word or Path(word).exists()]
-    values = parse_values([word for word in options.overrides if word not in paths])
+    paths, values = split_words(options.overrides)
     values |= named_checkpoint("eval", paths, values)
     if "weights" in values and "checkpoint" not in values:
         return _evaluate_weights(argv, options, folders, values)
-    own_keys = schema.read(shipped_conf() / "eval.yaml").keys
-    settings = check_section({key: value for key, value in values.items() if key in own_keys}, own_keys)
-    changes = {key: value for key, value in values.items() if key not in own_keys}
-
+    settings, changes = split_settings("eval", values)
     load.import_components(settings["plugins"])
     with resting_collector():
         from ptrun.runs import evaluate
@@ -68,24 +63,19 @@ def _evaluate_weights(
     argv: Sequence[str], options: Namespace, folders: tuple[Path, ...], values: Mapping[str, Any]
 ) -> int:
     """Evaluate a file of weights in the model that the settings of a training run describe. Returns the exit code."""
-    from ptrun.config import schema
-    from ptrun.config.check import check_section
     from ptrun.config.compose import Composer
-    from ptrun.config.folders import shipped_conf
     from ptrun.config.load import load_config
+    from ptrun.config.verb_settings import split_settings
     from ptrun.runs.start_weights import with_weights_file
 
-    declared = schema.read(shipped_conf() / "eval.yaml").keys
-    keys = {name: key for name, key in declared.items() if name != "checkpoint"}
-    settings = check_section({key: value for key, value in values.items() if key in keys}, keys)
+    settings, _ = split_settings("eval", {**values, "checkpoint": values["weights"]})
     words = [word for word in options.overrides if not word.startswith("split=")]
     config = with_weights_file(load_config(Composer("train", folders), words).config)
     with resting_collector():
         from ptrun.runs import evaluate, evaluate_weights
 
     request = evaluate.EvalRequest(
-        **settings,
-        checkpoint=str(config.weights),
+        **{**settings, "checkpoint": str(config.weights)},
         changes={},
         command=["ptrun", "eval", *argv],
         folders=folders,

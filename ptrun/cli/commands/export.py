@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, named_checkpoint
+from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, named_checkpoint, split_words
 from ptrun.process.signals import interrupt_raised
 from ptrun.process.startup import resting_collector
 
@@ -41,19 +39,15 @@ def main(argv: list[str]) -> int:
     if options.help or not options.overrides:
         print(HELP, end="")
         return 0
-    from ptrun.config import load, schema
-    from ptrun.config.check import check_section
-    from ptrun.config.folders import conf_folders, shipped_conf
-    from ptrun.config.overrides import parse_values
+    from ptrun.config import load
+    from ptrun.config.folders import conf_folders
+    from ptrun.config.verb_settings import split_settings
     from ptrun.export.formats import require_possible
 
     folders = conf_folders(options.config_dir)
-    paths = [word for word in options.overrides if "=" not in word or Path(word).exists()]
-    values = parse_values([word for word in options.overrides if word not in paths])
+    paths, values = split_words(options.overrides)
     values |= named_checkpoint("export", paths, values)
-    own_keys = schema.read(shipped_conf() / "export.yaml").keys
-    settings = check_section({key: value for key, value in values.items() if key in own_keys}, own_keys)
-    changes = {key: value for key, value in values.items() if key not in own_keys}
+    settings, changes = split_settings("export", values)
     require_possible(settings["format"], settings["precision"], settings["with_preprocessing"], settings["output"])
 
     load.import_components(settings["plugins"])

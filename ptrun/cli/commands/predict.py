@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag
+from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, split_words
 from ptrun.errors import ConfigError, DataError
 from ptrun.process.signals import interrupt_raised
 from ptrun.process.startup import resting_collector
@@ -42,23 +42,19 @@ def main(argv: list[str]) -> int:
     if options.help or not options.words:
         print(HELP, end="")
         return 0
-    from ptrun.config import load, schema
-    from ptrun.config.check import check_section
-    from ptrun.config.folders import conf_folders, shipped_conf
-    from ptrun.config.overrides import parse_values
+    from ptrun.config import load
+    from ptrun.config.folders import conf_folders
+    from ptrun.config.verb_settings import split_settings
 
-    paths = [word for word in options.words if "=" not in word or Path(word).exists()]
-    values = parse_values([word for word in options.words if word not in paths])
+    paths, values = split_words(options.words)
     values |= _named_by_place(paths, values)
-    own_keys = schema.read(shipped_conf() / "predict.yaml").keys
-    settings = check_section({key: value for key, value in values.items() if key in own_keys}, own_keys)
+    settings, changes = split_settings("predict", values)
     _check_paths(settings)
     load.import_components(settings["plugins"])
     with resting_collector():
         from ptrun.runs import predict
         from ptrun.runs.trained_model import Changes
 
-    changes = {key: value for key, value in values.items() if key not in own_keys}
     plugins = settings.pop("plugins")
     with interrupt_raised():
         request = predict.PredictRequest(

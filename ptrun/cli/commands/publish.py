@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ptrun.cli.arguments import Parser, add_quiet_flag
+from ptrun.cli.arguments import Parser, add_quiet_flag, split_words
 from ptrun.errors import ConfigError
 from ptrun.process.signals import interrupt_raised
 from ptrun.process.startup import resting_collector
@@ -37,10 +37,8 @@ def main(argv: list[str]) -> int:
     from ptrun.config import schema
     from ptrun.config.check import check_section
     from ptrun.config.folders import shipped_conf
-    from ptrun.config.overrides import parse_values
 
-    paths = [word for word in options.words if "=" not in word]
-    values = parse_values([word for word in options.words if word not in paths])
+    paths, values = split_words(options.words)
     values |= _named_by_place(paths, values)
     settings = check_section(values, schema.read(shipped_conf() / "publish.yaml").keys)
     with resting_collector():

@@ -62,8 +62,8 @@ def main(argv: list[str]) -> int:
         return print_help()
     if options.shell_completion:
         return complete([options.shell_completion], ())
-    if not options.quiet:
-        print(*(f"note: {note}" for note in translated.notes), sep="\n", end="\n" if translated.notes else "")
+    for note in translated.notes if not options.quiet else ():
+        print(f"note: {note}")
     from ptrun.config.compose import Composer
     from ptrun.config.load import load_config
     from ptrun.runs.start_weights import with_weights_file

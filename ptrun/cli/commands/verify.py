@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ptrun.cli.arguments import Parser, add_config_dir_flag
+from ptrun.cli.arguments import Parser, add_config_dir_flag, split_words
 from ptrun.errors import ConfigError
 
 HELP = """\
@@ -28,15 +26,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("words", nargs="*")
     add_config_dir_flag(parser)
     options = parser.parse(argv)
-    paths = [word for word in options.words if "=" not in word or Path(word).exists()]
-    if options.help or not paths:
+    if options.help or not options.words:
+        print(HELP, end="")
+        return 0
+    paths, values = split_words(options.words)
+    if not paths:
         print(HELP, end="")
         return 0
     from ptrun.config.folders import conf_folders
     from ptrun.config.load import import_components
-    from ptrun.config.overrides import parse_values
 
-    values = parse_values([word for word in options.words if word not in paths])
     plugins = [str(file) for file in values.pop("plugins", [])]
     if values:
         raise ConfigError(f"ptrun verify: {next(iter(values))} can't be set here. Only plugins=[FILE.py] can.")
