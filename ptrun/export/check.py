@@ -80,14 +80,18 @@ def compare_outputs(got: Outputs, want: Outputs, batch_size: int, spec: DataSpec
                 f"batches of {batch_size}; {list(values.shape)} is right. It was not kept."
             )
     differences = {name: _largest_difference(got[name], values) for name, values in want.items()}
-    shares = {name: difference / _scale(name, want[name], spec) for name, difference in differences.items()}
+    shares = {name: _share(difference, name, want[name], spec) for name, difference in differences.items()}
     return Comparison(batch_size, len(next(iter(want.values()))), differences, shares, _changed(got, want, spec))
 
 
-def _scale(name: str, values: Tensor, spec: DataSpec) -> float:
-    """The largest value of an output; a tenth of its usual spread if all are nearly 0, as rounding is not."""
+def _share(difference: float, name: str, values: Tensor, spec: DataSpec) -> float:
+    """A difference as a share of the output's largest value; of a tenth of its usual spread if all are nearly 0.
+
+    Infinite where the difference is, also when the largest value is no number.
+    """
     usual = max(spec.target_std, default=1.0) if name == "predictions" else 1.0
-    return max(float(values.abs().max()), 0.1 * usual)
+    scale = max(float(values.abs().max()), 0.1 * usual)
+    return difference / scale if math.isfinite(difference) else math.inf
 
 
 def _changed(got: Outputs, want: Outputs, spec: DataSpec) -> int | None:
@@ -124,10 +128,8 @@ def _largest_difference(got: Tensor, want: Tensor) -> float:
 
 def require_equal(comparisons: Sequence[Comparison], tolerance: float = TOLERANCE) -> None:
     """Raise ExportError naming the worst output when one differs by more than `tolerance` of its largest value."""
-    worst = max(
-        ((share, name, each) for each in comparisons for name, share in each.shares.items()), key=lambda item: item[0]
-    )
-    share, name, comparison = worst
+    comparison = max(comparisons, key=lambda comparison: max(comparison.shares.values()))
+    name, share = max(comparison.shares.items(), key=lambda item: item[1])
     if share <= tolerance:
         return
     changed = f", and {comparison.changed} of {comparison.num_samples} decisions change" if comparison.changed else ""
@@ -140,7 +142,8 @@ def require_equal(comparisons: Sequence[Comparison], tolerance: float = TOLERANC
 
 def require_finite(comparisons: Sequence[Comparison]) -> None:
     """Raise ExportError when an output is no number."""
-    if any(math.isinf(difference) for each in comparisons for difference in each.differences.values()):
+    differences = (difference for comparison in comparisons for difference in comparison.differences.values())
+    if any(map(math.isinf, differences)):
         raise ExportError("The exported file gives outputs that are no numbers. It was not kept.")
 
 

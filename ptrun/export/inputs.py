@@ -77,10 +77,7 @@ def feature_inputs(spec: DataSpec, scaling: Scaling | None, with_preprocessing: 
     if spec.layout is Layout.SEQUENCE and not spec.horizon:
         facts["shorter_sequences"] = "begin with steps of the training mean, which is 0 after standardization"
     if scaling is None:
-        meaning = "features as the data set gives them to the model"
-        return ModelInputs(
-            nn.Identity(), _unchanged, _unchanged, {**_facts(spec, "float32"), "meaning": meaning, **facts}
-        )
+        return _prepared_features(spec, "features as the data set gives them to the model", facts)
     mean, std = scaling
     facts |= {
         "standardization": {"mean": list(mean), "std": list(std)},
@@ -88,15 +85,18 @@ def feature_inputs(spec: DataSpec, scaling: Scaling | None, with_preprocessing: 
         "binary_features": [names[i] for i in spec.binary_features],
     }
     if not with_preprocessing:
-        meaning = "standardized numbers"
-        return ModelInputs(
-            nn.Identity(), _unchanged, _unchanged, {**_facts(spec, "float32"), "meaning": meaning, **facts}
-        )
+        return _prepared_features(spec, "standardized numbers", facts)
     preparation = Standardize(mean, std)
     meaning = "numbers in the units of the data" + _note_on_binary(spec)
     return ModelInputs(
         preparation, preparation.invert, _unchanged, {**_facts(spec, "float64"), "meaning": meaning, **facts}
     )
+
+
+def _prepared_features(spec: DataSpec, meaning: str, facts: Mapping[str, Any]) -> ModelInputs:
+    """Features that are the inputs of the trained model already."""
+    description = {**_facts(spec, "float32"), "meaning": meaning, **facts}
+    return ModelInputs(nn.Identity(), _unchanged, _unchanged, description)
 
 
 def random_samples(spec: DataSpec, count: int) -> Tensor:

@@ -67,9 +67,9 @@ def run_file(path: Path, batches: Iterable[Tensor]) -> list[Outputs]:
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    (given,) = session.get_inputs()
+    (model_input,) = session.get_inputs()
     return [
-        dict(zip(names, map(torch.from_numpy, session.run(names, {given.name: batch.numpy()})), strict=True))
+        dict(zip(names, map(torch.from_numpy, session.run(names, {model_input.name: batch.numpy()})), strict=True))
         for batch in batches
     ]
 

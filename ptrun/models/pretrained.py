@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
 from ptrun.models.layers.layouts import require_layout
-from ptrun.models.torchvision_networks import ImageInput, build_network, input_size, load_network, require_classifier
+from ptrun.models.torchvision_networks import (
+    ImageInput,
+    build_network,
+    input_size,
+    load_network,
+    require_classifier,
+    size_notes,
+)
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 
@@ -123,7 +130,7 @@ def transfer(
         nn.Linear(hidden_features, spec.num_outputs),
     )
     model = Transfer(ImageInput(size if image_size else None), backbone, head, unfreeze_at_epoch, backbone_lr_scale)
-    model.notes = (*notes, *_size_note(spec, size))
+    model.notes = (*notes, *size_notes(spec.input_shape[1:], size))
     return model
 
 
@@ -141,7 +148,7 @@ def torchvision(
     network, head = build_network(arch, spec.num_outputs, size, weights is not None)
     notes = () if weights is None or restoring else (load_network(network, arch, weights, head, spec),)
     model = TorchvisionNet(ImageInput(size if image_size else None), network, head)
-    model.notes = (*notes, *_size_note(spec, size))
+    model.notes = (*notes, *size_notes(spec.input_shape[1:], size))
     return model
 
 
@@ -158,13 +165,3 @@ def _checked_input_size(
         )
     require_classifier(arch)
     return input_size(arch, image_size, weights is not None, (height, width))
-
-
-def _size_note(spec: DataSpec, size: tuple[int, int]) -> tuple[str, ...]:
-    """Say that images are resized, if they are."""
-    height, width = spec.input_shape[1:]
-    if (height, width) == size:
-        return ()
-    return (
-        f"images of {height}x{width} pixels are resized to {size[0]}x{size[1]} inside the model (model.image_size)",
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from ptrun.files.weights_path import is_path
 from ptrun.models.layers.layouts import require_layout
 from ptrun.models.timm_library import Expected, create, expected_by, require_readable
-from ptrun.models.torchvision_networks import MIN_SIDE, ImageInput
+from ptrun.models.torchvision_networks import ImageInput, enlarged, size_notes
 from ptrun.models.weights.match import head_of, match_weights
 from ptrun.models.weights.stored import load_weights_file
 from ptrun.registry import models
@@ -84,11 +83,7 @@ def timm(
     if weights is not None and not restoring:
         notes.append(_load(network, weights, heads[0], spec))
     model = TimmNet(ImageInput(size if image_size else None, channels), network, heads, frozen)
-    if size != spec.input_shape[1:]:
-        height, width = spec.input_shape[1:]
-        notes.append(
-            f"images of {height}x{width} pixels are resized to {size[0]}x{size[1]} inside the model (model.image_size)"
-        )
+    notes += size_notes(spec.input_shape[1:], size)
     if frozen and weights is None and not restoring:
         notes.append("The network is frozen and has random weights (model.weights=null): only the head learns.")
     model.notes = tuple(notes)
@@ -110,12 +105,9 @@ def _load(network: nn.Module, weights: str, head: str, spec: DataSpec) -> str:
 
 def _input_size(expected: Expected, setting: int | str | None, image_size: Sequence[int]) -> tuple[int, int]:
     """The (height, width) at which the network reads images of `image_size`."""
-    height, width = image_size
     if setting is None:
+        height, width = image_size
         return height, width
     if setting != "auto":
         return int(setting), int(setting)
-    if expected.fixed:
-        return expected.side
-    scale = max(1.0, MIN_SIDE / min(height, width))
-    return math.ceil(height * scale), math.ceil(width * scale)
+    return expected.side if expected.fixed else enlarged(image_size)

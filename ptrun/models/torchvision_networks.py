@@ -102,8 +102,7 @@ def input_size(arch: str, setting: int | str | None, pretrained: bool, image_siz
         side = _fixed_side(arch, patch, pretrained, max(height, width))
         return side, side
     if setting == "auto":
-        scale = max(1.0, MIN_SIDE_OF.get(arch, MIN_SIDE) / min(height, width))
-        return math.ceil(height * scale), math.ceil(width * scale)
+        return enlarged(image_size, MIN_SIDE_OF.get(arch, MIN_SIDE))
     size = (height, width) if setting is None else (int(setting), int(setting))
     multiple = patch or (MAXVIT_SIDE if arch == "maxvit_t" else 1)
     if multiple > 1 and (size[0] != size[1] or size[0] % multiple):
@@ -112,6 +111,21 @@ def input_size(arch: str, setting: int | str | None, pretrained: bool, image_siz
             f"not {size[0]}x{size[1]}. Set model.image_size=auto, or a multiple of {multiple}."
         )
     return size
+
+
+def enlarged(image_size: Sequence[int], min_side: int = MIN_SIDE) -> tuple[int, int]:
+    """The (height, width) of images that are enlarged, if need be, until their shorter side has `min_side` pixels."""
+    height, width = image_size
+    scale = max(1.0, min_side / min(height, width))
+    return math.ceil(height * scale), math.ceil(width * scale)
+
+
+def size_notes(image_size: Sequence[int], size: Sequence[int]) -> tuple[str, ...]:
+    """A sentence for the user when a network reads images of `image_size` (height, width) at another size."""
+    if tuple(image_size) == tuple(size):
+        return ()
+    sizes = f"images of {image_size[0]}x{image_size[1]} pixels are resized to {size[0]}x{size[1]}"
+    return (f"{sizes} inside the model (model.image_size)",)
 
 
 def _fixed_side(arch: str, patch: int, pretrained: bool, side: int) -> int:

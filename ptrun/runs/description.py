@@ -33,8 +33,7 @@ def describe(checkpoint: str) -> dict[str, Any]:
     """
     path, notes = find_checkpoint(checkpoint)
     content = store.load(path)
-    run_dir = run_around(path)
-    about = about_run(run_dir, content) if run_dir else dict(content.get(ABOUT) or {})
+    run_dir, about = run_around(path), about_run(path, content)
     facts = stored_facts(redact(content["config"]))
     return {
         "checkpoint": str(path),
@@ -59,11 +58,15 @@ def run_around(path: Path) -> RunDir | None:
     return run_dir if run_dir.is_run() and run_dir.checkpoints.resolve() == path.resolve().parent else None
 
 
-def about_run(run_dir: RunDir, content: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run folder says about one of its checkpoints: start, sizes of the splits, and test results if it has any.
+def about_run(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the run of a checkpoint: its start, the sizes of its splits, and test results if it has any.
 
-    content: of the checkpoint. The run tested the weights of its best epoch, or the last ones where none was best.
+    content: of the checkpoint. Says what the run folder around it says; elsewhere what `ptrun publish` wrote into the
+    file, which may be nothing. A run tests the weights of its best epoch, or the last ones where none was best.
     """
+    run_dir = run_around(path)
+    if run_dir is None:
+        return dict(content.get(ABOUT) or {})
     receipt, status, summary, splits = (_read(run_dir, name) for name in (RECEIPT, STATUS, SUMMARY, SPLITS))
     progress, tested_epoch = content["progress"], summary.get("best_epoch") or summary.get("epochs")
     is_tested = progress["epoch"] == tested_epoch and not progress.get("batch")

@@ -102,24 +102,27 @@ def run(request: EvalRequest) -> EvalResult:
     changes = Changes(request.changes, request.plugins, request.folders)
     config, _ = resolve_auto(restore_config(saved, path, changes), request.folders)
     with attribute_plugin_errors(config.model.name):
-        subject = _restore(request, config, path, saved, (*notes, *data_notes))
-        return evaluate_subject(request, subject)
+        subject = _restore(request, config, path, saved, data_notes)
+        return evaluate_subject(request, replace(subject, notes=(*notes, *subject.notes)))
 
 
 def _restore(
-    request: EvalRequest, config: RunConfig, path: Path, saved: Mapping[str, Any], notes: tuple[str, ...]
+    request: EvalRequest, config: RunConfig, path: Path, saved: Mapping[str, Any], data_notes: tuple[str, ...]
 ) -> Subject:
-    """The model of a checkpoint, and the data prepared as its training data were."""
+    """The model of a checkpoint, and the data prepared as its training data were.
+
+    data_notes: on the part of new data that is evaluated.
+    """
     runtime = build_runtime(config)  # sets the number of threads, with which the data are read too
     prepared = prepare(config, saved["fitted"], [request.split])
     if request.changes.get("dataset.test_fraction") == 1.0 and len(prepared.data.train) + len(prepared.data.val):
-        notes = (*notes[:-1], "The test part that the new data come with is evaluated.")
+        data_notes = ("The test part that the new data come with is evaluated.",)
     spec = _require_same_kind(DataSpec.from_dict(saved["spec"]), prepared.spec, path)
     model, runtime = restore_model(config, spec, runtime, saved, path)
     progress = saved["progress"]
     origin = ("checkpoint", f"{path} (epoch {progress['epoch']}, step {progress['step']})")
     receipt = {"checkpoint": str(path.resolve())}
-    notes = (*notes, *prepared.notes)
+    notes = (*data_notes, *prepared.notes)
     return Subject(config, prepared, spec, model, runtime, notes, origin, receipt, [next_command(config, path)])
 
 

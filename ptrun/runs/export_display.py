@@ -117,12 +117,9 @@ def snippet(export: Export, path: Path) -> list[str]:
             f'model = torch.export.load("{path}").module()',
             f'{second} = model({name})["{second}"]{comment}',
         ]
+    model = f"model={export.config.model.name}"
     return [
         "from safetensors.torch import load_file",
-        f'model.load_state_dict(load_file("{path}"))  # model: a torch module with the parameters of {_model(export)}',
+        f'model.load_state_dict(load_file("{path}"))  # model: a torch module with the parameters of {model}',
         f"{first} = model.eval()({name}){comment}",
     ]
-
-
-def _model(export: Export) -> str:
-    return f"model={export.config.model.name}"

@@ -37,18 +37,20 @@ def model_card(description: Mapping[str, Any], about: Mapping[str, Any], file_na
 def limits(description: Mapping[str, Any], test: Mapping[str, Any] | None) -> list[str]:
     """What the numbers do not show, as far as the run knows it."""
     data = description["data"]
-    found = [
+    sentences = [
         "It was tested on data from the same source as its training data; on other data it can be worse.",
         f"It reads inputs of shape {data['input_shape']} that are prepared as in training.",
     ]
     if data["classes"]:
-        found.append(f"It names one of its {len(data['classes'])} classes for every input, also for one of none.")
-        found += _rare_classes(data)
+        sentences.append(f"It names one of its {len(data['classes'])} classes for every input, also for one of none.")
+        sentences += _rare_classes(data)
     elif data["targets"]:
-        found.append("It gives no error bars; values outside of the range of the training targets are extrapolated.")
+        sentences.append(
+            "It gives no error bars; values outside of the range of the training targets are extrapolated."
+        )
     if test is None:
-        return [*found, "No test results are known."]
-    return [*found, *_precision(test), *_worst_class(test)]
+        return [*sentences, "No test results are known."]
+    return [*sentences, *_precision(test), *_worst_class(test)]
 
 
 def _without_folders(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def rows(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     model, data, training = description["model"], description["data"], description["training"]
     kind = "published" if description["published"] else f"epoch {training['epoch']}, step {training['step']:,}"
     averaged = ", averaged over training" if model["averaged"] else ""
-    found = [
+    facts = [
         ("checkpoint", f"{description['checkpoint']} ({kind}; {description['bytes'] / 1e6:,.2f} MB)"),
         ("model", f"{model['name']}, {model['parameters']:,} weights{averaged}{_settings(model['settings'])}"),
         ("data", f"{data['dataset']}{_settings(data['location'])}{_splits(data)}"),
@@ -56,7 +56,7 @@ def rows(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("verdict", description["verdict"] or ""),
         ("run", "" if description["run"] is None else "{folder} ({state})".format(**description["run"])),
     ]
-    return [(name, text) for name, text in found if text]
+    return [(name, text) for name, text in facts if text]
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

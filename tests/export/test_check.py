@@ -91,6 +91,13 @@ def test_a_wrong_file_is_refused(change: str, sentence: str):
     assert caught.value.exit_code == 1
 
 
+def test_outputs_of_the_checkpoint_that_are_no_numbers_equal_nothing():
+    expected = {name: values.clone() for name, values in served(INPUTS).items()}
+    expected["logits"][-1] = float("nan")  # in a batch of seven only
+    with pytest.raises(ExportError, match="in batches of 7, 'logits' differs by up to inf"):
+        require_equal(compare(right, INPUTS, lambda size: expected, SPEC))
+
+
 def test_a_difference_of_rounding_is_accepted():
     def rounded(batches: Iterable[Tensor]) -> list[Outputs]:
         return [{name: values * (1 + 1e-6) for name, values in each.items()} for each in right(batches)]

@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from timm.models import get_pretrained_cfg
+from torch import Tensor, nn
 
 from ptrun.errors import ConfigError, DataError
-from ptrun.models.timm_library import create, expected_by
+from ptrun.models.timm_library import create, expected_by, require_readable
 
 
 def test_what_a_network_expects():
@@ -48,6 +50,15 @@ def test_without_a_network_a_file_is_asked_for(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match=r"test_resnet of timm can't be downloaded .* model\.weights=FILE"):
         create("test_resnet", "DEFAULT", 4, 3, None)
+
+
+def test_a_refusal_without_words_is_told_by_its_type():
+    class Refusing(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            raise AssertionError
+
+    with pytest.raises(ConfigError, match=r"test_vit can't read images of 8x8 pixels \(AssertionError\)"):
+        require_readable(Refusing(), "test_vit", torch.zeros(1, 3, 8, 8))
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import Ended, newest_run
+from support import Ended, newest_run, train
 
 from ptrun.errors import CheckpointError
 from ptrun.runs.description import describe, run_around
@@ -17,9 +17,9 @@ Call = Callable[..., Ended]
 
 
 @pytest.fixture
-def run_dir(ptrun: Call, folder: Path) -> Path:
+def run_dir(folder: Path) -> Path:
     settings = ("dataset=wine", "model=simplenet", "checkpoint.keep=9", "checkpoint.every_steps=3")
-    assert ptrun("train", *settings, "train.epochs=3", "-q").code == 0
+    train(*settings, "train.epochs=3", quiet=True)
     return newest_run(folder)
 
 

@@ -161,3 +161,9 @@ def test_a_test_part_that_new_data_come_with_is_named(ptrun: Call, folder: Path)
     assert ended.code == 0, ended.err
     assert "The test part that the new data come with is evaluated." in ended.out
     assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 7
+    (folder / "sweep").mkdir()
+    (folder / "sweep" / "multirun.yaml").write_text("{}")
+    newest_run(folder).rename(folder / "sweep" / "0")
+    ended = ptrun("eval", "checkpoint=sweep", "dataset.path=b.npz", "dataset.test_fraction=1.0")
+    assert "The best of the 1 runs of this sweep." in ended.out, "another note does not take its place"
+    assert "The test part that the new data come with is evaluated." in ended.out

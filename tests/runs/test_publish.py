@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import Ended, newest_evaluation, newest_run
+from support import Ended, newest_evaluation, newest_run, train
 
 Call = Callable[..., Ended]
 
 
 @pytest.fixture
-def run_dir(ptrun: Call, folder: Path) -> Path:
+def run_dir(folder: Path) -> Path:
     settings = ("dataset=wine", "model=simplenet", "train.ema_decay=0.5", "dataset.split_seed=3")
-    assert ptrun("train", *settings, "train.epochs=3", "-q").code == 0
+    train(*settings, "train.epochs=3", quiet=True)
     return newest_run(folder)
 
 
