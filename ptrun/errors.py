@@ -86,6 +86,12 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without a final period; the name of its type where it has no text."""
+    text = str(error).strip()
+    return (text.splitlines()[0].rstrip() if text else type(error).__name__).rstrip(".")
+
+
 def join_words(words: Iterable[str], limit: int = 24) -> str:
     """Join words with commas for a message. Of a long list the first `limit` are named and the others counted."""
     words = list(words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ptrun import errors
-from ptrun.errors import ConfigError, did_you_mean, is_out_of_memory, join_words
+from ptrun.errors import ConfigError, did_you_mean, first_line, is_out_of_memory, join_words
 
 
 def test_exit_codes_are_distinct_and_stay():
@@ -50,3 +50,8 @@ def test_a_long_list_is_cut_and_counted():
 )
 def test_out_of_memory_is_recognized(error: Exception, expected: bool):
     assert is_out_of_memory(error) is expected
+
+
+def test_the_first_line_of_an_error():
+    assert first_line(ValueError("\n  a reason. \n details")) == "a reason"
+    assert first_line(ValueError()) == "ValueError"

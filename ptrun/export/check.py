@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ptrun.errors import ExportError
+from ptrun.errors import ExportError, first_line
 from ptrun.spec import DataSpec, Task
 
 Outputs = Mapping[str, Tensor]  # name → [batch, num_outputs]
@@ -145,9 +145,3 @@ def require_finite(comparisons: Sequence[Comparison]) -> None:
     differences = (difference for comparison in comparisons for difference in comparison.differences.values())
     if any(map(math.isinf, differences)):
         raise ExportError("The exported file gives outputs that are no numbers. It was not kept.")
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text that says something, without a final period."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")

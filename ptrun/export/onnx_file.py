@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from ptrun.errors import ConfigError
-from ptrun.export.check import Outputs, first_line
+from ptrun.errors import ConfigError, first_line
+from ptrun.export.check import Outputs
 from ptrun.export.quiet import quiet
 
 MAX_BYTES = 2**31 - 1  # of one protobuf message

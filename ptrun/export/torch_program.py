@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from ptrun.errors import ConfigError, ExportError
-from ptrun.export.check import Outputs, first_line
+from ptrun.errors import ConfigError, ExportError, first_line
+from ptrun.export.check import Outputs
 from ptrun.export.quiet import quiet
 
 METADATA = "metadata.json"  # the extra file of an archive that describes the model

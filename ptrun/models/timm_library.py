@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from ptrun.errors import ConfigError, DataError, did_you_mean, join_words
+from ptrun.errors import ConfigError, DataError, did_you_mean, first_line, join_words
 from ptrun.files.weights_path import is_path
 
 _BUILD_ERRORS = (TypeError, ValueError, AssertionError, RuntimeError, KeyError, IndexError)
@@ -64,7 +64,7 @@ def create(arch: str, weights: str | None, num_outputs: int, channels: int, side
             name, pretrained=pretrained, num_classes=num_outputs, in_chans=channels, **size
         )
     except Exception as error:
-        reason = _first_line(error)
+        reason = first_line(error)
         if side is not None and isinstance(error, _BUILD_ERRORS):
             raise ConfigError(_size_problem(arch, side, reason)) from error
         if pretrained:
@@ -81,15 +81,9 @@ def require_readable(network: nn.Module, arch: str, image: Any) -> None:
     try:
         network.eval()(image)
     except _BUILD_ERRORS as error:
-        raise ConfigError(_size_problem(arch, image.shape[-2:], _first_line(error))) from error
+        raise ConfigError(_size_problem(arch, image.shape[-2:], first_line(error))) from error
     finally:
         network.train()
-
-
-def _first_line(error: Exception) -> str:
-    """The first line of an error's text; the name of its type where it has none, as a bare assertion."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _size_problem(arch: str, side: Sequence[int], reason: str) -> str:

@@ -17,7 +17,7 @@ from ptrun.checkpoint import store
 from ptrun.checkpoint.state import evaluated_weights
 from ptrun.errors import CheckpointError, ConfigError
 from ptrun.reports.evaluation import METRICS_FILE
-from ptrun.runs.display import next_command
+from ptrun.runs.display import predict_command
 from ptrun.runs.find import find_checkpoint
 from ptrun.runs.folder import RECEIPT, SPLITS, STATUS, SUMMARY, RunDir, redact, redact_command
 from ptrun.runs.trained_model import Changes, restore_config
@@ -147,7 +147,8 @@ def _use(content: Mapping[str, Any], path: Path, run_dir: RunDir | None) -> dict
         "export": f"ptrun export checkpoint={file} format=onnx",
     }
     try:
-        commands["predict"] = next_command(restore_config(content, path, Changes()), path)[1]
+        predict = predict_command(restore_config(content, path, Changes()), path)
+        commands["predict"] = predict or commands["predict"]
     except ConfigError:  # a plugin's component: only the user may name its file
         commands = {verb: f"{command} plugins=[FILE.py]" for verb, command in commands.items()}
     if run_dir is not None:

@@ -111,10 +111,16 @@ def show_result(
 
 def next_command(config: RunConfig, weights: Path) -> tuple[str, str]:
     """A purpose and the command for it, which works as it stands: predictions for the user's own data."""
+    command = predict_command(config, weights)
+    return ("use it", f"ptrun show checkpoint={shlex.quote(str(weights))}") if command is None else ("predict", command)
+
+
+def predict_command(config: RunConfig, weights: Path) -> str | None:
+    """The command that predicts for the user's own data, as it stands; None for data that come along."""
     data = own_data(config)
     if data is None:
-        return "use it", f"ptrun show checkpoint={shlex.quote(str(weights))}"
-    return "predict", f"ptrun predict checkpoint={shlex.quote(str(weights))} input={shlex.quote(data)}"
+        return None
+    return f"ptrun predict checkpoint={shlex.quote(str(weights))} input={shlex.quote(data)}"
 
 
 def epoch_columns(parts: Run) -> list[str]:

@@ -16,9 +16,8 @@ from ptrun.terminal.console import Console
 def show_header(export: Export, console: Console) -> None:
     """Print the checkpoint, the format, and what the file takes and gives."""
     request, trained = export.request, export.trained
-    progress = trained.content["progress"]
     rows = [
-        ("checkpoint", f"{trained.path} (epoch {progress['epoch']}, step {progress['step']})"),
+        ("checkpoint", trained.title),
         ("format", f"{request.format}, {request.precision}"),
         ("input", export.inputs.in_words),
         _content(export),

@@ -194,10 +194,9 @@ class _Prediction:
 
     def _show_header(self) -> None:
         first, *others = self.predictor.members
-        progress = first.content["progress"]
         count = self.sources[0].count
         rows = [
-            ("checkpoint", f"{first.path} (epoch {progress['epoch']}, step {progress['step']})"),
+            ("checkpoint", first.title),
             *(("", str(member.path)) for member in others),
             ("input", ", ".join(self.request.locations) + ("" if count is None else f" ({count:,})")),
             ("device", first.runtime.name()),

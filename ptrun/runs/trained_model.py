@@ -64,6 +64,12 @@ class TrainedModel:
     notes: tuple[str, ...] = ()
 
     @property
+    def title(self) -> str:
+        """The checkpoint for a header: its file, and how far the training was."""
+        progress = self.content["progress"]
+        return f"{self.path} (epoch {progress['epoch']}, step {progress['step']})"
+
+    @property
     def fitted(self) -> Mapping[str, Any]:
         """What the data set learned from the training samples: means, categories, class names."""
         fitted: Mapping[str, Any] = self.content["fitted"]["dataset"]

@@ -14,6 +14,14 @@ def test_own_settings_have_their_defaults_and_others_are_changes():
     assert changes == {"device": "cpu", "train.x": 1}
 
 
+def test_a_mistyped_key_is_named_beside_the_one_that_is_missing():
+    with pytest.raises(ConfigError) as error:
+        split_settings("export", {"checkpoint": "a.pt", "fromat": "onnx", "device": "cpu"})
+    assert error.value.problems[0] == "fromat: there is no such key. Did you mean 'format'?"
+    assert error.value.problems[1].startswith("format: a value is needed")
+    assert len(error.value.problems) == 2
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

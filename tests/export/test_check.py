@@ -14,7 +14,6 @@ from ptrun.export.check import (
     Outputs,
     batches_of,
     compare,
-    first_line,
     num_check_samples,
     require_equal,
     require_finite,
@@ -124,8 +123,3 @@ def test_outputs_that_only_have_to_be_numbers():
     )
     with pytest.raises(ExportError, match="no numbers"):
         require_finite(compare(lambda batches: broken("no number", batches), INPUTS, lambda size: served(INPUTS), SPEC))
-
-
-def test_the_first_line_of_an_error():
-    assert first_line(ValueError("\n  a reason. \n details")) == "a reason"
-    assert first_line(ValueError()) == "ValueError"

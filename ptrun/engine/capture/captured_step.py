@@ -18,6 +18,7 @@ from ptrun.engine.capture.recorder import OpRecorder
 from ptrun.engine.capture.replay import Program, compile_graph
 from ptrun.engine.capture.torch_internals import gradients, has_hooks
 from ptrun.engine.undo import undone
+from ptrun.errors import first_line
 from ptrun.losses.shapes import Loss
 
 Shapes = tuple[torch.Size, torch.Size]  # of inputs and targets
@@ -117,8 +118,7 @@ class CapturedStep:
             with undone(self._model), recorder:
                 results = self._by_autograd(*batch)
         except Exception as error:
-            reason = str(error).strip() or type(error).__name__
-            raise NotRecordableError(reason.splitlines()[0]) from error
+            raise NotRecordableError(first_line(error)) from error
         if _share_memory(results, [*self._state, *batch]):  # changing one in place would change another
             raise NotRecordableError("its gradients share memory")
         outputs = [recorder.name(result) for result in results]

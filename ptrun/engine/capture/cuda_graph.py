@@ -18,7 +18,7 @@ from ptrun.engine.capture.captured_step import CapturedStep, NotRecordableError,
 from ptrun.engine.capture.recorder import ReadsValuesError, refuse_reading_values
 from ptrun.engine.capture.torch_internals import end_allocation_to_pool
 from ptrun.engine.undo import undone
-from ptrun.errors import ConfigError
+from ptrun.errors import ConfigError, first_line
 from ptrun.losses.shapes import Loss
 
 _FAILED: list[torch.cuda.CUDAGraph] = []  # kept alive: torch's allocator of pinned memory may still ask for them
@@ -54,7 +54,7 @@ class GraphedStep(CapturedStep):
             batch = [inputs.clone(), targets.clone(), torch.ones_like(self._share(1.0))]
             graph = self._checked_graph(batch)
         except torch.OutOfMemoryError as error:  # the loop runs out of memory too, and handles that
-            raise NotRecordableError(_first_line(error)) from error
+            raise NotRecordableError(first_line(error)) from error
         return lambda *state: graph
 
     def _checked_graph(self, batch: Sequence[Tensor]) -> GraphProgram:
@@ -78,7 +78,7 @@ class GraphedStep(CapturedStep):
             with undone(self._model), RefuseUncapturable():
                 results = self._by_autograd(*batch)
         except Exception as error:
-            raise NotRecordableError(_first_line(error)) from error
+            raise NotRecordableError(first_line(error)) from error
         if any(result.layout is not torch.strided for result in results):
             raise NotRecordableError("its gradients are sparse")
 
@@ -106,7 +106,7 @@ class GraphedStep(CapturedStep):
                 gradients = own_memory(gradients, self._trained, batch)
         except Exception as error:
             self._clean_up(graph, stream)
-            raise NotRecordableError(_first_line(error.__context__ or error)) from error
+            raise NotRecordableError(first_line(error.__context__ or error)) from error
         return GraphProgram(graph, batch, loss, gradients, self._trained)
 
     def _clean_up(self, failed: torch.cuda.CUDAGraph, stream: torch.cuda.Stream) -> None:
@@ -126,7 +126,7 @@ class GraphedStep(CapturedStep):
         except RuntimeError as error:
             raise ConfigError(
                 "device.compile: the step could not be captured as a CUDA graph, and torch can't continue after that: "
-                f"{_first_line(error)} Use device.compile=none."
+                f"{first_line(error)}. Use device.compile=none."
             ) from error
 
 
@@ -226,7 +226,3 @@ def relative_distance(results: Sequence[Tensor], expected: Sequence[Tensor]) -> 
     squares = torch.stack([torch.stack([(a - b).square().sum(), b.square().sum()]) for a, b in pairs]).sum(0)
     difference, size = squares.sqrt().tolist()
     return float(difference / size) if size else float("inf")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
