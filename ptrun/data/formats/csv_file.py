@@ -5,12 +5,13 @@ Row numbers are line numbers, as an editor or spreadsheet shows them: the header
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,26 +117,22 @@ def _file(path: Path, dialect: Dialect, columns: Mapping[str, Column], rows: Seq
 
 
 def _dialect(path: Path, names: Sequence[str] | None, header: Header, delimiter: str) -> Dialect:
-    with _readable(path), path.open(encoding="utf-8-sig", newline="") as file:
+    with readable_csv(path) as file:
         return find_dialect(list(itertools.islice(file, SAMPLE_LINES)), str(path), names, header, delimiter)
 
 
-class _readable:
-    """Turns errors of reading a file into DataErrors that name it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, UnicodeDecodeError):
-            raise DataError(
-                f"{self.path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
-            ) from error
-        if isinstance(error, OSError | csv.Error):
-            raise DataError(f"{self.path} can't be read as CSV: {error}.") from error
+@contextlib.contextmanager
+def readable_csv(path: Path) -> Iterator[TextIO]:
+    """Open a CSV file as text; errors of opening, decoding and parsing it become DataErrors that name the file."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
+        ) from error
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path} can't be read as CSV: {error}.") from error
 
 
 Chunk = tuple[list[list[str]], list[int]]  # cells, column by column, and the row number of each row
@@ -143,7 +140,7 @@ Chunk = tuple[list[list[str]], list[int]]  # cells, column by column, and the ro
 
 def _python_chunks(path: Path, dialect: Dialect, chunk_rows: int) -> Iterator[Chunk]:
     """The rows of a file, column by column, so many at a time."""
-    with _readable(path), path.open(encoding="utf-8-sig", newline="") as file:
+    with readable_csv(path) as file:
         reader = csv.reader(file, delimiter=dialect.delimiter, skipinitialspace=True)
         numbered = _numbered_rows(reader, len(dialect.names), str(path))
         if dialect.has_header:
