@@ -17,7 +17,7 @@ def report(
     encodings: Sequence[Mapping[str, Any]], kinds: Sequence[ColumnKind], left_out: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """A sentence for each column, or for as many as fit, those out of the ordinary first; then what is left out."""
-    why = {kind.name: kind.why for kind in kinds}
+    why = {kind.name: kind.reason for kind in kinds}
     chosen = encodings
     if len(encodings) > MAX_LINES:
         chosen = sorted(encodings, key=lambda encoding: not _is_special(encoding, why))[:MAX_LINES]

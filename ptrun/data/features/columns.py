@@ -159,7 +159,7 @@ def _fit_encoding(file: CsvFile, kind: ColumnKind, train: Indices, settings: Col
     """The encoding of a column, or the reason to leave it out."""
     name = kind.name
     if kind.kind == "index":
-        return kind.why
+        return kind.reason
     encoding: dict[str, Any] | str
     if kind.kind == "date":
         encoding = dates.fit(file, name, kind.order, train, settings.missing_values)
