@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.formats.date_form import instants
+from ptrun.data.formats.date_form import DAY_SECONDS, instants
 from ptrun.data.partition import Indices
 
-DAY_SECONDS = 86400
 _PERIODS = {"day of year": 365.25, "day of week": 7.0, "time of day": 1.0}  # in days
 
 

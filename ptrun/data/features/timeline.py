@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from ptrun.data.features.kinds import ColumnSettings, as_set, one_order
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.formats.date_form import NOT_A_TIME, Instants, instants, possible_orders
+from ptrun.data.formats.date_form import DAY_SECONDS, NOT_A_TIME, Instants, instants, possible_orders
 from ptrun.errors import ConfigError, DataError
-
-Floats = NDArray[np.float64]
+from ptrun.rng import Floats
 
 TIME_NAMES = frozenset({"date", "datetime", "time", "timestamp", "ds", "day", "month"})
-DAY_SECONDS = 86400
 LOOKED_AT = 20  # cells of a column that are tried as dates before all are
 
 
