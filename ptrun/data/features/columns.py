@@ -86,10 +86,8 @@ def unusual_cells(file: CsvFile, encodings: Sequence[Encoding], features: NDArra
     for encoding in encodings:
         name, width = encoding["name"], len(_feature_names(encoding))
         if encoding["kind"] == "categorical":
-            known = {*encoding["categories"], *MISSING, *encoding.get("missing_values", ())}
             kind = "a rare or unknown category" if encoding["other"] else "a category that training rows lack"
-            unknown = sum(count for text, count in file[name].counts.items() if text not in known)
-            counts[f"column '{name}': {kind}"] = unknown
+            counts[f"column '{name}': {kind}"] = _unknown_in(file, encoding).total()
         elif "min" in encoding:
             counts[f"column '{name}': {_range_in_words(encoding)}"] = _count_outside(encoding, features[:, position])
         position += width
@@ -149,10 +147,19 @@ def unknown_categories(file: CsvFile, encodings: Sequence[Encoding]) -> dict[str
     unknown: dict[str, Counter[str]] = {}
     for encoding in encodings:
         if encoding["kind"] == "categorical" and not encoding["other"]:
-            known = {*encoding["categories"], *MISSING, *encoding.get("missing_values", ())}
-            counts = {text: count for text, count in file[encoding["name"]].counts.items() if text not in known}
-            unknown |= {encoding["name"]: Counter(counts)} if counts else {}
-    return unknown
+            unknown[encoding["name"]] = _unknown_in(file, encoding)
+    return {name: counts for name, counts in unknown.items() if counts}
+
+
+def _unknown_in(file: CsvFile, encoding: Encoding) -> Counter[str]:
+    """Count the cells of a column of categories that have none of the encoding and are not missing: text → cells."""
+    known = {*encoding["categories"], *_missing_texts(encoding)}
+    return Counter({text: count for text, count in file[encoding["name"]].counts.items() if text not in known})
+
+
+def _missing_texts(encoding: Encoding) -> set[str]:
+    """The texts that stand for a missing cell."""
+    return {*MISSING, *encoding.get("missing_values", ())}
 
 
 def _fit_encoding(file: CsvFile, kind: ColumnKind, train: Indices, settings: ColumnSettings) -> dict[str, Any] | str:
@@ -232,7 +239,7 @@ def _encode_categorical(file: CsvFile, encoding: Encoding, features: NDArray[np.
     # Categories that are not in the training rows stay all zeros, unless rare categories share a feature.
     other = len(position) if encoding["other"] else -1
     missing = len(position) + bool(encoding["other"]) if encoding["missing"] else -1
-    absent = {*MISSING, *encoding.get("missing_values", ())}
+    absent = _missing_texts(encoding)
     texts, codes = file[encoding["name"]].distinct
     feature = np.array([missing if text in absent else position.get(text, other) for text in texts], np.int64)[codes]
     rows = np.flatnonzero(feature >= 0)
