@@ -129,7 +129,7 @@ def _decide(
         decided = replace(settings, numeric=[*settings.numeric, settings.target])
     names = [name for name in file.columns if name not in settings.ignore or name == settings.target]
     kinds = {kind.name: kind for kind in decide_kinds(file, names, decided)}
-    goal = targets.found(file, kinds[settings.target], list(kinds.values()), task, settings.missing_values)
+    goal = targets.find_target(file, kinds[settings.target], list(kinds.values()), task, settings.missing_values)
     return [kind for kind in kinds.values() if kind.name != settings.target], goal
 
 

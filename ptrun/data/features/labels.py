@@ -100,6 +100,12 @@ def class_variants(counts: Counter[str]) -> list[str]:
     ]
 
 
+def notes_on_classes(labels: Iterable[str], names: Sequence[str]) -> list[str]:
+    """How many samples each class has, and which classes most likely are one."""
+    counts = Counter(labels)
+    return [f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]
+
+
 def class_counts_text(counts: Counter[str], names: Sequence[str]) -> str:
     """Each class with its number of samples, for a note."""
     return join_words([f"{name} ({counts[name]:,})" for name in names], 12)
