@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ptrun.data.dataset import Data
 from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled, notes_on_classes, tidy_numbers
 from ptrun.data.features.wide_sequences import read_sequences
-from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.formats.ts_file import Sequences
 from ptrun.data.partition import Indices, SplitSettings, record, stratified
@@ -50,8 +50,7 @@ def sequences(
     """
     if isinstance(length, str) and length != "auto":
         raise ConfigError(f"dataset.length is '{length}'; it can be auto or a number of time steps.")
-    if fitted and header == "auto":
-        header = fitted.get("header", True)  # a model that was trained on named columns needs their names
+    header = header_setting(header, fitted)
     read = partial(read_sequences, label_column=label_column, header=header, delimiter=delimiter, decimal=decimal)
     source = read(existing_file(path, "dataset.path"))
     others = [read(existing_file(test_path, "dataset.test_path"))] if test_path else []

@@ -23,7 +23,7 @@ from ptrun.data.features.series_columns import SeriesColumns
 from ptrun.data.features.series_rows import FilledRows, OrderedRows, fill_rows, notes_on_time, order_rows, steps_of
 from ptrun.data.features.steps import Steps
 from ptrun.data.features.timeline import TimeAxis, calendar_of, season_rows
-from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.naive_forecasts import naive_forecasts
@@ -92,10 +92,9 @@ def series(
 
 
 def _read(path: str | None, header: Header, delimiter: str, fitted: Mapping[str, Any] | None) -> CsvFile:
-    if fitted and header == "auto":
-        header = fitted.get("header", True)  # a model that was trained on named columns needs their names
     if path is not None:
-        return read_csv(existing_file(path, "dataset.path"), header=header, delimiter=delimiter)
+        file = existing_file(path, "dataset.path")
+        return read_csv(file, header=header_setting(header, fitted), delimiter=delimiter)
     with as_file(files("ptrun.data") / "melbourne_temperatures.csv") as embedded:
         return read_csv(embedded)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,15 @@ class Dialect:
     def misfit(self, cells: Sequence[str]) -> str:
         """What is wrong with a row of another length, as a part of a sentence."""
         return f"it has {len(cells)} cells, but the file has {len(self.names)} columns"
+
+
+def header_setting(header: Header, fitted: Mapping[str, Any] | None) -> Header:
+    """dataset.header; "auto" is decided by the training of a trained model, which needs the names of its columns.
+
+    fitted: what the data set learned in training; it has the key "header" where the file had no header line.
+    """
+    trained: Header = fitted.get("header", True) if fitted else "auto"
+    return trained if header == "auto" else header
 
 
 def find_dialect(
