@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from ptrun.data.features import dates
 from ptrun.data.features.column_report import date_text, report
+from ptrun.data.features.dates import ONE_VALUE
 from ptrun.data.features.kinds import MIN_CELLS, ColumnKind, ColumnSettings, decide_kinds, read_numbers
+from ptrun.data.features.labels import fit_column
 from ptrun.data.formats.column import MISSING, Column
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.number_form import PLAIN, form_of
@@ -192,19 +194,8 @@ def _is_free_text(cells: Column) -> bool:
 
 
 def _fit_numeric(name: str, values: NDArray[np.float64]) -> dict[str, Any] | str:
-    present = values[~np.isnan(values)]
-    if len(present) == 0 or present.min() == present.max():
-        return "one value only in the training rows"
-    return {
-        "name": name,
-        "kind": "numeric",
-        "mean": float(present.mean()),
-        "std": float(present.std()) or 1.0,
-        "median": float(np.median(present)),
-        "missing": len(values) - len(present),
-        "min": float(present.min()),
-        "max": float(present.max()),
-    }
+    learned = fit_column(values)
+    return ONE_VALUE if learned is None else {"name": name, "kind": "numeric", **learned}
 
 
 def _fit_categorical(name: str, cells: Column, settings: ColumnSettings) -> dict[str, Any] | str:
@@ -212,7 +203,7 @@ def _fit_categorical(name: str, cells: Column, settings: ColumnSettings) -> dict
     for text, count in cells.counts.items():
         counts["" if text in MISSING or text in settings.missing_values else text] += count
     if len(counts) < 2:
-        return "one value only in the training rows"
+        return ONE_VALUE
     missing = counts.pop("", 0)
     common = sorted(sorted(counts), key=lambda category: -counts[category])[: settings.max_categories]
     return {
