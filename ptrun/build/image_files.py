@@ -43,11 +43,13 @@ def check_image_files(
 def _without_bad(data: Data, splits: Mapping[str, FileSplit], check: FileCheck) -> tuple[Data, dict[str, str]]:
     left_out: dict[str, str] = {}
     kept: dict[str, Any] = {}
-    for part, found in check.bad.items():
+    for part, reasons in check.bad.items():
         if part == "train" and len(splits) > 1:  # of a training
             continue
-        if len(found) == len(splits[part]):
-            raise DataError(f"dataset: no file of the {part} part can be read. The first: {next(iter(found.values()))}")
-        kept[part] = without(splits[part], found)
-        left_out |= {splits[part].name(index): reason for index, reason in found.items()}
+        if len(reasons) == len(splits[part]):
+            raise DataError(
+                f"dataset: no file of the {part} part can be read. The first: {next(iter(reasons.values()))}"
+            )
+        kept[part] = without(splits[part], reasons)
+        left_out |= {splits[part].name(index): reason for index, reason in reasons.items()}
     return replace(data, **kept), left_out

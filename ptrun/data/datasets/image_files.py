@@ -7,7 +7,6 @@ are needed.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
 from ptrun.data.features.image_table import filled_column, read_image_table
-from ptrun.data.features.labels import class_counts_text, class_names, class_variants, encode, labelled
+from ptrun.data.features.labels import class_names, encode, labelled, notes_on_classes
 from ptrun.data.formats.class_folders import LabelledFiles, images_by_part
 from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
@@ -169,10 +168,8 @@ def _data(
     names = tuple(fitted["class_names"]) if fitted else class_names(train.labels, source)
     codes = {part: encode(files.labels, names, f"{source} ({part})", files.rows) for part, files in images.items()}
     rows = {part: np.arange(len(files.paths)) for part, files in images.items()}
-    notes: tuple[str, ...] = ()
-    if not {"val", "test"} <= set(images):
-        cut, notes = cut_from_train(codes["train"], names, splitting, set(images))
-        rows |= cut
+    cut, notes = cut_from_train(codes["train"], names, splitting, set(images))
+    rows |= cut
     splits = {
         part: _split(images.get(part, train), codes.get(part, codes["train"]), rows[part], reading, source)
         for part in ("train", "val", "test")
@@ -233,5 +230,4 @@ def _notes(images: Sequence[LabelledFiles], names: Sequence[str]) -> list[str]:
     for files in images:
         passed_over.add(files.passed_over)
     notes = [*(note for files in images for note in files.notes), *passed_over.notes()]
-    counts = Counter(label for files in images for label in files.labels)
-    return [*notes, f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]
+    return [*notes, *notes_on_classes((label for files in images for label in files.labels), names)]

@@ -5,7 +5,6 @@ All sequences get one length, and channels are standardized with the training se
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,17 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
-from ptrun.data.features.labels import (
-    class_counts_text,
-    class_names,
-    class_variants,
-    encode,
-    fit_scaler,
-    labelled,
-    tidy_numbers,
-)
+from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled, notes_on_classes, tidy_numbers
 from ptrun.data.features.wide_sequences import read_sequences
-from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.formats.ts_file import Sequences
 from ptrun.data.partition import Indices, SplitSettings, record, stratified
@@ -59,8 +50,7 @@ def sequences(
     """
     if isinstance(length, str) and length != "auto":
         raise ConfigError(f"dataset.length is '{length}'; it can be auto or a number of time steps.")
-    if fitted and header == "auto":
-        header = fitted.get("header", True)  # a model that was trained on named columns needs their names
+    header = header_setting(header, fitted)
     read = partial(read_sequences, label_column=label_column, header=header, delimiter=delimiter, decimal=decimal)
     source = read(existing_file(path, "dataset.path"))
     others = [read(existing_file(test_path, "dataset.test_path"))] if test_path else []
@@ -75,6 +65,7 @@ def sequences(
     for other in others:
         cuts["test"] = (other, _codes(other, names), np.arange(len(other.labels)))
     splits = {part: _split(*cut, fitted) for part, cut in cuts.items()}
+    classes = notes_on_classes(tidy_numbers(source.labels), names)
     method = "stratified val, given test" if others else "stratified"
     by_part = [(part, rows, part_codes[rows]) for part, (_, part_codes, rows) in cuts.items()]
     return Data(
@@ -83,7 +74,7 @@ def sequences(
         val=splits["val"],
         test=splits["test"],
         fitted=fitted,
-        notes=(*_notes_on_classes(source, names), *parts.notes, *_notes([source, *others], fitted["length"])),
+        notes=(*classes, *parts.notes, *_notes([source, *others], fitted["length"])),
         record=record(method, by_part, names, split_seed),
     )
 
@@ -94,11 +85,6 @@ def _labelled(source: Sequences, known_names: Sequence[str]) -> Sequences:
     labels, rows = [source.labels[i] for i in kept], [source.rows[i] for i in kept]
     values = [source.values[i] for i in kept]
     return replace(source, values=values, labels=labels, rows=rows, notes=(*source.notes, *notes))
-
-
-def _notes_on_classes(source: Sequences, names: Sequence[str]) -> list[str]:
-    counts = Counter(tidy_numbers(source.labels))
-    return [f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]
 
 
 def _fit_to_training(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:

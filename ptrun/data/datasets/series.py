@@ -6,7 +6,7 @@ standardized with the training rows. No window reads two series, or rows on both
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.resources import as_file, files
 from typing import Any
@@ -23,7 +23,7 @@ from ptrun.data.features.series_columns import SeriesColumns
 from ptrun.data.features.series_rows import FilledRows, OrderedRows, fill_rows, notes_on_time, order_rows, steps_of
 from ptrun.data.features.steps import Steps
 from ptrun.data.features.timeline import TimeAxis, calendar_of, season_rows
-from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.naive_forecasts import naive_forecasts
@@ -86,14 +86,15 @@ def series(
     windows = _windows(filled, steps, standardized_inputs(filled.values, waves[0], learned), chosen, (window, horizon))
     splits = {part: windows.in_part(part, parts) for part in PARTS}
     check_not_empty(splits, parts, windows.longest_stretch, evaluating=splitting.evaluating)
-    return _data(splits, learned, _spec(learned, windows, waves[1]), filled, steps, parts, chosen, season)
+    earliest, season_length = torch.from_numpy(windows.stretch_starts), _season(season, steps, filled.rows.axis)
+    forecasts = partial(naive_forecasts, splits["train"], splits["test"], season_length, earliest)
+    return _data(splits, learned, _spec(learned, windows, waves[1]), filled, steps, parts, chosen, forecasts)
 
 
 def _read(path: str | None, header: Header, delimiter: str, fitted: Mapping[str, Any] | None) -> CsvFile:
-    if fitted and header == "auto":
-        header = fitted.get("header", True)  # a model that was trained on named columns needs their names
     if path is not None:
-        return read_csv(existing_file(path, "dataset.path"), header=header, delimiter=delimiter)
+        file = existing_file(path, "dataset.path")
+        return read_csv(file, header=header_setting(header, fitted), delimiter=delimiter)
     with as_file(files("ptrun.data") / "melbourne_temperatures.csv") as embedded:
         return read_csv(embedded)
 
@@ -129,12 +130,10 @@ def _data(
     steps: Steps,
     parts: RowParts,
     chosen: SeriesColumns,
-    season: str | int | None,
+    forecasts: Callable[[], dict[str, Tensor]],
 ) -> Data:
     rows = filled.rows
     first_rows = [(part, split.starts.numpy() + split.window, None) for part, split in splits.items()]
-    earliest = torch.from_numpy(stretch_starts(len(filled.values), rows.stretches, steps.breaks))
-    season_length = _season(season, steps, rows.axis)
     return Data(
         spec=spec,
         train=splits["train"],
@@ -143,7 +142,7 @@ def _data(
         fitted=learned,
         notes=(*rows.notes, *notes_on_time(rows, steps), *_notes(chosen, filled)),
         record=record("chronological", first_rows) | _rows_for_record(parts, rows),
-        baselines=partial(naive_forecasts, splits["train"], splits["test"], season_length, earliest),
+        baselines=forecasts,
     )
 
 
@@ -193,11 +192,11 @@ def _season(season: str | int | None, steps: Steps, axis: TimeAxis) -> int | Non
 
 def _rows_for_record(parts: RowParts, rows: OrderedRows) -> dict[str, Any]:
     if rows.groups.columns:
-        bounds = {
-            part: {name: list(rows) for name, rows in zip(rows.groups.names, pieces, strict=False)}
+        by_series = {
+            part: {name: list(bounds) for name, bounds in zip(rows.groups.names, pieces, strict=True)}
             for part, pieces in parts.bounds.items()
         }
-        return {"group": list(rows.groups.columns), "rows": bounds}
+        return {"group": list(rows.groups.columns), "rows": by_series}
     return {"rows": {part: list(pieces[0]) for part, pieces in parts.bounds.items()}}
 
 

@@ -25,7 +25,7 @@ from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds
 from ptrun.data.features.labels import labelled
 from ptrun.data.features.suspicions import suspicions
 from ptrun.data.features.target import Target
-from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.partition import Indices, Parts, SplitSettings, record, shuffled, stratified
@@ -64,8 +64,7 @@ def table(
     is a class; any other is a number, standardized with the training rows.
     Raises DataError naming row and column for cells that do not fit.
     """
-    # A model that was trained on named columns needs their names.
-    reading = _Reading(columns, fitted.get("header", True) if fitted and header == "auto" else header, delimiter)
+    reading = _Reading(columns, header_setting(header, fitted), delimiter)
     file = reading.read(path, "dataset.path")
     settings = ColumnSettings(
         numeric, categorical, max_categories, ignore, dates or (), missing_values or (), decimal, date_order, target
@@ -129,7 +128,7 @@ def _decide(
         decided = replace(settings, numeric=[*settings.numeric, settings.target])
     names = [name for name in file.columns if name not in settings.ignore or name == settings.target]
     kinds = {kind.name: kind for kind in decide_kinds(file, names, decided)}
-    goal = targets.found(file, kinds[settings.target], list(kinds.values()), task, settings.missing_values)
+    goal = targets.find_target(file, kinds[settings.target], list(kinds.values()), task, settings.missing_values)
     return [kind for kind in kinds.values() if kind.name != settings.target], goal
 
 

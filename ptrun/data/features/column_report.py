@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ptrun.data.features.kinds import ColumnKind
+from ptrun.data.formats.date_form import DAY_SECONDS
 from ptrun.errors import join_words
 
 MAX_LINES = 16  # columns with a line of their own
@@ -17,7 +18,7 @@ def report(
     encodings: Sequence[Mapping[str, Any]], kinds: Sequence[ColumnKind], left_out: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """A sentence for each column, or for as many as fit, those out of the ordinary first; then what is left out."""
-    why = {kind.name: kind.why for kind in kinds}
+    why = {kind.name: kind.reason for kind in kinds}
     chosen = encodings
     if len(encodings) > MAX_LINES:
         chosen = sorted(encodings, key=lambda encoding: not _is_special(encoding, why))[:MAX_LINES]
@@ -31,7 +32,7 @@ def report(
 
 def date_text(days: float) -> str:
     """A number of days since 1970 as a date."""
-    text = str(np.datetime64(round(days * 86400), "s")).replace("T", " ")
+    text = str(np.datetime64(round(days * DAY_SECONDS), "s")).replace("T", " ")
     return text.removesuffix(":00").removesuffix(" 00:00")
 
 

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from ptrun.data.features import dates
 from ptrun.data.features.column_report import date_text, report
+from ptrun.data.features.dates import ONE_VALUE
 from ptrun.data.features.kinds import MIN_CELLS, ColumnKind, ColumnSettings, decide_kinds, read_numbers
+from ptrun.data.features.labels import fit_column
 from ptrun.data.formats.column import MISSING, Column
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.number_form import PLAIN, form_of
@@ -86,10 +88,8 @@ def unusual_cells(file: CsvFile, encodings: Sequence[Encoding], features: NDArra
     for encoding in encodings:
         name, width = encoding["name"], len(_feature_names(encoding))
         if encoding["kind"] == "categorical":
-            known = {*encoding["categories"], *MISSING, *encoding.get("missing_values", ())}
             kind = "a rare or unknown category" if encoding["other"] else "a category that training rows lack"
-            unknown = sum(count for text, count in file[name].counts.items() if text not in known)
-            counts[f"column '{name}': {kind}"] = unknown
+            counts[f"column '{name}': {kind}"] = _unknown_in(file, encoding).total()
         elif "min" in encoding:
             counts[f"column '{name}': {_range_in_words(encoding)}"] = _count_outside(encoding, features[:, position])
         position += width
@@ -149,17 +149,26 @@ def unknown_categories(file: CsvFile, encodings: Sequence[Encoding]) -> dict[str
     unknown: dict[str, Counter[str]] = {}
     for encoding in encodings:
         if encoding["kind"] == "categorical" and not encoding["other"]:
-            known = {*encoding["categories"], *MISSING, *encoding.get("missing_values", ())}
-            counts = {text: count for text, count in file[encoding["name"]].counts.items() if text not in known}
-            unknown |= {encoding["name"]: Counter(counts)} if counts else {}
-    return unknown
+            unknown[encoding["name"]] = _unknown_in(file, encoding)
+    return {name: counts for name, counts in unknown.items() if counts}
+
+
+def _unknown_in(file: CsvFile, encoding: Encoding) -> Counter[str]:
+    """Count the cells of a column of categories that have none of the encoding and are not missing: text → cells."""
+    known = {*encoding["categories"], *_missing_texts(encoding)}
+    return Counter({text: count for text, count in file[encoding["name"]].counts.items() if text not in known})
+
+
+def _missing_texts(encoding: Encoding) -> set[str]:
+    """The texts that stand for a missing cell."""
+    return {*MISSING, *encoding.get("missing_values", ())}
 
 
 def _fit_encoding(file: CsvFile, kind: ColumnKind, train: Indices, settings: ColumnSettings) -> dict[str, Any] | str:
     """The encoding of a column, or the reason to leave it out."""
     name = kind.name
     if kind.kind == "index":
-        return kind.why
+        return kind.reason
     encoding: dict[str, Any] | str
     if kind.kind == "date":
         encoding = dates.fit(file, name, kind.order, train, settings.missing_values)
@@ -185,19 +194,8 @@ def _is_free_text(cells: Column) -> bool:
 
 
 def _fit_numeric(name: str, values: NDArray[np.float64]) -> dict[str, Any] | str:
-    present = values[~np.isnan(values)]
-    if len(present) == 0 or present.min() == present.max():
-        return "one value only in the training rows"
-    return {
-        "name": name,
-        "kind": "numeric",
-        "mean": float(present.mean()),
-        "std": float(present.std()) or 1.0,
-        "median": float(np.median(present)),
-        "missing": len(values) - len(present),
-        "min": float(present.min()),
-        "max": float(present.max()),
-    }
+    learned = fit_column(values)
+    return ONE_VALUE if learned is None else {"name": name, "kind": "numeric", **learned}
 
 
 def _fit_categorical(name: str, cells: Column, settings: ColumnSettings) -> dict[str, Any] | str:
@@ -205,7 +203,7 @@ def _fit_categorical(name: str, cells: Column, settings: ColumnSettings) -> dict
     for text, count in cells.counts.items():
         counts["" if text in MISSING or text in settings.missing_values else text] += count
     if len(counts) < 2:
-        return "one value only in the training rows"
+        return ONE_VALUE
     missing = counts.pop("", 0)
     common = sorted(sorted(counts), key=lambda category: -counts[category])[: settings.max_categories]
     return {
@@ -232,7 +230,7 @@ def _encode_categorical(file: CsvFile, encoding: Encoding, features: NDArray[np.
     # Categories that are not in the training rows stay all zeros, unless rare categories share a feature.
     other = len(position) if encoding["other"] else -1
     missing = len(position) + bool(encoding["other"]) if encoding["missing"] else -1
-    absent = {*MISSING, *encoding.get("missing_values", ())}
+    absent = _missing_texts(encoding)
     texts, codes = file[encoding["name"]].distinct
     feature = np.array([missing if text in absent else position.get(text, other) for text in texts], np.int64)[codes]
     rows = np.flatnonzero(feature >= 0)

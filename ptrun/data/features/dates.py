@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptrun.data.features.labels import fit_column
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.formats.date_form import instants
+from ptrun.data.formats.date_form import DAY_SECONDS, instants
 from ptrun.data.partition import Indices
 
-DAY_SECONDS = 86400
+ONE_VALUE = "one value only in the training rows"  # the reason to leave a column out
 _PERIODS = {"day of year": 365.25, "day of week": 7.0, "time of day": 1.0}  # in days
 
 
@@ -24,21 +25,11 @@ def fit(
 ) -> dict[str, Any] | str:
     """The encoding of a column of dates in this order of day and month, or the reason to leave it out."""
     days = _days(file, name, order, missing_values)[train]
-    present = days[~np.isnan(days)]
-    if len(present) == 0 or present.min() == present.max():
-        return "one value only in the training rows"
-    return {
-        "name": name,
-        "kind": "date",
-        "order": order,
-        "waves": [wave for wave in _PERIODS if _differs(present, wave)],
-        "mean": float(present.mean()),
-        "std": float(present.std()) or 1.0,
-        "median": float(np.median(present)),
-        "missing": len(days) - len(present),
-        "min": float(present.min()),
-        "max": float(present.max()),
-    }
+    learned = fit_column(days)
+    if learned is None:
+        return ONE_VALUE
+    waves = [wave for wave in _PERIODS if _differs(days[~np.isnan(days)], wave)]
+    return {"name": name, "kind": "date", "order": order, "waves": waves, **learned}
 
 
 def encode(file: CsvFile, encoding: Mapping[str, Any], features: NDArray[np.float32]) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptrun.data.features.timeline import TimeAxis
 from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.partition import Indices
 from ptrun.errors import DataError, join_words
-
-Indices = NDArray[np.int64]
 
 MIN_REPEATED = 0.2  # share of rows with a time that stands elsewhere too, from which on a file holds several series
 MIN_ROWS = 3  # of a series, in the mean
@@ -32,6 +30,13 @@ class Groups:
     stretches: tuple[tuple[int, int], ...]
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def take(self, kept: Indices) -> Groups:
+        """The groups when only the rows at these ascending positions of `order` are kept; one without a row is gone."""
+        bounds = [(int(first), int(end)) for first, end in np.searchsorted(kept, np.array(self.stretches))]
+        names = [name for name, (first, end) in zip(self.names, bounds, strict=False) if first < end]
+        stretches = [(first, end) for first, end in bounds if first < end]
+        return replace(self, order=self.order[kept], stretches=tuple(stretches), names=tuple(names))
 
 
 def find_groups(file: CsvFile, axis: TimeAxis, group: str | Sequence[str] | None) -> Groups:

@@ -11,10 +11,12 @@ from ptrun.errors import DataError
 
 def read_image_table(path: Path, start: Path, header: Header, delimiter: str) -> CsvFile:
     """The file. A relative path starts at `start`; for the header "auto", a first line that names an image is data."""
-    file = read_csv(path, header=header is not False, delimiter=delimiter)
+    if header is False:
+        return read_csv(path, header=False, delimiter=delimiter)
+    file = read_csv(path, delimiter=delimiter)
     if header == "auto" and any((start / Path(name).expanduser()).is_file() for name in file.columns):
-        header = False
-    return read_csv(path, header=False, delimiter=delimiter) if header is False else file
+        return read_csv(path, header=False, delimiter=delimiter)
+    return file
 
 
 def filled_column(file: CsvFile, column: str, kind: str) -> list[str]:

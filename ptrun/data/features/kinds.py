@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ptrun.data.formats.column import MISSING, Column, is_number
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.formats.date_form import NOT_A_TIME, describe, instants, is_date_like, possible_orders
+from ptrun.data.formats.date_form import NOT_A_TIME, ORDERS, describe, instants, is_date_like, possible_orders
 from ptrun.data.formats.number_form import PLAIN, NumberForm, is_number_like, numbers, possible_forms
 from ptrun.errors import DataError
 
@@ -25,6 +25,9 @@ STRAY_SHARE = 0.1  # largest share of texts in a column that is still taken for 
 MIN_CELLS = 20  # below so many cells, a column is too short to guess what it is
 EXACT_INTEGERS = 2.0**53  # a float holds every integer up to here
 GUESSED_FROM = 200  # distinct texts of a column that are looked at before the others
+
+COUNTS_ROWS = "they count the rows"  # reasons that callers tell apart
+TOO_LONG = "whole numbers too long to calculate with"
 
 _ID_NAME = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid))$|[a-z]I[Dd]$")
 
@@ -51,14 +54,15 @@ class ColumnSettings:
 class ColumnKind:
     """What a column is taken for. form: how its numbers are written. order: of day and month in its dates.
 
-    why: in words, where it is not plain to see. forms: other ways to read the numbers, as long as it is not decided.
+    reason: for the kind or the form, in words; "" where the cells are plain numbers, dates or texts.
+    forms: all forms that the numbers can be read in, before one is chosen.
     """
 
     name: str
     kind: Kind
     form: NumberForm = PLAIN
     order: str = ""
-    why: str = ""
+    reason: str = ""
     forms: tuple[NumberForm, ...] = ()
 
 
@@ -67,11 +71,6 @@ def decide_kinds(file: CsvFile, names: Sequence[str], settings: ColumnSettings) 
     kinds = [_kind(file, name, settings) for name in names]
     decimal = _decimal_sign(kinds, file.delimiter, settings.decimal)
     return [_decided(kind, file, decimal) for kind in kinds]
-
-
-def kind_of(file: CsvFile, name: str, settings: ColumnSettings | None = None) -> ColumnKind:
-    """What one column is, whatever the others are."""
-    return decide_kinds(file, [name], settings or ColumnSettings())[0]
 
 
 def counts_rows(values: NDArray[np.float64]) -> bool:
@@ -90,13 +89,13 @@ def is_id_name(name: str) -> bool:
 def _kind(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
     cells = file[name]
     if name in settings.categorical:
-        return ColumnKind(name, "category", why="dataset.categorical names it")
+        return ColumnKind(name, "category", reason="dataset.categorical names it")
     if name in settings.dates:
         return _date(file, name, settings)
     if name in settings.numeric:
         return _number(file, name, settings, "dataset.numeric names it")
     if name in file.nameless or name.startswith("Unnamed: "):
-        return ColumnKind(name, "index", why="they have no name in the header line")
+        return ColumnKind(name, "index", reason="they have no name in the header line")
     if cells.floats is not None:
         return _plain_number(name, cells)
     return _text(file, name, settings)
@@ -106,12 +105,12 @@ def _plain_number(name: str, cells: Column) -> ColumnKind:
     values = cells.floats
     assert values is not None
     if len(values) > 2 and counts_rows(values):
-        return ColumnKind(name, "index", why="they count the rows")
+        return ColumnKind(name, "index", reason=COUNTS_ROWS)
     present = values[~np.isnan(values)]
     if is_id_name(name) and len(values) >= MIN_CELLS and len(np.unique(values)) == len(values) and _are_integers(cells):
-        return ColumnKind(name, "index", why="they are ids: each row has a number of its own")
+        return ColumnKind(name, "index", reason="they are ids: each row has a number of its own")
     if len(present) and np.abs(present).max() > EXACT_INTEGERS and _are_integers(cells):
-        return ColumnKind(name, "category", why="whole numbers too long to calculate with")
+        return ColumnKind(name, "category", reason=TOO_LONG)
     return ColumnKind(name, "number")
 
 
@@ -124,7 +123,7 @@ def _text(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
     missing = {*MISSING, *settings.missing_values}
     texts = [text for text in file[name].distinct[0] if text not in missing]
     if orders := _orders(texts, settings):
-        return ColumnKind(name, "date", order=one_order(file, name, orders))
+        return ColumnKind(name, "date", order=one_order(file, name, orders, settings.missing_values))
     if forms := _quick(texts, possible_forms):
         return ColumnKind(name, "number", form=forms[0], forms=tuple(forms))
     advice = (
@@ -142,36 +141,59 @@ def _quick(texts: Sequence[str], possible: Any) -> Any:
 
 
 def _orders(texts: Sequence[str], settings: ColumnSettings) -> list[str]:
-    orders: list[str] = _quick(texts, possible_orders)
+    return as_set(_quick(texts, possible_orders), settings)
+
+
+def as_set(orders: list[str], settings: ColumnSettings) -> list[str]:
+    """The order of dataset.date_order if it is among those that are possible, else all of these."""
     return [settings.date_order] if settings.date_order in orders else orders
 
 
-def _number(file: CsvFile, name: str, settings: ColumnSettings, why: str) -> ColumnKind:
+def _number(file: CsvFile, name: str, settings: ColumnSettings, reason: str) -> ColumnKind:
     texts = [text for text in file[name].distinct[0] if text not in settings.missing_values]
     forms = possible_forms(texts) if file[name].floats is None else []
-    return ColumnKind(name, "number", form=forms[0] if forms else PLAIN, why=why, forms=tuple(forms))
+    return ColumnKind(name, "number", form=forms[0] if forms else PLAIN, reason=reason, forms=tuple(forms))
 
 
 def _date(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
-    texts = [text for text in file[name].distinct[0] if text not in settings.missing_values]
-    orders = possible_orders(texts, digits_too=True)
-    if settings.date_order in orders:
-        orders = [settings.date_order]
+    reason = "dataset.dates names it"
+    missing = {*NOT_A_TIME, *settings.missing_values}
+    texts = [text for text in file[name].distinct[0] if text not in missing]
+    if not texts:
+        return ColumnKind(name, "date", order=ORDERS[0], reason=reason)
+    orders = as_set(possible_orders(texts, digits_too=True), settings)
     if not orders:
-        position = next(i for i, cell in enumerate(file[name]) if cell not in NOT_A_TIME and not is_date_like(cell))
+        misfit = _first_misfit(texts)
+        row = file.rows[file[name].texts().index(misfit)]
         raise DataError(
-            f"{file.source}, row {file.rows[position]}, column '{name}': '{file[name][position][:60]}' is not a "
+            f"{file.source}, row {row}, column '{name}': '{misfit[:60]}' is not a "
             "date of the same form as the others. Dates like 2024-01-31, 31/1/2024 and 31 Jan 2024 are read."
         )
-    return ColumnKind(name, "date", order=one_order(file, name, orders), why="dataset.dates names it")
+    return ColumnKind(name, "date", order=one_order(file, name, orders, settings.missing_values), reason=reason)
 
 
-def one_order(file: CsvFile, name: str, orders: Sequence[str]) -> str:
-    """The order of day and month: the one in which the rows are sorted. Raises DataError when nothing tells it."""
-    in_order = [order for order in orders if _is_sorted(instants(file[name], file.rows, file.source, name, order).utc)]
-    if len(orders) == 1 or len(in_order) == 1:
-        return (in_order or orders)[0]
-    cell = next(text for text in file[name].distinct[0] if text not in NOT_A_TIME)
+def _first_misfit(texts: Sequence[str]) -> str:
+    """The first text that is no date, or no date of a form that all those before it have."""
+    orders = set(ORDERS)
+    for text in texts:
+        orders &= set(possible_orders([text], digits_too=True))
+        if not orders:
+            return text
+    raise ValueError("all texts are dates of one form")
+
+
+def one_order(file: CsvFile, name: str, orders: Sequence[str], missing_values: Sequence[str] = ()) -> str:
+    """The order of day and month: the only one, or the one in which the rows are sorted.
+
+    Raises DataError when nothing tells it.
+    """
+    if len(orders) == 1:
+        return orders[0]
+    cells = file[name].without(missing_values)
+    in_order = [order for order in orders if _is_sorted(instants(cells, file.rows, file.source, name, order).utc)]
+    if len(in_order) == 1:
+        return in_order[0]
+    cell = next(text for text in cells.distinct[0] if text not in NOT_A_TIME)
     raise DataError(
         f"{file.source}, column '{name}': the dates, such as '{cell}', can be {describe('dmy')} or {describe('mdy')}, "
         f"as no number in them is above 12. Say which: dataset.date_order=dmy or dataset.date_order=mdy."
@@ -207,11 +229,11 @@ def _decided(kind: ColumnKind, file: CsvFile, decimal: str) -> ColumnKind:
         texts = file[kind.name].distinct[0] if floats is not None else []
         has_points = any("." in text for text in texts[:GUESSED_FROM])
         grouped = [form for form in possible_forms(texts) if form.thousands == "."] if has_points else []
-        return replace(kind, form=grouped[0], why=_written(grouped[0])) if grouped else kind
+        return replace(kind, form=grouped[0], reason=_written(grouped[0])) if grouped else kind
     if not forms:
         return kind
     form = next((form for form in forms if form.decimal == decimal), forms[0])
-    return replace(kind, form=form, why=kind.why or _written(form))
+    return replace(kind, form=form, reason=kind.reason or _written(form))
 
 
 def _written(form: NumberForm) -> str:

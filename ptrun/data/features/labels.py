@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +101,12 @@ def class_variants(counts: Counter[str]) -> list[str]:
     ]
 
 
+def notes_on_classes(labels: Iterable[str], names: Sequence[str]) -> list[str]:
+    """How many samples each class has, and which classes most likely are one."""
+    counts = Counter(labels)
+    return [f"{len(names)} classes: {class_counts_text(counts, names)}.", *class_variants(counts)]
+
+
 def class_counts_text(counts: Counter[str], names: Sequence[str]) -> str:
     """Each class with its number of samples, for a note."""
     return join_words([f"{name} ({counts[name]:,})" for name in names], 12)
@@ -110,6 +117,24 @@ def fit_scaler(values: Floats) -> tuple[Floats, Floats]:
     mean, std = values.mean(axis=0), values.std(axis=0)
     # The standard deviation of a constant column is a rounding error, not always an exact zero.
     return mean, np.where(std > 1e-9 * np.maximum(1.0, np.abs(mean)), std, 1.0)
+
+
+def fit_column(values: Floats) -> dict[str, Any] | None:
+    """What is known of a column of numbers [N] with NaN for missing ones: its scale, median, range and missing cells.
+
+    None for a column without two different numbers.
+    """
+    present = values[~np.isnan(values)]
+    if len(present) == 0 or present.min() == present.max():
+        return None
+    return {
+        "mean": float(present.mean()),
+        "std": float(present.std()) or 1.0,
+        "median": float(np.median(present)),
+        "missing": len(values) - len(present),
+        "min": float(present.min()),
+        "max": float(present.max()),
+    }
 
 
 def _is_number(text: str) -> bool:

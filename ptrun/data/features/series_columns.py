@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds, read_numbers
+from ptrun.data.features.kinds import TOO_LONG, ColumnKind, ColumnSettings, decide_kinds, read_numbers
 from ptrun.data.formats.column import is_number
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.number_form import PLAIN, NumberForm
@@ -68,8 +68,8 @@ def _columns_of_numbers(file: CsvFile, kinds: Sequence[ColumnKind]) -> tuple[lis
     """The columns to use, and why the others are left out."""
     chosen, left_out = [], dict[str, list[str]]()
     for kind in kinds:
-        if kind.kind == "index" or kind.why == "whole numbers too long to calculate with":
-            left_out.setdefault(kind.why, []).append(kind.name)
+        if kind.kind == "index" or kind.reason == TOO_LONG:
+            left_out.setdefault(kind.reason, []).append(kind.name)
         elif kind.kind == "date":
             left_out.setdefault("dates beside the time column", []).append(kind.name)
         elif kind.kind == "number" or any(map(is_number, file[kind.name].distinct[0])):

@@ -16,10 +16,9 @@ from ptrun.data.features.series_columns import SeriesColumns
 from ptrun.data.features.steps import NO_ROWS, NO_STEPS, Steps, find_steps, step_text
 from ptrun.data.features.timeline import TimeAxis, could_be_times, read_axis
 from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.partition import Indices
 from ptrun.errors import ConfigError, DataError, join_words
 from ptrun.rng import Floats
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,12 @@ class OrderedRows:
     file: CsvFile
     axis: TimeAxis
     groups: Groups
-    stretches: Sequence[tuple[int, int]]
     notes: tuple[str, ...] = ()
+
+    @property
+    def stretches(self) -> Sequence[tuple[int, int]]:
+        """The first row of each series, and the row after its last."""
+        return self.groups.stretches
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,9 @@ def order_rows(
     if time_column == "auto" and (names := could_be_times(file)):
         notes.append(f"Taken as data and not as the time, because the numbers do not ascend: {join_words(names)}.")
     if np.array_equal(groups.order, np.arange(len(file))):
-        return OrderedRows(file, axis, groups, groups.stretches, tuple(notes))
+        return OrderedRows(file, axis, groups, tuple(notes))
     ordered_axis = axis.take(groups.order) if axis.columns else axis
-    return OrderedRows(file.take(groups.order), ordered_axis, groups, groups.stretches, tuple(notes))
+    return OrderedRows(file.take(groups.order), ordered_axis, groups, tuple(notes))
 
 
 def fill_rows(
@@ -83,10 +86,8 @@ def _without(ordered: OrderedRows, kept: Indices) -> OrderedRows:
     """Only some of the rows. Raises DataError when none is left."""
     if not len(kept):
         raise DataError(f"{ordered.file.source}: some column that is read has no value in any row. Leave it out.")
-    bounds = np.searchsorted(kept, np.array(ordered.stretches))
-    stretches = [(int(first), int(end)) for first, end in bounds if first < end]
     axis = ordered.axis.take(kept) if ordered.axis.columns else ordered.axis
-    return replace(ordered, file=ordered.file.take(kept), axis=axis, stretches=stretches)
+    return replace(ordered, file=ordered.file.take(kept), axis=axis, groups=ordered.groups.take(kept))
 
 
 def steps_of(ordered: OrderedRows, gaps: str) -> Steps:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.features.timeline import DAY_SECONDS, TimeAxis
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from ptrun.data.features.timeline import TimeAxis
+from ptrun.data.formats.date_form import DAY_SECONDS
+from ptrun.data.partition import Indices
+from ptrun.rng import Floats
 
 TOLERANCE = 0.1  # share by which two steps may differ and count as the same
 MAX_BREAKS = 0.05  # share of the steps above which a series has no even step at all

@@ -15,8 +15,7 @@ from ptrun.data.features.kinds import is_id_name, read_numbers
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.number_form import form_of
 from ptrun.data.partition import Indices
-
-Floats = NDArray[np.float64]
+from ptrun.rng import Floats
 
 MIN_ROWS = 50  # in fewer rows, a column tells the target by chance
 SAMPLE_ROWS = 1000

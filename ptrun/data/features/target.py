@@ -85,7 +85,9 @@ def restored(column: str, fitted: Mapping[str, Any], missing_values: Sequence[st
     return Target(column, missing, form_of(fitted), mean=fitted["target_mean"], std=fitted["target_std"])
 
 
-def found(file: CsvFile, kind: ColumnKind, kinds: Sequence[ColumnKind], task: str, missing: Sequence[str]) -> Target:
+def find_target(
+    file: CsvFile, kind: ColumnKind, kinds: Sequence[ColumnKind], task: str, missing: Sequence[str]
+) -> Target:
     """The target that a file holds, before its numbers are scaled. Raises DataError or ConfigError."""
     if kind.kind == "date":
         raise DataError(

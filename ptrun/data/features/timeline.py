@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.features.kinds import ColumnSettings, one_order
+from ptrun.data.features.kinds import ColumnSettings, as_set, one_order
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.formats.date_form import NOT_A_TIME, Instants, instants, possible_orders
+from ptrun.data.formats.date_form import DAY_SECONDS, NOT_A_TIME, Instants, instants, possible_orders
 from ptrun.errors import ConfigError, DataError
-
-Floats = NDArray[np.float64]
+from ptrun.rng import Floats
 
 TIME_NAMES = frozenset({"date", "datetime", "time", "timestamp", "ds", "day", "month"})
-DAY_SECONDS = 86400
 LOOKED_AT = 20  # cells of a column that are tried as dates before all are
 
 
@@ -108,9 +106,7 @@ def _is_monotone(file: CsvFile, name: str) -> bool:
 def _instants(file: CsvFile, column: str, settings: ColumnSettings) -> Instants:
     """The times of a column of dates. Raises DataError for a column, or a cell, that is no date."""
     cells = file[column]
-    orders = possible_orders(cells.distinct[0], digits_too=True)
-    if settings.date_order in orders:
-        orders = [settings.date_order]
+    orders = as_set(possible_orders(cells.distinct[0], digits_too=True), settings)
     if not orders:  # the cell that does not fit those before it is named
         orders = _orders_at_start(file, column) or ["ymd"]
         return instants(cells, file.rows, file.source, column, orders[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds, read_numbers
+from ptrun.data.features.kinds import COUNTS_ROWS, ColumnKind, ColumnSettings, decide_kinds, read_numbers
 from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.number_form import PLAIN, NumberForm
@@ -64,9 +64,7 @@ def _names_label(column: str, label_column: str) -> bool:
 def _without_index(kinds: Sequence[ColumnKind]) -> list[ColumnKind]:
     """The columns that are time steps: all but those without a name, and a running number at one end of the row."""
     ends = (kinds[0].name, kinds[-1].name) if kinds else ()
-    return [
-        kind for kind in kinds if kind.kind != "index" or (kind.why == "they count the rows" and kind.name not in ends)
-    ]
+    return [kind for kind in kinds if kind.kind != "index" or (kind.reason == COUNTS_ROWS and kind.name not in ends)]
 
 
 def _notes(steps: Sequence[ColumnKind], left_out: Sequence[ColumnKind]) -> list[str]:
@@ -75,7 +73,7 @@ def _notes(steps: Sequence[ColumnKind], left_out: Sequence[ColumnKind]) -> list[
         if kind.form != PLAIN:
             forms.setdefault(kind.form, []).append(kind.name)
     notes = [f"Numbers written with {form.describe()}: {join_words(names, 5)}." for form, names in forms.items()]
-    return notes + [f"Left out, {kind.why}: {kind.name}." for kind in left_out]
+    return notes + [f"Left out, {kind.reason}: {kind.name}." for kind in left_out]
 
 
 def _label_name(file: CsvFile, label_column: str) -> str:

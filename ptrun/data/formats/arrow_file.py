@@ -5,7 +5,6 @@ What Arrow would read in another way than Python's csv module is left to that.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.data.formats.column import Column
-from ptrun.data.formats.csv_dialect import Dialect, is_blank
+from ptrun.data.formats.csv_dialect import Dialect
 from ptrun.errors import DataError
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -93,8 +92,7 @@ def _row_numbers(path: Path, dialect: Dialect, scan: _Scan, count: int) -> list[
     if scan.lines == count + dialect.has_header:
         return range(first, first + count)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=dialect.delimiter, skipinitialspace=True)
-        rows = [reader.line_num for row in reader if not is_blank(row)][int(dialect.has_header) :]
+        rows = [number for number, _ in dialect.data_rows(dialect.reader(file))]
     return rows if len(rows) == count else None
 
 

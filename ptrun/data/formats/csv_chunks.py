@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ptrun.data.formats.column import Column
-from ptrun.data.formats.csv_dialect import SAMPLE_LINES, Dialect, Header, find_dialect, is_blank
+from ptrun.data.formats.csv_dialect import SAMPLE_LINES, Dialect, Header, find_dialect
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.errors import DataError
 
@@ -42,9 +42,8 @@ def read_chunks(
     lines = iter(lines)
     first_lines = list(itertools.islice(lines, SAMPLE_LINES))
     dialect = find_dialect(first_lines, source, names, header, delimiter)
-    reader = csv.reader(itertools.chain(first_lines, lines), delimiter=dialect.delimiter, skipinitialspace=True)
-    numbered = ((cells, reader.line_num) for cells in reader if not is_blank(cells))
-    rows = itertools.islice(numbered, start + dialect.has_header, None)
+    reader = dialect.reader(itertools.chain(first_lines, lines))
+    rows = itertools.islice(dialect.data_rows(reader), start, None)
     try:
         while chunk := list(itertools.islice(rows, chunk_rows)):
             yield _chunk(chunk, dialect, source)
@@ -52,21 +51,14 @@ def read_chunks(
         raise DataError(f"{source}, row {reader.line_num}: it can't be read as CSV: {error}.") from error
 
 
-def _chunk(chunk: Sequence[tuple[list[str], int]], dialect: Dialect, source: str) -> CsvChunk:
+def _chunk(chunk: Sequence[tuple[int, list[str]]], dialect: Dialect, source: str) -> CsvChunk:
     width = len(dialect.names)
-    for cells, _ in chunk:
-        if len(cells) == width + 1 and not cells[-1].strip():
-            cells.pop()  # a delimiter at the end of the line
-    problems = {
-        number: f"it has {len(cells)} cells, but the file has {width} columns"
-        for cells, number in chunk
-        if len(cells) != width
-    }
-    good = [(cells, number) for cells, number in chunk if len(cells) == width] if problems else chunk
+    problems = {number: dialect.misfit(cells) for number, cells in chunk if len(cells) != width}
+    good = [(number, cells) for number, cells in chunk if number not in problems] if problems else chunk
     columns = {
         name: Column(list(map(str.strip, cells)))
-        for name, cells in zip(dialect.names, zip(*(cells for cells, _ in good), strict=True), strict=False)
+        for name, cells in zip(dialect.names, zip(*(cells for _, cells in good), strict=True), strict=False)
     } or {name: Column([]) for name in dialect.names}
-    numbers = [number for _, number in good]
+    numbers = [number for number, _ in good]
     file = CsvFile(source, columns, numbers, dialect.delimiter, dialect.nameless, dialect.has_header)
-    return CsvChunk(file, [number for _, number in chunk], problems)
+    return CsvChunk(file, [number for number, _ in chunk], problems)

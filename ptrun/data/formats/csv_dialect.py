@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ptrun.data.formats.column import MISSING
 from ptrun.data.formats.date_form import is_date_like
@@ -40,6 +41,39 @@ class Dialect:
     has_header: bool = True
     ends_empty: bool = False
     was_found: bool = False
+
+    def reader(self, lines: Iterable[str]) -> Any:
+        """A reader of Python's csv module for a text that is written so."""
+        return csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
+
+    def data_rows(self, reader: Any) -> Iterator[tuple[int, list[str]]]:
+        """Row number and cells of each row after the header that is not blank, without an empty cell too many.
+
+        Rows of another length are among them; `misfit` says what is wrong with them.
+        """
+        width = len(self.names)
+        if self.has_header:
+            next((row for row in reader if not is_blank(row)), None)
+        for row in reader:
+            if len(row) != width or width == 1:
+                if is_blank(row):
+                    continue
+                if len(row) == width + 1 and not row[-1].strip():
+                    row.pop()  # a delimiter at the end of the line
+            yield reader.line_num, row
+
+    def misfit(self, cells: Sequence[str]) -> str:
+        """What is wrong with a row of another length, as a part of a sentence."""
+        return f"it has {len(cells)} cells, but the file has {len(self.names)} columns"
+
+
+def header_setting(header: Header, fitted: Mapping[str, Any] | None) -> Header:
+    """dataset.header; "auto" is decided by the training of a trained model, which needs the names of its columns.
+
+    fitted: what the data set learned in training; it has the key "header" where the file had no header line.
+    """
+    trained: Header = fitted.get("header", True) if fitted else "auto"
+    return trained if header == "auto" else header
 
 
 def find_dialect(

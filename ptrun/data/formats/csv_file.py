@@ -5,19 +5,20 @@ Row numbers are line numbers, as an editor or spreadsheet shows them: the header
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptrun.data.formats import arrow_file
 from ptrun.data.formats.column import Column
-from ptrun.data.formats.csv_dialect import SAMPLE_LINES, Dialect, Header, find_dialect, is_blank
+from ptrun.data.formats.csv_dialect import SAMPLE_LINES, Dialect, Header, find_dialect
 from ptrun.errors import DataError, did_you_mean, join_words
 
 # Rows are turned into columns so many at a time: they stay in the CPU's cache, and too few objects are alive for the
@@ -116,54 +117,34 @@ def _file(path: Path, dialect: Dialect, columns: Mapping[str, Column], rows: Seq
 
 
 def _dialect(path: Path, names: Sequence[str] | None, header: Header, delimiter: str) -> Dialect:
-    with _readable(path), path.open(encoding="utf-8-sig", newline="") as file:
+    with readable_csv(path) as file:
         return find_dialect(list(itertools.islice(file, SAMPLE_LINES)), str(path), names, header, delimiter)
 
 
-class _readable:
-    """Turns errors of reading a file into DataErrors that name it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, UnicodeDecodeError):
-            raise DataError(
-                f"{self.path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
-            ) from error
-        if isinstance(error, OSError | csv.Error):
-            raise DataError(f"{self.path} can't be read as CSV: {error}.") from error
+@contextlib.contextmanager
+def readable_csv(path: Path) -> Iterator[TextIO]:
+    """Open a CSV file as text; errors of opening, decoding and parsing it become DataErrors that name the file."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
+        ) from error
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path} can't be read as CSV: {error}.") from error
 
 
 Chunk = tuple[list[list[str]], list[int]]  # cells, column by column, and the row number of each row
 
 
 def _python_chunks(path: Path, dialect: Dialect, chunk_rows: int) -> Iterator[Chunk]:
-    """The rows of a file, column by column, so many at a time."""
-    with _readable(path), path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=dialect.delimiter, skipinitialspace=True)
-        numbered = _numbered_rows(reader, len(dialect.names), str(path))
-        if dialect.has_header:
-            next((row for row in reader if not is_blank(row)), None)
+    """The rows of a file, column by column, so many at a time. Raises DataError for a row of another length."""
+    with readable_csv(path) as file:
+        numbered = dialect.data_rows(dialect.reader(file))
         while chunk := list(itertools.islice(numbered, chunk_rows)):
-            columns = zip(*(row for _, row in chunk), strict=True)
+            for number, cells in chunk:
+                if len(cells) != len(dialect.names):
+                    raise DataError(f"{path}, row {number}: {dialect.misfit(cells)}. Repair or remove the row.")
+            columns = zip(*(cells for _, cells in chunk), strict=True)
             yield [list(map(str.strip, cells)) for cells in columns], [number for number, _ in chunk]
-
-
-def _numbered_rows(reader: Any, width: int, source: str) -> Iterator[tuple[int, Sequence[str]]]:
-    """Row number and cells of each row that is not blank. Raises DataError for a row of another length."""
-    for row in reader:
-        if len(row) != width or width == 1:
-            if is_blank(row):
-                continue
-            if len(row) == width + 1 and not row[-1].strip():
-                row.pop()  # a delimiter at the end of the line
-            if len(row) != width:
-                raise DataError(
-                    f"{source}, row {reader.line_num}: it has {len(row)} cells, but the file has {width} columns. "
-                    "Repair or remove the row."
-                )
-        yield reader.line_num, row

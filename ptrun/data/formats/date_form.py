@@ -17,6 +17,7 @@ from ptrun.data.formats.column import MISSING, Column
 from ptrun.errors import DataError
 
 ORDERS = ("ymd", "dmy", "mdy", "time")  # how a form is named in a checkpoint; "time" is a time of day alone
+DAY_SECONDS = 86400
 NOT_A_TIME = frozenset({*MISSING, "NaT"})
 _EPOCH = datetime(1970, 1, 1)
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

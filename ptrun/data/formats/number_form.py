@@ -130,11 +130,6 @@ def _number(cell: str, form: NumberForm) -> float | None:
     return form.number(cell)
 
 
-def numbers_or_none(cells: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return the cells as float64 [N] with NaN for missing and infinite ones; None when one is no plain number."""
-    return (cells if isinstance(cells, Column) else Column(list(cells))).floats
-
-
 def _hint(cell: str, form: NumberForm) -> str:
     if form != PLAIN:
         return f" with {form.describe()}, as the column has."

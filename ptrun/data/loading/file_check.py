@@ -108,8 +108,8 @@ def _checked(
     workers = WorkerPool(_Checker(splits, decode), min(num_workers, len(chunks)))
     try:
         reasons = workers.imap([(file.part, file.position) for file in chunk] for chunk in chunks)
-        for chunk, found in zip(chunks, reasons, strict=True):
-            yield from zip(chunk, found, strict=True)
+        for chunk, chunk_reasons in zip(chunks, reasons, strict=True):
+            yield from zip(chunk, chunk_reasons, strict=True)
     finally:
         workers.close()
 

@@ -13,7 +13,6 @@ from ptrun.data.features.kinds import (
     counts_rows,
     decide_kinds,
     is_id_name,
-    kind_of,
     one_order,
     read_numbers,
 )
@@ -47,7 +46,7 @@ def kinds(file: CsvFile, **settings: Any) -> dict[str, ColumnKind]:
     ],
 )
 def test_kinds(cells: list[str], kind: str) -> None:
-    assert kind_of(csv({"x": cells}), "x").kind == kind
+    assert kinds(csv({"x": cells}))["x"].kind == kind
 
 
 def test_columns_without_a_name_are_no_data() -> None:
@@ -104,6 +103,31 @@ def test_day_and_month_are_asked_for_when_nothing_tells_them_apart() -> None:
     assert kinds(file, date_order="mdy")["x"].order == "mdy"
     in_order = csv({"x": ["10/02/2024", "11/02/2024", "01/03/2024"]})
     assert one_order(in_order, "x", ["dmy", "mdy"]) == "dmy"
+
+
+def test_a_text_that_stands_for_a_missing_date_is_passed_over() -> None:
+    file = csv({"x": ["unknown", "10/02/2024", "11/02/2024", "01/03/2024"]})
+    assert kinds(file, missing_values=["unknown"])["x"].order == "dmy", "the order in which the rows ascend"
+    assert kinds(file, dates=["x"], missing_values=["unknown"])["x"].order == "dmy"
+    one_form = csv({"x": ["unknown", "2024-01-31", "2024-02-01"]})
+    assert kinds(one_form, missing_values=["unknown"])["x"].order == "ymd"
+
+
+@pytest.mark.parametrize(
+    ("cells", "misfit"),
+    [
+        (["2024-01-31", "31/1/2024"], "row 3, column 'x': '31/1/2024'"),
+        (["20240131", "2024-02-31"], "row 3, column 'x': '2024-02-31'"),
+        (["1/31/2024", "", "1/2/2024", "31/1/2024"], "row 5, column 'x': '31/1/2024'"),
+    ],
+)
+def test_a_date_of_another_form_than_those_before_it_is_named(cells: list[str], misfit: str) -> None:
+    with pytest.raises(DataError, match=f"{misfit} is not a date of the same form as the others"):
+        kinds(csv({"x": cells}), dates=["x"])
+
+
+def test_a_column_of_dates_may_be_empty() -> None:
+    assert kinds(csv({"x": ["", "NA", "NaT"]}), dates=["x"])["x"].kind == "date"
 
 
 def test_running_numbers() -> None:

@@ -46,6 +46,14 @@ def test_the_empty_beginning_of_each_series_is_left_out() -> None:
         filled(rows_of({"day": days([1, 2]), "y": ["", ""]}))
 
 
+def test_a_series_without_any_value_is_left_out_with_its_name() -> None:
+    columns = {"day": days([1, 2, 3] * 3), "shop": [*"aaabbbccc"], "y": ["", "", "", "4", "5", "6", "", "8", "9"]}
+    rows = filled(rows_of(columns, "shop")).rows
+    assert rows.groups.names == ("b", "c")
+    assert list(rows.stretches) == [(0, 3), (3, 5)]
+    assert rows.groups.order.tolist() == [3, 4, 5, 7, 8]
+
+
 def test_what_is_odd_about_the_times_is_told() -> None:
     numbers = [*range(1, 9), 9, 9, *range(10, 16), *range(20, 29), 30]
     rows = rows_of({"day": days(numbers), "y": [str(i) for i in numbers]})

@@ -20,7 +20,7 @@ def csv(cells: list[str], **others: list[str]) -> CsvFile:
 
 def found(file: CsvFile, task: str = "auto", missing: Sequence[str] = ()) -> Target:
     kinds = decide_kinds(file, list(file.columns), ColumnSettings(missing_values=missing, target="y"))
-    return target.found(file, kinds[0], kinds, task, missing)
+    return target.find_target(file, kinds[0], kinds, task, missing)
 
 
 def test_classes_with_their_counts() -> None:

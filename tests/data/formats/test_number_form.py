@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ptrun.data.formats.column import Column
 from ptrun.data.formats.number_form import (
     PLAIN,
     NumberForm,
     form_of,
     is_number_like,
     numbers,
-    numbers_or_none,
     possible_forms,
 )
 from ptrun.errors import DataError
@@ -76,7 +76,7 @@ def test_text_among_numbers_is_named() -> None:
 
 
 def test_names_with_underscores_are_no_numbers() -> None:
-    assert numbers_or_none(["1_2"]) is None
+    assert Column(["1_2"]).floats is None
     assert not is_number_like("1_2")
     assert is_number_like("1.200,5 kr")
 
