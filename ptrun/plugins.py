@@ -32,7 +32,7 @@ REGISTRIES: Mapping[str, registry.Registry[Any]] = {
     "metric": registry.metrics,
     "logger": registry.loggers,
 }
-_loaded_paths: set[str] = set()  # as Python writes them in tracebacks
+_loaded_paths: dict[str, str] = {}  # module name → path, as Python writes it in tracebacks
 _digests: dict[str, bytes] = {}  # of each imported file, by module name
 
 
@@ -73,12 +73,12 @@ def _import(name: str, path: Path) -> None:
         components.remove_module(name)
     module: ModuleType = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    _loaded_paths.add(str(path))
+    _loaded_paths[name] = str(path)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        _loaded_paths.discard(str(path))
+        del _loaded_paths[name]
         if isinstance(error, PtrunError):
             raise
         frames = reversed(traceback.extract_tb(error.__traceback__))
@@ -90,11 +90,13 @@ def _import(name: str, path: Path) -> None:
 class LoadOnUnpickling:
     """Imports the plugins of this process in the process where it is unpickled.
 
-    It is pickled before objects whose classes plugins define. A worker process that is not forked needs it.
+    It is pickled before objects whose classes plugins define. A worker process that is not forked needs it. Files that
+    were removed since are left out: an earlier run of this process may have been the last to use them.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load, (sorted(_loaded_paths),)
+        imported = [path for name, path in _loaded_paths.items() if name in sys.modules]
+        return load, (sorted(path for path in imported if Path(path).is_file()),)
 
 
 @contextlib.contextmanager
@@ -119,7 +121,7 @@ def attribute_plugin_errors(model: str | None = None) -> Iterator[None]:
 def _location_in_plugin(error: BaseException, model: str | None) -> str | None:
     """Where in a plugin an error comes from, with the shapes of the arguments there; None for other errors."""
     frames = list(traceback.walk_tb(error.__traceback__))
-    in_plugins = [(frame, line) for frame, line in frames if frame.f_code.co_filename in _loaded_paths]
+    in_plugins = [(frame, line) for frame, line in frames if frame.f_code.co_filename in _loaded_paths.values()]
     if in_plugins:
         frame, line = in_plugins[-1]
         # The innermost function of the plugin that has tensors among its arguments.
@@ -133,7 +135,7 @@ def _location_of_model(frames: Sequence[FrameType], model: str) -> str | None:
     function = REGISTRIES["model"].get(model)
     file = inspect.getsourcefile(function)
     calls = [frame for frame in frames if frame.f_code.co_name == "_call_impl"]  # torch's, of every module
-    if file not in _loaded_paths or not calls:
+    if file not in _loaded_paths.values() or not calls:
         return None
     shapes = [list(argument.shape) for argument in calls[0].f_locals["args"] if hasattr(argument, "shape")]
     inputs = f" (the model was given {', '.join(map(str, shapes))})" if shapes else ""

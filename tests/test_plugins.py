@@ -203,6 +203,18 @@ def test_plugins_are_imported_where_an_object_is_unpickled(tmp_path: Path):
     assert ended.stdout == "2\n"
 
 
+def test_a_worker_imports_only_what_is_there_and_still_imported(tmp_path: Path):
+    kept, removed, forgotten = (tmp_path / f"{name}.py" for name in ("kept", "removed", "forgotten"))
+    for path in (kept, removed, forgotten):
+        path.write_text("", encoding="utf-8")
+    plugins.load([str(kept), str(removed), str(forgotten)])
+    removed.unlink()
+    del sys.modules[next(name for name in sys.modules if name.startswith("ptrun_plugin_forgotten_"))]
+    function, (files,) = plugins.LoadOnUnpickling().__reduce__()
+    assert function is plugins.load
+    assert [Path(file) for file in files if Path(file).parent == tmp_path] == [kept]
+
+
 def test_an_edited_file_is_imported_again_without_what_it_no_longer_has(tmp_path: Path):
     """Also within a second and with the same size, where Python's import would use the compiled code of before."""
     path = tmp_path / "edited.py"

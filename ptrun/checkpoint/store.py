@@ -46,10 +46,8 @@ def publish(
     Raises ResourceError when the disk is full or the folder can't be written.
     """
     path = step_file(folder, step)
+    write(path, state)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _require_space(path, state)
-        _write(path, {"format": FORMAT, **state})
         if keep_best_of and not step_file(folder, keep_best_of).exists() and (folder / BEST).exists():
             replace_by_link(step_file(folder, keep_best_of), folder / BEST)
         update_pointers(path, best=best)

@@ -95,14 +95,15 @@ def identity(config: RunConfig, axes: Sequence[str]) -> str:
     values = {
         key: value
         for key, value in _flat(config.to_dict())
-        if key == "checkpoint.name" or key.startswith(tuple(axes)) or not _is_harmless(key)
+        if key == "checkpoint.name" or _is_part_of(axes, key) or not _is_part_of(HARMLESS, key)
     }
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _is_harmless(key: str) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in HARMLESS)
+def _is_part_of(names: Sequence[str], key: str) -> bool:
+    """Whether a dotted key is one of these names, or below one of them."""
+    return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 
 def _flat(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -102,8 +102,7 @@ class PlainStep:
         """Take one step."""
         for batch, share in zip(batches, shares, strict=True):
             losses.add(self.gradients(self._arrange(batch.inputs), batch.targets, share), batch, progress.step)
-        if self._update() is False:
-            progress.overflowed += 1
+        _take(self._update, progress)
         for parameter in self._parameters:
             parameter.grad = None
 
@@ -135,13 +134,14 @@ class GuardedStep:
     ) -> None:
         """Take one step, or leave it out, or go back to earlier weights."""
         self._accumulate(batches, shares, losses, progress, hooks)
-        if self._policy.update(partial(_counted, self._update, progress), losses, progress, hooks):
+        if self._policy.update(partial(_take, self._update, progress), losses, progress, hooks):
             self._update = self._make_update()  # the old one holds lists of a state that is gone
         for parameter in self._parameters:
             parameter.grad = None
 
 
-def _counted(update: Update, progress: Progress) -> None:
+def _take(update: Update, progress: Progress) -> None:
+    """Take the update, and count it when the scaler left it out."""
     if update() is False:
         progress.overflowed += 1
 

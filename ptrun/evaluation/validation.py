@@ -53,12 +53,11 @@ def undefined_reason(
     """
     if name in NAMES or not compute.is_shipped(name):
         return ""
-    reason = ""
     for outputs in (_perfect_outputs(spec, targets), torch.randn(len(targets), spec.num_outputs)):
         predicted = to_predictions(spec, outputs, targets, one_vs_rest)
         reason = compute.compute([name], predicted, settings)[1].get(name, "")
         if not reason:
-            break
+            return ""
     return reason
 
 

@@ -43,8 +43,7 @@ def to_predictions(spec: DataSpec, outputs: Tensor, targets: Tensor, one_vs_rest
     values, probabilities = interpret(spec, outputs, one_vs_rest)
     if spec.task is Task.CLASSIFICATION:
         return Predictions(spec, targets.long().numpy(), values, probabilities)
-    mean, std = np.asarray(spec.target_mean or 0.0), np.asarray(spec.target_std or 1.0)
-    return Predictions(spec, targets.double().numpy() * std + mean, values)
+    return Predictions(spec, _in_original_units(spec, targets.double()), values)
 
 
 def interpret(spec: DataSpec, outputs: Tensor, one_vs_rest: bool = False) -> tuple[Array, Array | None]:
@@ -56,8 +55,14 @@ def interpret(spec: DataSpec, outputs: Tensor, one_vs_rest: bool = False) -> tup
     if spec.task is Task.CLASSIFICATION:
         scores = logsigmoid(outputs) if one_vs_rest and spec.num_outputs > 2 else outputs
         return outputs.argmax(1).numpy(), scores.softmax(1).numpy()
+    return _in_original_units(spec, outputs), None
+
+
+def _in_original_units(spec: DataSpec, numbers: Tensor) -> Array:
+    """Scaled numbers float64 [N, num_outputs] as they were in the data."""
     mean, std = np.asarray(spec.target_mean or 0.0), np.asarray(spec.target_std or 1.0)
-    return outputs.numpy() * std + mean, None
+    originals: Array = numbers.numpy() * std + mean
+    return originals
 
 
 def require_shapes(spec: DataSpec, outputs: Tensor, targets: Tensor) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,10 @@ def find_checkpoint(text: str) -> tuple[Path, tuple[str, ...]]:
 
 def unfinished_runs(output_dir: str) -> Iterator[Path]:
     """Folders of training runs that are neither done nor still running, newest first."""
-    folders = {path.parent.resolve() for path in Path(output_dir).expanduser().glob(f"*/*/{STATUS}")}
-    for folder in sorted(folders, key=lambda path: (path / STATUS).stat().st_mtime, reverse=True):
+    statuses = {path.parent.resolve() / STATUS for path in Path(output_dir).expanduser().glob(f"*/*/{STATUS}")}
+    for folder in _newest_first(statuses):
         # The folder of an evaluation has no resolved configuration.
-        if (folder / RESOLVED).is_file() and not _is_done(folder) and not lock.is_locked(folder):
+        if (folder / RESOLVED).is_file() and not is_done(folder) and not lock.is_locked(folder):
             yield folder
 
 
@@ -76,11 +76,14 @@ def sweep_rows(folder: Path) -> list[dict[str, Any]]:
     return [*finished, *(row for row in rows if row["value"] is None)]
 
 
+def is_done(folder: Path) -> bool:
+    """Whether a run is done. One with a damaged status counts as unfinished: continuing a finished run is harmless."""
+    return read_leniently(folder, STATUS).get("state") == "done"
+
+
 def sweeps(output_dir: str) -> Iterator[Path]:
     """The folders of sweeps, that of the newest command first."""
-    plans = Path(output_dir).expanduser().glob(f"*/*/{SWEEP_PLAN}")
-    for plan in sorted(plans, key=lambda path: path.stat().st_mtime, reverse=True):
-        yield plan.parent
+    yield from _newest_first(Path(output_dir).expanduser().glob(f"*/*/{SWEEP_PLAN}"))
 
 
 def read_plan(sweep: Path) -> dict[str, Any]:
@@ -107,8 +110,12 @@ def all_runs(output_dir: str) -> list[Path]:
     base = Path(output_dir).expanduser()
     statuses = [path for pattern in ("*/*", "*/*/*") for path in base.glob(f"{pattern}/{STATUS}")]
     runs = [path for path in statuses if (path.parent / RESOLVED).is_file() and path.parent.parent.name != LATEST]
-    newest_first = sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
-    return [path.parent for path in newest_first]
+    return _newest_first(runs)
+
+
+def _newest_first(files: Iterable[Path]) -> list[Path]:
+    """The folders of these files, that of the file that was written last first."""
+    return [path.parent for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
 def _newest_unfinished(output_dir: str) -> Path:
@@ -145,14 +152,6 @@ def _refuse_sweep(folder: Path) -> None:
             f"{folder}: this is a sweep of {len(runs)} runs. Name one of them, best first: "
             f"{join_words(map(str, runs), 8)}."
         )
-
-
-def _is_done(folder: Path) -> bool:
-    """Whether a run is done. One with a damaged status counts as unfinished: continuing a finished run is harmless."""
-    try:
-        return RunDir(folder).is_done()
-    except CheckpointError:
-        return False
 
 
 def run_row(folder: Path) -> dict[str, Any]:

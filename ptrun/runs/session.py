@@ -97,8 +97,7 @@ def run(request: TrainRequest) -> TrainResult:
         preloader.wait()
         with _results_kept(parts, progress, run_dir):
             document = _test_best(parts, run_dir)
-        records = read_records(run_dir.metrics)
-        summary = summarize(parts, progress, document, records, len(run_dir.read_json(BAD_SAMPLES)))
+        summary = _summary(parts, progress, run_dir, document)
         run_dir.write_json(SUMMARY, summary)
         display.show_result(parts, progress, run_dir, console, document, summary["verdict"])
         if config.plots:  # after the result, which need not wait for them
@@ -264,9 +263,8 @@ def _results_kept(parts: Run, progress: Progress, run_dir: RunDir) -> Iterator[N
     except Interrupted:
         raise
     except Exception as error:
-        records, num_bad = read_records(run_dir.metrics), len(run_dir.read_json(BAD_SAMPLES))
         nothing: dict[str, Any] = {"loss": None, "metrics": {}, "task": parts.prepared.spec.task, "num_samples": 0}
-        summary = summarize(parts, progress, nothing, records, num_bad)
+        summary = _summary(parts, progress, run_dir, nothing)
         run_dir.write_json(SUMMARY, {**summary, "test_error": str(error)})
         if not isinstance(error, PtrunError):
             raise
@@ -275,6 +273,12 @@ def _results_kept(parts: Run, progress: Progress, run_dir: RunDir) -> Iterator[N
             f"{error}\nThe training is over and its results are kept in {run_dir.path}; those on the test split are "
             f"missing.{again}"
         ) from error
+
+
+def _summary(parts: Run, progress: Progress, run_dir: RunDir, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What summary.json holds, with what the run folder says of the training."""
+    records, num_bad_samples = read_records(run_dir.metrics), len(run_dir.read_json(BAD_SAMPLES))
+    return summarize(parts, progress, document, records, num_bad_samples)
 
 
 def _test_best(parts: Run, run_dir: RunDir) -> dict[str, Any]:

@@ -6,10 +6,9 @@ same command goes on with what is there, also after this process was killed.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +45,7 @@ class Driver:
     attempts: dict[str, int] = field(default_factory=dict)
     failed: list[Job] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    remaining: int = 0
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Run these jobs to their end, or until a signal or, with fail_fast, a failure."""
@@ -70,7 +70,7 @@ class Driver:
 
         run_dir = RunDir(job.folder)
         job.folder.mkdir(parents=True, exist_ok=True)
-        begun = run_dir.read_json(JOB)
+        begun = find.read_leniently(job.folder, JOB)
         cores = int(begun.get("cores", slot.cores))
         run_dir.write_json(JOB, {"id": job.config.identity, "overrides": list(job.config.overrides), "cores": cores})
         self.console.text(f"  job {job.name} started: {job.settings(self.config.axes)}")
@@ -100,7 +100,7 @@ class Driver:
             return False
         self.attempts[job.name] = self.attempts.get(job.name, 0) + 1
         again = self.attempts[job.name] <= self.config.settings.retries and not self.stop.received
-        reason = " ".join(str(RunDir(job.folder).read_json(STATUS).get("reason", "")).split())
+        reason = " ".join(str(find.read_leniently(job.folder, STATUS).get("reason", "")).split())
         self.console.error(f"job {job.name} failed{', and is tried again' if again else ''}: {reason}")
         self.remaining += again
         self.failed += [] if again else [job]
@@ -111,7 +111,8 @@ class Driver:
         from ptrun.runs.ending import note_end
 
         run_dir = RunDir(place.job.folder)
-        state = str(run_dir.read_json(STATUS).get("state", ""))
+        status = find.read_leniently(run_dir.path, STATUS)
+        state = str(status.get("state", ""))
         if state == "done" or (self.is_over() and not place.timed_out and ended.code in (75, -15)):
             return "interrupted" if state == "running" else state
         if place.timed_out:
@@ -121,7 +122,7 @@ class Driver:
             code = ended.code if ended.code >= 0 else 128 - ended.code
             note_end(run_dir, f"The process of the job {ended.text}.{_memory(ended)}", code)
         elif state == "interrupted":
-            note_end(run_dir, str(run_dir.read_json(STATUS).get("reason", "")), 75)
+            note_end(run_dir, str(status.get("reason", "")), 75)
         return "failed"
 
     def _estimate(self) -> str:
@@ -155,7 +156,7 @@ def _run(
     conf_folders: tuple[Path, ...],
     console: Console,
 ) -> int:
-    todo = [job for job in jobs if not _is_done(job)]
+    todo = [job for job in jobs if not find.is_done(job.folder)]
     configs = [job.config.loaded.config for job in todo or jobs]
     places = slots(config.settings.jobs, configs, usable_cores(), available_memory_bytes())
     console.header(
@@ -167,13 +168,13 @@ def _run(
         ],
         "ptrun train -m",
     )
-    with _stop_noted() as stop:
+    with stop_signals() as stop, stop.only_noted():
         driver = Driver(config, folder, command, conf_folders, console, stop, places)
         if todo:
             console.text()
             driver.run(todo)
     table.report(leaderboard.all_rows(folder), folder, console)
-    left = sum(not _is_done(job) for job in jobs)
+    left = sum(not find.is_done(job.folder) for job in jobs)
     if stop.received:
         raise Interrupted(
             f"Stopped by {stop.received}: {len(jobs) - left} of {len(jobs)} jobs are done. "
@@ -190,18 +191,6 @@ def warm_up() -> bool:
 
         compute.preload(["roc_auc"])
     return can_fork()
-
-
-@contextlib.contextmanager
-def _stop_noted() -> Iterator[StopSignals]:
-    with stop_signals() as stop, stop.only_noted():
-        yield stop
-
-
-def _is_done(job: Job) -> bool:
-    with contextlib.suppress(Exception):
-        return RunDir(job.folder).is_done()
-    return False
 
 
 def _value(job: Job) -> str:

@@ -18,6 +18,7 @@ from ptrun.errors import PtrunError, is_out_of_memory
 from ptrun.files import lock
 from ptrun.process import machine
 from ptrun.process.children import TIMED_OUT, stop_with_parent
+from ptrun.runs import find
 from ptrun.runs.folder import RESOLVED, STATUS, RunDir
 from ptrun.terminal import console
 
@@ -44,9 +45,9 @@ def run(request: JobRequest) -> int:
     os.environ.update(request.environment)
     machine.use_at_most(request.cores)
     lock.wait_until_free(request.folder)  # a process of a driver that was killed may still be saving its state
-    run_dir = RunDir(request.folder)
-    if run_dir.is_done():
+    if find.is_done(request.folder):
         return 0
+    run_dir = RunDir(request.folder)
     try:
         _train(request, run_dir)
     except SystemExit:  # of the user's code: the process ends so, and the traceback says where
@@ -79,7 +80,7 @@ def _train(request: JobRequest, run_dir: RunDir) -> None:
 
 def _can_continue(run_dir: RunDir) -> bool:
     """Whether there is a run that was stopped, rather than one that failed by itself."""
-    status = run_dir.read_json(STATUS)
+    status = find.read_leniently(run_dir.path, STATUS)
     if not (run_dir.path / RESOLVED).is_file():
         return False
     code = status.get("exit_code", 1)
@@ -95,7 +96,7 @@ def _report(error: Exception, run_dir: RunDir) -> int:
         console.error(str(error).splitlines())
     else:
         traceback.print_exc()
-    if run_dir.read_json(STATUS).get("state") in (None, "running"):
+    if find.read_leniently(run_dir.path, STATUS).get("state") in (None, "running"):
         note_end(run_dir, str(error) or type(error).__name__, code)
     return int(code)
 
@@ -103,10 +104,9 @@ def _report(error: Exception, run_dir: RunDir) -> int:
 def main(folder: Path, name: str, cores: int, parent: int) -> int:
     """Run a job of the plan in the folder of a sweep. Returns the exit code."""
     from ptrun.config.load import thaw
-    from ptrun.runs.find import read_plan
 
     stop_with_parent(parent)
-    plan = read_plan(folder)
+    plan = find.read_plan(folder)
     job: Mapping[str, Any] = next(job for job in plan["jobs"] if job["job"] == name)
     conf_folders = tuple(map(Path, plan["conf_folders"]))
     loaded = thaw(job["config"], conf_folders)

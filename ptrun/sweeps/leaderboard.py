@@ -57,14 +57,19 @@ def all_rows(folder: Path) -> list[dict[str, Any]]:
     """One row for each job of a sweep, best first, also for those that have not begun."""
     rows = {row["job"]: row for row in find.sweep_rows(folder)}
     for job in find.read_plan(folder).get("jobs", []):
-        row = rows.setdefault(job["job"], find.run_row(folder / job["job"]))
-        row["overrides"] = job["overrides"]  # a job that failed early has no receipt
-    return [{**row, "state": _state(folder / row["job"], row["state"])} for row in rows.values()]
+        name = job["job"]
+        if name not in rows:
+            rows[name] = find.run_row(folder / name)
+        rows[name]["overrides"] = job["overrides"]  # a job that failed early has no receipt
+    return [_with_live_state(folder / row["job"], row) for row in rows.values()]
 
 
 def job_row(folder: Path) -> dict[str, Any]:
     """State and result of one run, with the state that its lock shows."""
-    row = find.run_row(folder)
+    return _with_live_state(folder, find.run_row(folder))
+
+
+def _with_live_state(folder: Path, row: Row) -> dict[str, Any]:
     return {**row, "state": _state(folder, row["state"])}
 
 

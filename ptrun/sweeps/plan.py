@@ -54,12 +54,11 @@ def place_jobs(config: SweepConfig, folder: Path) -> list[Job]:
 
     Nothing is written.
     """
-    folders = {_identity(path): path for path in folder.glob(f"*/{JOB}")} if folder.is_dir() else {}
-    known = {identity: path.parent for identity, path in folders.items()}
+    known = {_identity(path): path.parent for path in folder.glob(f"*/{JOB}")}
     known |= {
         job["id"]: folder / job["job"] for job in find.read_plan(folder).get("jobs", []) if job["id"] not in known
     }
-    taken = {path.name for path in (folder.iterdir() if folder.is_dir() else ())} | {p.name for p in known.values()}
+    taken = {path.name for path in (*folder.glob("*"), *known.values())}
     number = max((int(name) + 1 for name in taken if name.isdigit()), default=0)
     jobs = []
     for job in config.jobs:

@@ -110,6 +110,13 @@ def test_a_harmless_setting_with_several_values_makes_several_jobs():
     assert len(load("seed=1,1", "model=auto,auto").jobs) == 1
 
 
+def test_a_setting_whose_name_begins_like_that_of_an_axis_stays_harmless():
+    words = ("dataset=image_folder", "dataset.root=x", "model=convnet")
+    there = config(*words, "dataset.cache_dir=there")
+    assert identity(there, ["dataset.cache"]) == identity(config(*words), ["dataset.cache"])
+    assert identity(there, ["dataset"]) != identity(config(*words), ["dataset"])
+
+
 def test_harmless_settings_exist():
     values = config("dataset=image_folder", "dataset.root=x", "model=convnet").to_dict()
     for key in HARMLESS:

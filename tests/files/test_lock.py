@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,21 @@ def run(program: str, path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(ROOT)})
 
 
+@contextmanager
+def holder(program: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The process of a program, from when it has told that it holds the lock."""
+    with run(program, path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+
+
 def test_a_killed_process_releases_its_lock(tmp_path: Path):
     program = (
         "import sys, time; from pathlib import Path; from ptrun.files.lock import lock\n"
         "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
     )
-    with run(program, tmp_path) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+    with holder(program, tmp_path) as process:
         assert is_locked(tmp_path)
         process.kill()
         process.wait()
@@ -125,8 +134,6 @@ def test_waiting_until_a_folder_is_free(tmp_path: Path):
         "import sys, time; from pathlib import Path; from ptrun.files.lock import lock\n"
         "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(0.3); Path(sys.argv[1], 'end').touch()"
     )
-    with run(program, tmp_path) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+    with holder(program, tmp_path):
         wait_until_free(tmp_path)
         assert (tmp_path / "end").exists()

@@ -127,6 +127,20 @@ def test_more_values_run_only_the_new_jobs(folder: Path, process: Call):
     assert newest_run(folder) != sweep
 
 
+def test_a_job_with_damaged_files_is_done_over_and_the_others_go_on(folder: Path, process: Call):
+    words = ("train", "-m", "seed=0,1,2", "model=simplenet", "train.max_steps=3", "hydra.sweep.dir=s", "sweep.jobs=1")
+    assert process(*words).code == 0
+    (folder / "s" / "0" / "status.json").write_text("{")
+    (folder / "s" / "1" / "job.json").write_text("{")
+    for job in ("1", "2"):
+        (folder / "s" / job / "status.json").write_text(json.dumps({"state": "interrupted", "exit_code": 75}))
+    ended = process(*words)
+    assert ended.code == 0, ended.err
+    states = [json.loads((folder / "s" / job / "status.json").read_text())["state"] for job in ("0", "1", "2")]
+    assert states == ["done", "done", "done"]
+    assert json.loads((folder / "s" / "1" / "job.json").read_text())["overrides"][0] == "seed=1"
+
+
 def test_a_folder_for_two_jobs_is_refused(folder: Path, process: Call):
     words = ("train", "-m", "model=simplenet", "train.max_steps=1", "hydra.sweep.dir=sw", "-q")
     ended = process(*words, "seed=8,9", "hydra.sweep.subdir=same")
