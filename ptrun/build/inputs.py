@@ -20,8 +20,8 @@ from ptrun.config.run_config import RunConfig, TrainSettings
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.wide_sequences import read_sequences
 from ptrun.data.formats.arrow_file import PARQUET_SUFFIXES
-from ptrun.data.formats.csv_dialect import Header
-from ptrun.data.formats.csv_file import CsvFile, read_csv
+from ptrun.data.formats.csv_dialect import Header, header_setting
+from ptrun.data.formats.csv_file import CsvFile, read_csv, readable_csv
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
 from ptrun.data.inputs import arrays, images, rows, series
 from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory
@@ -77,8 +77,7 @@ class Preparation:
     @property
     def header(self) -> Header:
         """Whether the first line of a file names the columns: as the user said, else as in training."""
-        said: Header = self.dataset.get("header", "auto")
-        return self.fitted.get("header", True) if said == "auto" else said
+        return header_setting(self.dataset.get("header", "auto"), self.fitted)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -229,7 +228,7 @@ def _table_file(location: str, preparation: Preparation) -> Source:
         return replace(open_rows(read_csv(path), preparation), identity=file_identity(path))
     is_stdin = location == STDIN
     return rows.TableRows(
-        opened=_stdin if is_stdin else partial(_opened, path),
+        opened=_stdin if is_stdin else partial(readable_csv, path),
         name="standard input" if is_stdin else str(path),
         encodings=_encodings(preparation),
         batch_size=preparation.batch_size(files=False),
@@ -260,17 +259,6 @@ def _read_file(location: str, preparation: Preparation) -> CsvFile:
         raise ConfigError("input: a series is read from a file, not from standard input. Name the file.")
     path = Path(location).expanduser()
     return read_csv(path, header=preparation.header, delimiter=preparation.dataset["delimiter"])
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Iterable[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield file
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
-        ) from error
 
 
 @contextlib.contextmanager
