@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import Ended, newest_run
+from support import ROOT, Ended, newest_run
 
 from ptrun import plugins
 from ptrun.errors import ConfigError
@@ -192,14 +191,21 @@ def test_a_file_that_does_not_exist(tmp_path: Path):
 
 def test_plugins_are_imported_where_an_object_is_unpickled(tmp_path: Path):
     """A worker process that is not forked imports the plugins itself, under the same module name."""
-    path = tmp_path / "shapes.py"
-    path.write_text("class Circle:\n    radius = 2\n", encoding="utf-8")
-    plugins.load([str(path)])
-    module = next(module for name, module in sys.modules.items() if name.startswith("ptrun_plugin_shapes_"))
-    pickled = tmp_path / "objects"
-    pickled.write_bytes(pickle.dumps([plugins.LoadOnUnpickling(), module.Circle()]))
-    program = f"import pickle; print(pickle.load(open({str(pickled)!r}, 'rb'))[1].radius)"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    (tmp_path / "shapes.py").write_text("class Circle:\n    radius = 2\n", encoding="utf-8")
+    pickling = (
+        "import pickle, sys\n"
+        "from ptrun import plugins\n"
+        "plugins.load(['shapes.py'])\n"
+        "module = next(module for name, module in sys.modules.items() if name.startswith('ptrun_plugin_shapes_'))\n"
+        "pickle.dump([plugins.LoadOnUnpickling(), module.Circle()], open('objects', 'wb'))\n"
+    )
+    unpickling = "import pickle; print(pickle.load(open('objects', 'rb'))[1].radius)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for program in (pickling, unpickling):  # the processes have no plugins of other tests
+        ended = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "2\n"
 
 

@@ -1,4 +1,4 @@
-"""Has the image files of a data set checked before they are used: bad ones end the run, or are left out, as asked."""
+"""Checks the image files of a data set before they are used: bad ones end the run or are left out, by the setting."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_image_files(
 
 def _without_bad(data: Data, splits: Mapping[str, FileSplit], check: FileCheck) -> tuple[Data, dict[str, str]]:
     left_out: dict[str, str] = {}
-    kept: dict[str, Any] = {}
+    splits_without_bad: dict[str, Any] = {}
     for part, reasons in check.bad.items():
         if part == "train" and len(splits) > 1:  # of a training
             continue
@@ -50,6 +50,6 @@ def _without_bad(data: Data, splits: Mapping[str, FileSplit], check: FileCheck) 
             raise DataError(
                 f"dataset: no file of the {part} part can be read. The first: {next(iter(reasons.values()))}"
             )
-        kept[part] = without(splits[part], reasons)
+        splits_without_bad[part] = without(splits[part], reasons)
         left_out |= {splits[part].name(index): reason for index, reason in reasons.items()}
-    return replace(data, **kept), left_out
+    return replace(data, **splits_without_bad), left_out

@@ -102,7 +102,8 @@ class PlainStep:
         """Take one step."""
         for batch, share in zip(batches, shares, strict=True):
             losses.add(self.gradients(self._arrange(batch.inputs), batch.targets, share), batch, progress.step)
-        _take(self._update, progress)
+        if self._update() is False:  # not by _take: the frames from the command line to torch are counted
+            progress.overflowed += 1
         for parameter in self._parameters:
             parameter.grad = None
 

@@ -30,8 +30,8 @@ def main(argv: list[str]) -> int:
     folders = list(all_runs(options.output_dir))
     if not folders:
         raise ConfigError(f"{options.output_dir}: there is no run in this folder. `ptrun train` starts one.")
-    shown = folders[: options.number or None]
-    rows = [(folder, job_row(folder)) for folder in shown]
+    newest = folders[: options.number or None]
+    rows = [(folder, job_row(folder)) for folder in newest]
     console.table(
         ["run", "settings", "best", "value", "time", "state"],
         [
@@ -46,6 +46,6 @@ def main(argv: list[str]) -> int:
             for folder, row in rows
         ],
     )
-    if len(shown) < len(folders):
-        print(f"{len(folders) - len(shown)} older runs are not shown; -n 0 shows all.")
+    if len(newest) < len(folders):
+        print(f"{len(folders) - len(newest)} older runs are not shown; -n 0 shows all.")
     return 0

@@ -61,12 +61,12 @@ def _checkpoint(words: Sequence[str]) -> str | None:
     """
     named = [word.removeprefix("checkpoint=") for word in words if word.startswith("checkpoint=")]
     paths = [word for word in words if "=" not in word or Path(word).exists()]
-    found = [*paths, *(path for path in named if "/" in path or path.endswith(".pt") or Path(path).exists())]
-    if not found:
+    checkpoints = [*paths, *(path for path in named if "/" in path or path.endswith(".pt") or Path(path).exists())]
+    if not checkpoints:
         return None
     if len(words) > 1:
         raise ConfigError(f"ptrun show: a checkpoint is shown alone, without other words; got {' '.join(words)}.")
-    return found[0]
+    return checkpoints[0]
 
 
 def _show_checkpoint(checkpoint: str, *, as_json: bool) -> int:

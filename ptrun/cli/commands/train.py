@@ -89,7 +89,7 @@ def main(argv: list[str]) -> int:
     config, as_written = load_config(composer, overrides)
     if resumed == "auto" and _resume_newest(config, options, command, composer.folders):
         return 0
-    with_weights_file(config)  # a path that is wrong is told before torch is imported
+    with_weights_file(config)  # a wrong path is reported before torch is imported
 
     with resting_collector():
         from ptrun.runs import session

@@ -98,8 +98,8 @@ def _notes(columns: Sequence[str], names: Sequence[str], *, was_found: bool) -> 
         return []
     why = ", since times repeat" if was_found else ""
     text = " and ".join(f"'{column}'" for column in columns)
-    found = f"{len(names)} series in one file, told apart by {text}{why}: {join_words(names, 6)}"
-    return [f"{found}. Each is divided by itself, and no window reads two of them."]
+    description = f"{len(names)} series in one file, told apart by {text}{why}: {join_words(names, 6)}"
+    return [f"{description}. Each is divided by itself, and no window reads two of them."]
 
 
 def _oldest_first(

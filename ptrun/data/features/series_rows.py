@@ -108,7 +108,7 @@ def notes_on_time(ordered: OrderedRows, steps: Steps) -> list[str]:
     step = f", in steps of {step_text(steps.usual, axis.has_dates)}" if steps.usual and not steps.is_uneven else ""
     notes = [f"{title} {axis.name}, from {axis.cells[int(order[0])]} to {axis.cells[int(order[-1])]}{step}."]
     if steps.is_uneven:
-        notes.append("The steps between the rows are not even. Windows are rows, whatever the time between them.")
+        notes.append("The rows are not at even steps of time. A window is a number of rows, not a length of time.")
     if len(steps.breaks):
         notes.append(
             f"{len(steps.breaks)} gaps or changes of step, which no window crosses: {_places(ordered, steps.breaks)}. "
