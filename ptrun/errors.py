@@ -7,6 +7,7 @@ PtrunError
 ├── CheckpointError   4   a checkpoint is missing, damaged or does not fit
 ├── DivergedError     5   a loss or weight became non-finite
 ├── ResourceError     6   out of memory or disk
+├── Pruned            0   ended early, because other runs of its sweep are better
 └── Interrupted      75   stopped by a signal; the run can be resumed
 
 The text of a PtrunError is made of whole sentences for the user, who sees no traceback.
@@ -62,6 +63,12 @@ class ResourceError(PtrunError):
     """Memory or disk space ran out."""
 
     exit_code = 6
+
+
+class Pruned(PtrunError):
+    """A run of a sweep ended early, because others are better. It can be continued."""
+
+    exit_code = 0
 
 
 class Interrupted(PtrunError):

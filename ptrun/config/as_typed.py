@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,15 +77,21 @@ def _would_change(word: str) -> bool:
 
 def _takes_text(key: str, folders: tuple[Path, ...]) -> bool:
     """Whether a setting of that dotted name, of any component of its group, takes a text or path and no bool."""
+    types = declared_types(key, folders)
+    return any(_has(declared, ("str", "path")) for declared in types) and not any(
+        _has(kind, ("bool",)) for kind in types
+    )
+
+
+def declared_types(key: str, folders: tuple[Path, ...], choices: Sequence[str] = ()) -> list[Type]:
+    """The types of the settings of that dotted name, of these components of its group, or of all."""
     group, _, name = key.partition(".")
     if group in GROUPS and name:
-        files = [schema.find(group, choice, folders) for choice in schema.readable_names(group, folders)]
-        keys = [file.keys[name] for file in files if file is not None and name in file.keys]
-    else:
-        roots = [schema.read(shipped_conf() / f"{root}.yaml").keys for root in ("train", "eval", "export")]
-        declared = {name: key for keys in roots for name, key in keys.items()}
-        keys = [declared[key]] if key in declared else []
-    return any(_has(key.type, ("str", "path")) for key in keys) and not any(_has(key.type, ("bool",)) for key in keys)
+        files = [schema.find(group, choice, folders) for choice in choices or schema.readable_names(group, folders)]
+        return [file.keys[name].type for file in files if file is not None and name in file.keys]
+    roots = [schema.read(shipped_conf() / f"{root}.yaml").keys for root in ("train", "eval", "export")]
+    declared = {name: key for keys in roots for name, key in keys.items()}
+    return [declared[key].type] if key in declared else []
 
 
 def _has(declared: Type, kinds: tuple[str, ...]) -> bool:

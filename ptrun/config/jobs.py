@@ -1,69 +1,91 @@
-"""The jobs of a sweep: all combinations of the given values, each composed and checked before any of them runs.
+"""The jobs of a sweep: all combinations of the given values, or those that a search asks for one after the other.
 
-Composing takes a tenth of a second. Jobs that choose the same components and differ in plain values only are copies of
-one composed configuration with these values set, which a test compares with Hydra's own composition.
+All are checked before any of them runs, those of a search at the ends of its axes.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
-from ptrun.config import compose, load, overrides
+from ptrun.config import load, overrides, schema
 from ptrun.config.compose import Composer
+from ptrun.config.composition import Composition, JobConfig
 from ptrun.config.hydra_section import OWN_TARGETS
-from ptrun.config.load import LoadedConfig
-from ptrun.config.run_config import GROUPS, PRESETS, RunConfig
-from ptrun.config.sweep import SweepSettings, read_settings
+from ptrun.config.run_config import GROUPS, SWEEP
+from ptrun.config.search_space import Axis, Value, axis
+from ptrun.config.sweep import REPEATS, SweepSettings, is_setting, read_settings
 from ptrun.errors import ConfigError
-from ptrun.registry import Registry
 
-NUMBERED = "${hydra.job.num}"  # hydra.sweep.subdir of conf/train.yaml
-
-# Settings that change no result of a run: two runs that differ in these alone are the same job, unless the sweep itself
-# has several values of one. `device.threads` is not among them: another number of threads gives other last bits.
-HARMLESS = (
-    "checkpoint",  # but for its name: without any checkpoint the last weights are tested, not the best
-    "dataset.cache",
-    "dataset.cache_dir",
-    "device.index",
-    "label",
-    "logger",
-    "output_dir",
-    "plots",
-    "plugins",  # so that a corrected plugin runs the failed jobs only
-    "train.num_workers",
-)
+_MOST_COMBINATIONS = 100  # of components that are checked before a search
 
 
 @dataclass(frozen=True)
-class JobConfig:
-    """One job: its overrides, its checked configuration, and what identifies it.
+class Search:
+    """The configurations that a search can try: a point has one value for each axis of `space` that applies to it.
 
-    subdir: the folder that hydra.sweep.subdir names; "" for a number.
+    texts: key → its override, for the keys with one value; None for the other keys, in the order that they were given.
+    repeats: the overrides by which each configuration is repeated.
     """
 
-    identity: str
-    overrides: Sequence[str]
-    loaded: LoadedConfig
-    subdir: str
+    space: Sequence[Axis]
+    texts: Mapping[str, str | None]
+    repeats: Sequence[Sequence[str]]
+    composition: Composition
+
+    def applies(self, one: Axis, point: Mapping[str, Value]) -> bool:
+        """Whether an axis has a meaning for the components that were chosen."""
+        return one.within is None or point.get(one.group) in one.within
+
+    def overrides(self, point: Mapping[str, Value]) -> list[list[str]]:
+        """The overrides of each job of a point."""
+        by_key = {one.key: one.override(point[one.key]) for one in self.space if one.key in point}
+        jobs = []
+        for repeat in self.repeats:
+            given = by_key | {text.partition("=")[0]: text for text in repeat}
+            jobs.append([text or given[key] for key, text in self.texts.items() if text or key in given])
+        return jobs
+
+    def jobs(self, point: Mapping[str, Value]) -> list[JobConfig]:
+        """The jobs of a point, checked. Raises ConfigError."""
+        return [self.composition.load(job, 0) for job in self.overrides(point)]
+
+    def ends(self) -> list[list[str]]:
+        """Jobs whose values are those at the ends of the axes, for every combination of components."""
+        groups = [one for one in self.space if one.key in GROUPS]
+        combinations = itertools.islice(itertools.product(*(one.choices for one in groups)), _MOST_COMBINATIONS)
+        points: list[dict[str, Value]] = []
+        for combination in combinations:
+            chosen: dict[str, Value] = {one.key: name for one, name in zip(groups, combination, strict=True)}
+            others = [one for one in self.space if one.key not in chosen and self.applies(one, chosen)]
+            first = chosen | {one.key: one.ends[0] for one in others}
+            points += [first, *(first | {one.key: end} for one in others for end in one.ends[1:])]
+        return [self.overrides(point)[0] for point in points] + self.overrides(points[0])[1:]
 
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """All jobs of a sweep. axes: keys with several values. fixed: the other overrides. folder: the user's, or ""."""
+    """All jobs of a sweep. axes: keys with several values. fixed: the other overrides. folder: the user's, or "".
+
+    jobs: those of a grid. search: how those of a search are made, or None. example: one of the jobs.
+    """
 
     settings: SweepSettings
     folder: str
     axes: Sequence[str]
     fixed: Sequence[str]
     jobs: Sequence[JobConfig]
+    search: Search | None
+    example: JobConfig
+
+    @property
+    def num_jobs(self) -> int:
+        """How many jobs there are to be."""
+        return (self.settings.trials or 0) * len(self.search.repeats) if self.search else len(self.jobs)
 
 
 def load_sweep(composer: Composer, texts: Sequence[str]) -> SweepConfig | None:
@@ -77,118 +99,87 @@ def load_sweep(composer: Composer, texts: Sequence[str]) -> SweepConfig | None:
     composed = composer.compose_checked(fixed)
     if any(composed.hydra[part]._target_ != target for part, target in OWN_TARGETS.items()):
         return None
-    params = composed.hydra.sweeper.params or {}
-    texts = [*(f"{key}={value}" for key, value in params.items()), *texts]
-    jobs = overrides.grid(texts, composer.folders)
-    axes = overrides.axes(texts, composer.folders)
-    composition = _Composition(composer, registries, axes, composed)
-    loaded = _load_jobs(composition, jobs)
     settings = read_settings(composed)
+    texts = _with_seeds(_all_texts(composed, texts), settings, composed)
+    axes = overrides.axes(texts, composer.folders)
+    composition = Composition(composer, registries, axes, composed)
+    search = _search(texts, composition) if settings.is_search else None
+    jobs = composition.load_all(search.ends() if search else overrides.grid(texts, composer.folders))
     folder = str(composed.hydra.sweep.dir) or ("" if settings.dir in ("auto", "new") else settings.dir)
     given = {text.partition("=")[0].lstrip("+") for text in fixed}
-    shared = [text for text in jobs[0] if text.partition("=")[0] in given and not text.startswith(("sweep.", "hydra."))]
-    return SweepConfig(settings, folder, axes, sorted(shared), loaded)
+    shared = [text for text in jobs[0].overrides if text.partition("=")[0] in given and not text.startswith("hydra.")]
+    return SweepConfig(settings, folder, axes, sorted(shared), [] if search else jobs, search, jobs[0])
 
 
-def identity(config: RunConfig, axes: Sequence[str]) -> str:
-    """What identifies a job: a hash of all settings but those that are harmless and have one value in this sweep."""
-    values = {
-        key: value
-        for key, value in _flat(config.to_dict())
-        if key == "checkpoint.name" or _is_part_of(axes, key) or not _is_part_of(HARMLESS, key)
-    }
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+def _all_texts(composed: DictConfig, texts: Sequence[str]) -> list[str]:
+    """The axes of a recipe, then what the command gives, without the settings of the sweep itself."""
+    params = composed.hydra.sweeper.params or {}
+    several = [text for text in texts if is_setting(text) and overrides.is_sweep(text)]
+    if several:
+        raise ConfigError(f"{several[0]}: a setting of the sweep itself has one value.")
+    return [*(f"{key}={value}" for key, value in params.items()), *(text for text in texts if not is_setting(text))]
 
 
-def _is_part_of(names: Sequence[str], key: str) -> bool:
-    """Whether a dotted key is one of these names, or below one of them."""
-    return any(f"{key}.".startswith(f"{name}.") for name in names)
+def _with_seeds(texts: list[str], settings: SweepSettings, composed: DictConfig) -> list[str]:
+    """The overrides, with an axis over `seed` for sweep.seeds."""
+    if settings.seeds is None:
+        return texts
+    several = [text for text in texts if text.startswith("seed=") and overrides.is_sweep(text)]
+    if several:
+        raise ConfigError(f"sweep.seeds: {several[0]} gives the values of the seed already. Leave one of them out.")
+    first = int(composed.seed)
+    seeds = f"seed=range({first},{first + settings.seeds})"
+    return [*(text for text in texts if not text.startswith("seed=")), seeds]
 
 
-def _flat(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(values, Mapping) and values:
-        for key, value in values.items():
-            yield from _flat(value, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, values
-
-
-def _load_jobs(composition: _Composition, jobs: Sequence[Sequence[str]]) -> list[JobConfig]:
-    """The checked jobs without repetitions. Raises ConfigError, each problem once, with the first job that has it."""
-    jobs_by_problem: dict[str, list[str]] = {}
-    loaded: dict[str, JobConfig] = {}
-    for number, job in enumerate(jobs):
-        try:
-            config = composition.load(job, number)
-            loaded.setdefault(config.identity, config)
-        except ConfigError as error:
-            for problem in error.problems:
-                jobs_by_problem.setdefault(problem, []).append(" ".join(job))
-    if jobs_by_problem:
+def _search(texts: Sequence[str], composition: Composition) -> Search:
+    """The axes of a search. Raises ConfigError when there is none, or one that no component has."""
+    folders = composition.composer.folders
+    by_key = overrides.by_key(texts, folders)
+    repeats = {key for key, override in by_key.items() if override.is_sweep_override() and key in REPEATS}
+    swept = {key: override for key, override in by_key.items() if override.is_sweep_override() and key not in repeats}
+    choices = {key: override.sweep_string_iterator() for key, override in swept.items() if key in GROUPS}
+    chosen = {group: [name] for group, name in composition.chosen.items()}
+    chosen |= {group: [str(name) for name in names] for group, names in choices.items()}
+    space = [axis(key, override, folders, chosen.get(_group(key), ())) for key, override in swept.items()]
+    if not space:
         raise ConfigError(
-            [
-                problem if len(affected) == len(jobs) else f"{problem} (job: {affected[0]})"
-                for problem, affected in jobs_by_problem.items()
-            ]
+            f"{SWEEP}: a search needs an axis, as optimizer.lr='tag(log, interval(1e-4, 1e-1))' or "
+            "model=convnet,simplenet."
         )
-    return list(loaded.values())
+    space = [_within(one, chosen, composition) for one in space]
+    values = overrides.values_by_key([texts[index] for index in _last(texts) if _key(texts[index]) in repeats], folders)
+    single = {
+        key: None if override.is_sweep_override() else overrides.text(key, override) for key, override in by_key.items()
+    }
+    return Search(space, single, list(itertools.product(*values.values())), composition)
 
 
-class _Composition:
-    """Composes jobs, those that choose the same components only once."""
-
-    def __init__(
-        self, composer: Composer, registries: Mapping[str, Registry[Any]], axes: Sequence[str], fixed: DictConfig
-    ) -> None:
-        self._composer, self._registries, self._axes = composer, registries, axes
-        subdir = OmegaConf.to_container(fixed.hydra.sweep, resolve=False)
-        self._numbered = isinstance(subdir, dict) and subdir.get("subdir") == NUMBERED
-        self._copies = self._numbered and "${hydra" not in OmegaConf.to_yaml(_user_part(fixed))
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
-
-    def load(self, job: Sequence[str], number: int) -> JobConfig:
-        """One job, checked. Raises ConfigError."""
-        unknown = self._composer.unknown_choices(job)
-        self._composer.check_overrides(unknown, {group: list(names) for group, names in self._registries.items()})
-        with compose.job_values(self._compose(job), number) as composed:
-            config = load.check(composed, self._composer.folders, self._registries)
-            subdir = "" if self._numbered else str(composed.hydra.sweep.subdir).replace("/", "_")
-            as_written = compose.plain(composed, resolve=False)
-        return JobConfig(identity(config, self._axes), tuple(job), LoadedConfig(config, as_written), subdir)
-
-    def _compose(self, job: Sequence[str]) -> DictConfig:
-        values = self._plain_values(job)
-        if values is None:
-            return self._composer.compose_checked(job)
-        choices = tuple(text for text in job if text.partition("=")[0] not in values)
-        if choices not in self._composed:
-            self._composed[choices] = self._composer.compose_checked(job)
-        composed = copy.deepcopy(self._composed[choices])
-        with open_dict(composed):
-            for key, value in values.items():
-                OmegaConf.update(composed, key, value, merge=True, force_add=True)
-        return composed
-
-    def _plain_values(self, job: Sequence[str]) -> dict[str, Any] | None:
-        """The values of the axes that only replace plain values; None when that is not all that an axis changes."""
-        if not self._copies:
-            return None
-        keys = [text.partition("=")[0] for text in job]
-        values: dict[str, Any] = {}
-        for key, text in zip(keys, job, strict=True):
-            if key not in self._axes or key in (*GROUPS, *PRESETS):
-                continue
-            value = overrides.parse_values([text])[key]
-            related = [
-                other for other in keys if f"{other}.".startswith(f"{key}.") or f"{key}.".startswith(f"{other}.")
-            ]
-            nests = any(other != key and other not in GROUPS for other in related)
-            if isinstance(value, dict | list) or "${" in str(value) or key.startswith(("hydra", "sweep")) or nests:
-                return None
-            values[key] = value
-        return values
+def _group(key: str) -> str:
+    return key.partition(".")[0]
 
 
-def _user_part(composed: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+def _key(text: str) -> str:
+    return text.partition("=")[0].lstrip("+")
+
+
+def _last(texts: Sequence[str]) -> list[int]:
+    """Where each key is given for the last time."""
+    return sorted({_key(text): index for index, text in enumerate(texts)}.values())
+
+
+def _within(one: Axis, chosen: Mapping[str, Sequence[str]], composition: Composition) -> Axis:
+    """The axis, with the choices of its group that have this setting when others have not."""
+    names = chosen.get(one.group, ()) if one.key != one.group else ()
+    setting = one.key.removeprefix(f"{one.group}.")
+    having = [name for name in names if setting in _settings(one.group, name, composition)]
+    return one if not having or len(having) == len(names) else Axis(**{**vars(one), "within": having})
+
+
+def _settings(group: str, name: str, composition: Composition) -> Sequence[str]:
+    """The settings of a component, from its YAML file or the function of a plugin."""
+    declared = schema.find(group, name, composition.composer.folders)
+    if declared is not None:
+        return list(declared.keys)
+    registry: Any = composition.registries.get(group)
+    return list(registry.keywords(name)) if registry is not None and name in registry else []

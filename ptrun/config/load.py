@@ -60,6 +60,12 @@ def import_plugins(composer: Composer, overrides: Sequence[str]) -> Mapping[str,
 
 def check(composed: Composed, folders: tuple[Path, ...], registries: Mapping[str, Registry[Any]]) -> RunConfig:
     """Check one composed configuration. Raises ConfigError."""
+    refuse_presets_without_package(composed)
+    return configuration.check(compose.plain(composed, resolve=True), folders, registries)
+
+
+def refuse_presets_without_package(composed: Composed) -> None:
+    """Raise ConfigError for a recipe whose settings Hydra has put below its group."""
     without_package = [group for group in PRESETS if composed.get(group) is not None]
     if without_package:
         raise ConfigError(
@@ -67,7 +73,6 @@ def check(composed: Composed, folders: tuple[Path, ...], registries: Mapping[str
             "Without it none of its settings has an effect."
             for group in without_package
         )
-    return configuration.check(compose.plain(composed, resolve=True), folders, registries)
 
 
 def _refuse_sweep(composed: Composed) -> None:

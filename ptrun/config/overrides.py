@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from ptrun.config import schema
 from ptrun.config.as_typed import as_typed
 from ptrun.config.habits import dataset_for
-from ptrun.config.run_config import GROUPS, PRESETS
+from ptrun.config.run_config import CHOSEN
 from ptrun.errors import ConfigError, did_you_mean, join_words
 
 
@@ -55,7 +55,7 @@ def override_problems(
         return [
             f"{text}: a setting can't be removed. Give it a value: {key}=VALUE, or {key}=null where null is allowed."
         ]
-    if key not in (*GROUPS, *PRESETS):
+    if key not in CHOSEN:
         return []
     available = [*schema.names(key, folders), *(plugin_names or {}).get(key, ())]
     return [
@@ -103,28 +103,37 @@ def without_sweeps(overrides: Sequence[str]) -> list[str]:
 
 def grid(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> list[list[str]]:
     """The overrides of each job: all combinations in the order of Hydra's own sweeper; the last key changes fastest."""
-    return [list(job) for job in itertools.product(*_values_by_key(overrides, folders).values())]
+    return [list(job) for job in itertools.product(*values_by_key(overrides, folders).values())]
 
 
 def axes(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> list[str]:
     """The keys that have several values, or the one value of a sweep, as choice(1) is one."""
-    last = {key.partition("=")[0].lstrip("+"): key for key in overrides}
-    return [key for key in _values_by_key(overrides, folders) if key in last and is_sweep(last[key])]
+    return [key for key, override in by_key(overrides, folders).items() if override.is_sweep_override()]
 
 
-def _values_by_key(overrides: Sequence[str], folders: tuple[Path, ...]) -> dict[str, list[str]]:
-    """Key → its overrides with one value each. Of a key that is given twice the last one counts."""
+def by_key(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> dict[str, Override]:
+    """Key → its override. Of a key that is given twice the last one counts."""
+    parsed = _parser().parse_overrides([as_typed(text, folders) for text in overrides])
+    return {override.get_key_element().lstrip("+"): override for override in parsed}
+
+
+def text(key: str, override: Override) -> str:
+    """The override of a key with one value, as it would be typed."""
+    return f"{key}={override.get_value_element_as_str()}"
+
+
+def values_by_key(overrides: Sequence[str], folders: tuple[Path, ...]) -> dict[str, list[str]]:
+    """Key → its overrides with one value each. Raises ConfigError for an interval, which has no values to list."""
     values: dict[str, list[str]] = {}
-    for override in _parser().parse_overrides([as_typed(text, folders) for text in overrides]):
-        key = override.get_key_element().lstrip("+")
+    for key, override in by_key(overrides, folders).items():
         if not override.is_sweep_override():
-            values[key] = [f"{key}={override.get_value_element_as_str()}"]
+            values[key] = [text(key, override)]
         elif override.is_discrete_sweep():
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             raise ConfigError(
                 f"{override.input_line}: an interval has no values to list. Write choice(...) or range(...), "
-                "or choose a sweeper that searches by hydra/sweeper=NAME."
+                "or search in it: sweep=tpe."
             )
     return values
 
@@ -133,7 +142,7 @@ def forced(text: str, folders: tuple[Path, ...] = ()) -> str:
     """`key=value` → `++key=value`, by which Hydra accepts unknown keys; our own check has a better message for them."""
     text = as_typed(text.lstrip("+"), folders)
     key = text.partition("=")[0]
-    return text if key.startswith("hydra/") or key in (*GROUPS, *PRESETS) else f"++{text}"
+    return text if key.startswith("hydra/") or key in CHOSEN else f"++{text}"
 
 
 def _parser() -> OverridesParser:

@@ -11,7 +11,8 @@ from typing import Any
 
 GROUPS = ("model", "dataset", "transform", "loss", "optimizer", "scheduler", "device", "checkpoint", "logger")
 PRESETS = ("experiment", "debug")
-SWEEP = "sweep"  # the section of a sweep, which is no part of the configuration of a run
+SWEEP = "sweep"  # the group of settings of a sweep, which is no part of the configuration of a run
+CHOSEN = (*GROUPS, *PRESETS, SWEEP)  # keys whose value is the name of a YAML file
 
 
 @dataclass(frozen=True)

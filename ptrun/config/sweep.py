@@ -1,36 +1,84 @@
-"""The section `sweep` of a command: how the jobs of a sweep are run. conf/sweep.yaml has meanings and units."""
+"""The group `sweep` of a command: how the jobs of a sweep are chosen and run. conf/sweep/grid.yaml has meanings."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ptrun.config import schema
 from ptrun.config.check import check_section
 from ptrun.config.compose import Composed, section
 from ptrun.config.folders import shipped_conf
 from ptrun.config.run_config import SWEEP
-from ptrun.errors import ConfigError
+from ptrun.errors import ConfigError, did_you_mean, join_words
+
+GRID = "grid"
+SEARCHES = ("random", "tpe", "cmaes", "gp")
+REPEATS = ("seed", "dataset.split_seed", "split.seed", "split.fold")  # several values of these repeat a configuration
 
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """The fields are the keys of conf/sweep.yaml, which a test compares."""
+    """`name` says how configurations are chosen; the other fields are the keys of conf/sweep/grid.yaml."""
 
+    name: str
+    trials: int | None
+    seed: int
+    seeds: int | None
+    pruner: str
+    min_epochs: int
+    reduction_factor: int
+    test: str
     jobs: int | str
     timeout_minutes: float | None
     retries: int
     fail_fast: bool
     dir: str
 
+    @property
+    def is_search(self) -> bool:
+        """Whether configurations are proposed one after the other, from the results so far."""
+        return self.name != GRID
+
 
 def read_settings(composed: Composed) -> SweepSettings:
     """The checked settings of a sweep, from the command or a recipe. Raises ConfigError listing every problem."""
-    keys = schema.read(shipped_conf() / "sweep.yaml").keys
-    return SweepSettings(**check_section(section(composed, SWEEP), keys, SWEEP))
+    return as_settings(section(composed, SWEEP))
+
+
+def as_settings(values: Mapping[str, Any]) -> SweepSettings:
+    """Check settings, and add defaults. Raises ConfigError listing every problem."""
+    name = str(values.get("name") or GRID)
+    if name not in (GRID, *SEARCHES):
+        available = (GRID, *SEARCHES)
+        raise ConfigError(
+            f"sweep: there is no sweep '{name}'.{did_you_mean(name, available)} Available: {join_words(available)}."
+        )
+    keys = schema.read(shipped_conf() / SWEEP / f"{name}.yaml", SWEEP).keys
+    settings = check_section({key: value for key, value in values.items() if key != "name"}, keys, SWEEP)
+    if name == GRID and settings["trials"] is not None:
+        raise ConfigError(
+            f"sweep.trials: a grid runs every combination of its values, so it takes no number of trials, and got "
+            f"{settings['trials']}. sweep=random sweep.trials={settings['trials']} draws that many from them."
+        )
+    if name != GRID and settings["trials"] is None:
+        raise ConfigError(f"sweep.trials: sweep={name} needs a number of trials, as sweep.trials=50.")
+    return SweepSettings(name, **settings)
+
+
+def declared_keys() -> list[schema.Key]:
+    """The settings of a sweep with their meanings."""
+    return list(schema.read(shipped_conf() / SWEEP / f"{GRID}.yaml", SWEEP).keys.values())
 
 
 def refuse_settings(overrides: list[str]) -> None:
     """Raise ConfigError for settings of a sweep in a command that starts one run."""
-    given = [text for text in overrides if text.lstrip("+").startswith(f"{SWEEP}.")]
+    given = [text for text in overrides if is_setting(text)]
     if given:
         raise ConfigError(f"{given[0]}: this is a setting of a sweep, which -m starts: `ptrun train -m {given[0]}`.")
+
+
+def is_setting(text: str) -> bool:
+    """Whether an override is a setting of a sweep rather than of its jobs."""
+    return text.lstrip("+").startswith((f"{SWEEP}.", f"{SWEEP}="))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ptrun.engine.progress import EpochReport
+from ptrun.engine.progress import EpochReport, Standing
 from ptrun.engine.running_loss import RunningLoss
 
 
@@ -16,6 +16,7 @@ class Hooks:
     on_batch: batches done in the epoch, batches in it, and their losses.
     on_epoch_end: a finished epoch.
     should_stop: whether to stop after this step.
+    why_prune: why to end training after this validation, because other runs are better; "" to go on.
     is_save_due: whether to save after this number of optimizer steps, within an epoch.
     save: save the state of now.
     roll_back: put back the weights and the optimizer's state of the last rollback point.
@@ -25,6 +26,7 @@ class Hooks:
     on_batch: Callable[[int, int, RunningLoss], None] = lambda done, total, losses: None
     on_epoch_end: Callable[[EpochReport], None] = lambda report: None
     should_stop: Callable[[], bool] = lambda: False
+    why_prune: Callable[[Standing], str] = lambda standing: ""
     is_save_due: Callable[[int], bool] = lambda step: False
     save: Callable[[], object] = lambda: None
     roll_back: Callable[[], None] = lambda: None

@@ -23,7 +23,7 @@ from ptrun.engine.context import TrainContext
 from ptrun.engine.evaluate import evaluate
 from ptrun.engine.hooks import Hooks
 from ptrun.engine.out_of_memory import explain_out_of_memory
-from ptrun.engine.progress import EpochReport, Progress
+from ptrun.engine.progress import EpochReport, Progress, Standing
 from ptrun.engine.running_loss import RunningLoss
 from ptrun.engine.selection import note_best, note_improvement
 from ptrun.engine.stopwatch import Stopwatch
@@ -36,7 +36,7 @@ def fit(ctx: TrainContext, progress: Progress, hooks: Hooks) -> Progress:
 
     A run that is over takes no step when it is continued. `progress` holds where a stopped one goes on.
     """
-    progress.stopped = early_stop_reason(ctx, progress)
+    progress.stopped, progress.pruned = early_stop_reason(ctx, progress), False
     while not is_over(ctx, progress):
         started = time.perf_counter()
         record = train_epoch(ctx, progress.epoch, progress, hooks)
@@ -52,6 +52,9 @@ def fit(ctx: TrainContext, progress: Progress, hooks: Hooks) -> Progress:
         progress.seconds += seconds
         record |= {"seconds": seconds, "best": is_best}
         progress.stopped = early_stop_reason(ctx, progress)
+        if "val/loss" in record and not is_over(ctx, progress):
+            progress.stopped = hooks.why_prune(_standing(ctx, progress))
+            progress.pruned = bool(progress.stopped)
         hooks.on_epoch_end(EpochReport(record, is_best, is_over(ctx, progress)))
         if hooks.should_stop():
             break
@@ -210,6 +213,10 @@ def early_stop_reason(ctx: TrainContext, progress: Progress) -> str:
     if progress.batch > 0 or progress.epoch >= ctx.epochs:  # within an epoch, or at the end anyway
         return ""
     return f"no better {ctx.monitor} in {patience} epoch{'s' if patience > 1 else ''}"
+
+
+def _standing(ctx: TrainContext, progress: Progress) -> Standing:
+    return Standing(ctx.monitor, progress.best_value, ctx.higher_is_better, progress.epoch, ctx.epochs)
 
 
 def _is_whole(ctx: TrainContext, progress: Progress) -> bool:

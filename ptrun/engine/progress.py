@@ -74,6 +74,7 @@ class Progress:
     rollbacks: int = 0  # returns to earlier weights for that reason
     batch_parts: int = 1  # in which each batch is computed, because memory can't take it at once
     stopped: str = ""  # why training ended before its last epoch
+    pruned: bool = False  # whether it ended because other runs are better
     seconds: float = 0.0  # spent in finished epochs
 
     @property
@@ -138,3 +139,14 @@ class EpochReport:
     record: Mapping[str, Any]
     is_best: bool
     is_last: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How good a run is after some of its epochs. monitor: "val/METRIC". best_value: None without a finite one."""
+
+    monitor: str
+    best_value: float | None
+    higher_is_better: bool
+    epoch: int
+    epochs: int

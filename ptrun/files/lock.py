@@ -62,6 +62,25 @@ def wait_for_lock(path: Path) -> Iterator[None]:
         yield
 
 
+def claim(path: Path) -> TextIO | None:
+    """Lock a file, which is made if there is none; None when another process holds it.
+
+    The lock is held until the file is closed by this process and by the children that were forked with it open.
+    """
+    file = path.open("a+", encoding="utf-8")
+    try:
+        _lock_file(file, wait=False)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def adopt(file: TextIO) -> None:
+    """Keep a claim, which was passed on to this process, from the children of this process."""
+    _OPEN.add(file)
+
+
 def wait_until_free(folder: Path) -> None:
     """Wait while another process holds the folder."""
     with wait_for_lock(folder / LOCK_FILE):

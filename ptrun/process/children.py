@@ -104,9 +104,12 @@ class ForkedChild:
 class FreshChild:
     """A new Python process."""
 
-    def __init__(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], log: Path, environment: Mapping[str, str], descriptors: Sequence[int] = ()
+    ) -> None:
+        """descriptors: of open files that the process gets, too."""
         self.started = time.monotonic()
-        group = {"process_group": 0} if os.name == "posix" else {}
+        group = {"process_group": 0, "pass_fds": tuple(descriptors)} if os.name == "posix" else {}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -163,7 +166,7 @@ def wait_for_any(children: Sequence[Child], seconds: float) -> None:
         if descriptors:
             select.select(descriptors, [], [], seconds)
         else:
-            time.sleep(min(seconds, _POLL_SECONDS))
+            time.sleep(min(seconds, _POLL_SECONDS) if children else seconds)
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

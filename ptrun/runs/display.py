@@ -71,10 +71,13 @@ def show_result(
     progress: Progress,
     run_dir: RunDir,
     console: Console,
-    document: Mapping[str, Any],
+    document: Mapping[str, Any] | None,
     verdict: str,
 ) -> None:
-    """Print the verdict, the best epoch, the metrics of the test split, the paths, and the next command."""
+    """Print the verdict, the best epoch, the metrics of the test split, the paths, and the next command.
+
+    document: the results on the test split, or None for a run that was not tested.
+    """
     ctx = parts.ctx
     best = "none"
     if progress.best_value is not None:
@@ -99,7 +102,7 @@ def show_result(
         rows.append(("rolled back", f"{progress.rollbacks} times to earlier weights, because of non-finite numbers"))
     if parts.config.plots:
         rows.append(("plots", str(run_dir.plots)))
-    rows.append(("test", str(run_dir.test / PREDICTIONS_FILE)))
+    rows.append(("test", str(run_dir.test / PREDICTIONS_FILE) if document is not None else "not evaluated"))
     if not run_dir.last.is_file():
         console.result(
             [*rows, ("weights", "the last ones were evaluated; none are saved (checkpoint=none)")], [], document

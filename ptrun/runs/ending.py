@@ -9,7 +9,7 @@ from typing import TextIO
 from ptrun import plugins
 from ptrun.build.run import compiles_model
 from ptrun.config.run_config import RunConfig
-from ptrun.errors import Interrupted
+from ptrun.errors import Interrupted, Pruned
 from ptrun.files import lock
 from ptrun.process.signals import STOPPED_BY_KEYBOARD, StopSignals
 from ptrun.process.startup import without_compiler
@@ -62,6 +62,10 @@ def _as_interrupted(error: BaseException, stop: StopSignals, run_dir: RunDir) ->
 
 
 def _write_end(run_dir: RunDir, error: BaseException, log: TextIO) -> None:
+    if isinstance(error, Pruned):
+        run_dir.write_status("pruned", reason=str(error), exit_code=0)
+        print(error, file=log, flush=True)
+        return
     is_interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
     code = STOPPED_BY_KEYBOARD if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
     reason = str(error) or type(error).__name__

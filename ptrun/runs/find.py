@@ -10,6 +10,7 @@ from typing import Any
 from ptrun.checkpoint.names import BEST, LAST, not_found_error
 from ptrun.errors import CheckpointError, join_words
 from ptrun.files import lock
+from ptrun.runs.configurations import configurations
 from ptrun.runs.folder import CHECKPOINTS, LATEST, RECEIPT, RESOLVED, STATUS, SUMMARY, SWEEP_PLAN, RunDir
 
 
@@ -38,14 +39,26 @@ def find_checkpoint(text: str) -> tuple[Path, tuple[str, ...]]:
     Raises CheckpointError, with the reason why the run ended where its folder gives one.
     """
     path = Path(text).expanduser()
-    runs = sweep_runs(path)
-    folder = runs[0] if runs else path
+    folder, note = _best_of_sweep(path)
     try:
         checkpoint = _checkpoint_of(folder)
     except CheckpointError as error:
         reason = RunDir(folder).read_json(STATUS).get("reason")
         raise CheckpointError(f"{error} That run ended with: {reason}" if reason else str(error)) from error
-    return checkpoint, (f"The best of the {len(runs)} runs of this sweep.",) if runs else ()
+    return checkpoint, (note,) if note else ()
+
+
+def _best_of_sweep(path: Path) -> tuple[Path, str]:
+    """The best run of a sweep's best configuration, and a note on the choice; any other path as it is."""
+    rows = sweep_rows(path) if RunDir(path).is_sweep() else []
+    if not rows:
+        return path, ""
+    places = configurations(rows)
+    if not places or not places[0].jobs:
+        return path / rows[0]["job"], f"The best of the {len(rows)} runs of this sweep."
+    best = places[0]
+    mean = f"mean {best.monitor} {best.mean:.4g} over {len(best.jobs)} runs"
+    return path / best.jobs[0], f"The best run of the best configuration of this sweep, {best.settings} ({mean})."
 
 
 def unfinished_runs(output_dir: str) -> Iterator[Path]:
@@ -53,7 +66,7 @@ def unfinished_runs(output_dir: str) -> Iterator[Path]:
     statuses = {path.parent.resolve() / STATUS for path in Path(output_dir).expanduser().glob(f"*/*/{STATUS}")}
     for folder in _newest_first(statuses):
         # The folder of an evaluation has no resolved configuration.
-        if (folder / RESOLVED).is_file() and not is_done(folder) and not lock.is_locked(folder):
+        if (folder / RESOLVED).is_file() and not has_ended(folder) and not lock.is_locked(folder):
             yield folder
 
 
@@ -74,6 +87,16 @@ def sweep_rows(folder: Path) -> list[dict[str, Any]]:
         )
     )
     return [*finished, *(row for row in rows if row["value"] is None)]
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether a run is done, or was pruned: it trains on only when a user or a sweep wants it to."""
+    return read_leniently(folder, STATUS).get("state") in ("done", "pruned")
+
+
+def is_tested(folder: Path) -> bool:
+    """Whether a run was evaluated on the test split."""
+    return bool(read_leniently(folder, SUMMARY).get("test"))
 
 
 def is_done(folder: Path) -> bool:
@@ -167,6 +190,7 @@ def run_row(folder: Path) -> dict[str, Any]:
         "higher_is_better": summary.get("higher_is_better", False),
         "test": summary.get("test", {}),
         "seconds": summary.get("training_seconds"),
+        "epochs": summary.get("epochs", 0),
     }
 
 

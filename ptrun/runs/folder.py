@@ -45,6 +45,7 @@ CHECKPOINTS = "checkpoints"
 PLOTS = "plots"
 TEST = "test"  # the evaluation on the test split
 JOB = "job.json"  # what a run is in its sweep
+CLAIM = ".claim"  # its lock is held by the process that runs the job, from before its run begins
 JOB_LOG = "job.log"  # all that the process of a job printed
 SWEEP_PLAN = "sweep.json"  # in the folder of a sweep: its jobs
 SWEEP_CONFIG = "multirun.yaml"  # the same of a sweep by Hydra
@@ -52,7 +53,7 @@ SWEEP_RESULTS = "results.csv"
 ERROR = "error.txt"  # the traceback of a job of a sweep
 LATEST = "latest"  # beside the folders of the days: a link to the newest run
 
-_BEFORE_RUN = (JOB, JOB_LOG, lock.LOCK_FILE)  # what the folder of a job holds before its run begins
+_BEFORE_RUN = (JOB, JOB_LOG, CLAIM, lock.LOCK_FILE)  # what the folder of a job holds before its run begins
 _MAX_WORD = 75  # characters: three words, time and id stay below the 255 bytes that a file name may have
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
@@ -172,7 +173,7 @@ class RunDir:
         remove_temporary_files(self.path)
 
     def write_status(self, state: str, **details: Any) -> None:
-        """Write `status.json`: running, done, failed or interrupted, with process, host, time and reason."""
+        """Write `status.json`: running, done, failed, pruned or interrupted, with process, host, time and reason."""
         self.write_json(
             STATUS,
             {

@@ -6,7 +6,7 @@ command ends with an error. A changed setting that would change the numbers is r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from ptrun.checkpoint import store
 from ptrun.config.run_config import RunConfig
 from ptrun.config.stored import CHANGEABLE_WHEN_RESUMING, as_old_as, changed_config, refuse_changes
+from ptrun.engine.progress import Standing
 from ptrun.errors import CheckpointError, ConfigError
 from ptrun.plugins import REGISTRIES
 from ptrun.runs import session
@@ -38,6 +39,8 @@ class ResumeRequest:
     plugins: Sequence[str] = ()
     output_dir: str = "outputs"
     quiet: bool = False
+    test: bool = True
+    why_prune: Callable[[Standing], str] = lambda standing: ""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,15 @@ def _continue(
     )
     return session.run(
         session.TrainRequest(
-            config, config.to_dict(), (), request.command, request.folders, folder, request.quiet, resume_state
+            config,
+            config.to_dict(),
+            (),
+            request.command,
+            request.folders,
+            folder,
+            request.quiet,
+            resume_state,
+            request.test,
+            request.why_prune,
         )
     )

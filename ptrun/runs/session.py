@@ -5,9 +5,9 @@ It can be called many times in one process, as a sweep does. The run folder says
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,10 @@ from ptrun.config.run_config import RunConfig
 from ptrun.engine.evaluate import predict
 from ptrun.engine.hooks import Hooks
 from ptrun.engine.loop import fit, is_over
-from ptrun.engine.progress import EpochReport, Progress
-from ptrun.errors import Interrupted, PtrunError
+from ptrun.engine.progress import EpochReport, Progress, Standing
+from ptrun.errors import Interrupted, Pruned, PtrunError
 from ptrun.evaluation import results
 from ptrun.loggers.logger import Logger
-from ptrun.loggers.records import read_records
 from ptrun.process.signals import StopSignals, stop_signals
 from ptrun.process.startup import keep_freed_memory
 from ptrun.reports import curves as training_plots
@@ -60,6 +59,8 @@ class TrainRequest:
 
     run_dir: None for a new folder below the output folder.
     continuation: what the run continues from, or None.
+    test: whether to evaluate the best weights on the test split.
+    why_prune: asked after each validation: why the run ends there, because others are better, or "".
     """
 
     config: RunConfig
@@ -70,6 +71,8 @@ class TrainRequest:
     run_dir: Path | None = None
     quiet: bool = False
     continuation: ResumeState | None = None
+    test: bool = True
+    why_prune: Callable[[Standing], str] = lambda standing: ""
 
 
 def run(request: TrainRequest) -> TrainResult:
@@ -93,16 +96,22 @@ def run(request: TrainRequest) -> TrainResult:
         resume_step = progress.recorded_step if request.continuation is not None else None
         preloader = Preloader(parts.config)
         with _training(parts, progress, run_dir, console, stop, data, resume_step) as hooks:
+            hooks = replace(hooks, why_prune=request.why_prune)
             fit(parts.ctx, progress, with_preloading(hooks, preloader))
         preloader.wait()
-        with _results_kept(parts, progress, run_dir):
-            document = _test_best(parts, run_dir)
-        summary = _summary(parts, progress, run_dir, document)
+        document = None
+        if request.test and not progress.pruned:
+            with _results_kept(parts, progress, run_dir):
+                document = _test_best(parts, run_dir)
+        summary = summarize(parts, progress, run_dir, document)
         run_dir.write_json(SUMMARY, summary)
+        if progress.pruned:
+            raise Pruned(progress.stopped)
         display.show_result(parts, progress, run_dir, console, document, summary["verdict"])
         if config.plots:  # after the result, which need not wait for them
             training_plots.draw_training(run_dir.metrics, run_dir.plots)
-            evaluation_plots.draw_evaluation(run_dir.test, run_dir.plots)
+            if document is not None:
+                evaluation_plots.draw_evaluation(run_dir.test, run_dir.plots)
         return TrainResult(run_dir.path, summary, progress.best_value)
 
 
@@ -263,8 +272,7 @@ def _results_kept(parts: Run, progress: Progress, run_dir: RunDir) -> Iterator[N
     except Interrupted:
         raise
     except Exception as error:
-        nothing: dict[str, Any] = {"loss": None, "metrics": {}, "task": parts.prepared.spec.task, "num_samples": 0}
-        summary = _summary(parts, progress, run_dir, nothing)
+        summary = summarize(parts, progress, run_dir, None)
         run_dir.write_json(SUMMARY, {**summary, "test_error": str(error)})
         if not isinstance(error, PtrunError):
             raise
@@ -273,12 +281,6 @@ def _results_kept(parts: Run, progress: Progress, run_dir: RunDir) -> Iterator[N
             f"{error}\nThe training is over and its results are kept in {run_dir.path}; those on the test split are "
             f"missing.{again}"
         ) from error
-
-
-def _summary(parts: Run, progress: Progress, run_dir: RunDir, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What summary.json holds, with what the run folder says of the training."""
-    records, num_bad_samples = read_records(run_dir.metrics), len(run_dir.read_json(BAD_SAMPLES))
-    return summarize(parts, progress, document, records, num_bad_samples)
 
 
 def _test_best(parts: Run, run_dir: RunDir) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,9 @@ from torch import nn
 from ptrun.build.run import Run
 from ptrun.engine.progress import Progress
 from ptrun.evaluation.verdict import verdict
+from ptrun.loggers.records import read_records
 from ptrun.reports.html_table import html_table
+from ptrun.runs.folder import BAD_SAMPLES, RunDir
 
 if TYPE_CHECKING:
     from ptrun.runs.loaded_model import LoadedModel
@@ -55,12 +57,13 @@ class TrainResult:
 def summarize(
     parts: Run,
     progress: Progress,
-    document: Mapping[str, Any],
-    records: Sequence[Mapping[str, Any]],
-    num_bad_samples: int,
+    run_dir: RunDir,
+    document: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """What summary.json holds; document: the results on the test split. records: those of all epochs."""
-    ctx = parts.ctx
+    """What summary.json holds; document: the results on the test split, or None for a run that was not tested."""
+    ctx, records = parts.ctx, read_records(run_dir.metrics)
+    if document is None:
+        document = {"loss": None, "metrics": {}, "task": parts.prepared.spec.task, "num_samples": 0}
     return {
         "verdict": verdict(document, records, ctx.monitor, higher_is_better=ctx.higher_is_better),
         "model": parts.config.model.name,
@@ -72,12 +75,12 @@ def summarize(
         "skipped_steps": progress.skipped + progress.overflowed,
         "rollbacks": progress.rollbacks,
         "batch_parts": progress.batch_parts,
-        "bad_samples": num_bad_samples,
+        "bad_samples": len(run_dir.read_json(BAD_SAMPLES)),
         "best_epoch": progress.best_epoch,
         "monitor": ctx.monitor,
         "best_value": progress.best_value,
         "higher_is_better": ctx.higher_is_better,
-        "test": {"loss": document["loss"], **document["metrics"]},
+        "test": {"loss": document["loss"], **document["metrics"]} if document["num_samples"] else {},
         "parameters": sum(p.numel() for p in ctx.model.parameters()),
         "training_seconds": progress.seconds,
         "time_percent": ctx.times.shares(),

@@ -1,12 +1,11 @@
-"""`ptrun train -m`: one job per combination, each in a process of its own, and one table at the end.
+"""`ptrun train -m`: runs the jobs of a sweep, each in a process of its own, and reports them in one table.
 
 All jobs are checked before the first one starts. The folders of the jobs are the only record of what was done, so the
-same command goes on with what is there, also after this process was killed.
+same command goes on with what is there, also after this process was killed, and several processes work side by side.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from ptrun.build.slots import Slot, slots
 from ptrun.config.compose import Composer
 from ptrun.config.jobs import SweepConfig, load_sweep
+from ptrun.config.sweep import REPEATS
 from ptrun.errors import Interrupted
 from ptrun.files import lock
 from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshChild, can_fork
@@ -23,97 +23,112 @@ from ptrun.process.signals import StopSignals, stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import JOB, JOB_LOG, STATUS, RunDir
-from ptrun.sweeps import hydra_launch, leaderboard, table
-from ptrun.sweeps.plan import Job, place_jobs, sweep_folder, write_plan
+from ptrun.sweeps import hydra_launch, leaderboard, search, table
+from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_job, write_plan
 from ptrun.sweeps.pool import Pool, Running
+from ptrun.sweeps.queue import PLAN_LOCK, Queue, Taken
+from ptrun.sweeps.trials import Trials
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric, format_seconds
 
 
 @dataclass
 class Driver:
-    """Starts the jobs of one sweep and prints how each of them ended."""
+    """Starts the jobs of one sweep and prints how each of them ended.
+
+    tests: whether the jobs are evaluated on the test split. verb: what is done with them, for messages.
+    """
 
     config: SweepConfig
     folder: Path
-    command: Sequence[str]
-    conf_folders: tuple[Path, ...]
+    command: Command
     console: Console
     stop: StopSignals
     slots: Sequence[Slot]
-    forks: bool = False
+    forks: bool
+    tests: bool
+    verb: str = "started"
     attempts: dict[str, int] = field(default_factory=dict)
     failed: list[Job] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    remaining: int = 0
+    queue: Queue = field(init=False)
 
-    def run(self, jobs: Sequence[Job]) -> None:
+    def run(self, queue: Queue) -> None:
         """Run these jobs to their end, or until a signal or, with fail_fast, a failure."""
         settings = self.config.settings
         limit = None if settings.timeout_minutes is None else 60 * settings.timeout_minutes
-        self.forks = warm_up()
-        if not self.forks:
-            self.console.note(
-                "Each job starts a Python process of its own, which takes seconds: a copy of this one could hang, "
-                "because a library or a plugin has started threads in it."
-            )
-        self.remaining = len(jobs)
-        Pool[Job](self.slots, self.start, self.end, self.is_over, limit).run(jobs)
+        self.queue = queue
+        Pool[Taken](self.slots, queue.take, self.start, self.end, self.is_over, limit).run()
 
     def is_over(self) -> bool:
         """Whether no more jobs are to be started."""
         return bool(self.stop.received or (self.failed and self.config.settings.fail_fast))
 
-    def start(self, job: Job, slot: Slot) -> Child:
+    def start(self, taken: Taken, slot: Slot) -> Child:
         """Begin a job. One that was begun earlier goes on with the cores that it had, for equal bits."""
         from ptrun.sweeps import job as one_job
 
-        run_dir = RunDir(job.folder)
-        job.folder.mkdir(parents=True, exist_ok=True)
+        job, claim = taken.job, taken.claim
         begun = find.read_leniently(job.folder, JOB)
         cores = int(begun.get("cores", slot.cores))
-        run_dir.write_json(JOB, {"id": job.config.identity, "overrides": list(job.config.overrides), "cores": cores})
-        self.console.text(f"  job {job.name} started: {job.settings(self.config.axes)}")
+        write_job(job, cores=cores)
+        self.console.text(f"  job {job.name} {self.verb}: {job.settings(self.config.axes)}")
         log = job.folder / JOB_LOG
-        if not self.forks:
-            words = ["-m", one_job.__name__, str(self.folder.resolve()), job.name, str(cores), str(os.getpid())]
-            return FreshChild(words, log, slot.environment)
-        loaded, overrides = job.config.loaded, job.config.overrides
         request = one_job.JobRequest(
-            job.folder, loaded, overrides, self.command, self.conf_folders, cores, slot.environment
+            job.folder,
+            job.config.loaded,
+            job.config.overrides,
+            self.command.words,
+            tuple(self.command.conf_folders),
+            cores,
+            self.config.settings,
+            slot.environment,
+            self.tests,
         )
-        return ForkedChild(lambda: one_job.run(request), log)
+        with claim:  # from here on the child holds it
+            if self.forks:
+                return ForkedChild(lambda: one_job.run(request, claim), log)
+            return FreshChild(request.words(claim), log, slot.environment, [claim.fileno()])
 
-    def end(self, place: Running[Job], ended: Ended) -> bool:
-        """Print how a job ended, and write it into its folder where the job could not. Returns whether to try again."""
-        job = place.job
+    def end(self, place: Running[Taken], ended: Ended) -> None:
+        """Print how a job ended, and write it into its folder where the job could not."""
+        job = place.job.job
         state = self._final_state(place, ended)
-        self.remaining -= 1
-        if state == "done":
+        if state in ("done", "pruned"):
             self.seconds.append(place.seconds)
-            self.console.text(
-                f"  job {job.name} done: {_value(job)}, {format_seconds(place.seconds)}{self._estimate()}"
+            reason = str(find.read_leniently(job.folder, STATUS).get("reason", ""))
+            how = (
+                reason
+                if state == "pruned"
+                else f"tested: {_tested(job)}"
+                if self.verb == "is tested"
+                else f"done: {_value(job)}"
             )
-            return False
+            self.console.text(f"  job {job.name} {how}, {format_seconds(place.seconds)}{self._estimate()}")
+            return
         if state != "failed":
             self.console.text(f"  job {job.name} {state or 'not begun'}")
-            return False
+            return
         self.attempts[job.name] = self.attempts.get(job.name, 0) + 1
         again = self.attempts[job.name] <= self.config.settings.retries and not self.stop.received
         reason = " ".join(str(find.read_leniently(job.folder, STATUS).get("reason", "")).split())
         self.console.error(f"job {job.name} failed{', and is tried again' if again else ''}: {reason}")
-        self.remaining += again
-        self.failed += [] if again else [job]
-        return again
+        if again:
+            self.queue.try_again(job)
+        else:
+            self.queue.give_up(job)
+            self.failed.append(job)
 
-    def _final_state(self, place: Running[Job], ended: Ended) -> str:
+    def _final_state(self, place: Running[Taken], ended: Ended) -> str:
         """What status.json says; what it can't say, as of a process that was killed, is written first."""
         from ptrun.runs.ending import note_end
 
-        run_dir = RunDir(place.job.folder)
+        run_dir = RunDir(place.job.job.folder)
         status = find.read_leniently(run_dir.path, STATUS)
         state = str(status.get("state", ""))
-        if state == "done" or (self.is_over() and not place.timed_out and ended.code in (75, -15)):
+        if state in ("done", "pruned"):
+            return state
+        if self.is_over() and not place.timed_out and ended.code in (75, -15):
             return "interrupted" if state == "running" else state
         if place.timed_out:
             limit = f"{self.config.settings.timeout_minutes:g} minutes"
@@ -126,76 +141,125 @@ class Driver:
         return "failed"
 
     def _estimate(self) -> str:
-        if not self.remaining:
+        left = self.config.num_jobs - sum(find.has_ended(path.parent) for path in self.folder.glob(f"*/{STATUS}"))
+        if left <= 0 or self.verb != "started":
             return ""
-        left = statistics.fmean(self.seconds) * self.remaining / len(self.slots)
-        return f" ({self.remaining} to go, about {format_seconds(left)})"
+        seconds = statistics.fmean(self.seconds) * left / len(self.slots)
+        return f" ({left} to go, about {format_seconds(seconds)})"
 
 
-def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], quiet: bool) -> int:
+def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quiet: bool) -> int:
     """Check all jobs, run them, print and write the table. Returns 0, or 1 when a job failed.
 
     Raises ConfigError before any job runs, and Interrupted after a signal.
     """
     config = load_sweep(composer, overrides)
     if config is None:
-        return hydra_launch.run(composer, overrides, command, quiet)
+        return hydra_launch.run(composer, overrides, words, quiet)
+    if config.search is not None:
+        search.require_libraries(config.settings.name)
     folder = sweep_folder(config)
-    jobs = place_jobs(config, folder)
+    jobs = place_jobs(config.jobs, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with lock.lock(folder):
-        write_plan(config, folder, jobs, command, composer.folders)
-        return _run(config, jobs, folder, command, composer.folders, Console(quiet))
+    command = Command(words, overrides, composer.config_name, composer.folders)
+    with lock.wait_for_lock(folder / PLAN_LOCK):
+        jobs = place_jobs(config.jobs, folder)
+        write_plan(config, folder, jobs, command)
+    return _run(config, jobs, folder, command, Console(quiet))
 
 
-def _run(
-    config: SweepConfig,
-    jobs: Sequence[Job],
-    folder: Path,
-    command: Sequence[str],
-    conf_folders: tuple[Path, ...],
-    console: Console,
-) -> int:
-    todo = [job for job in jobs if not find.is_done(job.folder)]
-    configs = [job.config.loaded.config for job in todo or jobs]
-    places = slots(config.settings.jobs, configs, usable_cores(), available_memory_bytes())
-    console.header(
-        [
-            ("jobs", f"{len(jobs)}{f', of which {len(jobs) - len(todo)} are done' if len(todo) < len(jobs) else ''}"),
-            ("axes", ", ".join(config.axes) or "none"),
-            ("at once", f"{len(places)}, each with {places[0].cores} of the cores"),
-            ("folder", str(folder)),
-        ],
-        "ptrun train -m",
-    )
+def _run(config: SweepConfig, jobs: list[Job], folder: Path, command: Command, console: Console) -> int:
+    settings = config.settings
+    has_ended = find.is_done if settings.pruner == "none" else find.has_ended
+    queue = Queue(folder, jobs, has_ended)
+    if config.search is not None:
+        queue.propose = Trials(folder, settings, config.search).more
+    num_ended = sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
+    num_left = max(config.num_jobs - num_ended, 1)
+    example = config.example.loaded.config
+    places = slots(settings.jobs, [example] * num_left, usable_cores(), available_memory_bytes())
+    _show_plan(config, folder, num_ended, places, console)
     with stop_signals() as stop, stop.only_noted():
-        driver = Driver(config, folder, command, conf_folders, console, stop, places)
-        if todo:
-            console.text()
-            driver.run(todo)
+        driver = Driver(config, folder, command, console, stop, places, warm_up(console), _tests_all(config))
+        console.text()
+        driver.run(queue)
+        if settings.test == "best" and not driver.tests and not driver.is_over():
+            _test_best(driver, queue)
     table.report(leaderboard.all_rows(folder), folder, console)
-    left = sum(not find.is_done(job.folder) for job in jobs)
+    num_left = len(queue.left())
     if stop.received:
         raise Interrupted(
-            f"Stopped by {stop.received}: {len(jobs) - left} of {len(jobs)} jobs are done. "
+            f"Stopped by {stop.received}: {len(queue.jobs) - num_left} of {config.num_jobs} jobs are done. "
             f"The same command goes on with the others in {folder}."
         )
-    return 1 if left else 0
+    return 1 if num_left else 0
 
 
-def warm_up() -> bool:
+def _show_plan(config: SweepConfig, folder: Path, num_ended: int, places: Sequence[Slot], console: Console) -> None:
+    done = f", of which {num_ended} are done" if num_ended else ""
+    settings, rows = config.settings, [("jobs", f"{config.num_jobs}{done}")]
+    if config.search is not None:
+        repeats = len(config.search.repeats)
+        by = f"{settings.name}, {settings.trials} trials{f' of {repeats} runs each' if repeats > 1 else ''}"
+        rows.append(("search", f"{by}, seed {settings.seed}"))
+    if settings.pruner != "none":
+        rows.append(("pruning", f"{settings.pruner}, from epoch {settings.min_epochs} on"))
+    rows += [
+        ("axes", ", ".join(config.axes) or "none"),
+        ("at once", f"{len(places)}, each with {places[0].cores} of the cores"),
+        ("folder", str(folder)),
+    ]
+    console.header(rows, "ptrun train -m")
+
+
+def _tests_all(config: SweepConfig) -> bool:
+    """Whether every job is evaluated on the test split as it ends.
+
+    So it is where the best one can't be tested later, where all jobs are one configuration, and with an axis over
+    folds, whose predictions belong together.
+    """
+    if config.settings.test != "best":
+        return config.settings.test == "all"
+    is_one = config.search is None and not set(config.axes) - set(REPEATS)
+    return is_one or "split.fold" in config.axes or config.example.loaded.config.checkpoint.name == "none"
+
+
+def _test_best(driver: Driver, queue: Queue) -> None:
+    """Evaluate the jobs of the best configuration on the test split."""
+    names = leaderboard.best_jobs(leaderboard.all_rows(driver.folder))
+    jobs = [job for job in queue.jobs if job.name in names and find.is_done(job.folder)]
+    driver.tests, driver.verb = True, "is tested"
+    driver.run(Queue(driver.folder, jobs, _is_done_and_tested))
+
+
+def _is_done_and_tested(folder: Path) -> bool:
+    return find.is_done(folder) and find.is_tested(folder)
+
+
+def warm_up(console: Console) -> bool:
     """Import what every job needs, once. Returns whether jobs can be forked from this process."""
     with resting_collector():
         from ptrun.metrics import compute
         from ptrun.runs import preload, resume, session  # noqa: F401
 
         compute.preload(["roc_auc"])
-    return can_fork()
+    forks = can_fork()
+    if not forks:
+        console.note(
+            "Each job starts a Python process of its own, which takes seconds: a copy of this one could hang, "
+            "because a library or a plugin has started threads in it."
+        )
+    return forks
 
 
 def _value(job: Job) -> str:
     row = find.run_row(job.folder)
     return f"{row['monitor']} {format_metric(row['monitor'], row['value'])}"
+
+
+def _tested(job: Job) -> str:
+    results = find.run_row(job.folder)["test"]
+    return ", ".join(f"{name} {format_metric(name, value)}" for name, value in list(results.items())[:2])
 
 
 def _memory(ended: Ended) -> str:

@@ -1,4 +1,4 @@
-"""The folder of a sweep and the folders of its jobs; `sweep.json` holds all jobs with their configurations.
+"""The folder of a sweep and the folders of its jobs; `sweep.json` holds the jobs of a grid with their configurations.
 
 A job is found again by its identity, which job.json in its folder holds, so that the same command goes on with what is
 there, and a command with more values adds jobs. How far a job is, only its own folder says.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptrun.config.jobs import JobConfig, SweepConfig
+from ptrun.config.composition import JobConfig
+from ptrun.config.jobs import SweepConfig
 from ptrun.errors import ConfigError
 from ptrun.runs import find
 from ptrun.runs.folder import JOB, SWEEP_PLAN, RunDir, create_run_dir, unresolved_environment
@@ -36,11 +38,21 @@ class Job:
         return " ".join(text for text in self.config.overrides if text.partition("=")[0] in axes) or "(defaults)"
 
 
+@dataclass(frozen=True)
+class Command:
+    """What started a sweep, so that another process can work on it. overrides: as given."""
+
+    words: Sequence[str]
+    overrides: Sequence[str]
+    config_name: str
+    conf_folders: Sequence[Path]
+
+
 def sweep_folder(config: SweepConfig) -> Path:
     """The folder of a sweep: the user's, the newest one of the same command, or a new one."""
     if config.folder:
         return Path(config.folder).expanduser()
-    output_dir = config.jobs[0].loaded.config.output_dir
+    output_dir = config.example.loaded.config.output_dir
     if config.settings.dir == "auto":
         wanted = _signature(config)
         for folder in find.sweeps(output_dir):
@@ -49,19 +61,16 @@ def sweep_folder(config: SweepConfig) -> Path:
     return create_run_dir(output_dir, ("sweep",)).path
 
 
-def place_jobs(config: SweepConfig, folder: Path) -> list[Job]:
+def place_jobs(configs: Sequence[JobConfig], folder: Path) -> list[Job]:
     """Each job with its folder: the one that it has already, or a new one. Raises ConfigError when two would share one.
 
     Nothing is written.
     """
-    known = {_identity(path): path.parent for path in folder.glob(f"*/{JOB}")}
-    known |= {
-        job["id"]: folder / job["job"] for job in find.read_plan(folder).get("jobs", []) if job["id"] not in known
-    }
+    known = known_folders(folder)
     taken = {path.name for path in (*folder.glob("*"), *known.values())}
     number = max((int(name) + 1 for name in taken if name.isdigit()), default=0)
     jobs = []
-    for job in config.jobs:
+    for job in configs:
         path = known.get(job.identity)
         if path is None:
             path = folder / (job.subdir or str(number))
@@ -76,22 +85,43 @@ def place_jobs(config: SweepConfig, folder: Path) -> list[Job]:
     return jobs
 
 
-def write_plan(
-    config: SweepConfig, folder: Path, jobs: Sequence[Job], command: Sequence[str], conf: Sequence[Path]
-) -> None:
+def known_folders(folder: Path) -> dict[str, Path]:
+    """Identity → folder, of all jobs that this sweep has."""
+    known = {_identity(path): path.parent for path in folder.glob(f"*/{JOB}")}
+    planned = find.read_plan(folder).get("jobs", [])
+    return known | {job["id"]: folder / job["job"] for job in planned if job["id"] not in known}
+
+
+def write_plan(config: SweepConfig, folder: Path, jobs: Sequence[Job], command: Command) -> None:
     """Write `sweep.json`, with the jobs of earlier commands in this folder."""
     now = {job.config.identity for job in jobs}
     earlier = [job for job in find.read_plan(folder).get("jobs", []) if job["id"] not in now]
     RunDir(folder).write_json(
         SWEEP_PLAN,
         {
-            "command": list(command),
-            "conf_folders": [str(path.resolve()) for path in conf],
+            "command": list(command.words),
+            "overrides": list(command.overrides),
+            "config_name": command.config_name,
+            "conf_folders": [str(path.resolve()) for path in command.conf_folders],
+            "working_folder": os.getcwd(),
             "signature": _signature(config),
             "axes": list(config.axes),
             "jobs": [*earlier, *map(_frozen, jobs)],
         },
     )
+
+
+def write_job(job: Job, **values: Any) -> None:
+    """Write what a job is into its folder: of a search with its trial, the point of that, and its configuration."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    before = find.read_leniently(job.folder, JOB)
+    identity = {"id": job.config.identity, "overrides": list(job.config.overrides)}
+    RunDir(job.folder).write_json(JOB, {**before, **identity, **values})
+
+
+def propose_job(job: Job, trial: int, point: Mapping[str, Any], generation: int | None) -> None:
+    """Write a job that a search wants to be run, frozen: later edits of YAML files can't change it."""
+    write_job(job, trial=trial, point=dict(point), generation=generation, config=_frozen(job)["config"])
 
 
 def _frozen(job: Job) -> dict[str, Any]:
@@ -102,7 +132,8 @@ def _frozen(job: Job) -> dict[str, Any]:
 
 def _signature(config: SweepConfig) -> str:
     """The same for two commands that differ in the values of their axes only."""
-    text = json.dumps([sorted(config.axes), sorted(config.fixed)])
+    search = [config.settings.name, config.settings.seed] if config.search else []
+    text = json.dumps([sorted(config.axes), sorted(config.fixed), *search])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

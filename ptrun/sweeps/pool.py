@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Generic, TypeVar
 
 from ptrun.build.slots import Slot
@@ -17,6 +18,15 @@ GRACE_SECONDS = 30  # from the request to save and stop until a job is killed; a
 _POLL_SECONDS = 0.5  # how soon a signal, a time limit or a lost notice is acted on
 
 T = TypeVar("T")
+
+
+class Later(Enum):
+    """No job can be had now, but one may be later: other processes run the rest."""
+
+    LATER = "later"
+
+
+LATER = Later.LATER
 
 
 @dataclass
@@ -54,33 +64,43 @@ class Running(Generic[T]):
 class Pool(Generic[T]):
     """What is done with jobs.
 
+    take: the next job, LATER, or None when there are no more.
     start: begins a job in a slot.
-    ended: is told of each end, and whether it was the time limit; returns whether to run the job again.
+    ended: is told of each end, and whether it was the time limit.
     is_over: whether to start no more jobs and stop the running ones.
     """
 
     slots: Sequence[Slot]
+    take: Callable[[], T | Later | None]
     start: Callable[[T, Slot], Child]
-    ended: Callable[[Running[T], Ended], bool]
+    ended: Callable[[Running[T], Ended], None]
     is_over: Callable[[], bool]
     timeout_seconds: float | None = None
 
-    def run(self, jobs: Sequence[T]) -> None:
+    def run(self) -> None:
         """Run all jobs to their end, in order."""
-        waiting, free = list(jobs), list(self.slots)
-        running: list[Running[T]] = []
-        while running or (waiting and not self.is_over()):
-            while waiting and free and not self.is_over():
-                slot, job = free.pop(0), waiting.pop(0)
-                running.append(Running(job, slot, self.start(job, slot)))
+        free, running = list(self.slots), list[Running[T]]()
+        later = self._fill(free, running)
+        while running or (later and not self.is_over()):
             wait_for_any([place.child for place in running], _POLL_SECONDS)
             for place in list(running):
                 end = place.child.poll()
                 if end is not None:
                     running.remove(place)
                     free.append(place.slot)
-                    waiting += [place.job] if self.ended(place, end) else []
+                    self.ended(place, end)
                     continue
                 if self.is_over():
                     place.ask_to_stop()
                 place.enforce(self.timeout_seconds)
+            later = self._fill(free, running)
+
+    def _fill(self, free: list[Slot], running: list[Running[T]]) -> bool:
+        """Start a job in each free slot. Returns whether there may be more jobs later."""
+        while free and not self.is_over():
+            job = self.take()
+            if job is None or isinstance(job, Later):
+                return job is not None
+            slot = free.pop(0)
+            running.append(Running(job, slot, self.start(job, slot)))
+        return not self.is_over()

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.files.atomic import replacing_text
+from ptrun.runs.configurations import Configuration, configurations, std, swept_keys
 from ptrun.runs.folder import JOB_LOG, SWEEP_RESULTS
-from ptrun.sweeps.leaderboard import Configuration, comparison, configurations, std, swept_keys
+from ptrun.sweeps.leaderboard import best_jobs, comparison
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric, format_seconds, is_fraction
 
@@ -32,12 +33,12 @@ def report(rows: Sequence[Row], folder: Path, console: Console) -> None:
     path = folder / SWEEP_RESULTS
     with replacing_text(path) as file:
         csv.writer(file).writerows(csv_rows(rows))
-    best = rows[0]
+    best = next(iter(best_jobs(rows)), None)
     console.text()
-    console.header([("table", str(path)), ("best", str(folder / best["job"]))], "Sweep")
-    if best["value"] is not None:
+    console.header([("table", str(path)), *([("best", str(folder / best))] if best else [])], "Sweep")
+    if best:
         console.text()
-        console.header([("evaluate", f"ptrun eval checkpoint={folder / best['job']}")], "Next")
+        console.header([("evaluate", f"ptrun eval checkpoint={folder / best}")], "Next")
 
 
 def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
@@ -54,7 +55,7 @@ def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
     if len({row["monitor"] for row in rows if row["monitor"]}) > 1:
         console.note("The jobs have different monitored metrics, so they are ranked within each of them only.")
     for row in rows:
-        if row["reason"] and row["state"] != "failed":
+        if row["reason"] and row["state"] not in ("failed", "pruned"):
             console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
     _report_failures([row for row in rows if row["state"] == "failed"], folder, console)
 
@@ -62,7 +63,7 @@ def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
 def csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
     """The header and one line for each job, with every test metric unrounded."""
     best = rows[0]
-    tests = list(best["test"])
+    tests = _test_names(rows)
     keys = swept_keys(rows)
     yield ["job", "state", *keys, best["monitor"] or "value", *(f"test/{name}" for name in tests), "seconds"]
     for row in rows:
@@ -70,6 +71,11 @@ def csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
         values = [overrides.get(key, "") for key in keys]
         results = [row["value"], *(row["test"].get(name) for name in tests), row["seconds"]]
         yield [row["job"], row["state"], *values, *results]
+
+
+def _test_names(rows: Sequence[Row]) -> list[str]:
+    """The test metrics of any job: with sweep.test=best only some have them."""
+    return list(dict.fromkeys(name for row in rows for name in row["test"]))
 
 
 def _report_failures(rows: Sequence[Row], folder: Path, console: Console) -> None:
@@ -87,7 +93,7 @@ def _report_failures(rows: Sequence[Row], folder: Path, console: Console) -> Non
 def _job_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Column names and cells; of the settings only those that differ between jobs."""
     best = rows[0]
-    tests = [name for name in _TEST_METRICS if name in best["test"]][:2]
+    tests = [name for name in _TEST_METRICS if name in _test_names(rows)][:2]
     monitor = best["monitor"] or "value"
     keys = swept_keys(rows)
     cells = []
@@ -96,7 +102,8 @@ def _job_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         other = f" {row['monitor']}" if row["monitor"] not in ("", monitor) else ""
         values = [f"{format_metric(row['monitor'] or monitor, row['value'])}{other}"]
         values += [format_metric(name, row["test"].get(name)) for name in tests]
-        cells.append([row["job"], " ".join(settings), *values, format_seconds(row["seconds"]), row["state"]])
+        state = f"pruned, epoch {row['epochs']}" if row["state"] == "pruned" else row["state"]
+        cells.append([row["job"], " ".join(settings), *values, format_seconds(row["seconds"]), state])
     return ["job", "settings", monitor, *(f"test {name}" for name in tests), "time", "state"], cells
 
 

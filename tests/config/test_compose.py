@@ -119,7 +119,8 @@ def test_the_values_of_a_job():
 
 def test_one_section_in_plain_containers():
     composed = Composer().compose(["sweep.dir=x${seed}"])
-    assert compose.section(composed, "sweep") == {"dir": "x0"}
+    section = compose.section(composed, "sweep")
+    assert (section["name"], section["dir"]) == ("grid", "x0")
     assert compose.section(composed, "nothing") == {}
     with pytest.raises(ConfigError, match="there is no setting nowhere"):
         compose.section(Composer().compose(["sweep.dir=${nowhere}"]), "sweep")

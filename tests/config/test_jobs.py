@@ -8,9 +8,8 @@ import pytest
 
 from ptrun.config import compose
 from ptrun.config.compose import Composer
-from ptrun.config.jobs import HARMLESS, SweepConfig, identity, load_sweep
-from ptrun.config.load import check, load_config
-from ptrun.config.run_config import RunConfig
+from ptrun.config.jobs import Search, SweepConfig, load_sweep
+from ptrun.config.load import check
 from ptrun.errors import ConfigError
 
 
@@ -93,32 +92,57 @@ def test_the_axes_of_a_recipe_come_before_those_of_the_command(folder: Path):
         assert {job.loaded.config.train.epochs for job in sweep.jobs} == {2}
 
 
-def config(*words: str) -> RunConfig:
-    return load_config(Composer(), words).config
+def search(*words: str) -> Search:
+    found = load("sweep=random", *words).search
+    assert found is not None
+    return found
 
 
-def test_a_job_is_known_by_what_decides_its_result():
-    plain = identity(config(), [])
-    harmless = ("plots=false", "label=x", "logger=tensorboard", "output_dir=there", "checkpoint.every_steps=5")
-    assert identity(config(*harmless, "train.num_workers=2"), []) == plain
-    for word in ("seed=1", "train.epochs=3", "device.threads=1", "checkpoint=none", "model=simplenet"):
-        assert identity(config(word), []) != plain, word
+LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 
-def test_a_harmless_setting_with_several_values_makes_several_jobs():
-    assert len(load("train.num_workers=0,2").jobs) == 2
-    assert len(load("seed=1,1", "model=auto,auto").jobs) == 1
+def test_the_jobs_of_a_search_are_made_one_point_at_a_time():
+    found = search(LR, "train.epochs=3", "model=simplenet", "seed=4,5")
+    assert [one.key for one in found.space] == ["optimizer.lr"]
+    assert found.overrides({"optimizer.lr": 0.01}) == [
+        ["optimizer.lr=0.01", "train.epochs=3", "model=simplenet", "seed=4"],
+        ["optimizer.lr=0.01", "train.epochs=3", "model=simplenet", "seed=5"],
+    ]
+    first, second = found.jobs({"optimizer.lr": 0.01})
+    assert first.loaded.config.optimizer.settings["lr"] == 0.01
+    assert (first.loaded.config.seed, second.loaded.config.seed) == (4, 5)
 
 
-def test_a_setting_whose_name_begins_like_that_of_an_axis_stays_harmless():
-    words = ("dataset=image_folder", "dataset.root=x", "model=convnet")
-    there = config(*words, "dataset.cache_dir=there")
-    assert identity(there, ["dataset.cache"]) == identity(config(*words), ["dataset.cache"])
-    assert identity(there, ["dataset"]) != identity(config(*words), ["dataset"])
+def test_a_setting_that_some_components_lack_is_searched_with_the_others():
+    found = search("model=convnet,simplenet", "model.dropout=interval(0,0.5)")
+    assert [one.within for one in found.space] == [None, ["convnet"]]
+    assert found.overrides({"model": "simplenet"}) == [["model=simplenet"]]
+    assert found.overrides({"model": "convnet", "model.dropout": 0.1}) == [["model=convnet", "model.dropout=0.1"]]
 
 
-def test_harmless_settings_exist():
-    values = config("dataset=image_folder", "dataset.root=x", "model=convnet").to_dict()
-    for key in HARMLESS:
-        group, _, name = key.partition(".")
-        assert name in values[group] if name else group in values, key
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("model=convnet,simplenet", "model.dropuot=interval(0,1)"), "there is no such key. Did you mean"),
+        (("train.epochs=interval(-3,3)",), "train.epochs: expected int >= 1, got -3"),
+        (("model=lstm,convnet",), "'lstm' reads sequences"),
+        (("train.epochs=3",), "a search needs an axis"),
+        ((LR, "seed=1,2", "sweep.seeds=3"), "sweep.seeds: seed=1,2 gives the values of the seed already"),
+    ],
+)
+def test_a_search_is_checked_before_it_begins(words: tuple[str, ...], sentence: str):
+    with pytest.raises(ConfigError, match=sentence):
+        search(*words)
+
+
+def test_a_number_of_seeds_is_an_axis():
+    assert overrides(load("model=convnet,simplenet", "seed=7", "sweep.seeds=2")) == [
+        "model=convnet seed=7", "model=convnet seed=8", "model=simplenet seed=7", "model=simplenet seed=8",
+    ]  # fmt: skip
+    assert load("sweep.seeds=1").axes == ["seed"]
+
+
+def test_settings_of_the_sweep_are_none_of_its_jobs():
+    assert overrides(load("seed=1,2", "sweep.jobs=1")) == ["seed=1", "seed=2"]
+    with pytest.raises(ConfigError, match="has one value"):
+        load("seed=1,2", "sweep.jobs=1,2")

@@ -16,6 +16,8 @@ from support import ROOT, Ended
 from ptrun.checkpoint import store
 from ptrun.config.compose import Composer
 from ptrun.config.load import load_config
+from ptrun.config.sweep import as_settings
+from ptrun.files import lock
 from ptrun.process.children import ForkedChild, wait_for_any
 from ptrun.runs import session  # noqa: F401 (imported here once, rather than in each child)
 from ptrun.sweeps.job import JobRequest, run
@@ -24,11 +26,15 @@ Call = Callable[..., Ended]
 WORDS = ("model=simplenet", "train.max_steps=3", "plots=false", "device.threads=1")
 
 
-def end(folder: Path, *words: str) -> int:
+def end(folder: Path, *words: str, test: bool = True) -> int:
     """Run a job in a child. Returns its exit code."""
-    request = JobRequest(folder, load_config(Composer(), [*WORDS, *words]), words, ["ptrun"], (), 1)
+    loaded = load_config(Composer(), [*WORDS, *words])
+    request = JobRequest(folder, loaded, words, ["ptrun"], (), 1, as_settings({}), test=test)
     folder.mkdir(exist_ok=True)
-    child = ForkedChild(lambda: run(request), folder / "job.log")
+    claim = lock.claim(folder / ".claim")
+    assert claim is not None
+    with claim:
+        child = ForkedChild(lambda: run(request, claim), folder / "job.log")
     while (ended := child.poll()) is None:
         wait_for_any([child], 1)
     return ended.code
@@ -67,6 +73,20 @@ def test_a_stopped_job_is_continued_and_a_failed_one_is_done_over(
     assert ("continued" in json.loads((folder / "0" / "receipt.json").read_text())) is is_continued
 
 
+def test_a_job_can_be_tested_later(folder: Path):
+    assert end(folder / "0", test=False) == 0
+    summary = json.loads((folder / "0" / "summary.json").read_text())
+    assert (summary["test"], (folder / "0" / "test").exists()) == ({}, False)
+    assert end(folder / "0", test=False) == 0
+    assert "continued" not in json.loads((folder / "0" / "receipt.json").read_text())
+    weights = (folder / "0" / "checkpoints" / "last.pt").read_bytes()
+    assert end(folder / "0") == 0
+    tested = json.loads((folder / "0" / "summary.json").read_text())
+    assert tested["test"]["accuracy"] > 0
+    assert (tested["best_value"], tested["training_seconds"]) == (summary["best_value"], summary["training_seconds"])
+    assert (folder / "0" / "checkpoints" / "last.pt").read_bytes() == weights
+
+
 def test_an_error_before_the_run_begins_is_in_its_status(folder: Path):
     assert end(folder / "0", "weights=nothing.pt") != 0
     assert status(folder / "0")["state"] == "failed"
@@ -80,8 +100,13 @@ def test_a_fresh_process_computes_what_a_forked_one_does(folder: Path, ptrun: Ca
     (folder / "fresh" / "0").mkdir(parents=True)
     plan = (folder / "forked" / "sweep.json").read_text()
     (folder / "fresh" / "sweep.json").write_text(plan)
-    words = [sys.executable, "-m", "ptrun.sweeps.job", str(folder / "fresh"), "0", "1", str(os.getpid())]
-    subprocess.run(words, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    loaded, claim = load_config(Composer(), WORDS), lock.claim(folder / "fresh" / "0" / ".claim")
+    assert claim is not None
+    request = JobRequest(folder / "fresh" / "0", loaded, (), (), (), 1, as_settings({}))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with claim:
+        words = [sys.executable, *request.words(claim)]
+        subprocess.run(words, cwd=folder, env=environment, check=True, pass_fds=[claim.fileno()])
     weights = [store.load(folder / sweep / "0" / "checkpoints" / "last.pt")["model"] for sweep in ("forked", "fresh")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     resolved = [(folder / sweep / "0" / "resolved.yaml").read_text() for sweep in ("forked", "fresh")]

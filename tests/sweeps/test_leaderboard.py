@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 
 from ptrun.files.lock import lock
+from ptrun.runs.configurations import configurations
 from ptrun.runs.folder import RunDir
-from ptrun.sweeps.leaderboard import all_rows, comparison, configurations, job_row, welch
+from ptrun.sweeps.leaderboard import all_rows, comparison, job_row, welch
 
 
 def row(settings: str, value: float | None, **changes: Any) -> dict[str, Any]:
@@ -20,33 +21,6 @@ def row(settings: str, value: float | None, **changes: Any) -> dict[str, Any]:
         "higher_is_better": True, "state": "failed" if value is None else "done", "reason": "",
         "test": {} if value is None else {"accuracy": value / 2}, "seconds": 1.0, **changes,
     }  # fmt: skip
-
-
-ROWS = [
-    row("optimizer.lr=0.1 seed=0", 0.9),
-    row("optimizer.lr=0.2 seed=0", 0.6),
-    row("optimizer.lr=0.1 seed=1", 0.5),
-    row("optimizer.lr=0.2 seed=1", 0.8),
-    row("optimizer.lr=0.1 seed=2", None),
-    row("optimizer.lr=0.3 seed=0", None),
-]
-
-
-def test_configurations_are_ranked_by_the_mean_over_seeds():
-    first, second, last = configurations(ROWS)
-    assert (first.settings, second.settings, last.settings) == tuple(f"optimizer.lr=0.{n}" for n in (1, 2, 3))
-    assert (first.mean, second.mean) == (pytest.approx(0.7), pytest.approx(0.7))
-    assert first.std == pytest.approx(0.2 * 2**0.5)
-    assert (len(first.values), first.planned) == (2, 3)
-    assert first.tests == {"accuracy": [0.45, 0.25]}
-    assert (last.values, last.std) == ([], None)
-    lower = [{**entry, "higher_is_better": False} for entry in (row("a=1 seed=0", 3.0), row("a=2 seed=1", 2.0))]
-    assert [place.settings for place in configurations(lower)] == ["a=2", "a=1"]
-
-
-def test_without_several_seeds_there_is_nothing_to_sum_up():
-    assert configurations([row("a=1 seed=0", 1.0), row("a=2 seed=0", 2.0)]) == []
-    assert [place.settings for place in configurations([row("seed=0", 1.0), row("seed=1", 2.0)])] == ["(defaults)"]
 
 
 def test_whether_the_best_is_better_by_more_than_chance():

@@ -20,24 +20,26 @@ def run(
     works: list[Work],
     slots: int = 2,
     is_over: Callable[[], bool] = lambda: False,
-    timeout_seconds: float | None = None,
+    seconds: float | None = None,
     again: int = 0,
 ) -> list[tuple[Work, int, bool]]:
     """Each end: work, exit code, whether it was the time limit; and at most `slots` at the same time."""
     ends: list[tuple[Work, int, bool]] = []
     running: list[Work] = []
+    waiting = list(works)
 
     def start(work: Work, slot: Slot) -> Child:
         running.append(work)
         assert len(running) <= slots
         return ForkedChild(work, tmp_path / "log")
 
-    def end(place: Running[Work], ended: Ended) -> bool:
+    def end(place: Running[Work], ended: Ended) -> None:
         running.remove(place.job)
         ends.append((place.job, ended.code, place.timed_out))
-        return len(ends) <= again
+        if len(ends) <= again:
+            waiting.append(place.job)
 
-    Pool[Work]([Slot(1)] * slots, start, end, is_over, timeout_seconds).run(works)
+    Pool[Work]([Slot(1)] * slots, lambda: waiting.pop(0) if waiting else None, start, end, is_over, seconds).run()
     return ends
 
 
@@ -59,7 +61,7 @@ def test_one_slot_keeps_the_order(tmp_path: Path):
 
 
 def test_a_job_that_takes_too_long_is_stopped_and_the_others_go_on(tmp_path: Path):
-    ends = run(tmp_path, [wait, lambda: 7, lambda: 8], timeout_seconds=0.5)
+    ends = run(tmp_path, [wait, lambda: 7, lambda: 8], seconds=0.5)
     assert sorted((code, late) for _, code, late in ends) == [(-signal.SIGTERM, True), (7, False), (8, False)]
 
 

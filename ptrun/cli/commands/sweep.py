@@ -72,9 +72,10 @@ def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from ptrun.files.json_file import nonfinite_to_none
+    from ptrun.runs.configurations import configurations
     from ptrun.sweeps import leaderboard
 
-    ranked = leaderboard.configurations(rows)
+    ranked = configurations(rows)
     places = [{**asdict(place), "mean": place.mean, "std": place.std} for place in ranked]
     values = {
         "folder": str(folder),

@@ -1,0 +1,94 @@
+"""The runs of a sweep summed up: those that differ in their seed or fold alone are repetitions of one configuration."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ptrun.config.sweep import REPEATS
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The finished jobs that differ in their seeds alone. std: of a single run (n - 1); None for one run.
+
+    settings: the values of the other axes, as typed. planned: how many jobs there are to be. jobs: the finished ones,
+    best first. num_pruned: how many were ended early, because others are better.
+    """
+
+    settings: str
+    monitor: str
+    higher_is_better: bool
+    planned: int
+    values: Sequence[float]
+    tests: Mapping[str, Sequence[float]]
+    jobs: Sequence[str] = ()
+    num_pruned: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Over the finished runs; NaN without any."""
+        return statistics.fmean(self.values) if self.values else math.nan
+
+    @property
+    def std(self) -> float | None:
+        """Of the finished runs."""
+        return std(self.values)
+
+
+def std(values: Sequence[float]) -> float | None:
+    """The sample standard deviation; None for fewer than two values."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def configurations(rows: Sequence[Row]) -> list[Configuration]:
+    """The jobs summed up over their repetitions, ranked by the mean; none when nothing is repeated."""
+    return ranked(rows) if set(REPEATS) & set(swept_keys(rows)) else []
+
+
+def ranked(rows: Sequence[Row]) -> list[Configuration]:
+    """All configurations, the best by the mean over its runs first."""
+    keys = set(swept_keys(rows)) - set(REPEATS)
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        settings = [text for text in row["overrides"] if text.partition("=")[0] in keys]
+        groups.setdefault(" ".join(settings) or "(defaults)", []).append(row)
+    return sorted((_sum_up(settings, group) for settings, group in groups.items()), key=_rank)
+
+
+def swept_keys(rows: Sequence[Row]) -> list[str]:
+    """Keys whose values differ between jobs."""
+    values_by_key: dict[str, set[str]] = {}
+    for row in rows:
+        for text in row["overrides"]:
+            key, _, value = text.partition("=")
+            values_by_key.setdefault(key, set()).add(value)
+    return [key for key, values in values_by_key.items() if len(values) > 1]
+
+
+def _sum_up(settings: str, rows: Sequence[Row]) -> Configuration:
+    finished = [row for row in rows if row["value"] is not None and row["state"] == "done"]
+    names = dict.fromkeys(name for row in finished for name in row["test"])
+    tests = {name: [row["test"][name] for row in finished if row["test"].get(name) is not None] for name in names}
+    sign = -1 if finished and finished[0]["higher_is_better"] else 1
+    return Configuration(
+        settings,
+        finished[0]["monitor"] if finished else "",
+        sign == -1,
+        len(rows),
+        [row["value"] for row in finished],
+        tests,
+        [row["job"] for row in sorted(finished, key=lambda row: sign * row["value"])],
+        sum(row["state"] == "pruned" for row in rows),
+    )
+
+
+def _rank(place: Configuration) -> tuple[bool, str, bool, float]:
+    """Those without a result last, before them those of which a run was pruned; different metrics are not compared."""
+    mean = -place.mean if place.higher_is_better else place.mean
+    return not place.values, place.monitor, place.num_pruned > 0, mean

@@ -1,0 +1,111 @@
+"""Whether a run of a sweep is to end early, because others were better after as many epochs.
+
+Each run decides for itself, from the metrics in the folders of the others: nobody waits for anybody. A pruned run keeps
+its checkpoint, so it can be continued.
+
+asha: L. Li et al., A System for Massively Parallel Hyperparameter Tuning, 2020.
+hyperband: L. Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, 2018.
+median: D. Golovin et al., Google Vizier: A Service for Black-Box Optimization, 2017.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptrun.config.sweep import SweepSettings
+from ptrun.engine.progress import Standing
+from ptrun.loggers.records import read_records
+from ptrun.runs.folder import METRICS
+from ptrun.terminal.format import format_metric
+
+_FEWEST = 5  # other runs that have come as far, before the median of their values decides
+
+
+@dataclass(frozen=True)
+class Pruner:
+    """Decides for one job of the sweep in this folder. number: by which hyperband deals the jobs out."""
+
+    settings: SweepSettings
+    folder: Path
+    job: str
+    number: int
+
+    def why_prune(self, now: Standing) -> str:
+        """One sentence on why the run ends here; "" when it goes on."""
+        kind = self.settings.pruner
+        if kind == "none" or now.best_value is None or now.epoch < self.settings.min_epochs:
+            return ""
+        if kind == "median":
+            return self._against_median(now)
+        return self._against_best(now) if self._is_rung(now) else ""
+
+    def _against_median(self, now: Standing) -> str:
+        others = self._others(now, self.folder.glob(f"*/{METRICS}"))
+        if len(others) < _FEWEST:
+            return ""
+        median = statistics.median(others)
+        if not _is_better(median, now.best_value, now):
+            return ""
+        return f"pruned after epoch {now.epoch}: {_value(now)}, the median of {len(others)} others {_text(median, now)}"
+
+    def _against_best(self, now: Standing) -> str:
+        brackets = self._brackets(now.epochs)
+        same = [
+            path
+            for path in self.folder.glob(f"*/{METRICS}")
+            if not path.parent.name.isdigit() or int(path.parent.name) % brackets == self.number % brackets
+        ]
+        others = self._others(now, same)
+        better = sum(_is_better(value, now.best_value, now) for value in others)
+        places = max(1, (len(others) + 1) // self.settings.reduction_factor)
+        if better < places:
+            return ""
+        return (
+            f"pruned after epoch {now.epoch}: {_value(now)}, which is place {better + 1} of {len(others) + 1}; "
+            f"{places} go on"
+        )
+
+    def _is_rung(self, now: Standing) -> bool:
+        """Whether runs are compared after this epoch, or would have been since the validation before it."""
+        factor = self.settings.reduction_factor
+        own = [record["epoch"] for record in read_records(self.folder / self.job / METRICS) if now.monitor in record]
+        before = max((epoch for epoch in own if epoch < now.epoch), default=0)
+        rung = self.settings.min_epochs * factor ** (self.number % self._brackets(now.epochs))
+        while rung <= before:
+            rung *= factor
+        return bool(rung <= now.epoch)
+
+    def _brackets(self, epochs: int) -> int:
+        """Into how many groups the jobs are dealt, whose first comparison comes later and later."""
+        if self.settings.pruner != "hyperband":
+            return 1
+        return max(1, math.floor(math.log(epochs / self.settings.min_epochs, self.settings.reduction_factor)) + 1)
+
+    def _others(self, now: Standing, paths: Iterable[Path]) -> list[float]:
+        """The best values that the other runs had after as many epochs, of those that have come as far."""
+        values = []
+        for path in paths:
+            if path.parent.name == self.job:
+                continue
+            records = [record for record in read_records(path) if record.get(now.monitor) is not None]
+            if records and records[-1]["epoch"] >= now.epoch:
+                curve = [record[now.monitor] for record in records if record["epoch"] <= now.epoch]
+                values += [max(curve) if now.higher_is_better else min(curve)] if curve else []
+        return values
+
+
+def _is_better(value: float, other: float | None, now: Standing) -> bool:
+    assert other is not None
+    return value > other if now.higher_is_better else value < other
+
+
+def _text(value: float | None, now: Standing) -> str:
+    return format_metric(now.monitor, value)
+
+
+def _value(now: Standing) -> str:
+    return f"{now.monitor} {_text(now.best_value, now)}"

@@ -1,0 +1,104 @@
+"""Which job of a sweep is run next, by any number of processes at once, on one machine or on several.
+
+A process takes a job by the lock of a file in its folder, which the system releases when the process of the job ends,
+however it ends. How far a job is, its status.json says. There is no other book, so none can be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from ptrun.files import lock
+from ptrun.runs import find
+from ptrun.runs.folder import CLAIM, STATUS
+from ptrun.sweeps.plan import Job
+from ptrun.sweeps.pool import LATER, Later
+
+PLAN_LOCK = ".plan.lock"  # in the folder of a sweep: held while a job is chosen
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A job, and the lock by which it is this process's."""
+
+    job: Job
+    claim: TextIO
+
+
+@dataclass
+class Queue:
+    """The jobs of a sweep that are still to be run.
+
+    jobs: all that are known now. has_ended: whether nothing is left to do for a job in this folder.
+    propose: adds jobs, of other processes too; returns those that are new, none when there are to be no more.
+    """
+
+    folder: Path
+    jobs: list[Job]
+    has_ended: Callable[[Path], bool]
+    propose: Callable[[], Sequence[Job]] = lambda: ()
+    over: set[str] = field(default_factory=set)  # names of jobs that have ended, or failed for good
+    again: set[str] = field(default_factory=set)  # those that failed here, and are to be tried again
+    failed_before: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.failed_before = {job.name: _failure(job.folder) for job in self.jobs}
+
+    def take(self) -> Taken | Later | None:
+        """The next job; LATER while other processes run the rest; None when nothing is left to do."""
+        with lock.wait_for_lock(self.folder / PLAN_LOCK):
+            taken = self._take()
+            while taken is None and (new := self.propose()):
+                self.jobs += new
+                taken = self._take()
+            return LATER if taken is None and self._others_at_work() else taken
+
+    def try_again(self, job: Job) -> None:
+        """Give a job that has failed out once more."""
+        self.again.add(job.name)
+
+    def give_up(self, job: Job) -> None:
+        """Give a job out no more."""
+        self.over.add(job.name)
+
+    def left(self) -> list[Job]:
+        """The jobs that have not ended."""
+        return [job for job in self.jobs if not self.has_ended(job.folder)]
+
+    def _take(self) -> Taken | None:
+        for job in self.jobs:
+            if self._is_over(job):
+                continue
+            job.folder.mkdir(parents=True, exist_ok=True)
+            claim = lock.claim(job.folder / CLAIM)
+            if claim is None:
+                continue
+            if not self._is_over(job) and not lock.is_locked(job.folder):  # `ptrun resume` holds that lock alone
+                self.again.discard(job.name)
+                return Taken(job, claim)
+            claim.close()
+        return None
+
+    def _is_over(self, job: Job) -> bool:
+        if job.name in self.over:
+            return True
+        failure = _failure(job.folder)
+        failed_since = failure and failure != self.failed_before.get(job.name, "") and job.name not in self.again
+        if self.has_ended(job.folder) or failed_since:
+            self.over.add(job.name)
+            return True
+        return False
+
+    def _others_at_work(self) -> bool:
+        return any(not self._is_over(job) for job in self.jobs)
+
+
+def _failure(folder: Path) -> str:
+    """What tells one failure of a job from the next; "" when its last run did not fail."""
+    status = find.read_leniently(folder, STATUS)
+    if status.get("state") != "failed":
+        return ""
+    return f"{status.get('time')} {status.get('pid')} {status.get('host')}"

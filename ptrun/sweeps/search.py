@@ -1,0 +1,183 @@
+"""The next configuration of a search, as a function of the trials so far and the seed: nothing is kept anywhere else.
+
+The same seed and the same trials give the same proposal, in any process. Alone imports Optuna and cmaes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from ptrun.config.search_space import Axis, Value
+from ptrun.errors import ConfigError
+from ptrun.sweeps.history import Outcome, Trial
+
+_SIGMA = 1 / 6  # of the width of an axis: where CMA-ES begins, as in Optuna
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A value for each axis that applies. generation: of a search that proposes in generations."""
+
+    point: Mapping[str, Value]
+    generation: int | None = None
+
+
+def require_libraries(name: str) -> None:
+    """Import what a search needs. Raises ConfigError naming the extra when it is not installed."""
+    for library in ("optuna", *(("cmaes",) if name == "cmaes" else ())):
+        _library(library, name)
+
+
+def _library(library: str, name: str) -> ModuleType:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return importlib.import_module(library)
+    except ImportError as error:
+        raise ConfigError(
+            f"sweep={name}: the package {library} is needed, and can't be imported ({error}). "
+            'Install it: pip install "ptrun[search]". A grid (sweep=grid) needs nothing.'
+        ) from error
+
+
+def propose(
+    name: str,
+    seed: int,
+    space: Sequence[Axis],
+    applies: Callable[[Axis, Mapping[str, Value]], bool],
+    trials: Sequence[Trial],
+    attempt: int = 0,
+) -> Proposal:
+    """The configuration to try after these trials.
+
+    applies: whether an axis has a meaning for the components in a point.
+    attempt: another number gives another proposal, where the first one was tried already.
+    """
+    optuna = _library("optuna", name)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    known = [trial for trial in trials if _lies_in(trial, space)]
+    number = max((trial.number + 1 for trial in trials), default=0)
+    digest = hashlib.blake2b(f"{seed}/{number}/{attempt}".encode(), digest_size=4).digest()
+    own_seed = int.from_bytes(digest, "big")
+    generation: int | None = None
+    fixed: dict[str, Value] = {}
+    if name == "cmaes" and attempt == 0:
+        fixed, generation = _next_of_generation(space, known, own_seed)
+    with warnings.catch_warnings(action="ignore"):
+        study = optuna.create_study(
+            study_name="sweep",
+            direction="maximize" if any(trial.higher_is_better for trial in known) else "minimize",
+            sampler=_sampler(optuna, name, own_seed, space),
+        )
+        study.add_trials([_as_optuna(optuna, trial, space) for trial in known])
+        asked = study.ask()
+        point: dict[str, Value] = {}
+        for one in sorted(space, key=lambda one: one.key != one.group):  # components before their settings
+            if not applies(one, point):
+                continue
+            point[one.key] = fixed[one.key] if one.key in fixed else _suggest(asked, one)
+    return Proposal({one.key: point[one.key] for one in space if one.key in point}, generation)
+
+
+def _sampler(optuna: Any, name: str, seed: int, space: Sequence[Axis]) -> Any:
+    if name == "tpe":
+        return optuna.samplers.TPESampler(seed=seed, group=any(one.within is not None for one in space))
+    if name == "gp":
+        import torch
+
+        torch.set_num_threads(1)  # with more, a child that is forked later could wait for these threads for ever
+        return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _lies_in(trial: Trial, space: Sequence[Axis]) -> bool:
+    """Whether a trial is one of this space, rather than of an earlier command with other values."""
+    axes = {one.key: one for one in space}
+    return all(key in axes and axes[key].contains(value) for key, value in trial.point.items())
+
+
+def _suggest(asked: Any, one: Axis) -> Value:
+    if one.choices:
+        return str(asked.suggest_categorical(one.key, list(one.choices)))
+    if one.integer:
+        return int(asked.suggest_int(one.key, int(one.low), int(one.high), step=int(one.step or 1), log=one.log))
+    return one.number(asked.suggest_float(one.key, one.low, one.high, step=one.step, log=one.log))
+
+
+def _as_optuna(optuna: Any, trial: Trial, space: Sequence[Axis]) -> Any:
+    """A trial in Optuna's form. One that failed because of its configuration counts as worse than all pruned ones."""
+    states = optuna.trial.TrialState
+    state = {
+        Outcome.COMPLETE: states.COMPLETE,
+        Outcome.PRUNED: states.PRUNED,
+        Outcome.BAD: states.PRUNED,
+        Outcome.RUNNING: states.RUNNING,
+        Outcome.FAILED: states.FAIL,
+    }[trial.outcome]
+    is_pruned = trial.outcome is Outcome.PRUNED and trial.value is not None
+    return optuna.trial.create_trial(
+        state=state,
+        value=trial.value if trial.outcome is Outcome.COMPLETE else None,
+        params=dict(trial.point),
+        distributions={one.key: _distribution(optuna, one) for one in space if one.key in trial.point},
+        intermediate_values={trial.epochs: trial.value} if is_pruned else {},
+    )
+
+
+def _distribution(optuna: Any, one: Axis) -> Any:
+    distributions = optuna.distributions
+    if one.choices:
+        return distributions.CategoricalDistribution(list(one.choices))
+    if one.integer:
+        return distributions.IntDistribution(int(one.low), int(one.high), log=one.log, step=int(one.step or 1))
+    return distributions.FloatDistribution(one.low, one.high, log=one.log, step=one.step)
+
+
+def _next_of_generation(
+    space: Sequence[Axis], trials: Sequence[Trial], own_seed: int
+) -> tuple[dict[str, Value], int | None]:
+    """The numbers that CMA-ES tries next, and their generation; it is led through the earlier generations again."""
+    cmaes: Any = _library("cmaes", "cmaes")
+    import numpy as np
+
+    axes = [one for one in space if not one.choices and one.within is None]
+    if not axes:
+        return {}, None
+    bounds = np.tile([0.0, 1.0], (len(axes), 1))
+    optimizer = cmaes.CMA(np.full(len(axes), 0.5), _SIGMA, bounds=bounds, seed=own_seed)
+    sign = -1 if any(trial.higher_is_better for trial in trials) else 1
+    size, generation = optimizer.population_size, 0
+    while len(done := _of_generation(trials, generation)) >= size:
+        points = [np.array([_to_unit(one, trial.point[one.key]) for one in axes]) for trial in done[:size]]
+        optimizer.tell([(point, sign * float(trial.value or 0.0)) for point, trial in zip(points, done, strict=False)])
+        generation += 1
+    values = optimizer.ask()
+    return {one.key: _from_unit(one, float(value)) for one, value in zip(axes, values, strict=True)}, generation
+
+
+def _of_generation(trials: Sequence[Trial], generation: int) -> list[Trial]:
+    """The trials of a generation that have a result; the value of a pruned one is the best that is known of it."""
+    return [
+        trial
+        for trial in trials
+        if trial.generation == generation
+        and trial.value is not None
+        and trial.outcome in (Outcome.COMPLETE, Outcome.PRUNED)
+    ]
+
+
+def _to_unit(one: Axis, value: Any) -> float:
+    low, high, value = (math.log(x) if one.log else float(x) for x in (one.low, one.high, value))
+    return float((value - low) / (high - low))
+
+
+def _from_unit(one: Axis, share: float) -> Value:
+    low, high = (math.log(x) if one.log else float(x) for x in (one.low, one.high))
+    value = low + share * (high - low)
+    return one.number(min(max(math.exp(value) if one.log else value, one.low), one.high))

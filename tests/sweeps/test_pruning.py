@@ -1,0 +1,77 @@
+"""A run ends early when others were better after as many epochs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ptrun.config.sweep import as_settings
+from ptrun.engine.progress import Standing
+from ptrun.sweeps.pruning import Pruner
+
+
+def curves(folder: Path, **values: list[float]) -> None:
+    """The metrics of other jobs: their accuracy by epoch."""
+    for name, curve in values.items():
+        path = folder / name.lstrip("j")
+        path.mkdir()
+        records = [{"epoch": epoch, "step": epoch, "val/accuracy": value} for epoch, value in enumerate(curve, 1)]
+        (path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def reason(
+    folder: Path, value: float | None, epoch: int, pruner: str = "asha", number: int = 0, **settings: int
+) -> str:
+    now = Standing("val/accuracy", value, True, epoch, 27)
+    return Pruner(as_settings({"pruner": pruner, **settings}), folder, "me", number).why_prune(now)
+
+
+def test_asha_lets_the_best_third_go_on(tmp_path: Path):
+    curves(tmp_path, j1=[0.9, 0.9, 0.9], j2=[0.8], j3=[0.7, 0.7, 0.7], j4=[0.6], j5=[0.5])
+    assert reason(tmp_path, 0.85, 1) == ""
+    assert "after epoch 1: val/accuracy 75.00 %, which is place 3 of 6; 2 go on" in reason(tmp_path, 0.75, 1)
+    curves(tmp_path, me=[0.1])
+    assert reason(tmp_path, 0.1, 2) == ""  # no epoch at which runs are compared
+    assert "place 2 of 3; 1 go on" in reason(tmp_path, 0.8, 3)
+    assert reason(tmp_path, 0.1, 9) == ""  # nobody else has come as far
+
+
+def test_the_best_value_so_far_counts(tmp_path: Path):
+    curves(tmp_path, j1=[0.9, 0.1, 0.2])
+    assert "place 2 of 2" in reason(tmp_path, 0.8, 3)
+
+
+def test_a_comparison_between_two_validations_is_made_up_for(tmp_path: Path):
+    curves(tmp_path, j1=[0.9] * 4, me=[0.1, 0.1])
+    assert "place 2 of 2" in reason(tmp_path, 0.1, 4)
+    assert reason(tmp_path, 0.1, 5) == ""
+
+
+def test_the_first_epochs_can_be_left_to_each_run(tmp_path: Path):
+    curves(tmp_path, j1=[0.9] * 9)
+    assert reason(tmp_path, 0.1, 1, min_epochs=2) == ""
+    assert reason(tmp_path, 0.1, 2, min_epochs=2) != ""
+    assert reason(tmp_path, 0.1, 4, min_epochs=2, reduction_factor=2) != ""
+
+
+def test_median(tmp_path: Path):
+    curves(tmp_path, j1=[0.9, 0.9], j2=[0.8, 0.8], j3=[0.7, 0.7], j4=[0.6, 0.6], j5=[0.5])
+    assert "val/accuracy 65.00 %, the median of 5 others 70.00 %" in reason(tmp_path, 0.65, 1, "median")
+    assert reason(tmp_path, 0.7, 1, "median") == ""
+    assert reason(tmp_path, 0.1, 2, "median") == ""  # four others are too few
+
+
+def test_hyperband_compares_some_jobs_later_and_among_themselves(tmp_path: Path):
+    curves(tmp_path, j4=[0.9] * 9, j8=[0.8] * 9)
+    assert "place 3 of 3" in reason(tmp_path, 0.1, 1, "hyperband", number=0)
+    assert [reason(tmp_path, 0.1, epoch, "hyperband", number=1) for epoch in (1, 3)] == ["", ""]
+    curves(tmp_path, j5=[0.7] * 9)
+    assert "place 2 of 2" in reason(tmp_path, 0.1, 3, "hyperband", number=1)
+
+
+@pytest.mark.parametrize(("pruner", "value"), [("none", 0.1), ("asha", None)])
+def test_nothing_is_pruned_without_a_pruner_or_a_value(tmp_path: Path, pruner: str, value: float | None):
+    curves(tmp_path, j1=[0.9])
+    assert reason(tmp_path, value, 1, pruner) == ""

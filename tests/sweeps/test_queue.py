@@ -1,0 +1,115 @@
+"""Any number of processes take the jobs of one folder: each job once, and what one leaves another takes up."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ptrun.config.composition import JobConfig
+from ptrun.files import lock
+from ptrun.process.children import ForkedChild, wait_for_any
+from ptrun.runs import find
+from ptrun.runs.folder import RunDir
+from ptrun.sweeps.plan import Job
+from ptrun.sweeps.pool import LATER
+from ptrun.sweeps.queue import Queue, Taken
+
+
+def queue(folder: Path, number: int = 2) -> Queue:
+    jobs = [Job(folder / str(index), JobConfig(str(index), (), None, "")) for index in range(number)]  # type: ignore[arg-type]
+    return Queue(folder, jobs, find.has_ended)
+
+
+OPEN: list[Taken] = []
+
+
+@pytest.fixture(autouse=True)
+def _claims() -> Iterator[None]:
+    yield
+    while OPEN:
+        OPEN.pop().claim.close()
+
+
+def take(source: Queue) -> Taken:
+    taken = source.take()
+    assert isinstance(taken, Taken)
+    OPEN.append(taken)
+    return taken
+
+
+def end(taken: Taken, state: str) -> None:
+    RunDir(taken.job.folder).write_status(state)
+    taken.claim.close()
+
+
+def test_each_job_is_given_out_once(tmp_path: Path):
+    first, second = queue(tmp_path), queue(tmp_path)
+    zero, one = take(first), take(second)
+    assert (zero.job.name, one.job.name) == ("0", "1")
+    assert (first.take(), second.take()) == (LATER, LATER)
+    end(zero, "done")
+    end(one, "pruned")
+    assert (first.take(), second.take()) == (None, None)
+    assert first.left() == []
+
+
+def test_what_another_process_left_is_taken_up_but_its_failures_are_not(tmp_path: Path):
+    first, second = queue(tmp_path), queue(tmp_path)
+    zero, one = take(first), take(first)
+    end(zero, "interrupted")
+    end(one, "failed")
+    assert take(second).job.name == "0"
+    assert [job.name for job in second.left()] == ["0", "1"]
+    later = queue(tmp_path)
+    assert take(later).job.name == "1"  # a new command tries what failed before it began
+
+
+def test_a_job_that_failed_here_can_be_tried_again(tmp_path: Path):
+    source = queue(tmp_path, 1)
+    zero = take(source)
+    end(zero, "failed")
+    source.try_again(zero.job)
+    again = take(source)
+    end(again, "failed")
+    source.give_up(again.job)
+    assert source.take() is None
+
+
+def test_a_run_that_a_user_continues_is_left_to_him(tmp_path: Path):
+    source = queue(tmp_path, 1)
+    (tmp_path / "0").mkdir()
+    with lock.lock(tmp_path / "0"):
+        assert source.take() is LATER
+    assert take(source).job.name == "0"
+
+
+def test_new_jobs_are_asked_for_when_all_others_are_taken(tmp_path: Path):
+    source, more = queue(tmp_path, 2), queue(tmp_path, 3).jobs[2:]
+    source.jobs, rest = source.jobs[:1], [source.jobs[1:], more]
+    source.propose = lambda: rest.pop(0) if rest else ()
+    assert [take(source).job.name for _ in range(3)] == ["0", "1", "2"]
+
+
+def test_the_process_of_the_job_holds_it_until_its_death(tmp_path: Path):
+    source = queue(tmp_path, 1)
+    taken = take(source)
+    read, write = os.pipe()
+
+    def work() -> int:
+        lock.adopt(taken.claim)
+        os.write(write, b"x")
+        signal.pause()
+        return 0
+
+    child = ForkedChild(work, tmp_path / "log")
+    taken.claim.close()
+    os.read(read, 1)
+    assert source.take() is LATER
+    child.kill()
+    while child.poll() is None:
+        wait_for_any([child], 1)
+    assert take(source).job.name == "0"
