@@ -141,7 +141,7 @@ class Driver:
         return "failed"
 
     def _estimate(self) -> str:
-        left = self.config.num_jobs - sum(find.has_ended(path.parent) for path in self.folder.glob(f"*/{STATUS}"))
+        left = self.config.num_jobs - sum(self.queue.has_ended(path.parent) for path in self.folder.glob(f"*/{STATUS}"))
         if left <= 0 or self.verb != "started":
             return ""
         seconds = statistics.fmean(self.seconds) * left / len(self.slots)

@@ -224,3 +224,48 @@ def test_latest_after_a_sweep_stands_for_its_runs(folder: Path, ptrun: Call, pro
     ended = ptrun("verify", "outputs/latest")
     assert ended.code == 4
     assert "DAMAGED  1/checkpoints/last.pt" in ended.out
+
+
+SEARCH = (
+    "train", "-m", "sweep=tpe", "optimizer.lr=tag(log,interval(1e-4,1e-1))", "model=simplenet", "train.epochs=3",
+    "device.threads=1", "sweep.dir=sw",
+)  # fmt: skip
+
+
+def test_a_search_prunes_goes_on_and_promotes_bit_for_bit(folder: Path, process: Call, ptrun: Call):
+    ended = process(*SEARCH, "sweep.trials=3", "sweep.pruner=asha", "sweep.jobs=1")
+    assert ended.code == 0, ended.err
+    before = states(folder / "sw")
+    assert set(before.values()) == {"done", "pruned"}
+    pruned = next(job for job, state in before.items() if state == "pruned")
+    status = json.loads((folder / "sw" / pruned / "status.json").read_text())
+    assert re.match(r"pruned after epoch 1: val/accuracy .* %, which is place 2 of 2; 1 go on", status["reason"])
+    assert (folder / "sw" / pruned / "checkpoints" / "last.pt").is_file()
+    assert "pruned, epoch 1" in ended.out
+
+    ended = process(*SEARCH, "sweep.trials=4", "sweep.jobs=2")  # without the pruner all are trained to their end
+    assert ended.code == 0, ended.err
+    assert set(states(folder / "sw").values()) == {"done"}
+    assert len(states(folder / "sw")) == 4
+    value = json.loads((folder / "sw" / pruned / "job.json").read_text())["point"]["optimizer.lr"]
+    assert ptrun("train", *SEARCH[4:-1], f"optimizer.lr={value}", "-q").code == 0
+    runs = [folder / "sw" / pruned, newest_run(folder)]
+    weights = [store.load(run / "checkpoints" / "last.pt")["model"] for run in runs]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert "continued" in json.loads((runs[0] / "receipt.json").read_text())
+
+
+def test_the_best_configuration_is_tested_with_all_its_seeds(folder: Path, process: Call):
+    words = ("train", "-m", "model=simplenet", "optimizer.lr=0.01,1e-6", "sweep.seeds=2", "train.max_steps=20")
+    ended = process(*words, "sweep.dir=sw")
+    assert ended.code == 0, ended.err
+    tested = [json.loads((folder / "sw" / job / "summary.json").read_text())["test"] != {} for job in "0123"]
+    assert tested == [True, True, False, False]
+    assert "job 0 is tested: optimizer.lr=0.01 seed=0" in ended.out
+    assert "is tested" not in process(*words, "sweep.dir=sw").out
+    ended = process(*words, "sweep.dir=all", "sweep.test=all")
+    assert all((folder / "all" / job / "test" / "metrics.json").is_file() for job in "0123")
+    assert "is tested" not in ended.out
+    ended = process(*words, "sweep.dir=none", "sweep.test=none")
+    assert not list((folder / "none").glob("*/test"))
+    assert "test accuracy" not in ended.out
