@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from ptrun.runs.loaded_model import LoadedModel
     from ptrun.runs.predict import Predicted
     from ptrun.runs.summary import TrainResult
+    from ptrun.sweeps.result import SweepResult
 
     Checkpoint = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-__all__ = ["__version__", "eval", "load", "predict", "train"]
+__all__ = ["__version__", "eval", "load", "predict", "sweep", "train"]
 
 
 def train(*overrides: str, config_dir: str | None = None, quiet: bool = False, **settings: Any) -> TrainResult:
@@ -75,6 +76,33 @@ def eval(
     request = evaluate.EvalRequest(**own, changes=changes, command=command, folders=folders, quiet=quiet)
     with preserve_caller_state():
         return evaluate.run(request)
+
+
+def sweep(
+    *overrides: str,
+    axes: Mapping[str, str | Sequence[Any]] | None = None,
+    config_dir: str | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> SweepResult:
+    """Run `ptrun train -m` from Python: `ptrun.sweep("model=convnet,simplenet", axes={"seed": range(3)})`.
+
+    axes: key → its values, or a text in the grammar of the command line, as "tag(log, interval(1e-4, 1e-1))".
+    Other settings are given as for `ptrun.train`, those of the sweep as `sweep={"name": "tpe", "trials": 20}`.
+    Returns the table of the jobs as records. Raises ptrun.errors.PtrunError.
+    """
+    from ptrun.config.compose import Composer
+    from ptrun.config.folders import conf_folders
+    from ptrun.config.override_text import axis_texts, override_texts
+    from ptrun.device.caller_state import preserve_caller_state
+    from ptrun.sweeps import session
+    from ptrun.sweeps.result import sweep_result
+
+    words = [*overrides, *override_texts(settings), *axis_texts(axes or {})]
+    composer = Composer("train", conf_folders(config_dir))
+    with preserve_caller_state():
+        finished = session.run(composer, words, ["ptrun", "train", "-m", *words], quiet)
+    return sweep_result(finished.folder)
 
 
 def load(

@@ -33,6 +33,7 @@ SCRIPTS = {  # texts that its output must contain
     "kill": ["one after each step", "steps lost", "damaged files"],
     "memory": ["tutorial script", "ptrun train", "ptrun eval"],
     "predict": ["ptrun predict, 2 workers", "reading alone, pandas", "peak resident memory"],
+    "search": ["random", "ptrun, tpe and asha", "Optuna, tpe and asha", "epochs / those of random trials"],
     "small_step": ["tuned by hand", "ptrun compile=none", "time of ptrun / tutorial"],
     "startup": ["ptrun train, to the first step", "ptrun --help", "ptrun train, a mistake"],
     "tables_series": ["rows/s", "windows/s", "ptrun dataset=series"],

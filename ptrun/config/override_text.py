@@ -22,6 +22,14 @@ def override_texts(settings: Mapping[str, Any]) -> list[str]:
     return [f"{key}={_text(flat[key], key)}" for key in in_order]
 
 
+def axis_texts(axes: Mapping[str, str | Sequence[Any]]) -> list[str]:
+    """`KEY=choice(...)` for each list of values; a text is taken as it is."""
+    texts = {}
+    for key, values in axes.items():
+        texts[key] = values if isinstance(values, str) else f"choice({','.join(_text(value, key) for value in values)})"
+    return [f"{key}={text}" for key, text in texts.items()]
+
+
 def flat_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted key → value; nested dictionaries become dotted keys. Paths become texts."""
     flat: dict[str, Any] = {}

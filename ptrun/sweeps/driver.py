@@ -1,33 +1,27 @@
-"""`ptrun train -m`: runs the jobs of a sweep, each in a process of its own, and reports them in one table.
+"""Starts the jobs of a sweep, each in a process of its own, and says how each of them ended.
 
-All jobs are checked before the first one starts. The folders of the jobs are the only record of what was done, so the
-same command goes on with what is there, also after this process was killed, and several processes work side by side.
+The folders of the jobs are the only record of what was done, so another process goes on with what is there, also after
+this one was killed, and several processes work side by side.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ptrun.build.slots import Slot, slots
-from ptrun.config.compose import Composer
-from ptrun.config.jobs import SweepConfig, load_sweep
-from ptrun.config.sweep import REPEATS
-from ptrun.errors import Interrupted
+from ptrun.build.slots import Slot
+from ptrun.config.jobs import SweepConfig
 from ptrun.files import lock
-from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshChild, can_fork
-from ptrun.process.machine import available_memory_bytes, usable_cores
-from ptrun.process.signals import StopSignals, stop_signals
-from ptrun.process.startup import resting_collector
+from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshChild
+from ptrun.process.signals import StopSignals
 from ptrun.runs import find
-from ptrun.runs.folder import JOB, JOB_LOG, STATUS, RunDir
-from ptrun.sweeps import hydra_launch, leaderboard, search, table
-from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_job, write_plan
+from ptrun.runs.folder import CLAIM, JOB, JOB_LOG, STATUS, RunDir
+from ptrun.sweeps.plan import Command, Job, write_job
 from ptrun.sweeps.pool import Pool, Running
-from ptrun.sweeps.queue import PLAN_LOCK, Queue, Taken
-from ptrun.sweeps.trials import Trials
+from ptrun.sweeps.queue import Queue, Taken
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric, format_seconds
 
@@ -93,7 +87,8 @@ class Driver:
     def end(self, place: Running[Taken], ended: Ended) -> None:
         """Print how a job ended, and write it into its folder where the job could not."""
         job = place.job.job
-        state = self._final_state(place, ended)
+        with self._held(job) as is_held:
+            state = self._final_state(place, ended) if is_held else "is continued by another process"
         if state in ("done", "pruned"):
             self.seconds.append(place.seconds)
             reason = str(find.read_leniently(job.folder, STATUS).get("reason", ""))
@@ -118,6 +113,16 @@ class Driver:
         else:
             self.queue.give_up(job)
             self.failed.append(job)
+
+    @contextmanager
+    def _held(self, job: Job) -> Iterator[bool]:
+        """Whether the job is this process's again, whose process has ended: another one may have taken it up since."""
+        claim = lock.claim(job.folder / CLAIM)
+        if claim is None:
+            yield False
+            return
+        with claim:
+            yield True
 
     def _final_state(self, place: Running[Taken], ended: Ended) -> str:
         """What status.json says; what it can't say, as of a process that was killed, is written first."""
@@ -146,110 +151,6 @@ class Driver:
             return ""
         seconds = statistics.fmean(self.seconds) * left / len(self.slots)
         return f" ({left} to go, about {format_seconds(seconds)})"
-
-
-def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quiet: bool) -> int:
-    """Check all jobs, run them, print and write the table. Returns 0, or 1 when a job failed.
-
-    Raises ConfigError before any job runs, and Interrupted after a signal.
-    """
-    config = load_sweep(composer, overrides)
-    if config is None:
-        return hydra_launch.run(composer, overrides, words, quiet)
-    if config.search is not None:
-        search.require_libraries(config.settings.name)
-    folder = sweep_folder(config)
-    jobs = place_jobs(config.jobs, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    command = Command(words, overrides, composer.config_name, composer.folders)
-    with lock.wait_for_lock(folder / PLAN_LOCK):
-        jobs = place_jobs(config.jobs, folder)
-        write_plan(config, folder, jobs, command)
-    return _run(config, jobs, folder, command, Console(quiet))
-
-
-def _run(config: SweepConfig, jobs: list[Job], folder: Path, command: Command, console: Console) -> int:
-    settings = config.settings
-    has_ended = find.is_done if settings.pruner == "none" else find.has_ended
-    queue = Queue(folder, jobs, has_ended)
-    if config.search is not None:
-        queue.propose = Trials(folder, settings, config.search).more
-    num_ended = sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
-    num_left = max(config.num_jobs - num_ended, 1)
-    example = config.example.loaded.config
-    places = slots(settings.jobs, [example] * num_left, usable_cores(), available_memory_bytes())
-    _show_plan(config, folder, num_ended, places, console)
-    with stop_signals() as stop, stop.only_noted():
-        driver = Driver(config, folder, command, console, stop, places, warm_up(console), _tests_all(config))
-        console.text()
-        driver.run(queue)
-        if settings.test == "best" and not driver.tests and not driver.is_over():
-            _test_best(driver, queue)
-    table.report(leaderboard.all_rows(folder), folder, console)
-    num_left = len(queue.left())
-    if stop.received:
-        raise Interrupted(
-            f"Stopped by {stop.received}: {len(queue.jobs) - num_left} of {config.num_jobs} jobs are done. "
-            f"The same command goes on with the others in {folder}."
-        )
-    return 1 if num_left else 0
-
-
-def _show_plan(config: SweepConfig, folder: Path, num_ended: int, places: Sequence[Slot], console: Console) -> None:
-    done = f", of which {num_ended} are done" if num_ended else ""
-    settings, rows = config.settings, [("jobs", f"{config.num_jobs}{done}")]
-    if config.search is not None:
-        repeats = len(config.search.repeats)
-        by = f"{settings.name}, {settings.trials} trials{f' of {repeats} runs each' if repeats > 1 else ''}"
-        rows.append(("search", f"{by}, seed {settings.seed}"))
-    if settings.pruner != "none":
-        rows.append(("pruning", f"{settings.pruner}, from epoch {settings.min_epochs} on"))
-    rows += [
-        ("axes", ", ".join(config.axes) or "none"),
-        ("at once", f"{len(places)}, each with {places[0].cores} of the cores"),
-        ("folder", str(folder)),
-    ]
-    console.header(rows, "ptrun train -m")
-
-
-def _tests_all(config: SweepConfig) -> bool:
-    """Whether every job is evaluated on the test split as it ends.
-
-    So it is where the best one can't be tested later, where all jobs are one configuration, and with an axis over
-    folds, whose predictions belong together.
-    """
-    if config.settings.test != "best":
-        return config.settings.test == "all"
-    is_one = config.search is None and not set(config.axes) - set(REPEATS)
-    return is_one or "split.fold" in config.axes or config.example.loaded.config.checkpoint.name == "none"
-
-
-def _test_best(driver: Driver, queue: Queue) -> None:
-    """Evaluate the jobs of the best configuration on the test split."""
-    names = leaderboard.best_jobs(leaderboard.all_rows(driver.folder))
-    jobs = [job for job in queue.jobs if job.name in names and find.is_done(job.folder)]
-    driver.tests, driver.verb = True, "is tested"
-    driver.run(Queue(driver.folder, jobs, _is_done_and_tested))
-
-
-def _is_done_and_tested(folder: Path) -> bool:
-    return find.is_done(folder) and find.is_tested(folder)
-
-
-def warm_up(console: Console) -> bool:
-    """Import what every job needs, once. Returns whether jobs can be forked from this process."""
-    with resting_collector():
-        from ptrun.metrics import compute
-        from ptrun.runs import preload, resume, session  # noqa: F401
-
-        compute.preload(["roc_auc"])
-    forks = can_fork()
-    if not forks:
-        console.note(
-            "Each job starts a Python process of its own, which takes seconds: a copy of this one could hang, "
-            "because a library or a plugin has started threads in it."
-        )
-    return forks
 
 
 def _value(job: Job) -> str:

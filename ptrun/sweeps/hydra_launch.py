@@ -54,8 +54,8 @@ class HydraJob:
         return None
 
 
-def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], quiet: bool) -> int:
-    """Run what the sweeper asks for, print and write the table. Returns 0, or 1 when a job failed."""
+def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], quiet: bool) -> tuple[Path, int]:
+    """Run what the sweeper asks for, print and write the table. Returns the folder, and 1 when a job failed, else 0."""
     first = load.load_config(composer, without_sweeps(overrides)).config
     users_folder = compose.sweep_dir(composer.compose(without_sweeps(overrides)))
     folder = Path(users_folder) if users_folder else create_run_dir(first.output_dir, ("sweep",)).path
@@ -71,4 +71,4 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
         rows = find.sweep_rows(folder)
         table.report(rows, folder, console)
     states = [row["state"] for row in rows if row["job"] not in earlier]
-    return 0 if states and all(state == "done" for state in states) else 1
+    return folder, 0 if states and all(state == "done" for state in states) else 1

@@ -1,4 +1,4 @@
-"""`ptrun sweep`: the table of a sweep, also while it runs."""
+"""`ptrun sweep`: the table of a sweep, also while it runs; `ptrun sweep work`: helps to run it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ptrun.cli.arguments import Parser
+from ptrun.cli.arguments import Parser, add_quiet_flag
 from ptrun.errors import CheckpointError, ConfigError
 
 HELP = """\
 ptrun sweep [PATH] [flags]
+ptrun sweep work [PATH] [sweep.KEY=VALUE ...] [-q]
 
   ptrun sweep                   the newest sweep in outputs
   ptrun sweep PATH              the sweep in this folder; `ptrun train -m ...` starts one
+  ptrun sweep work PATH         take jobs from the sweep in this folder until none is left, beside other processes that
+                                do, here or on other machines that share the folder; sweep.jobs=1 is for this process
 
-Prints every job with its state (planned, running, done, failed, interrupted, killed) and result, best first; with
-several seeds also the mean and standard deviation of each configuration; and why jobs failed. It only reads, so it can
-be called while the sweep runs.
+Prints every job with its state (planned, running, done, pruned, failed, interrupted, killed) and result, best first;
+with several seeds also the mean and standard deviation of each configuration; and why jobs failed. It only reads, so
+it can be called while the sweep runs.
 
 Flags
   --json                        everything, as one JSON object
@@ -31,7 +34,9 @@ Flags
 
 
 def main(argv: list[str]) -> int:
-    """Print the table. Returns 0."""
+    """Print the table, or with `work` run jobs. Returns the exit code."""
+    if argv[:1] == ["work"]:
+        return _work(argv[1:])
     parser = Parser("sweep")
     parser.add_argument("path", nargs="?")
     parser.add_argument("--json", action="store_true")
@@ -57,6 +62,34 @@ def main(argv: list[str]) -> int:
     else:
         _show(folder, rows)
     return 0
+
+
+def _work(argv: list[str]) -> int:
+    parser = Parser("sweep work", "sweep.jobs=1")
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--output-dir", default="outputs")
+    add_quiet_flag(parser)
+    options = parser.parse(argv)
+    if options.help:
+        print(HELP, end="")
+        return 0
+    from ptrun.config.sweep import is_setting
+    from ptrun.process.signals import interrupt_raised
+    from ptrun.runs.find import find_sweep
+
+    paths = [word for word in options.words if "=" not in word]
+    others = [word for word in options.words if "=" in word and not is_setting(word)]
+    if len(paths) > 1 or others:
+        raise ConfigError(
+            f"ptrun sweep work: {(others or paths[1:])[0]}: expected one folder of a sweep, and settings of the sweep "
+            "as sweep.jobs=1. What its jobs are, the sweep says."
+        )
+    folder = find_sweep(paths[0] if paths else None, options.output_dir)
+    from ptrun.sweeps import session
+
+    with interrupt_raised():
+        settings = [word for word in options.words if is_setting(word)]
+        return session.work(folder, settings, options.quiet).code
 
 
 def _show(folder: Path, rows: list[dict[str, Any]]) -> None:

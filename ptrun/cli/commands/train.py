@@ -76,10 +76,10 @@ def main(argv: list[str]) -> int:
     if not options.quiet:
         _note_replaced_files(composer.folders)
     if options.multirun:
-        from ptrun.sweeps import driver
+        from ptrun.sweeps import session as sweep
 
         with interrupt_raised():
-            return driver.run(composer, options.overrides, command, options.quiet)
+            return sweep.run(composer, options.overrides, command, options.quiet).code
     from ptrun.config.sweep import refuse_settings
 
     refuse_settings(options.overrides)

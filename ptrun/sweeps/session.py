@@ -1,0 +1,171 @@
+"""`ptrun train -m` and `ptrun sweep work`: a sweep as a whole, from its plan to its table.
+
+All jobs are checked before the first one starts. The same command goes on with what is in the folder of the sweep.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptrun.build.slots import Slot, slots
+from ptrun.config.compose import Composer
+from ptrun.config.composition import JobConfig
+from ptrun.config.jobs import SweepConfig, load_sweep
+from ptrun.config.load import thaw
+from ptrun.config.sweep import REPEATS
+from ptrun.errors import CheckpointError, Interrupted
+from ptrun.files import lock
+from ptrun.process.children import can_fork
+from ptrun.process.machine import available_memory_bytes, usable_cores
+from ptrun.process.signals import stop_signals
+from ptrun.process.startup import resting_collector
+from ptrun.runs import find
+from ptrun.runs.folder import STATUS
+from ptrun.sweeps import hydra_launch, leaderboard, search, table
+from ptrun.sweeps.driver import Driver
+from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
+from ptrun.sweeps.queue import PLAN_LOCK, Queue
+from ptrun.sweeps.trials import Trials
+from ptrun.terminal.console import Console
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The folder of a sweep that has come to its end, and the exit code: 0, or 1 when jobs have failed."""
+
+    folder: Path
+    code: int
+
+
+def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quiet: bool) -> Finished:
+    """Check all jobs, run them, print and write the table.
+
+    Raises ConfigError before any job runs, and Interrupted after a signal.
+    """
+    config = load_sweep(composer, overrides)
+    if config is None:
+        return Finished(*hydra_launch.run(composer, overrides, words, quiet))
+    if config.search is not None:
+        search.require_libraries(config.settings.name)
+    folder = sweep_folder(config)
+    place_jobs(config.jobs, folder)  # finds two jobs in one folder before there is any
+    folder.mkdir(parents=True, exist_ok=True)
+    command = Command(words, overrides, composer.config_name, composer.folders)
+    with lock.wait_for_lock(folder / PLAN_LOCK):
+        jobs = place_jobs(config.jobs, folder)
+        write_plan(config, folder, jobs, command)
+    return _run(config, jobs, folder, command, Console(quiet), "ptrun train -m")
+
+
+def work(folder: Path, more: Sequence[str], quiet: bool) -> Finished:
+    """Take jobs from the folder of a sweep until none is left, beside other processes that do.
+
+    The jobs of a grid are those of its plan, whatever has become of the YAML files since. more: settings of the sweep
+    for this process, as sweep.jobs=1.
+    """
+    folder = folder.resolve()
+    plan = find.read_plan(folder)
+    if "overrides" not in plan:
+        raise CheckpointError(f"{folder}: sweep.json does not say how the sweep was started. Start it again there.")
+    conf_folders = tuple(map(Path, plan["conf_folders"]))
+    with contextlib.chdir(plan["working_folder"] if Path(plan["working_folder"]).is_dir() else os.getcwd()):
+        composer = Composer(plan["config_name"], conf_folders)
+        overrides = [*plan["overrides"], *more, f"sweep.dir='{folder}'"]
+        config = load_sweep(composer, overrides)
+        assert config is not None  # only such a sweep has a plan
+        if config.search is not None:
+            search.require_libraries(config.settings.name)
+        jobs = [_planned(folder, job, conf_folders) for job in plan["jobs"]]
+        command = Command(plan["command"], overrides, composer.config_name, conf_folders)
+        return _run(config, jobs, folder, command, Console(quiet), "ptrun sweep work")
+
+
+def _planned(folder: Path, job: Mapping[str, Any], conf_folders: tuple[Path, ...]) -> Job:
+    return Job(folder / job["job"], JobConfig(job["id"], job["overrides"], thaw(job["config"], conf_folders), ""))
+
+
+def _run(
+    config: SweepConfig, jobs: list[Job], folder: Path, command: Command, console: Console, title: str
+) -> Finished:
+    settings = config.settings
+    has_ended = find.is_done if settings.pruner == "none" else find.has_ended
+    queue = Queue(folder, jobs, has_ended)
+    if config.search is not None:
+        queue.propose = Trials(folder, settings, config.search).more
+    num_ended = sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
+    example = config.example.loaded.config
+    num_left = max(config.num_jobs - num_ended, 1)
+    places = slots(settings.jobs, [example] * num_left, usable_cores(), available_memory_bytes())
+    console.header(_plan_rows(config, folder, num_ended, places), title)
+    with stop_signals() as stop, stop.only_noted():
+        driver = Driver(config, folder, command, console, stop, places, warm_up(console), _tests_all(config))
+        console.text()
+        driver.run(queue)
+        if settings.test == "best" and not driver.tests and not driver.is_over():
+            _test_best(driver, queue)
+    table.report(leaderboard.all_rows(folder), folder, console)
+    left = queue.left()
+    if stop.received:
+        raise Interrupted(
+            f"Stopped by {stop.received}: {len(queue.jobs) - len(left)} of {config.num_jobs} jobs are done. "
+            f"The same command goes on with the others in {folder}."
+        )
+    return Finished(folder, 1 if left else 0)
+
+
+def _plan_rows(config: SweepConfig, folder: Path, num_ended: int, places: Sequence[Slot]) -> list[tuple[str, str]]:
+    done = f", of which {num_ended} are done" if num_ended else ""
+    settings, rows = config.settings, [("jobs", f"{config.num_jobs}{done}")]
+    if config.search is not None:
+        repeats = len(config.search.repeats)
+        by = f"{settings.name}, {settings.trials} trials{f' of {repeats} runs each' if repeats > 1 else ''}"
+        rows.append(("search", f"{by}, seed {settings.seed}"))
+    if settings.pruner != "none":
+        rows.append(("pruning", f"{settings.pruner}, from epoch {settings.min_epochs} on"))
+    at_once = f"{len(places)}, each with {places[0].cores} of the cores"
+    return [*rows, ("axes", ", ".join(config.axes) or "none"), ("at once", at_once), ("folder", str(folder))]
+
+
+def _tests_all(config: SweepConfig) -> bool:
+    """Whether every job is evaluated on the test split as it ends.
+
+    So it is where the best one can't be tested later, where all jobs are one configuration, and with an axis over
+    folds, whose predictions belong together.
+    """
+    if config.settings.test != "best":
+        return config.settings.test == "all"
+    is_one = config.search is None and not set(config.axes) - set(REPEATS)
+    return is_one or "split.fold" in config.axes or config.example.loaded.config.checkpoint.name == "none"
+
+
+def _test_best(driver: Driver, queue: Queue) -> None:
+    """Evaluate the jobs of the best configuration on the test split."""
+    names = leaderboard.best_jobs(leaderboard.all_rows(driver.folder))
+    jobs = [job for job in queue.jobs if job.name in names and find.is_done(job.folder)]
+    driver.tests, driver.verb = True, "is tested"
+    driver.run(Queue(driver.folder, jobs, _is_done_and_tested))
+
+
+def _is_done_and_tested(folder: Path) -> bool:
+    return find.is_done(folder) and find.is_tested(folder)
+
+
+def warm_up(console: Console) -> bool:
+    """Import what every job needs, once. Returns whether jobs can be forked from this process."""
+    with resting_collector():
+        from ptrun.metrics import compute
+        from ptrun.runs import preload, resume, session  # noqa: F401
+
+        compute.preload(["roc_auc"])
+    forks = can_fork()
+    if not forks:
+        console.note(
+            "Each job starts a Python process of its own, which takes seconds: a copy of this one could hang, "
+            "because a library or a plugin has started threads in it."
+        )
+    return forks
