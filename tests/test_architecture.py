@@ -31,6 +31,8 @@ OWNERS: dict[str, set[str]] = {
     "torchvision": {"models", "data", "transforms", "cli"},
     "timm": {"models"},
     "safetensors": {"models", "export"},
+    "optuna": {"sweeps"},
+    "cmaes": {"sweeps"},
 }
 
 

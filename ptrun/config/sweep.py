@@ -67,11 +67,6 @@ def as_settings(values: Mapping[str, Any]) -> SweepSettings:
     return SweepSettings(name, **settings)
 
 
-def declared_keys() -> list[schema.Key]:
-    """The settings of a sweep with their meanings."""
-    return list(schema.read(shipped_conf() / SWEEP / f"{GRID}.yaml", SWEEP).keys.values())
-
-
 def refuse_settings(overrides: list[str]) -> None:
     """Raise ConfigError for settings of a sweep in a command that starts one run."""
     given = [text for text in overrides if is_setting(text)]

@@ -121,16 +121,16 @@ def print_help() -> int:
     """Print the help of `ptrun train` with every setting of conf/train.yaml. Returns 0."""
     from ptrun.config import schema
     from ptrun.config.folders import shipped_conf
-    from ptrun.config.sweep import declared_keys
 
     print(HELP, end="")
-    sections = {"": schema.read(shipped_conf() / "train.yaml").keys.values(), "sweep.": declared_keys()}
+    files = {"": schema.read(shipped_conf() / "train.yaml")}
+    files["sweep."] = schema.read(shipped_conf() / "sweep" / "grid.yaml", "sweep")
     console.table(
         ["  key", "default", "type", "meaning"],
         [
             (f"  {section}{key.name}", key.default_text, key.type.text, key.meaning)
-            for section, keys in sections.items()
-            for key in keys
+            for section, file in files.items()
+            for key in file.keys.values()
         ],
     )
     return 0

@@ -1,0 +1,59 @@
+"""A sweep as a whole, and the other processes that work on it. (test_driver.py has the sweeps of `ptrun train -m`.)"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from support import ROOT, Ended
+
+Call = Callable[..., Ended]
+WORDS = ("train", "-m", "model=simplenet", "train.max_steps=2", "sweep.dir=sw", "sweep.jobs=1")
+
+
+def test_a_worker_does_what_is_left_as_the_plan_says(folder: Path, process: Call):
+    (folder / "conf" / "experiment").mkdir(parents=True)
+    recipe = folder / "conf" / "experiment" / "mine.yaml"
+    recipe.write_text("# @package _global_\ntrain:\n  batch_size: 8\n")
+    assert process(*WORDS, "experiment=mine", "seed=0,1,2").code == 0
+    for job in "12":
+        (folder / "sw" / job / "status.json").unlink()
+    (folder / "sw" / "1" / "summary.json").unlink()
+    recipe.write_text("# @package _global_\ntrain:\n  batch_size: 16\n")  # a later edit does not matter
+    ended = process("sweep", "work", "sw", "sweep.jobs=2")
+    assert ended.code == 0, ended.err
+    assert "ptrun sweep work" in ended.out
+    assert "jobs     3, of which 1 are done" in ended.out
+    assert "at once  2" in ended.out
+    assert (folder / "sw" / "1" / "summary.json").is_file()
+    assert "batch_size: 8" in (folder / "sw" / "1" / "resolved.yaml").read_text()
+    assert not (folder / "sw" / "3").exists()
+
+
+def test_a_worker_goes_on_with_a_search(folder: Path, process: Call):
+    search = ("sweep=random", "optimizer.lr=tag(log,interval(1e-3,1e-1))", "sweep.trials=2")
+    assert process(*WORDS, *search).code == 0
+    ended = process("sweep", "work", "sw", "sweep.trials=3", "-q")
+    assert ended.code == 0, ended.err
+    assert [json.loads((folder / "sw" / job / "job.json").read_text())["trial"] for job in "012"] == [0, 1, 2]
+
+
+def test_what_a_worker_can_be_told(ptrun: Call, folder: Path):
+    assert "there is no sweep in this folder" in ptrun("sweep", "work").err
+    (folder / "sw").mkdir()
+    (folder / "sw" / "sweep.json").write_text("{}")
+    assert "does not say how the sweep was started" in ptrun("sweep", "work", "sw").err
+    ended = ptrun("sweep", "work", "sw", "optimizer.lr=0.1")
+    assert (ended.code, "optimizer.lr=0.1: expected one folder of a sweep" in ended.err) == (2, True)
+
+
+def test_a_search_needs_its_packages_before_anything_starts(folder: Path, process: Call):
+    (folder / "site").mkdir()
+    (folder / "site" / "optuna.py").write_text("raise ImportError('not here')\n")
+    words = (*WORDS, "sweep=tpe", "seed=1,2", "optimizer.lr=interval(0.1,0.2)")
+    ended = process(*words, PYTHONPATH=f"{folder / 'site'}{os.pathsep}{ROOT}")
+    assert ended.code == 2
+    assert 'pip install "ptrun[search]"' in ended.err
+    assert not (folder / "sw").exists()
