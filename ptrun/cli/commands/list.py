@@ -36,6 +36,7 @@ KINDS = {
     "devices": "device",
     "checkpoints": "checkpoint",
     "loggers": "logger",
+    "sweeps": "sweep",
     "experiments": "experiment",
 }
 _FACT_LABELS = {"accepts": "reads", "gives": "gives", "task": "for", "better": "better is"}

@@ -36,7 +36,8 @@ ptrun train [KEY=VALUE ...] [flags]
 
 Flags
   -m, --multirun                a sweep: one run for each combination of comma-separated values, in processes of their
-                                own; the same command goes on with a sweep that was stopped (settings: sweep.*, below)
+                                own; the same command goes on with a sweep that was stopped (settings: sweep.*, below).
+                                sweep=tpe, random, cmaes or gp searches: -m sweep=tpe 'optimizer.lr=interval(0.01, 0.1)'
   -q, --quiet                   print only warnings and errors
   --debug                       show the traceback of an error
   --config-dir DIR              your own YAML files, which replace shipped files of the same name (./conf needs no flag)
