@@ -34,6 +34,10 @@ class SweepSettings:
     timeout_minutes: float | None
     retries: int
     fail_fast: bool
+    launch: str
+    workers: int
+    launch_command: str | None
+    slurm_options: str | None
     dir: str
 
     @property

@@ -7,10 +7,11 @@ this one was killed, and several processes work side by side.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ptrun.build.slots import Slot
 from ptrun.config.jobs import SweepConfig
@@ -19,6 +20,7 @@ from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshCh
 from ptrun.process.signals import StopSignals
 from ptrun.runs import find
 from ptrun.runs.folder import CLAIM, JOB, JOB_LOG, STATUS, RunDir
+from ptrun.sweeps import leaderboard
 from ptrun.sweeps.plan import Command, Job, write_job
 from ptrun.sweeps.pool import Pool, Running
 from ptrun.sweeps.queue import Queue, Taken
@@ -151,6 +153,39 @@ class Driver:
             return ""
         seconds = statistics.fmean(self.seconds) * left / len(self.slots)
         return f" ({left} to go, about {format_seconds(seconds)})"
+
+
+@dataclass
+class Watcher:
+    """Prints how the jobs end that other processes run."""
+
+    folder: Path
+    console: Console
+    axes: Sequence[str]
+    seen: dict[str, str] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Print which jobs have begun or ended since the last look; the first look prints nothing of earlier ones."""
+        rows = leaderboard.all_rows(self.folder)
+        is_first = not self.seen
+        for row in rows:
+            state = row["state"].partition(",")[0]
+            before, self.seen[row["job"]] = self.seen.get(row["job"]), state
+            if not is_first and before != state and state != "planned":
+                self._tell(row, state)
+
+    def _tell(self, row: Mapping[str, Any], state: str) -> None:
+        if state == "failed":
+            self.console.error(f"job {row['job']} failed: {' '.join(row['reason'].split())}")
+        elif state == "done":
+            self.console.text(
+                f"  job {row['job']} done: {row['monitor']} {format_metric(row['monitor'], row['value'])}"
+            )
+        elif state == "running":
+            texts = " ".join(text for text in row["overrides"] if text.partition("=")[0] in self.axes)
+            self.console.text(f"  job {row['job']} started: {texts or '(defaults)'}")
+        else:
+            self.console.text(f"  job {row['job']} {row['reason'] or state}")
 
 
 def _value(job: Job) -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptrun.build.slots import Slot, slots
+from ptrun.build.slots import slots
 from ptrun.config.compose import Composer
 from ptrun.config.composition import JobConfig
 from ptrun.config.jobs import SweepConfig, load_sweep
@@ -26,12 +27,14 @@ from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import STATUS
-from ptrun.sweeps import hydra_launch, leaderboard, search, table
-from ptrun.sweeps.driver import Driver
+from ptrun.sweeps import hydra_launch, launch, leaderboard, search, table
+from ptrun.sweeps.driver import Driver, Watcher
 from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.queue import PLAN_LOCK, Queue
 from ptrun.sweeps.trials import Trials
 from ptrun.terminal.console import Console
+
+_LOOK_SECONDS = 1.0  # between two looks at the folder while others work on it
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
         return Finished(*hydra_launch.run(composer, overrides, words, quiet))
     if config.search is not None:
         search.require_libraries(config.settings.name)
+    launch.check(config.settings)
     folder = sweep_folder(config)
     place_jobs(config.jobs, folder)  # finds two jobs in one folder before there is any
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +63,8 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
     with lock.wait_for_lock(folder / PLAN_LOCK):
         jobs = place_jobs(config.jobs, folder)
         write_plan(config, folder, jobs, command)
+    if config.settings.launch != "none":
+        return _launch(config, folder, Console(quiet))
     return _run(config, jobs, folder, command, Console(quiet), "ptrun train -m")
 
 
@@ -75,7 +81,7 @@ def work(folder: Path, more: Sequence[str], quiet: bool) -> Finished:
     conf_folders = tuple(map(Path, plan["conf_folders"]))
     with contextlib.chdir(plan["working_folder"] if Path(plan["working_folder"]).is_dir() else os.getcwd()):
         composer = Composer(plan["config_name"], conf_folders)
-        overrides = [*plan["overrides"], *more, f"sweep.dir='{folder}'"]
+        overrides = [*plan["overrides"], "sweep.launch=none", *more, f"sweep.dir='{folder}'"]
         config = load_sweep(composer, overrides)
         assert config is not None  # only such a sweep has a plan
         if config.search is not None:
@@ -101,7 +107,9 @@ def _run(
     example = config.example.loaded.config
     num_left = max(config.num_jobs - num_ended, 1)
     places = slots(settings.jobs, [example] * num_left, usable_cores(), available_memory_bytes())
-    console.header(_plan_rows(config, folder, num_ended, places), title)
+    at_once = f"{len(places)}, each with {places[0].cores} of the cores"
+    rows = _plan_rows(config, num_ended)
+    console.header([*rows, ("at once", at_once), ("folder", str(folder))], title)
     with stop_signals() as stop, stop.only_noted():
         driver = Driver(config, folder, command, console, stop, places, warm_up(console), _tests_all(config))
         console.text()
@@ -118,7 +126,29 @@ def _run(
     return Finished(folder, 1 if left else 0)
 
 
-def _plan_rows(config: SweepConfig, folder: Path, num_ended: int, places: Sequence[Slot]) -> list[tuple[str, str]]:
+def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
+    """Start workers elsewhere, print how their jobs end, and at last the table."""
+    ended = find.is_done if config.settings.pruner == "none" else find.has_ended
+    num_ended = sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
+    with stop_signals() as stop, stop.only_noted():
+        workers = launch.launch(config.settings, folder)
+        rows = _plan_rows(config, num_ended)
+        console.header([*rows, ("workers", workers.text), ("folder", str(folder))], "ptrun train -m")
+        console.text()
+        watcher = Watcher(folder, console, config.axes)
+        while workers.are_alive() and not stop.received:
+            watcher.look()
+            time.sleep(_LOOK_SECONDS)
+        said = workers.stop() if stop.received else ""
+        watcher.look()
+    table.report(leaderboard.all_rows(folder), folder, console)
+    left = config.num_jobs - sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
+    if stop.received:
+        raise Interrupted(f"Stopped by {stop.received}. {said} `ptrun sweep {folder}` shows how far the sweep is.")
+    return Finished(folder, 1 if left > 0 else 0)
+
+
+def _plan_rows(config: SweepConfig, num_ended: int) -> list[tuple[str, str]]:
     done = f", of which {num_ended} are done" if num_ended else ""
     settings, rows = config.settings, [("jobs", f"{config.num_jobs}{done}")]
     if config.search is not None:
@@ -127,8 +157,7 @@ def _plan_rows(config: SweepConfig, folder: Path, num_ended: int, places: Sequen
         rows.append(("search", f"{by}, seed {settings.seed}"))
     if settings.pruner != "none":
         rows.append(("pruning", f"{settings.pruner}, from epoch {settings.min_epochs} on"))
-    at_once = f"{len(places)}, each with {places[0].cores} of the cores"
-    return [*rows, ("axes", ", ".join(config.axes) or "none"), ("at once", at_once), ("folder", str(folder))]
+    return [*rows, ("axes", ", ".join(config.axes) or "none")]
 
 
 def _tests_all(config: SweepConfig) -> bool:

@@ -50,12 +50,19 @@ class Trials:
     def _new(self, trials: Sequence[Trial]) -> list[Job]:
         number = max((trial.number + 1 for trial in trials), default=0)
         known, search, settings = known_folders(self.folder), self.search, self.settings
+        refused: ConfigError | None = None
         for attempt in range(_ATTEMPTS):
             proposal = propose(settings.name, settings.seed, search.space, search.applies, trials, attempt)
-            configs = search.jobs(proposal.point)
+            try:
+                configs = search.jobs(proposal.point)
+            except ConfigError as error:  # of values that can't stand together
+                refused = error
+                continue
             if not any(config.identity in known for config in configs):
                 break
         else:
+            if refused is not None:
+                raise refused
             return []
         jobs = place_jobs(configs, self.folder)
         for job in jobs:
