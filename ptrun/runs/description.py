@@ -68,7 +68,8 @@ def about_run(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     if run_dir is None:
         return dict(content.get(ABOUT) or {})
     receipt, status, summary, splits = (_read(run_dir, name) for name in (RECEIPT, STATUS, SUMMARY, SPLITS))
-    progress, tested_epoch = content["progress"], summary.get("best_epoch") or summary.get("epochs")
+    progress, best_epoch = content["progress"], summary.get("best_epoch") or summary.get("epochs")
+    tested_epoch = best_epoch if summary.get("test") else None
     is_tested = progress["epoch"] == tested_epoch and not progress.get("batch")
     return {
         "started": receipt.get("started"),

@@ -58,6 +58,8 @@ def run(request: PublishRequest) -> Published:
         console.note(note)
     if not about.get("test"):
         why = "another checkpoint of this run was tested" if about else "the checkpoint lies outside of its run folder"
+        if about and not about.get("tested_epoch"):
+            why = f"the run was not tested. `ptrun eval checkpoint={path}` does it"
         console.note(f"The card has no test results, because {why}.")
     return target
 

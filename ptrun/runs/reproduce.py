@@ -96,7 +96,9 @@ def _report(first: RunDir, again: RunDir, console: Console) -> int:
 
 def first_difference(first: RunDir, again: RunDir) -> str:
     """The first value that differs in the records or the test results of two runs; "" when all are equal."""
-    rows, rows_again = ([*_records(run_dir), _test_results(run_dir)] for run_dir in (first, again))
+    tested = _test_results(first)
+    rows = [*_records(first), tested]
+    rows_again = [*_records(again), _test_results(again) if tested else {}]
     if len(rows) != len(rows_again):
         return f"The run has {len(rows) - 1} epochs, again it has {len(rows_again) - 1}."
     for one, other in zip(rows, rows_again, strict=True):

@@ -31,7 +31,7 @@ from ptrun.runs.find import sweep_runs
 from ptrun.runs.folder import CHECKPOINTS, CONFIG, METRICS, METRICS_CSV, RECEIPT, RESOLVED, STATUS, SUMMARY, RunDir
 from ptrun.spec import DataSpec
 
-_STATES = ("running", "done", "failed", "interrupted")
+_STATES = ("running", "done", "failed", "pruned", "interrupted")
 _RECEIPT_KEYS = ("command", "started", "ptrun", "packages", "hardware", "data")
 
 

@@ -1,7 +1,7 @@
 """Whether a run of a sweep is to end early, because others were better after as many epochs.
 
 Each run decides for itself, from the metrics in the folders of the others: nobody waits for anybody. A pruned run keeps
-its checkpoint, so it can be continued.
+its checkpoint, so it can be continued; asha continues one that is among the best after all, when more runs have come.
 
 asha: L. Li et al., A System for Massively Parallel Hyperparameter Tuning, 2020.
 hyperband: L. Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, 2018.
@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptrun.config.sweep import SweepSettings
 from ptrun.engine.progress import Standing
+from ptrun.loggers.logger import Record
 from ptrun.loggers.records import read_records
-from ptrun.runs.folder import METRICS
+from ptrun.runs import find
+from ptrun.runs.folder import METRICS, STATUS, SUMMARY
 from ptrun.terminal.format import format_metric
 
 _FEWEST = 5  # other runs that have come as far, before the median of their values decides
@@ -87,15 +89,37 @@ class Pruner:
 
     def _others(self, now: Standing, paths: Iterable[Path]) -> list[float]:
         """The best values that the other runs had after as many epochs, of those that have come as far."""
-        values = []
-        for path in paths:
-            if path.parent.name == self.job:
-                continue
-            records = [record for record in read_records(path) if record.get(now.monitor) is not None]
-            if records and records[-1]["epoch"] >= now.epoch:
-                curve = [record[now.monitor] for record in records if record["epoch"] <= now.epoch]
-                values += [max(curve) if now.higher_is_better else min(curve)] if curve else []
-        return values
+        curves = (read_records(path) for path in paths if path.parent.name != self.job)
+        return [value for curve in curves if (value := _best_until(curve, now)) is not None]
+
+
+def promoted(settings: SweepSettings, folder: Path, jobs: Iterable[str]) -> list[str]:
+    """Those of these jobs that asha has ended early, and that are among the best by now."""
+    if settings.pruner != "asha":
+        return []
+    curves = {path.parent.name: read_records(path) for path in folder.glob(f"*/{METRICS}")}
+    return [job for job in jobs if _is_promoted(settings, folder / job, curves)]
+
+
+def _is_promoted(settings: SweepSettings, folder: Path, curves: Mapping[str, Sequence[Record]]) -> bool:
+    summary = find.read_leniently(folder, SUMMARY)
+    if find.read_leniently(folder, STATUS).get("state") != "pruned" or "epochs" not in summary:
+        return False
+    epoch = summary["epochs"]
+    now = Standing(summary["monitor"], summary["best_value"], summary["higher_is_better"], epoch, epoch)
+    others = [_best_until(curve, now) for name, curve in curves.items() if name != folder.name]
+    values = [value for value in others if value is not None]
+    better = sum(_is_better(value, now.best_value, now) for value in values)
+    return better < (len(values) + 1) // settings.reduction_factor
+
+
+def _best_until(records: Sequence[Record], now: Standing) -> float | None:
+    """The best value that another run had after as many epochs; None when it has not come as far."""
+    validated = [record for record in records if record.get(now.monitor) is not None]
+    values: list[float] = [record[now.monitor] for record in validated if record["epoch"] <= now.epoch]
+    if not values or validated[-1]["epoch"] < now.epoch:
+        return None
+    return max(values) if now.higher_is_better else min(values)
 
 
 def _is_better(value: float, other: float | None, now: Standing) -> bool:

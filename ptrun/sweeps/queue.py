@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -33,12 +34,14 @@ class Queue:
     """The jobs of a sweep that are still to be run.
 
     jobs: all that are known now. has_ended: whether nothing is left to do for a job in this folder.
+    promoted: which of these jobs, which were pruned, are to go on.
     propose: adds jobs, of other processes too; returns those that are new, none when there are to be no more.
     """
 
     folder: Path
     jobs: list[Job]
     has_ended: Callable[[Path], bool]
+    promoted: Callable[[Sequence[str]], Sequence[str]] = lambda names: ()
     propose: Callable[[], Sequence[Job]] = lambda: ()
     over: set[str] = field(default_factory=set)  # names of jobs that have ended, or failed for good
     again: set[str] = field(default_factory=set)  # those that failed here, and are to be tried again
@@ -50,7 +53,7 @@ class Queue:
     def take(self) -> Taken | Later | None:
         """The next job; LATER while other processes run the rest; None when nothing is left to do."""
         with lock.wait_for_lock(self.folder / PLAN_LOCK):
-            taken = self._take()
+            taken = self._take() or self._take_promoted()
             while taken is None and (new := self.propose()):
                 self.jobs += new
                 taken = self._take()
@@ -70,27 +73,43 @@ class Queue:
 
     def _take(self) -> Taken | None:
         for job in self.jobs:
-            if self._is_over(job):
-                continue
-            job.folder.mkdir(parents=True, exist_ok=True)
-            claim = lock.claim(job.folder / CLAIM)
-            if claim is None:
-                continue
-            if not self._is_over(job) and not lock.is_locked(job.folder):  # `ptrun resume` holds that lock alone
+            if not self._is_over(job) and (taken := self._claim(job, partial(self._is_due, job))):
                 self.again.discard(job.name)
-                return Taken(job, claim)
-            claim.close()
+                return taken
         return None
+
+    def _take_promoted(self) -> Taken | None:
+        jobs = {job.name: job for job in self.jobs if job.name not in self.over}
+        for name in self.promoted(list(jobs)):
+            if taken := self._claim(jobs[name], partial(self._is_promoted, name)):
+                return taken
+        return None
+
+    def _claim(self, job: Job, is_due: Callable[[], bool]) -> Taken | None:
+        """The job, if no other process has it, and it is still due when it is this process's."""
+        job.folder.mkdir(parents=True, exist_ok=True)
+        claim = lock.claim(job.folder / CLAIM)
+        if claim is None:
+            return None
+        if is_due() and not lock.is_locked(job.folder):  # `ptrun resume` holds that lock alone
+            return Taken(job, claim)
+        claim.close()
+        return None
+
+    def _is_due(self, job: Job) -> bool:
+        return not self._is_over(job)
+
+    def _is_promoted(self, name: str) -> bool:
+        return name in self.promoted([name])
 
     def _is_over(self, job: Job) -> bool:
         if job.name in self.over:
             return True
         failure = _failure(job.folder)
         failed_since = failure and failure != self.failed_before.get(job.name, "") and job.name not in self.again
-        if self.has_ended(job.folder) or failed_since:
+        if (find.is_done(job.folder) and self.has_ended(job.folder)) or failed_since:
             self.over.add(job.name)
-            return True
-        return False
+        return job.name in self.over or self.has_ended(job.folder)  # one that was pruned may be promoted yet
 
     def _others_at_work(self) -> bool:
         return any(not self._is_over(job) for job in self.jobs)

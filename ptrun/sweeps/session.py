@@ -27,7 +27,7 @@ from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import STATUS
-from ptrun.sweeps import hydra_launch, launch, leaderboard, search, table
+from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, search, table
 from ptrun.sweeps.driver import Driver, Watcher
 from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.queue import PLAN_LOCK, Queue
@@ -100,7 +100,7 @@ def _run(
 ) -> Finished:
     settings = config.settings
     has_ended = find.is_done if settings.pruner == "none" else find.has_ended
-    queue = Queue(folder, jobs, has_ended)
+    queue = Queue(folder, jobs, has_ended, promoted=lambda names: pruning.promoted(settings, folder, names))
     if config.search is not None:
         queue.propose = Trials(folder, settings, config.search).more
     num_ended = sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))

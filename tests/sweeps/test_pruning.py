@@ -9,7 +9,8 @@ import pytest
 
 from ptrun.config.sweep import as_settings
 from ptrun.engine.progress import Standing
-from ptrun.sweeps.pruning import Pruner
+from ptrun.runs.folder import RunDir
+from ptrun.sweeps.pruning import Pruner, promoted
 
 
 def curves(folder: Path, **values: list[float]) -> None:
@@ -75,3 +76,18 @@ def test_hyperband_compares_some_jobs_later_and_among_themselves(tmp_path: Path)
 def test_nothing_is_pruned_without_a_pruner_or_a_value(tmp_path: Path, pruner: str, value: float | None):
     curves(tmp_path, j1=[0.9])
     assert reason(tmp_path, value, 1, pruner) == ""
+
+
+def test_asha_promotes_what_is_among_the_best_after_all(tmp_path: Path):
+    curves(tmp_path, j0=[0.8], j1=[0.9, 0.95, 0.95], j2=[0.7])
+    for name, value in (("0", 0.8), ("2", 0.7)):
+        RunDir(tmp_path / name).write_status("pruned")
+        summary = {"monitor": "val/accuracy", "best_value": value, "higher_is_better": True, "epochs": 1}
+        (tmp_path / name / "summary.json").write_text(json.dumps(summary))
+    asha = as_settings({"pruner": "asha"})
+    assert promoted(asha, tmp_path, "012") == []
+    curves(tmp_path, j3=[0.1], j4=[0.2], j5=[0.3])
+    assert promoted(asha, tmp_path, "012") == ["0"]  # second of six
+    assert promoted(as_settings({"pruner": "median"}), tmp_path, "012") == []
+    RunDir(tmp_path / "0").write_status("running")
+    assert promoted(asha, tmp_path, "012") == []

@@ -94,6 +94,22 @@ def test_new_jobs_are_asked_for_when_all_others_are_taken(tmp_path: Path):
     assert [take(source).job.name for _ in range(3)] == ["0", "1", "2"]
 
 
+def test_a_pruned_job_goes_on_when_it_is_promoted(tmp_path: Path):
+    source, other = queue(tmp_path), queue(tmp_path)
+    zero, one = take(source), take(source)
+    end(zero, "pruned")
+    end(one, "done")
+    assert (source.take(), other.take()) == (None, None)
+    source.promoted = lambda names: [name for name in names if name == "0"]
+    again = take(source)
+    assert again.job.name == "0"
+    RunDir(again.job.folder).write_status("running")
+    assert other.take() is LATER
+    source.promoted = lambda names: ()
+    end(again, "done")
+    assert (source.take(), other.take()) == (None, None)
+
+
 def test_the_process_of_the_job_holds_it_until_its_death(tmp_path: Path):
     source = queue(tmp_path, 1)
     taken = take(source)
