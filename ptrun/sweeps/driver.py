@@ -68,7 +68,9 @@ class Driver:
         begun = find.read_leniently(job.folder, JOB)
         cores = int(begun.get("cores", slot.cores))
         write_job(job, cores=cores)
-        self.console.text(f"  job {job.name} {self.verb}: {job.settings(self.config.axes)}")
+        is_pruned = find.read_leniently(job.folder, STATUS).get("state") == "pruned"
+        verb = "goes on" if is_pruned else self.verb
+        self.console.text(f"  job {job.name} {verb}: {job.settings(self.config.axes)}")
         log = job.folder / JOB_LOG
         request = one_job.JobRequest(
             job.folder,
