@@ -26,7 +26,7 @@ DATASETS = ("digits", "breast_cancer")
 HIDDEN = ("[16]", "[32]", "[64]", "[128]")
 BATCHES = ("16", "32", "64", "128")
 AXES = (
-    "optimizer.lr=tag(log,interval(1e-5,1))",
+    "optimizer.lr=tag(log,interval(1e-5,0.1))",
     "optimizer.weight_decay=tag(log,interval(1e-6,0.1))",
     f"model.hidden_features={','.join(HIDDEN)}",
     f"train.batch_size={','.join(BATCHES)}",
@@ -71,7 +71,7 @@ def by_optuna(folder: Path, words: list[str], trials: int, seed: int) -> Found:
         nonlocal epochs
         overrides = [
             *words,
-            f"optimizer.lr={trial.suggest_float('lr', 1e-5, 1, log=True)}",
+            f"optimizer.lr={trial.suggest_float('lr', 1e-5, 0.1, log=True)}",
             f"optimizer.weight_decay={trial.suggest_float('weight_decay', 1e-6, 0.1, log=True)}",
             f"model.hidden_features={trial.suggest_categorical('hidden', HIDDEN)}",
             f"train.batch_size={trial.suggest_categorical('batch_size', BATCHES)}",

@@ -104,9 +104,9 @@ def _run(
     if config.search is not None:
         queue.propose = Trials(folder, settings, config.search).more
     num_ended = sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
-    example = config.example.loaded.config
-    num_left = max(config.num_jobs - num_ended, 1)
-    places = slots(settings.jobs, [example] * num_left, usable_cores(), available_memory_bytes())
+    configs = [job.config.loaded.config for job in queue.left()]
+    configs = configs or [config.example.loaded.config] * max(config.num_jobs - num_ended, 1)
+    places = slots(settings.jobs, configs, usable_cores(), available_memory_bytes())
     at_once = f"{len(places)}, each with {places[0].cores} of the cores"
     rows = _plan_rows(config, num_ended)
     console.header([*rows, ("at once", at_once), ("folder", str(folder))], title)
@@ -116,7 +116,7 @@ def _run(
         driver.run(queue)
         if settings.test == "best" and not driver.tests and not driver.is_over():
             _test_best(driver, queue)
-    table.report(leaderboard.all_rows(folder), folder, console)
+    _report(folder, console)
     left = queue.left()
     if stop.received:
         raise Interrupted(
@@ -141,11 +141,15 @@ def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
             time.sleep(_LOOK_SECONDS)
         said = workers.stop() if stop.received else ""
         watcher.look()
-    table.report(leaderboard.all_rows(folder), folder, console)
+    _report(folder, console)
     left = config.num_jobs - sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
     if stop.received:
         raise Interrupted(f"Stopped by {stop.received}. {said} `ptrun sweep {folder}` shows how far the sweep is.")
     return Finished(folder, 1 if left > 0 else 0)
+
+
+def _report(folder: Path, console: Console) -> None:
+    table.report(leaderboard.all_rows(folder), folder, console)
 
 
 def _plan_rows(config: SweepConfig, num_ended: int) -> list[tuple[str, str]]:
