@@ -62,8 +62,12 @@ def test_what_another_process_left_is_taken_up_but_its_failures_are_not(tmp_path
     zero, one = take(first), take(first)
     end(zero, "interrupted")
     end(one, "failed")
-    assert take(second).job.name == "0"
-    assert [job.name for job in second.left()] == ["0", "1"]
+    again = take(second)
+    assert again.job.name == "0"
+    assert second.take() is LATER
+    end(again, "done")
+    assert second.take() is None
+    assert [job.name for job in second.left()] == ["1"]
     later = queue(tmp_path)
     assert take(later).job.name == "1"  # a new command tries what failed before it began
 
