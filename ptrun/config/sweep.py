@@ -15,6 +15,7 @@ from ptrun.errors import ConfigError, did_you_mean, join_words
 
 GRID = "grid"
 SEARCHES = ("random", "tpe", "cmaes", "gp")
+COSTS = ("parameters", "training_seconds", "peak_memory_bytes")  # objectives of which less is better
 REPEATS = ("seed", "dataset.split_seed", "split.seed", "split.fold")  # several values of these repeat a configuration
 
 
@@ -26,6 +27,7 @@ class SweepSettings:
     trials: int | None
     seed: int
     seeds: int | None
+    objectives: list[str] | None
     pruner: str
     min_epochs: int
     reduction_factor: int
@@ -66,9 +68,32 @@ def as_settings(values: Mapping[str, Any]) -> SweepSettings:
             f"sweep.trials: a grid runs every combination of its values, so it takes no number of trials, and got "
             f"{settings['trials']}. sweep=random sweep.trials={settings['trials']} draws that many from them."
         )
+    _check_objectives(name, settings)
     if name != GRID and settings["trials"] is None:
         raise ConfigError(f"sweep.trials: sweep={name} needs a number of trials, as sweep.trials=50.")
     return SweepSettings(name, **settings)
+
+
+def _check_objectives(name: str, settings: Mapping[str, Any]) -> None:
+    """Raise ConfigError for objectives that there are not, and where there can't be several."""
+    objectives = settings["objectives"]
+    if objectives is None:
+        return
+    metrics = [f"val/{metric}" for metric in ("loss", *schema.names("metric"))]
+    problems = [
+        f"sweep.objectives: there is no '{word}'.{did_you_mean(word, [*metrics, *COSTS])} Available: "
+        f"{join_words([*metrics, *COSTS])}."
+        for word in objectives
+        if word not in (*metrics, *COSTS)
+    ]
+    if len(objectives) < 2:
+        problems.append("sweep.objectives: one objective is train.monitor; give two or more, or null.")
+    if name == "cmaes":
+        problems.append("sweep.objectives: sweep=cmaes has one objective. sweep=tpe takes several.")
+    if settings["pruner"] != "none":
+        problems.append("sweep.objectives: runs are pruned by one value. Leave sweep.pruner or sweep.objectives out.")
+    if problems:
+        raise ConfigError(problems)
 
 
 def refuse_settings(overrides: list[str]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ptrun.runs import find
 from ptrun.runs.folder import JOB, STATUS
+from ptrun.runs.objectives import mean_values
 
 _BAD_CONFIGURATION = (5, 6)  # exit codes: diverged, out of memory
 
@@ -34,6 +35,7 @@ class Trial:
     """A configuration that a search has tried.
 
     value: the mean over the repetitions; of a pruned one, when it was stopped. epochs: those of its shortest run.
+    values: the same of several objectives; none for a search with one.
     generation: of a search that proposes in generations.
     """
 
@@ -44,19 +46,20 @@ class Trial:
     higher_is_better: bool
     epochs: int
     generation: int | None
+    values: Sequence[float] = ()
 
 
-def read_trials(folder: Path) -> list[Trial]:
+def read_trials(folder: Path, objectives: Sequence[str] = ()) -> list[Trial]:
     """All trials in the folder of a sweep, in the order in which they were proposed."""
     jobs: dict[int, list[tuple[Path, Mapping[str, Any]]]] = {}
     for path in folder.glob(f"*/{JOB}"):
         job = find.read_leniently(path.parent, JOB)
         if isinstance(job.get("trial"), int):
             jobs.setdefault(job["trial"], []).append((path.parent, job))
-    return [_trial(number, jobs[number]) for number in sorted(jobs)]
+    return [_trial(number, jobs[number], objectives) for number in sorted(jobs)]
 
 
-def _trial(number: int, jobs: Sequence[tuple[Path, Mapping[str, Any]]]) -> Trial:
+def _trial(number: int, jobs: Sequence[tuple[Path, Mapping[str, Any]]], objectives: Sequence[str]) -> Trial:
     first = jobs[0][1]
     outcomes = [_outcome(folder) for folder, _ in jobs]
     outcome = max(outcomes, key=[Outcome.COMPLETE, Outcome.RUNNING, *_DECISIVE].index)
@@ -65,9 +68,10 @@ def _trial(number: int, jobs: Sequence[tuple[Path, Mapping[str, Any]]]) -> Trial
     value = statistics.fmean(row["value"] for row in rows) if rows else None
     higher = bool(rows and rows[0]["higher_is_better"])
     epochs = min((row["epochs"] for row in rows), default=0)
-    if outcome is Outcome.COMPLETE and value is None:
+    values = mean_values([folder for folder, _ in jobs], objectives) if objectives else None
+    if outcome is Outcome.COMPLETE and (value is None or (objectives and values is None)):
         outcome = Outcome.BAD
-    return Trial(number, first["point"], outcome, value, higher, epochs, first.get("generation"))
+    return Trial(number, first["point"], outcome, value, higher, epochs, first.get("generation"), tuple(values or ()))
 
 
 _DECISIVE = (Outcome.PRUNED, Outcome.FAILED, Outcome.BAD)  # one job decides for its trial, the last of these first

@@ -16,6 +16,7 @@ from typing import Any
 
 from ptrun.config.search_space import Axis, Value
 from ptrun.errors import ConfigError
+from ptrun.runs.objectives import is_higher_better
 from ptrun.sweeps.history import Outcome, Trial
 
 _SIGMA = 1 / 6  # of the width of an axis: where CMA-ES begins, as in Optuna
@@ -53,11 +54,13 @@ def propose(
     applies: Callable[[Axis, Mapping[str, Value]], bool],
     trials: Sequence[Trial],
     attempt: int = 0,
+    objectives: Sequence[str] = (),
 ) -> Proposal:
     """The configuration to try after these trials.
 
     applies: whether an axis has a meaning for the components in a point.
     attempt: another number gives another proposal, where the first one was tried already.
+    objectives: several, whose values the trials have; none for the one value of each.
     """
     optuna = _library("optuna", name)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -72,10 +75,10 @@ def propose(
     with warnings.catch_warnings(action="ignore"):
         study = optuna.create_study(
             study_name="sweep",
-            direction="maximize" if any(trial.higher_is_better for trial in known) else "minimize",
+            directions=_directions(known, objectives),
             sampler=_sampler(optuna, name, own_seed, space),
         )
-        study.add_trials([_as_optuna(optuna, trial, space) for trial in known])
+        study.add_trials([_as_optuna(optuna, trial, space, bool(objectives)) for trial in known])
         asked = study.ask()
         point: dict[str, Value] = {}
         for one in sorted(space, key=lambda one: one.key != one.group):  # components before their settings
@@ -83,6 +86,11 @@ def propose(
                 continue
             point[one.key] = fixed[one.key] if one.key in fixed else _suggest(asked, one)
     return Proposal({one.key: point[one.key] for one in space if one.key in point}, generation)
+
+
+def _directions(trials: Sequence[Trial], objectives: Sequence[str]) -> list[str]:
+    better = [is_higher_better(name) for name in objectives] or [any(trial.higher_is_better for trial in trials)]
+    return ["maximize" if higher else "minimize" for higher in better]
 
 
 def _sampler(optuna: Any, name: str, seed: int, space: Sequence[Axis]) -> Any:
@@ -110,20 +118,20 @@ def _suggest(asked: Any, one: Axis) -> Value:
     return one.number(asked.suggest_float(one.key, one.low, one.high, step=one.step, log=one.log))
 
 
-def _as_optuna(optuna: Any, trial: Trial, space: Sequence[Axis]) -> Any:
+def _as_optuna(optuna: Any, trial: Trial, space: Sequence[Axis], is_multiple: bool) -> Any:
     """A trial in Optuna's form. One that failed because of its configuration counts as worse than all pruned ones."""
     states = optuna.trial.TrialState
     state = {
         Outcome.COMPLETE: states.COMPLETE,
         Outcome.PRUNED: states.PRUNED,
-        Outcome.BAD: states.PRUNED,
+        Outcome.BAD: states.FAIL if is_multiple else states.PRUNED,  # no order of several values has a worst
         Outcome.RUNNING: states.RUNNING,
         Outcome.FAILED: states.FAIL,
     }[trial.outcome]
     is_pruned = trial.outcome is Outcome.PRUNED and trial.value is not None
     return optuna.trial.create_trial(
         state=state,
-        value=trial.value if trial.outcome is Outcome.COMPLETE else None,
+        values=(trial.values if is_multiple else [trial.value]) if trial.outcome is Outcome.COMPLETE else None,
         params=dict(trial.point),
         distributions={one.key: _distribution(optuna, one) for one in space if one.key in trial.point},
         intermediate_values={trial.epochs: trial.value} if is_pruned else {},

@@ -18,7 +18,7 @@ from ptrun.config.compose import Composer
 from ptrun.config.composition import JobConfig
 from ptrun.config.jobs import SweepConfig, load_sweep
 from ptrun.config.load import thaw
-from ptrun.config.sweep import REPEATS
+from ptrun.config.sweep import REPEATS, SweepSettings
 from ptrun.errors import CheckpointError, Interrupted
 from ptrun.files import lock
 from ptrun.process.children import can_fork
@@ -116,7 +116,7 @@ def _run(
         driver.run(queue)
         if settings.test == "best" and not driver.tests and not driver.is_over():
             _test_best(driver, queue)
-    _report(folder, console)
+    _report(folder, console, config.settings)
     left = queue.left()
     if stop.received:
         raise Interrupted(
@@ -141,15 +141,15 @@ def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
             time.sleep(_LOOK_SECONDS)
         said = workers.stop() if stop.received else ""
         watcher.look()
-    _report(folder, console)
+    _report(folder, console, config.settings)
     left = config.num_jobs - sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
     if stop.received:
         raise Interrupted(f"Stopped by {stop.received}. {said} `ptrun sweep {folder}` shows how far the sweep is.")
     return Finished(folder, 1 if left > 0 else 0)
 
 
-def _report(folder: Path, console: Console) -> None:
-    table.report(leaderboard.all_rows(folder), folder, console)
+def _report(folder: Path, console: Console, settings: SweepSettings) -> None:
+    table.report(leaderboard.all_rows(folder), folder, console, settings.objectives or ())
 
 
 def _plan_rows(config: SweepConfig, num_ended: int) -> list[tuple[str, str]]:

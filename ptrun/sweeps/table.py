@@ -15,6 +15,7 @@ from typing import Any
 from ptrun.files.atomic import replacing_text
 from ptrun.runs.configurations import Configuration, configurations, std, swept_keys
 from ptrun.runs.folder import JOB_LOG, SWEEP_RESULTS
+from ptrun.runs.objectives import pareto_front
 from ptrun.sweeps.leaderboard import best_jobs, comparison
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric, format_seconds, is_fraction
@@ -25,11 +26,16 @@ _LAST_LINES = 4  # of a failed job
 Row = Mapping[str, Any]
 
 
-def report(rows: Sequence[Row], folder: Path, console: Console) -> None:
-    """Print the tables, best first, then why jobs failed; write every job to results.csv."""
+def report(rows: Sequence[Row], folder: Path, console: Console, objectives: Sequence[str] = ()) -> None:
+    """Print the tables, best first, then why jobs failed; write every job to results.csv.
+
+    objectives: several, of which the best combinations are shown, too.
+    """
     if not rows:
         return
     show(rows, folder, console)
+    if objectives:
+        _show_front(rows, folder, objectives, console)
     path = folder / SWEEP_RESULTS
     with replacing_text(path) as file:
         csv.writer(file).writerows(csv_rows(rows))
@@ -58,6 +64,22 @@ def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
         if row["reason"] and row["state"] not in ("failed", "pruned"):
             console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
     _report_failures([row for row in rows if row["state"] == "failed"], folder, console)
+
+
+def _show_front(rows: Sequence[Row], folder: Path, objectives: Sequence[str], console: Console) -> None:
+    """Print the runs that no other run beats in all objectives."""
+    front = pareto_front(rows, folder, objectives)
+    if not front:
+        return
+    keys, by_job = swept_keys(rows), {row["job"]: row for row in rows}
+    cells = []
+    for job, values in front:
+        settings = [text for text in by_job[job]["overrides"] if text.partition("=")[0] in keys] or ["(defaults)"]
+        texts = [format_metric(name, value) for name, value in zip(objectives, values, strict=True)]
+        cells.append([job, " ".join(settings), *texts])
+    console.text()
+    console.table(["job", "settings", *objectives], cells)
+    console.note(f"These {len(front)} of {len(rows)} runs are beaten by no other in all objectives (the Pareto front).")
 
 
 def csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:

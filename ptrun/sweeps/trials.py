@@ -27,7 +27,7 @@ class Trials:
 
     def more(self) -> Sequence[Job]:
         """The jobs of trials that other processes have added, else those of a new trial; none when there are enough."""
-        trials = read_trials(self.folder)
+        trials = read_trials(self.folder, self.settings.objectives or ())
         others = [job for trial in trials if trial.number not in self.seen for job in self._jobs_of(trial)]
         if others or len(trials) >= (self.settings.trials or 0):
             return others
@@ -52,7 +52,9 @@ class Trials:
         known, search, settings = known_folders(self.folder), self.search, self.settings
         refused: ConfigError | None = None
         for attempt in range(_ATTEMPTS):
-            proposal = propose(settings.name, settings.seed, search.space, search.applies, trials, attempt)
+            proposal = propose(
+                settings.name, settings.seed, search.space, search.applies, trials, attempt, settings.objectives or ()
+            )
             try:
                 configs = search.jobs(proposal.point)
             except ConfigError as error:  # of values that can't stand together

@@ -46,6 +46,8 @@ def test_a_root_file_without_the_group_has_the_defaults():
         ("sweep.timeout_minutes=soon", "sweep.timeout_minutes: expected float > 0 or null"),
         ("sweep.trials=5", "a grid runs every combination of its values, .*sweep=random sweep.trials=5"),
         ("sweep.pruner=halving", "sweep.pruner: expected none or asha or median or hyperband"),
+        ("sweep.objectives=[val/acuracy,parameters]", "there is no 'val/acuracy'. Did you mean 'val/accuracy'?"),
+        ("sweep.objectives=[val/accuracy]", "sweep.objectives: one objective is train.monitor"),
         ("sweep.retry=1", "sweep.retry: there is no such key. Did you mean 'sweep.retries'?"),
     ],
 )

@@ -79,6 +79,19 @@ def test_all_outcomes_are_taken_and_trials_of_other_values_are_passed_over():
     assert LR.contains(propose("tpe", 0, (LR,), applies, trials).point["optimizer.lr"])
 
 
+def test_several_objectives():
+    names = ("val/accuracy", "parameters")
+    trials: list[Trial] = []
+    for index in range(30):
+        point = propose("tpe", 0, (LR, WIDTH), applies, trials, 0, names).point
+        values = (-loss({"optimizer.lr": point["optimizer.lr"]}), float(point["model.hidden"]))
+        trials.append(Trial(index, point, Outcome.COMPLETE, 0.5, True, 3, None, values))
+    widths = [float(trial.point["model.hidden"]) for trial in trials]
+    assert statistics.median(widths[20:]) < statistics.median(widths[:10])
+    failed = [Trial(30, {"optimizer.lr": 0.1, "model.hidden": 4}, Outcome.BAD, None, False, 0, None)]
+    assert propose("tpe", 0, (LR, WIDTH), applies, [*trials, *failed], 0, names).point
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
     require_libraries("cmaes")
     monkeypatch.setitem(sys.modules, "optuna", None)
