@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,9 +18,9 @@ from ptrun.build.batches import evaluation_batch_size
 from ptrun.config.run_config import RunConfig, TrainSettings
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.wide_sequences import read_sequences
-from ptrun.data.formats.arrow_file import PARQUET_SUFFIXES
+from ptrun.data.formats.csv_chunks import read_chunks, read_file_chunks
 from ptrun.data.formats.csv_dialect import Header, header_setting
-from ptrun.data.formats.csv_file import CsvFile, read_csv, readable_csv
+from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
 from ptrun.data.inputs import arrays, images, rows, series
 from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory
@@ -224,18 +223,19 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
 
 def _table_file(location: str, preparation: Preparation) -> Source:
     path = Path(location).expanduser()
-    if path.suffix.lower() in PARQUET_SUFFIXES:
-        return replace(open_rows(read_csv(path), preparation), identity=file_identity(path))
     is_stdin = location == STDIN
+    reading: dict[str, Any] = {
+        "names": preparation.dataset.get("columns"),
+        "header": preparation.header,
+        "delimiter": preparation.dataset.get("delimiter", "auto"),
+    }
     return rows.TableRows(
-        opened=_stdin if is_stdin else partial(readable_csv, path),
-        name="standard input" if is_stdin else str(path),
+        read=partial(read_chunks, sys.stdin, "standard input", **reading)
+        if is_stdin
+        else partial(read_file_chunks, path, **reading),
         encodings=_encodings(preparation),
         batch_size=preparation.batch_size(files=False),
         keep=preparation.settings.kept_columns,
-        names=preparation.dataset.get("columns"),
-        header=preparation.header,
-        delimiter=preparation.dataset.get("delimiter", "auto"),
         identity=f"{os.getpid()} {time.time_ns()}" if is_stdin else file_identity(path),
     )
 
@@ -259,11 +259,6 @@ def _read_file(location: str, preparation: Preparation) -> CsvFile:
         raise ConfigError("input: a series is read from a file, not from standard input. Name the file.")
     path = Path(location).expanduser()
     return read_csv(path, header=preparation.header, delimiter=preparation.dataset["delimiter"])
-
-
-@contextlib.contextmanager
-def _stdin() -> Iterator[Iterable[str]]:
-    yield sys.stdin
 
 
 def file_identity(path: Path) -> str:

@@ -171,7 +171,9 @@ class _Prediction:
         columns = columns_for(self.what, predicted, self.request.top_k)
         own = {"input", "problem", *columns}
         kept = {f"input_{name}" if name in own else name: list(cells) for name, cells in chunk.columns.items()}
-        problems = [chunk.problems.get(i) for i in range(len(chunk.names))]
+        problems: list[str | None] = [None] * len(chunk.names)
+        for position, reason in chunk.problems.items():
+            problems[position] = reason
         return {"input": list(chunk.names), **kept, **_spread(columns, chunk), "problem": problems}
 
     def _to_stdout(self, tally: Tally) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections.abc import Sequence
 from functools import partial
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from ptrun.data.features.columns import ColumnSettings, encode_columns, fit_columns
+from ptrun.data.formats.csv_chunks import read_chunks
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs import rows
 from ptrun.data.inputs.rows import RowsInMemory, TableRows, as_rows, numeric_encodings, require_columns
@@ -27,9 +27,8 @@ ENCODINGS = fit_columns(TRAINING, ["size", "kind"], np.arange(40), ColumnSetting
 
 
 def table(lines: Sequence[str], batch_size: int = 2, **changes: object) -> TableRows:
-    text = "\n".join(lines)
-    opened = partial(contextlib.nullcontext, io.StringIO(text))
-    return TableRows(opened, "t.csv", ENCODINGS, batch_size, **changes)  # type: ignore[arg-type]
+    read = partial(read_chunks, io.StringIO("\n".join(lines)), "t.csv")
+    return TableRows(read, ENCODINGS, batch_size, **changes)  # type: ignore[arg-type]
 
 
 def test_chunks_are_whole_batches_and_together_all_rows(monkeypatch: pytest.MonkeyPatch):
