@@ -18,13 +18,14 @@ from ptrun.build.batches import evaluation_batch_size
 from ptrun.config.run_config import RunConfig, TrainSettings
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.wide_sequences import read_sequences
-from ptrun.data.formats.csv_chunks import read_chunks, read_file_chunks
+from ptrun.data.formats.csv_chunks import InMemory, ReadChunks, read_chunks, read_file_chunks
 from ptrun.data.formats.csv_dialect import Header, header_setting
-from ptrun.data.formats.csv_file import CsvFile, read_csv
+from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
 from ptrun.data.inputs import arrays, images, rows, series
 from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory
 from ptrun.data.inputs.sequences import NewSequences
+from ptrun.data.inputs.series_parts import SeriesSettings
 from ptrun.data.inputs.source import Source
 from ptrun.data.loading.choose import worker_count
 from ptrun.errors import ConfigError, DataError
@@ -122,7 +123,7 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
     if suffix in _ARRAY_SUFFIXES:
         return replace(open_array(arrays.read_inputs(path), str(path), preparation), identity=file_identity(path))
     if preparation.config.dataset.name == "series":
-        return replace(open_series(_read_file(location, preparation), preparation), identity=file_identity(path))
+        return replace(_series_file(location, preparation), identity=file_identity(path))
     if preparation.config.dataset.name == "sequences":
         sequences = read_sequences(
             path,
@@ -137,18 +138,19 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
     return _table_file(location, preparation)
 
 
-def open_rows(file: CsvFile, preparation: Preparation) -> rows.RowsInMemory | series.LastWindow | series.RollingWindows:
+def open_rows(file: CsvFile, preparation: Preparation) -> Source:
     """Rows that are in memory, of a table or of a series."""
     if preparation.config.dataset.name == "series":
-        return open_series(file, preparation)
+        return _series(InMemory(file), preparation)
     batch_size = preparation.batch_size(files=False)
-    return rows.RowsInMemory(file, _encodings(preparation), batch_size, preparation.settings.kept_columns)
+    keep = preparation.settings.kept_columns
+    return rows.TableRows(InMemory(file), _encodings(preparation), batch_size, keep, count=len(file))
 
 
-def open_series(file: CsvFile, preparation: Preparation) -> series.LastWindow | series.RollingWindows:
+def _series(read: ReadChunks, preparation: Preparation) -> series.LastWindow | series.RollingWindows:
     """The end of a series, or with `rolling` all its windows."""
     dataset = preparation.dataset
-    settings = series.SeriesSettings(
+    settings = SeriesSettings(
         dataset["time_column"],
         dataset["missing"],
         dataset["calendar"],
@@ -158,8 +160,8 @@ def open_series(file: CsvFile, preparation: Preparation) -> series.LastWindow | 
     )
     if preparation.settings.rolling:
         batch_size = preparation.batch_size(files=False)
-        return series.rolling_windows(file, preparation.fitted, settings, batch_size)
-    return series.last_window(file, preparation.fitted, settings)
+        return series.RollingWindows(read, preparation.fitted, settings, batch_size)
+    return series.last_window(read, preparation.fitted, settings)
 
 
 def open_array(values: Any, name: str, preparation: Preparation) -> arrays.ArrayRows | ImagesInMemory:
@@ -254,11 +256,11 @@ def _encodings(preparation: Preparation) -> Sequence[Mapping[str, Any]]:
     )
 
 
-def _read_file(location: str, preparation: Preparation) -> CsvFile:
+def _series_file(location: str, preparation: Preparation) -> series.LastWindow | series.RollingWindows:
     if location == STDIN:
         raise ConfigError("input: a series is read from a file, not from standard input. Name the file.")
-    path = Path(location).expanduser()
-    return read_csv(path, header=preparation.header, delimiter=preparation.dataset["delimiter"])
+    path, delimiter = Path(location).expanduser(), preparation.dataset["delimiter"]
+    return _series(partial(read_file_chunks, path, header=preparation.header, delimiter=delimiter), preparation)
 
 
 def file_identity(path: Path) -> str:

@@ -40,7 +40,7 @@ def read_columns(path: Path, dialect: Dialect) -> tuple[dict[str, Column], list[
     scan = _scan(path, dialect.delimiter.encode())
     if scan.is_odd or len(dialect.names) == 1:
         return None
-    columns = _parse(path, dialect, scan.has_quotes, int(dialect.has_header))
+    columns = _parse(path, dialect, scan.has_quotes, int(dialect.has_header), use_threads=True)
     if columns is None:
         return None
     num_rows = len(next(iter(columns.values())))
@@ -61,11 +61,14 @@ def read_lines(lines: Sequence[str], dialect: Dialect) -> dict[str, Column] | No
         return None
     import pyarrow
 
-    columns = _parse(pyarrow.BufferReader(text), dialect, has_quotes=False, skip_rows=0)
+    # Without Arrow's threads, which abort a process that ends soon after (apache/arrow issue 34314).
+    columns = _parse(pyarrow.BufferReader(text), dialect, has_quotes=False, skip_rows=0, use_threads=False)
     return columns if columns is not None and len(next(iter(columns.values()))) == len(lines) else None
 
 
-def _parse(source: Any, dialect: Dialect, has_quotes: bool, skip_rows: int) -> dict[str, Column] | None:
+def _parse(
+    source: Any, dialect: Dialect, has_quotes: bool, skip_rows: int, *, use_threads: bool
+) -> dict[str, Column] | None:
     """The columns of a CSV text; None when a row is of another length."""
     import pyarrow
     from pyarrow import csv as arrow_csv
@@ -74,7 +77,9 @@ def _parse(source: Any, dialect: Dialect, has_quotes: bool, skip_rows: int) -> d
     try:
         table = arrow_csv.read_csv(
             source,
-            arrow_csv.ReadOptions(column_names=names, skip_rows=skip_rows, block_size=_BLOCK_BYTES),
+            arrow_csv.ReadOptions(
+                column_names=names, skip_rows=skip_rows, block_size=_BLOCK_BYTES, use_threads=use_threads
+            ),
             arrow_csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=has_quotes),
             arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False),
         )
@@ -144,7 +149,7 @@ def read_parquet_chunks(path: Path, chunk_rows: int) -> Iterator[dict[str, Colum
     try:
         with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES) as file:
             rest = file.schema_arrow.empty_table()
-            for batch in file.iter_batches(chunk_rows):
+            for batch in file.iter_batches(chunk_rows, use_threads=False):
                 rest = pyarrow.concat_tables([rest, pyarrow.Table.from_batches([batch])])
                 while rest.num_rows >= chunk_rows:
                     yield _as_text(rest[:chunk_rows], path)

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from ptrun.data.formats import arrow_file
 from ptrun.data.formats.column import Column
@@ -29,6 +30,26 @@ class CsvChunk:
     file: CsvFile
     rows: Sequence[int]
     problems: dict[int, str]
+
+
+class ReadChunks(Protocol):
+    """Reads a table anew: the rows from position `start` on, in chunks of `chunk_rows` rows."""
+
+    def __call__(self, *, chunk_rows: int, start: int) -> Iterator[CsvChunk]: ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Rows that are in memory, read as those of a file."""
+
+    file: CsvFile
+
+    def __call__(self, *, chunk_rows: int, start: int) -> Iterator[CsvChunk]:
+        for first in range(start, len(self.file), chunk_rows):
+            whole = first == 0 and len(self.file) <= chunk_rows
+            end = min(first + chunk_rows, len(self.file))
+            part = self.file if whole else self.file.take(range(first, end))
+            yield CsvChunk(part, part.rows, {})
 
 
 def read_file_chunks(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
 from ptrun.data.features.columns import Encoding, encode_columns, unusual_cells
-from ptrun.data.formats.csv_chunks import CsvChunk
+from ptrun.data.formats.csv_chunks import CsvChunk, ReadChunks
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs.source import Chunk
 from ptrun.errors import DataError, did_you_mean, join_words
@@ -18,17 +18,11 @@ from ptrun.errors import DataError, did_you_mean, join_words
 CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer, more take memory
 
 
-class ReadRows(Protocol):
-    """Reads a table anew: the rows from position `start` on, in chunks of `chunk_rows` rows."""
-
-    def __call__(self, *, chunk_rows: int, start: int) -> Iterator[CsvChunk]: ...
-
-
 @dataclass(frozen=True)
 class TableRows:
     """The source of the rows of a file. keep: names of columns to keep beside the predictions; None keeps all."""
 
-    read: ReadRows
+    read: ReadChunks
     encodings: Sequence[Encoding]
     batch_size: int
     keep: Sequence[str] | None = ()
@@ -41,27 +35,6 @@ class TableRows:
         for chunk in self.read(chunk_rows=chunk_rows, start=start):
             require_columns(chunk.file, self.encodings)
             yield encoded_chunk(chunk, self.encodings, self.keep)
-
-
-@dataclass(frozen=True)
-class RowsInMemory:
-    """The source of rows that are in memory already, as texts."""
-
-    file: CsvFile
-    encodings: Sequence[Encoding]
-    batch_size: int
-    keep: Sequence[str] | None = ()
-    notes: tuple[str, ...] = ()
-    identity: str = ""
-
-    @property
-    def count(self) -> int:
-        return len(self.file)
-
-    def chunks(self, start: int) -> Iterator[Chunk]:
-        require_columns(self.file, self.encodings)
-        rows = self.file.take(range(start, len(self.file)))
-        yield encoded_chunk(CsvChunk(rows, rows.rows, {}), self.encodings, self.keep)
 
 
 def encoded_chunk(chunk: CsvChunk, encodings: Sequence[Encoding], keep: Sequence[str] | None) -> Chunk:
