@@ -43,6 +43,10 @@ def _notes(export: Export) -> list[str]:
         notes.append(
             "The file averages over views of an image, as evaluation does. train.eval_views=one leaves them out."
         )
+    if FORMATS[export.request.format].holds_graph and (outside := export.inputs.transforms_outside):
+        notes.append(
+            f"Not in the file: {outside}. Give it images after that; a file would round it in another way than torch."
+        )
     precision = export.trained.content["config"]["device"].get("precision")
     if precision not in (None, "fp32"):
         notes.append(f"The training computed in {precision}; the file, and what it is compared with, computes in fp32.")
