@@ -18,13 +18,14 @@ from ptrun.build.batches import evaluation_batch_size
 from ptrun.config.run_config import RunConfig, TrainSettings
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.wide_sequences import read_sequences
+from ptrun.data.formats import array_images
 from ptrun.data.formats.csv_chunks import InMemory, ReadChunks, read_chunks, read_file_chunks
 from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
 from ptrun.data.inputs import arrays, images, rows, series
 from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory
-from ptrun.data.inputs.sequences import NewSequences
+from ptrun.data.inputs.sequences import NewSequences, sequences_of
 from ptrun.data.inputs.series_parts import SeriesSettings
 from ptrun.data.inputs.source import Source
 from ptrun.data.loading.choose import worker_count
@@ -131,6 +132,7 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
             preparation.header,
             preparation.dataset["delimiter"],
             preparation.dataset["decimal"],
+            preparation.dataset["id_column"],
             labeled=False,
         )
         batch_size = preparation.batch_size(files=False)
@@ -164,19 +166,31 @@ def _series(read: ReadChunks, preparation: Preparation) -> series.LastWindow | s
     return series.last_window(read, preparation.fitted, settings)
 
 
-def open_array(values: Any, name: str, preparation: Preparation) -> arrays.ArrayRows | ImagesInMemory:
+def open_array(values: Any, name: str, preparation: Preparation) -> arrays.ArrayRows | ImagesInMemory | NewSequences:
     """Samples in an array, whose first dimension counts them. Raises DataError for samples of another kind."""
+    if preparation.config.dataset.name == "sequences":
+        return open_sequences(values, name, preparation)
     if preparation.spec.layout is Layout.IMAGE:
-        samples = arrays.images_of(
-            values, preparation.dataset.get("channel_axis", "auto"), preparation.fitted.get("range"), name
-        )
-        return open_images(samples, [f"row {i}" for i in range(len(samples))], preparation)
+        scale = array_images.scale_of(values, preparation.fitted.get("range"))
+        axis = preparation.dataset.get("channel_axis", "auto")
+
+        def convert(some: Any, first_row: int) -> list[torch.Tensor]:
+            return arrays.images_of(some, axis, scale, name, first_row)
+
+        convert(values[:1], 0)  # images of another kind are refused before the first is predicted
+        return ImagesInMemory(values, preparation.of_images(), preparation.batch_size(files=False), convert=convert)
     if not {"mean", "std"} <= set(preparation.fitted):
         raise DataError(f"{name}: a model of dataset={preparation.config.dataset.name} takes no arrays. {_USE_PYTHON}")
     values = arrays.shaped_like(values, preparation.fitted)
     arrays.require_shape(values, preparation.spec.input_shape, name)
     mean, std = np.array(preparation.fitted["mean"]), np.array(preparation.fitted["std"])
     return arrays.ArrayRows(values, mean, std, preparation.batch_size(files=False))
+
+
+def open_sequences(values: Sequence[Any], name: str, preparation: Preparation) -> NewSequences:
+    """Sequences [time, channels] of any lengths. Raises DataError for samples of another kind."""
+    batch_size = preparation.batch_size(files=False)
+    return NewSequences(sequences_of(values, name), preparation.fitted, batch_size)
 
 
 def open_images(samples: Sequence[torch.Tensor], names: Sequence[str], preparation: Preparation) -> ImagesInMemory:
