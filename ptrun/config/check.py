@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.config import schema
-from ptrun.config.compatibility import given_by, model_problem, task_problems, transform_problem, views_problem
+from ptrun.config.compatibility import (
+    given_by,
+    model_problem,
+    split_problems,
+    task_problems,
+    transform_problem,
+    views_problem,
+)
 from ptrun.config.folders import shipped_conf
+from ptrun.config.former_keys import own_keys, with_split
 from ptrun.config.habits import dataset_for, is_data
 from ptrun.config.run_config import GROUPS, Component, RunConfig, TrainSettings
 from ptrun.config.types import Mismatch, Type
@@ -30,6 +38,7 @@ GIVEN_BY_PROGRAM = (
     "steps_per_epoch",
     "better",
     "restoring",
+    "splitting",
 )
 FORBIDDEN_KEYS = ("_target_", "_partial_", "_args_", "()")
 
@@ -46,10 +55,21 @@ def check(
     Raises ConfigError listing every problem.
     """
     checker = _Checker(folders, registries or {})
-    config = checker.run(composed)
+    config = checker.run(_with_split(composed, folders, registries or {}))
     if checker.problems:
         raise ConfigError(checker.problems)
     return config
+
+
+def _with_split(
+    composed: Mapping[str, Any], folders: tuple[Path, ...], registries: Mapping[str, Registry[Any]]
+) -> Mapping[str, Any]:
+    """The configuration with what stands under former names in the group `split`, which older files lack."""
+    dataset = composed.get("dataset")
+    name = dataset.get("name") if isinstance(dataset, Mapping) else None
+    if not isinstance(name, str) or not isinstance(composed.get("split", {}), Mapping):
+        return composed
+    return with_split(composed, own_keys(name, folders, registries), {"name": "auto"})
 
 
 def check_section(values: Mapping[str, Any], keys: Mapping[str, schema.Key], name: str = "") -> dict[str, Any]:
@@ -231,6 +251,7 @@ class _Checker:
             transform_problem(transform, dataset.name, gives),
         ]
         self.problems.extend(problem for problem in problems if problem)
+        self.problems.extend(split_problems(components["split"]))
         loss, monitor = components["loss"].name, train.get("monitor")
         self.problems.extend(task_problems(gives, dataset.name, loss, metrics, monitor, self.folders))
 

@@ -24,7 +24,14 @@ COMPONENTS = [
     for path in ALL
     if path.parent.name in (*run_config.GROUPS, "image_transform", "metric")
 ]
-NOT_FUNCTIONS = {("loss", "auto"), ("model", "auto"), ("transform", None), ("device", None), ("checkpoint", None)}
+NOT_FUNCTIONS = {
+    ("loss", "auto"),
+    ("model", "auto"),
+    ("transform", None),
+    ("split", None),
+    ("device", None),
+    ("checkpoint", None),
+}
 
 
 def test_there_are_as_many_files_as_expected():

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
+from ptrun.data.division import divide, find_split_column
+from ptrun.data.duplicates import Identified
 from ptrun.data.features import target as targets
 from ptrun.data.features.columns import (
     binary_features,
@@ -23,12 +26,16 @@ from ptrun.data.features.columns import (
 )
 from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds
 from ptrun.data.features.labels import labelled
+from ptrun.data.features.row_identity import identity_columns, row_keys
 from ptrun.data.features.suspicions import suspicions
 from ptrun.data.features.target import Target
+from ptrun.data.features.timeline import read_axis
 from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.paths import existing_file
-from ptrun.data.partition import Indices, Parts, SplitSettings, record, shuffled, stratified
+from ptrun.data.partition import Indices, Parts, record
+from ptrun.data.samples import Given, Samples
+from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError, DataError, join_words
 from ptrun.registry import datasets
@@ -54,9 +61,7 @@ def table(
     decimal: str = "auto",
     missing_values: Sequence[str] | None = None,
     max_categories: int = 100,
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """Rows of a CSV file as vectors; `features/kinds.py` says what a column is, `columns.py` how it becomes numbers.
 
@@ -66,25 +71,36 @@ def table(
     """
     reading = _Reading(columns, header_setting(header, fitted), delimiter)
     file = reading.read(path, "dataset.path")
+    splitting = find_split_column(file.columns, splitting)
+    ignore = [
+        *ignore,
+        *(name for name in (splitting.group, splitting.column) if name and name not in (target, *ignore)),
+    ]
     settings = ColumnSettings(
         numeric, categorical, max_categories, ignore, dates or (), missing_values or (), decimal, date_order, target
     )
     kinds, goal = _decide(file, settings, task, fitted)
     file, dropped = _with_target(file, goal)
     other, other_dropped = _with_target(reading.read(test_path, "dataset.test_path"), goal) if test_path else (None, [])
-    splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
-    parts, goal = _divide(file, goal, splitting)
+    identity = identity_columns(file, kinds) if fitted is None else fitted.get("identity", ())
+    parts, goal = _divide(file, other, goal, settings, identity, splitting)
     encodings, notes = _encodings(file, parts, goal, settings, kinds, fitted)
-    data = _data(file, other, parts, goal, encodings, split_seed)
+    data = _data(file, other, parts, goal, encodings, splitting)
     if not fitted:
         notes += suspicions(file, encodings, parts.train, target, goal.values(file))
     learned = {"columns": encodings, **goal.fitted(), **({} if file.has_header or columns else {"header": False})}
+    learned["identity"] = list(identity)
     said = (*goal.notes(), *parts.notes, *notes)
     return replace(data, fitted=learned, notes=(*file.notes, *dropped, *other_dropped, *said, *data.notes))
 
 
 def _data(
-    file: CsvFile, other: CsvFile | None, parts: Parts, goal: Target, encodings: list[dict[str, Any]], split_seed: int
+    file: CsvFile,
+    other: CsvFile | None,
+    parts: Parts,
+    goal: Target,
+    encodings: list[dict[str, Any]],
+    splitting: SplitSettings,
 ) -> Data:
     """The samples of each part; those of test come from another file if there is one."""
     encoded = _split(file, encodings, goal)  # all rows at once, which are then divided
@@ -97,7 +113,7 @@ def _data(
         val=splits["val"],
         test=splits["test"],
         notes=tuple(_notes_on_unknown(other, encodings)) if other else (),
-        record=_record(splits, goal, split_seed),
+        record=_record(parts, splits, goal, splitting),
     )
 
 
@@ -145,12 +161,56 @@ def _with_target(file: CsvFile, goal: Target) -> tuple[CsvFile, list[str]]:
     return (file.take(kept) if unlabelled else file), [*notes, *unlabelled]
 
 
-def _divide(file: CsvFile, goal: Target, splitting: SplitSettings) -> tuple[Parts, Target]:
+def _divide(
+    file: CsvFile,
+    other: CsvFile | None,
+    goal: Target,
+    settings: ColumnSettings,
+    identity: Sequence[str],
+    splitting: SplitSettings,
+) -> tuple[Parts, Target]:
     """The parts, and the target with its scale."""
-    if goal.class_names:
-        return stratified(goal.values(file), goal.class_names, splitting), goal
-    parts = shuffled(len(file), splitting)
-    return parts, goal if splitting.evaluating else targets.scaled(goal, file, parts.train)
+    names = goal.class_names
+    samples = Samples(
+        count=len(file),
+        noun="rows",
+        name=lambda position: f"row {file.rows[position]}",
+        classes=goal.values(file) if names else None,
+        class_names=names,
+        targets=goal.values(file) if names else file[goal.column].distinct[1],
+        keys=row_keys(file, identity),
+        given={} if other is None else {"test": Given("dataset.test_path", _identified(other, goal, identity))},
+        column=lambda name, setting: file.column(name, setting).texts(),
+        times=lambda columns: _times(file, columns, settings),
+    )
+    parts = divide(samples, splitting)
+    return parts, goal if names or splitting.evaluating else targets.scaled(goal, file, parts.train)
+
+
+def _identified(other: CsvFile, goal: Target, identity: Sequence[str]) -> Identified | None:
+    """The rows of the test file with their keys; None when it lacks a column."""
+    keys = row_keys(other, identity) if all(name in other.columns for name in identity) else None
+    targets = goal.values(other) if goal.class_names else None
+    return (
+        None
+        if keys is None
+        else Identified(keys, lambda position: f"row {other.rows[position]} of {other.source}", targets)
+    )
+
+
+def _times(
+    file: CsvFile, columns: str | Sequence[str], settings: ColumnSettings
+) -> tuple[NDArray[np.float64], Sequence[str]]:
+    """The time of each row and how it is written. Raises DataError when there is none."""
+    for name in () if columns == "auto" else (columns,) if isinstance(columns, str) else columns:
+        file.column(name, "split.time_column")
+    axis = read_axis(file, columns, settings)
+    if not axis.columns:
+        raise DataError(
+            f"split=time: {file.source} has no column of dates. Name the one with the time: split.time_column=COLUMN. "
+            f"The columns are: {join_words(file.columns)}."
+        )
+    return axis.times, axis.cells
 
 
 def _encodings(
@@ -202,12 +262,14 @@ def _spec(encodings: Sequence[Mapping[str, Any]], target: Target) -> DataSpec:
     )
 
 
-def _record(splits: Mapping[str, TensorSplit], target: Target, split_seed: int) -> dict[str, Any]:
+def _record(
+    parts: Parts, splits: Mapping[str, TensorSplit], target: Target, splitting: SplitSettings
+) -> dict[str, Any]:
     by_part = [
         (part, split.rows.numpy(), split.targets.numpy() if target.class_names else None)
         for part, split in splits.items()
     ]
-    return record("stratified" if target.class_names else "shuffled", by_part, target.class_names, split_seed)
+    return record(parts, by_part, target.class_names, splitting)
 
 
 def _check_names(file: CsvFile, settings: ColumnSettings) -> None:
