@@ -23,7 +23,7 @@ from ptrun.process.signals import StopSignals, stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import JOB, JOB_LOG, STATUS, RunDir
-from ptrun.sweeps import hydra_launch, leaderboard, table
+from ptrun.sweeps import cross_validation, hydra_launch, leaderboard, table
 from ptrun.sweeps.plan import Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.pool import Pool, Running
 from ptrun.terminal.console import Console
@@ -173,7 +173,9 @@ def _run(
         if todo:
             console.text()
             driver.run(todo)
-    table.report(leaderboard.all_rows(folder), folder, console)
+    rows = leaderboard.all_rows(folder)
+    table.report(rows, folder, console)
+    cross_validation.report(folder, rows, console)
     left = sum(not find.is_done(job.folder) for job in jobs)
     if stop.received:
         raise Interrupted(

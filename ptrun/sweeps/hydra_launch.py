@@ -13,7 +13,7 @@ from ptrun.config.overrides import without_sweeps
 from ptrun.errors import Interrupted, PtrunError
 from ptrun.runs import find
 from ptrun.runs.folder import ERROR, create_run_dir
-from ptrun.sweeps import table
+from ptrun.sweeps import cross_validation, table
 from ptrun.terminal.console import Console
 
 
@@ -70,5 +70,6 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
     finally:
         rows = find.sweep_rows(folder)
         table.report(rows, folder, console)
+        cross_validation.report(folder, rows, console)
     states = [row["state"] for row in rows if row["job"] not in earlier]
     return 0 if states and all(state == "done" for state in states) else 1
