@@ -238,7 +238,8 @@ def _duplicates(samples: Samples, settings: SplitSettings) -> tuple[str, ...]:
     identified = samples.identified()
     if identified is None:
         return ()
-    return tuple(notes_on_duplicates(identified, samples.noun, together=settings.duplicates == "together"))
+    together = settings.duplicates == "together"
+    return tuple(notes_on_duplicates(identified, samples.noun, samples.same, together=together))
 
 
 def _shared(parts: Mapping[str, Identified | None], noun: str) -> list[str]:

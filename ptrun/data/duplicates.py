@@ -87,10 +87,10 @@ def joined(unit_of: Indices, group_of: Indices) -> Indices:
     return units_of(np.array([root(unit) for unit in unit_of.tolist()], np.int64))[0]
 
 
-def notes_on_duplicates(samples: Identified, noun: str, *, together: bool) -> list[str]:
+def notes_on_duplicates(samples: Identified, noun: str, same: str, *, together: bool) -> list[str]:
     """How many samples equal an earlier one, where the first are, and which of them have different targets.
 
-    together: whether they stay in one part.
+    same: what they have in common, as a verb: "are the same as". together: whether they stay in one part.
     """
     unit_of, first = units_of(samples.keys)
     first_of = first[unit_of]
@@ -103,11 +103,11 @@ def notes_on_duplicates(samples: Identified, noun: str, *, together: bool) -> li
         if together
         else "They may stand in different parts, as split.duplicates=apart says."
     )
-    notes = [f"{len(pairs):,} {noun} are the same as an earlier one: {_texts(pairs, samples, samples)}. {outcome}"]
+    notes = [f"{len(pairs):,} {noun} {same} an earlier one: {_texts(pairs, samples, samples)}. {outcome}"]
     targets = samples.targets
     if targets is not None and (differing := [(i, j) for i, j in pairs if np.any(targets[i] != targets[j])]):
         notes.append(
-            f"{len(differing):,} {noun} are the same as an earlier one but have another target: "
+            f"{len(differing):,} {noun} {same} an earlier one but another target: "
             f"{_texts(differing, samples, samples)}. No model can tell them apart; correct or remove them."
         )
     return notes

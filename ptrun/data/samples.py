@@ -24,7 +24,7 @@ class Given:
 class Samples:
     """What decides the part of each of `count` samples.
 
-    noun: what they are, for messages. name: where a person finds a sample.
+    noun: what they are, for messages. same: what equal ones are. name: where a person finds a sample.
     classes: int64 [count], with their names; None for numbers. targets: of any kind, to compare duplicates.
     keys: a number for each sample, equal for equal samples; None where that is not known.
     given: the parts that come with the data (val, test); the samples are then those of train.
@@ -41,6 +41,7 @@ class Samples:
     keys: Keys | None = None
     given: Mapping[str, Given] = field(default_factory=dict)
     column: Callable[[str, str], Sequence[str]] | None = None
+    same: str = "are the same as"
     times: Callable[[str | Sequence[str]], tuple[NDArray[np.float64], Sequence[str]]] | None = None
 
     def take(self, rows: Indices) -> Samples:

@@ -33,7 +33,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class FoldRuns:
-    """The finished jobs of one configuration, by fold. settings: those that the sweep varies. folds: their planned number."""
+    """The finished jobs of one configuration, by fold. settings: what the sweep varies. folds: the planned number."""
 
     settings: str
     folds: int

@@ -101,7 +101,7 @@ def test_a_setting_that_a_stored_configuration_lacks_means_what_was_done_then(co
     assert not stored.changed_config(old, {}, ("train",), {}, ()).train.ema_warmup
     assert stored.changed_config(old, {"train.ema_warmup": True}, ("train",), {}, ()).train.ema_warmup
     assert stored.as_old_as(config, config.to_dict()) == config
-    arrays = stored.complete({"dataset": {"name": "arrays", "path": "a.npz"}})
+    arrays = stored.complete({"dataset": {"name": "arrays", "path": "a.npz"}}, REGISTRIES)
     assert arrays["dataset"] == {"name": "arrays", "path": "a.npz", "layout": "by_type"}
     assert stored.refuse_changes(old, stored.as_old_as(config, old), (), {}) == []
     with pytest.raises(ConfigError, match=r"train\.ema_warmup"):

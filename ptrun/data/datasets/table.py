@@ -83,7 +83,9 @@ def table(
     file, dropped = _with_target(file, goal)
     other, other_dropped = _with_target(reading.read(test_path, "dataset.test_path"), goal) if test_path else (None, [])
     identity = identity_columns(file, kinds) if fitted is None else fitted.get("identity", ())
-    parts, goal = _divide(file, other, goal, settings, identity, splitting)
+    parts = _divide(file, other, goal, settings, identity, splitting)
+    if not fitted and not goal.class_names:
+        goal = targets.scaled(goal, file, parts.train)
     encodings, notes = _encodings(file, parts, goal, settings, kinds, fitted)
     data = _data(file, other, parts, goal, encodings, splitting)
     if not fitted:
@@ -168,12 +170,13 @@ def _divide(
     settings: ColumnSettings,
     identity: Sequence[str],
     splitting: SplitSettings,
-) -> tuple[Parts, Target]:
-    """The parts, and the target with its scale."""
+) -> Parts:
+    """The parts, by what decides them: targets, columns, equal rows."""
     names = goal.class_names
     samples = Samples(
         count=len(file),
         noun="rows",
+        same="have the same inputs as",
         name=lambda position: f"row {file.rows[position]}",
         classes=goal.values(file) if names else None,
         class_names=names,
@@ -183,8 +186,7 @@ def _divide(
         column=lambda name, setting: file.column(name, setting).texts(),
         times=lambda columns: _times(file, columns, settings),
     )
-    parts = divide(samples, splitting)
-    return parts, goal if names or splitting.evaluating else targets.scaled(goal, file, parts.train)
+    return divide(samples, splitting)
 
 
 def _identified(other: CsvFile, goal: Target, identity: Sequence[str]) -> Identified | None:

@@ -13,8 +13,8 @@ END_BYTES = 4096  # compared before whole files are; the end of a compressed ima
 
 
 def content_keys(paths: Sequence[str], sizes: Sequence[int]) -> Keys:
-    """The key of each file, equal for equal content [N]. A file that can't be read is equal to the same file only."""
-    keys: list[tuple[object, ...]] = [(size,) for size in sizes]
+    """The key of each file, equal for equal content [N]. A file that can't be read, or is empty, equals itself only."""
+    keys: list[tuple[object, ...]] = [(size or os.path.realpath(p),) for p, size in zip(paths, sizes, strict=True)]
     for more in (_end, _digest):
         counts = Counter(keys)
         keys = [(*key, _read(more, path)) if counts[key] > 1 else key for key, path in zip(keys, paths, strict=True)]
