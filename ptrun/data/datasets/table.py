@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
 from ptrun.data.division import divide, find_split_column
-from ptrun.data.duplicates import Identified
 from ptrun.data.features import target as targets
 from ptrun.data.features.columns import (
     binary_features,
@@ -26,15 +24,13 @@ from ptrun.data.features.columns import (
 )
 from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds
 from ptrun.data.features.labels import labelled
-from ptrun.data.features.row_identity import identity_columns, row_keys
+from ptrun.data.features.row_samples import columns_of_split, identity_columns, row_samples
 from ptrun.data.features.suspicions import suspicions
 from ptrun.data.features.target import Target
-from ptrun.data.features.timeline import read_axis
 from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.partition import Indices, Parts, record
-from ptrun.data.samples import Given, Samples
 from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError, DataError, join_words
@@ -72,10 +68,7 @@ def table(
     reading = _Reading(columns, header_setting(header, fitted), delimiter)
     file = reading.read(path, "dataset.path")
     splitting = find_split_column(file.columns, splitting)
-    ignore = [
-        *ignore,
-        *(name for name in (splitting.group, splitting.column) if name and name not in (target, *ignore)),
-    ]
+    ignore = [*ignore, *columns_of_split(file, splitting, (target, *ignore))]
     settings = ColumnSettings(
         numeric, categorical, max_categories, ignore, dates or (), missing_values or (), decimal, date_order, target
     )
@@ -83,7 +76,7 @@ def table(
     file, dropped = _with_target(file, goal)
     other, other_dropped = _with_target(reading.read(test_path, "dataset.test_path"), goal) if test_path else (None, [])
     identity = identity_columns(file, kinds) if fitted is None else fitted.get("identity", ())
-    parts = _divide(file, other, goal, settings, identity, splitting)
+    parts = divide(row_samples(file, other, goal, settings, identity), splitting)
     if not fitted and not goal.class_names:
         goal = targets.scaled(goal, file, parts.train)
     encodings, notes = _encodings(file, parts, goal, settings, kinds, fitted)
@@ -161,58 +154,6 @@ def _with_target(file: CsvFile, goal: Target) -> tuple[CsvFile, list[str]]:
         return file, notes
     kept, unlabelled = labelled(file[goal.column].texts(), goal.class_names)
     return (file.take(kept) if unlabelled else file), [*notes, *unlabelled]
-
-
-def _divide(
-    file: CsvFile,
-    other: CsvFile | None,
-    goal: Target,
-    settings: ColumnSettings,
-    identity: Sequence[str],
-    splitting: SplitSettings,
-) -> Parts:
-    """The parts, by what decides them: targets, columns, equal rows."""
-    names = goal.class_names
-    samples = Samples(
-        count=len(file),
-        noun="rows",
-        same="have the same inputs as",
-        name=lambda position: f"row {file.rows[position]}",
-        classes=goal.values(file) if names else None,
-        class_names=names,
-        targets=goal.values(file) if names else file[goal.column].distinct[1],
-        keys=row_keys(file, identity),
-        given={} if other is None else {"test": Given("dataset.test_path", _identified(other, goal, identity))},
-        column=lambda name, setting: file.column(name, setting).texts(),
-        times=lambda columns: _times(file, columns, settings),
-    )
-    return divide(samples, splitting)
-
-
-def _identified(other: CsvFile, goal: Target, identity: Sequence[str]) -> Identified | None:
-    """The rows of the test file with their keys; None when it lacks a column."""
-    keys = row_keys(other, identity) if all(name in other.columns for name in identity) else None
-    targets = goal.values(other) if goal.class_names else None
-    return (
-        None
-        if keys is None
-        else Identified(keys, lambda position: f"row {other.rows[position]} of {other.source}", targets)
-    )
-
-
-def _times(
-    file: CsvFile, columns: str | Sequence[str], settings: ColumnSettings
-) -> tuple[NDArray[np.float64], Sequence[str]]:
-    """The time of each row and how it is written. Raises DataError when there is none."""
-    for name in () if columns == "auto" else (columns,) if isinstance(columns, str) else columns:
-        file.column(name, "split.time_column")
-    axis = read_axis(file, columns, settings)
-    if not axis.columns:
-        raise DataError(
-            f"split=time: {file.source} has no column of dates. Name the one with the time: split.time_column=COLUMN. "
-            f"The columns are: {join_words(file.columns)}."
-        )
-    return axis.times, axis.cells
 
 
 def _encodings(

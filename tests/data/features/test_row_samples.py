@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptrun.data.features.kinds import ColumnSettings, decide_kinds
-from ptrun.data.features.row_identity import identity_columns, row_keys
+from ptrun.data.features.row_samples import identity_columns, row_keys
 from ptrun.data.formats.csv_file import CsvFile
 
 ROWS = 40
