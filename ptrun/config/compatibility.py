@@ -105,6 +105,10 @@ def split_problems(split: Component) -> list[str]:
         )
     if has_column and name in ("random", "group", "time", "folders"):
         problems.append(f"split.column: a column does not go with split={name}. Use split=column, or leave it out.")
+    if name == "group" and group is None and not has_column:
+        problems.append(
+            "split.group: split=group needs the column whose rows stay together, as split.group=patient_id."
+        )
     if name == "column" and column is None:
         problems.append("split.column: split=column needs a column. Give its name, or split.column=auto.")
     val, test = values.get("val_fraction"), values.get("test_fraction")
