@@ -20,6 +20,7 @@ from ptrun.config.compatibility import (
 )
 from ptrun.config.folders import shipped_conf
 from ptrun.config.former_keys import own_keys, with_split
+from ptrun.config.former_keys import suggestion as former_suggestion
 from ptrun.config.habits import dataset_for, is_data
 from ptrun.config.run_config import GROUPS, Component, RunConfig, TrainSettings
 from ptrun.config.types import Mismatch, Type
@@ -132,8 +133,7 @@ class _Checker:
     def unknown(self, path: str, allowed: list[str], owner: str, suggestion: str = "") -> None:
         """Report a key that does not exist, with the nearest one that does. owner: "model 'convnet' has"."""
         prefix, _, last = path.rpartition(".")
-        suggestion = suggestion or did_you_mean(last, allowed)
-        if suggestion and prefix:
+        if not suggestion and (suggestion := did_you_mean(last, allowed)) and prefix:
             suggestion = suggestion.replace("'", f"'{prefix}.", 1)
         available = f"{owner[0].upper()}{owner[1:]}{f': {join_words(allowed)}' if allowed else ' no settings'}."
         if "'auto'" in owner:
@@ -183,7 +183,8 @@ class _Checker:
         for name in values:
             if name not in keys:
                 path = f"{prefix}.{name}" if prefix else str(name)
-                self.unknown(path, list(keys), owner or f"{prefix or 'the top level'} has")
+                hint = "" if prefix != "dataset" or did_you_mean(name, keys) else former_suggestion(str(name))
+                self.unknown(path, list(keys), owner or f"{prefix or 'the top level'} has", hint)
         return {
             name: self.value(values.get(name, key.default), key, f"{prefix}.{name}" if prefix else name)
             for name, key in keys.items()

@@ -6,6 +6,7 @@ setting of such a name keeps it.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,13 @@ def renamed(changes: Mapping[str, Any], own: Container[str]) -> dict[str, Any]:
     """Changes of settings (dotted key → value) by the names of now."""
     former = {key: new for key, new in FORMER.items() if key.partition(".")[2] not in own}
     return {former.get(key, key): value for key, value in changes.items()}
+
+
+def suggestion(name: str) -> str:
+    """What to type for a setting that a dataset does not have, where the group `split` has one of such a name."""
+    former = _former()
+    near = difflib.get_close_matches(name, [*former, *former.values()], n=1, cutoff=0.7)
+    return f" Did you mean 'split.{former.get(near[0], near[0])}'?" if near else ""
 
 
 def _former() -> dict[str, str]:

@@ -109,7 +109,7 @@ def test_data_of_another_kind_are_refused(ptrun: Call, folder: Path):
     ("change", "words"),
     [
         ("model.dropout=0", "can't be changed here"),
-        ("dataset.val_fractoin=0.2", "Did you mean 'dataset.val_fraction'?"),
+        ("dataset.val_fractoin=0.2", "Did you mean 'split.val_fraction'?"),
         ("metrics=[nope]", "there is no metric 'nope'"),
         ("split=tset", "split: expected train or val or test"),
     ],
@@ -164,6 +164,6 @@ def test_a_test_part_that_new_data_come_with_is_named(ptrun: Call, folder: Path)
     (folder / "sweep").mkdir()
     (folder / "sweep" / "multirun.yaml").write_text("{}")
     newest_run(folder).rename(folder / "sweep" / "0")
-    ended = ptrun("eval", "checkpoint=sweep", "dataset.path=b.npz", "dataset.test_fraction=1.0")
+    ended = ptrun("eval", "checkpoint=sweep", "dataset.path=b.npz", "split.test_fraction=1.0")
     assert "The best of the 1 runs of this sweep." in ended.out, "another note does not take its place"
     assert "The test part that the new data come with is evaluated." in ended.out
