@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptrun.data.dataset import Data
+from ptrun.data.dataset import Data, SampleGroups
 from ptrun.data.features import series_columns
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.labels import fit_scaler
@@ -165,7 +165,17 @@ def _data(
         notes=(*rows.notes, *notes_on_time(rows, steps), *_notes(chosen, filled)),
         record=record(parts.made, first_rows) | _rows_for_record(parts, rows),
         baselines=forecasts,
+        groups=_groups(splits, rows),
     )
+
+
+def _groups(splits: Mapping[str, WindowSplit], rows: OrderedRows) -> SampleGroups | None:
+    """The series of each window; None for a single series."""
+    if len(rows.stretches) < 2:
+        return None
+    first_rows = np.array([first for first, _ in rows.stretches])
+    of = {part: np.searchsorted(first_rows, split.starts.numpy(), side="right") - 1 for part, split in splits.items()}
+    return SampleGroups(" and ".join(rows.groups.columns), rows.groups.names, of)
 
 
 def _fit_to_training(filled: FilledRows, chosen: SeriesColumns, parts: RowParts) -> dict[str, Any]:

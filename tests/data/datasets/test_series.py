@@ -301,6 +301,9 @@ def test_several_series_in_one_file(tmp_path: Path) -> None:
         splitting=SplitSettings(test_fraction=1.0, evaluating=True),
     )
     assert len(again.test) == 2 * (100 - 6)
+    assert data.groups is not None
+    assert (data.groups.column, list(data.groups.names)) == ("shop", ["7", "9"])
+    assert [np.bincount(data.groups.of[name]).tolist() for name in ("val", "test")] == [[9, 9], [19, 19]]
 
 
 SHOPS = ((7, 100), (9, 900))
