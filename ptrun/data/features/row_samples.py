@@ -52,15 +52,15 @@ def row_samples(
     identity: Sequence[str],
 ) -> Samples:
     """What decides the part of each row. other: the test file. identity: the columns that tell rows apart."""
-    names = goal.class_names
+    classes = goal.values(file) if goal.class_names else None
     return Samples(
         count=len(file),
         noun="rows",
         same="have the same inputs as",
         name=lambda position: f"row {file.rows[position]}",
-        classes=goal.values(file) if names else None,
-        class_names=names,
-        targets=goal.values(file) if names else file[goal.column].distinct[1],
+        classes=classes,
+        class_names=goal.class_names,
+        targets=file[goal.column].distinct[1] if classes is None else classes,
         keys=row_keys(file, identity),
         given={} if other is None else {"test": Given("dataset.test_path", _identified(other, goal, identity))},
         column=lambda name, setting: file.column(name, setting).texts(),
