@@ -108,7 +108,7 @@ def notes_on_duplicates(samples: Identified, noun: str, same: str, *, together: 
     if targets is not None and (differing := [(i, j) for i, j in pairs if np.any(targets[i] != targets[j])]):
         notes.append(
             f"{len(differing):,} {noun} {same} an earlier one but another target: "
-            f"{_texts(differing, samples, samples)}. No model can tell them apart; correct or remove them."
+            f"{_texts(differing, samples, samples)}. No model can tell them apart; correct them if these are mistakes."
         )
     return notes
 

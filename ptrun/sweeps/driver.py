@@ -23,7 +23,7 @@ from ptrun.process.signals import StopSignals, stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import JOB, JOB_LOG, STATUS, RunDir
-from ptrun.sweeps import cross_validation, hydra_launch, leaderboard, table
+from ptrun.sweeps import hydra_launch, leaderboard, table
 from ptrun.sweeps.plan import Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.pool import Pool, Running
 from ptrun.terminal.console import Console
@@ -173,6 +173,8 @@ def _run(
         if todo:
             console.text()
             driver.run(todo)
+    from ptrun.sweeps import cross_validation  # needs NumPy and torch
+
     rows = leaderboard.all_rows(folder)
     table.report(rows, folder, console)
     cross_validation.report(folder, rows, console)

@@ -13,7 +13,7 @@ from ptrun.config.overrides import without_sweeps
 from ptrun.errors import Interrupted, PtrunError
 from ptrun.runs import find
 from ptrun.runs.folder import ERROR, create_run_dir
-from ptrun.sweeps import cross_validation, table
+from ptrun.sweeps import table
 from ptrun.terminal.console import Console
 
 
@@ -68,6 +68,8 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
     try:
         composer.multirun(overrides, HydraJob(tuple(command), composer.folders, quiet))
     finally:
+        from ptrun.sweeps import cross_validation  # needs NumPy and torch
+
         rows = find.sweep_rows(folder)
         table.report(rows, folder, console)
         cross_validation.report(folder, rows, console)
