@@ -210,6 +210,7 @@ def test_adult(shared: Callable[[str], Path]) -> None:
         test_path=str(folder / "adult-test.csv"),
         columns=ADULT,
         target="income",
+        splitting=APART,
     )
     assert (len(data.train) + len(data.val), len(data.test)) == (32561, 16281)
     assert data.spec.class_names == ("<=50K", ">50K")
