@@ -64,7 +64,7 @@ def renamed(changes: Mapping[str, Any], own: Container[str]) -> dict[str, Any]:
 def suggestion(name: str) -> str:
     """What to type for a setting that a dataset does not have, where the group `split` has one of such a name."""
     former = _former()
-    near = difflib.get_close_matches(name, [*former, *former.values()], n=1, cutoff=0.7)
+    near = difflib.get_close_matches(name, [*former, *schema.require("split", "auto").keys], n=1, cutoff=0.7)
     return f" Did you mean 'split.{former.get(near[0], near[0])}'?" if near else ""
 
 

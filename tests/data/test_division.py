@@ -308,3 +308,24 @@ def test_folders_of_parts_are_put_together_for_folds(tmp_path: Path, files: Path
     data = registry.datasets.build("image_folder", {"root": str(tmp_path)}, splitting=SplitSettings("folders"))
     assert len(data.test) == 8
     assert data.record["how"].startswith("test is folders; val is cut from train at random")
+
+
+def test_images_of_one_folder_and_of_one_time(tmp_path: Path, files: Path) -> None:
+    rows_of_list = []
+    for number, source in enumerate(sorted((files / "photos").rglob("*.png"))):
+        target = tmp_path / "photos" / source.parent.name / f"visit{number % 6}" / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+        rows_of_list.append(f"{target},{source.parent.name},2024-01-{number % 12 + 1:02}")
+    by_folder = SplitSettings(group="folder")
+    data = registry.datasets.build("image_folder", {"root": str(tmp_path / "photos")}, splitting=by_folder)
+    folders = [{Path(name).parent for name in names(getattr(data, part))} for part in PARTS]
+    assert sum(map(len, folders)) == len(set.union(*folders)) == 12
+    with pytest.raises(DataError, match=r"no column 'patient'\. What images have"):
+        registry.datasets.build(
+            "image_folder", {"root": str(tmp_path / "photos")}, splitting=SplitSettings(group="patient")
+        )
+    path = write(tmp_path / "l.csv", "path,label,day", rows_of_list)
+    data = registry.datasets.build("image_list", {"path": path}, splitting=SplitSettings("time"))
+    assert [len(data.train), len(data.val), len(data.test)] == [16, 2, 6]
+    assert data.record["how"].endswith("val 2024-01-09 to 2024-01-09, test 2024-01-10 to 2024-01-12")

@@ -21,7 +21,9 @@ from ptrun.data.dataset import Data
 from ptrun.data.division import PARTS, divide, find_split_column
 from ptrun.data.duplicates import Identified
 from ptrun.data.features.image_table import filled_column, read_image_table
+from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.labels import class_names, encode, labelled, notes_on_classes
+from ptrun.data.features.row_samples import times_of
 from ptrun.data.formats.class_folders import LabelledFiles, images_by_part, pooled
 from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.csv_file import CsvFile
@@ -117,7 +119,9 @@ def image_list(
     paths = [str(start / Path(name).expanduser()) for name in names]
     splitting = find_split_column(file.columns, splitting)
     images = _images_of_list(paths, labels, file.source, file.rows, fitted)
-    return _data({"train": images}, file.source, reading, splitting, fitted, file)
+    position = {row: i for i, row in enumerate(file.rows)}
+    table = file.take([position[row] for row in images.rows])  # without images that have no label
+    return _data({"train": images}, file.source, reading, splitting, fitted, table)
 
 
 def image_list_from(
@@ -173,7 +177,7 @@ def _data(
     fitted: Mapping[str, Any] | None,
     table: CsvFile | None = None,
 ) -> Data:
-    """The data set of images by part; parts that are absent are cut from train. table: the list of the images."""
+    """The data set of images by part; parts that are absent are cut from train. table: the list of these images."""
     train = images["train"]
     names = tuple(fitted["class_names"]) if fitted else class_names(train.labels, source)
     codes = {part: encode(files.labels, names, f"{source} ({part})", files.rows) for part, files in images.items()}
@@ -181,17 +185,8 @@ def _data(
     rows = {part: np.arange(len(files.paths)) for part, files in images.items()}
     parts = _divide(images, sizes, codes, names, splitting, table)
     rows |= {part: getattr(parts, part) for part in PARTS if part == "train" or part not in images}
-    splits = {
-        part: _split(
-            images.get(part, train),
-            codes.get(part, codes["train"]),
-            sizes.get(part, sizes["train"]),
-            rows[part],
-            reading,
-            source,
-        )
-        for part in PARTS
-    }
+    files = {part: (images[part], codes[part], sizes[part]) for part in images}
+    splits = {part: _split(*files.get(part, files["train"]), rows[part], reading, source) for part in PARTS}
     ready = [part for part in ("val", "test") if part in images]
     by_part = [(part, rows[part], split.targets.numpy()) for part, split in splits.items()]
     return Data(
@@ -238,15 +233,19 @@ def _divide(
         targets=codes["train"],
         keys=train.keys,
         given={part: Given("folders", each) for part, each in identified.items() if part != "train"},
-        column=None if table is None else partial(_cells, table, images["train"].rows),
+        column=partial(_folders, images["train"].paths)
+        if table is None
+        else lambda name, setting: table.column(name, setting).texts(),
+        times=None if table is None else partial(times_of, table, settings=ColumnSettings()),
     )
     return divide(samples, splitting)
 
 
-def _cells(table: CsvFile, rows: Sequence[int], name: str, setting: str) -> list[str]:
-    """The cells of a column of the list, for the images in these rows of it."""
-    cells = dict(zip(table.rows, table.column(name, setting).texts(), strict=True))
-    return [cells[row] for row in rows]
+def _folders(paths: Sequence[str], name: str, setting: str) -> list[str]:
+    """The folder of each image, by which images without a table can be grouped."""
+    if name != "folder":
+        raise DataError(f"{setting}: there is no column '{name}'. What images have in place of one is called: folder.")
+    return [os.path.dirname(path) for path in paths]
 
 
 def _split(

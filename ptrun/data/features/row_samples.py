@@ -64,7 +64,7 @@ def row_samples(
         keys=row_keys(file, identity),
         given={} if other is None else {"test": Given("dataset.test_path", _identified(other, goal, identity))},
         column=lambda name, setting: file.column(name, setting).texts(),
-        times=lambda columns: _times(file, columns, settings),
+        times=lambda columns: times_of(file, columns, settings),
     )
 
 
@@ -79,7 +79,7 @@ def _identified(other: CsvFile, goal: Target, identity: Sequence[str]) -> Identi
     )
 
 
-def _times(
+def times_of(
     file: CsvFile, columns: str | Sequence[str], settings: ColumnSettings
 ) -> tuple[NDArray[np.float64], Sequence[str]]:
     """The time of each row and how it is written. Raises DataError when there is none."""

@@ -6,18 +6,24 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ptrun.data.duplicates import Keys, keys_of_bytes
 
+MAX_THREADS = 16  # they wait for the disk
 END_BYTES = 4096  # compared before whole files are; the end of a compressed image differs most
 
 
 def content_keys(paths: Sequence[str], sizes: Sequence[int]) -> Keys:
     """The key of each file, equal for equal content [N]. A file that can't be read, or is empty, equals itself only."""
     keys: list[tuple[object, ...]] = [(size or os.path.realpath(p),) for p, size in zip(paths, sizes, strict=True)]
-    for more in (_end, _digest):
-        counts = Counter(keys)
-        keys = [(*key, _read(more, path)) if counts[key] > 1 else key for key, path in zip(keys, paths, strict=True)]
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        for more in (_end, _digest):
+            counts = Counter(keys)
+            alike = [i for i, key in enumerate(keys) if counts[key] > 1]
+            for i, content in zip(alike, pool.map(partial(_read, more), [paths[i] for i in alike]), strict=True):
+                keys[i] = (*keys[i], content)
     return keys_of_bytes(repr(key).encode() for key in keys)
 
 
