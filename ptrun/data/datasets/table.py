@@ -24,7 +24,7 @@ from ptrun.data.features.columns import (
 )
 from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds
 from ptrun.data.features.labels import labelled
-from ptrun.data.features.row_samples import columns_of_split, identity_columns, row_samples
+from ptrun.data.features.row_samples import columns_of_split, identity_columns, possible_groups, row_samples
 from ptrun.data.features.suspicions import suspicions
 from ptrun.data.features.target import Target
 from ptrun.data.formats.csv_dialect import Header, header_setting
@@ -82,6 +82,7 @@ def table(
     encodings, notes = _encodings(file, parts, goal, settings, kinds, fitted)
     data = _data(file, other, parts, goal, encodings, splitting)
     if not fitted:
+        notes += possible_groups(file, kinds, splitting)
         notes += suspicions(file, encodings, parts.train, target, goal.values(file))
     learned = {"columns": encodings, **goal.fitted(), **({} if file.has_header or columns else {"header": False})}
     learned["identity"] = list(identity)

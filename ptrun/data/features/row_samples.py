@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ptrun.data.duplicates import Identified, Keys, keys_of_columns
 from ptrun.data.features.columns import is_free_text
-from ptrun.data.features.kinds import ColumnKind, ColumnSettings
+from ptrun.data.features.kinds import ColumnKind, ColumnSettings, is_id_name
 from ptrun.data.features.target import Target
 from ptrun.data.features.timeline import read_axis
 from ptrun.data.formats.csv_file import CsvFile
@@ -28,6 +28,18 @@ def columns_of_split(file: CsvFile, splitting: SplitSettings, known: Sequence[st
     for setting, name in columns.items():
         file.column(name, setting)
     return [name for name in columns.values() if name not in known]
+
+
+def possible_groups(file: CsvFile, kinds: Sequence[ColumnKind], splitting: SplitSettings) -> list[str]:
+    """A note on columns of ids that repeat, when the rows are divided at random: rows of one id may be torn apart."""
+    if splitting.group is not None or splitting.column is not None or splitting.name in ("time", "column"):
+        return []
+    names = [kind.name for kind in kinds if is_id_name(kind.name) and 2 * len(file[kind.name].distinct[0]) <= len(file)]
+    return [
+        f"Column '{name}' has the same ids in several rows, which may stand in different parts. split.group={name} keeps "
+        "the rows of each together, and out of the inputs."
+        for name in names
+    ]
 
 
 def identity_columns(file: CsvFile, kinds: Sequence[ColumnKind]) -> list[str]:

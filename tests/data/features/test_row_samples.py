@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ptrun.data.features.kinds import ColumnSettings, decide_kinds
-from ptrun.data.features.row_samples import identity_columns, row_keys
+from ptrun.data.features.row_samples import identity_columns, possible_groups, row_keys
 from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.split_settings import SplitSettings
 
 ROWS = 40
 FILE = CsvFile(
@@ -27,3 +28,11 @@ def test_running_numbers_and_free_texts_tell_nothing_apart() -> None:
     assert keys is not None
     assert len(set(keys.tolist())) == 4  # 1 and 1.0 are one number
     assert row_keys(FILE, []) is None
+
+
+def test_ids_that_repeat_are_proposed_as_groups() -> None:
+    file = CsvFile("t.csv", {"site_id": ["ab"[i % 2] for i in range(ROWS)], "paid": ["1"] * ROWS}, range(ROWS))
+    kinds = decide_kinds(file, list(file.columns), ColumnSettings())
+    (note,) = possible_groups(file, kinds, SplitSettings())
+    assert "split.group=site_id keeps the rows of each together" in note
+    assert possible_groups(file, kinds, SplitSettings(group="site_id")) == []
