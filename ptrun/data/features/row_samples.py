@@ -36,8 +36,8 @@ def possible_groups(file: CsvFile, kinds: Sequence[ColumnKind], splitting: Split
         return []
     names = [kind.name for kind in kinds if is_id_name(kind.name) and 2 * len(file[kind.name].distinct[0]) <= len(file)]
     return [
-        f"Column '{name}' has the same ids in several rows, which may stand in different parts. split.group={name} keeps "
-        "the rows of each together, and out of the inputs."
+        f"Column '{name}' has the same ids in several rows, which may stand in different parts. split.group={name} "
+        "keeps the rows of each together, and out of the inputs."
         for name in names
     ]
 

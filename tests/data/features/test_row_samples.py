@@ -33,6 +33,6 @@ def test_running_numbers_and_free_texts_tell_nothing_apart() -> None:
 def test_ids_that_repeat_are_proposed_as_groups() -> None:
     file = CsvFile("t.csv", {"site_id": ["ab"[i % 2] for i in range(ROWS)], "paid": ["1"] * ROWS}, range(ROWS))
     kinds = decide_kinds(file, list(file.columns), ColumnSettings())
-    (note,) = possible_groups(file, kinds, SplitSettings())
+    (note,) = possible_groups(file, kinds, SplitSettings(column=None))
     assert "split.group=site_id keeps the rows of each together" in note
-    assert possible_groups(file, kinds, SplitSettings(group="site_id")) == []
+    assert possible_groups(file, kinds, SplitSettings(group="site_id", column=None)) == []
