@@ -97,6 +97,24 @@ def test_rows_that_were_given_count_for_other_data_too(ptrun: Call, folder: Path
     assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 190
 
 
+def test_new_data_without_the_column_of_the_split(ptrun: Call, folder: Path):
+    lines = [f"p{i // 4},{i * i},{'yn'[i // 4 % 2]}" for i in range(80)]
+    Path("a.csv").write_text("\n".join(["patient,size,y", *lines]))
+    Path("b.csv").write_text("\n".join(["size,y", *(line.partition(",")[2] for line in lines[:30])]))
+    settings = ("dataset=table", "dataset.path=a.csv", "dataset.target=y", "split.group=patient", "split.folds=4")
+    assert ptrun("train", *settings, "split.fold=2", "train.epochs=1", "-q").code == 0
+    tested = json.loads((newest_run(folder) / "test" / "metrics.json").read_text())
+    assert ptrun("eval", "outputs/latest", "plots=false").code == 0
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["metrics"] == tested["metrics"]
+    ended = ptrun("eval", "outputs/latest", "dataset.path=b.csv", "plots=false")
+    assert ended.code == 0, ended.err
+    assert "split.test_fraction=0.2 takes a part" in ended.out
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 30
+    refused = ptrun("eval", "outputs/latest", "dataset.path=b.csv", "dataset.test_fraction=0.2", "plots=false")
+    assert refused.code == 3
+    assert "split.group: " in refused.err
+
+
 def test_data_of_another_kind_are_refused(ptrun: Call, folder: Path):
     ptrun("train", "train.epochs=1", "-q")
     ended = ptrun("eval", "checkpoint=outputs/latest", "dataset=iris")
