@@ -174,12 +174,12 @@ def test_groups_are_not_torn_and_are_no_input(tmp_path: Path, name: str) -> None
     assert any("Rows without a group in 'patient', each divided by itself: 5." in note for note in data.notes)
 
 
-def test_groups_and_equal_rows_are_joined(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_and_equal_rows_are_joined(tmp_path: Path, seed: int) -> None:
     lines = [f"p{i // 4},{i * i},{'yn'[i // 4 % 2]}" for i in range(120)]
     lines[4] = f"p1,{0},n"  # a row of patient 1 that equals one of patient 0
-    data = table(
-        path=write(tmp_path / "a.csv", "patient,size,y", lines), target="y", splitting=SplitSettings(group="patient")
-    )
+    path = write(tmp_path / "a.csv", "patient,size,y", lines)
+    data = table(path=path, target="y", splitting=SplitSettings(group="patient", seed=seed))
     assert any(set(range(8)) <= set(positions) for positions in rows(data).values())
 
 
