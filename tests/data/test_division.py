@@ -329,3 +329,27 @@ def test_images_of_one_folder_and_of_one_time(tmp_path: Path, files: Path) -> No
     data = registry.datasets.build("image_list", {"path": path}, splitting=SplitSettings("time"))
     assert [len(data.train), len(data.val), len(data.test)] == [16, 2, 6]
     assert data.record["how"].endswith("val 2024-01-09 to 2024-01-09, test 2024-01-10 to 2024-01-12")
+
+
+def test_arrays_and_lists_of_images_have_groups_and_columns(tmp_path: Path, files: Path) -> None:
+    x, sites = np.arange(120.0).reshape(60, 2), np.array([f"s{i // 5}" for i in range(60)])
+    which = np.array([("Train", "dev", "Test")[i % 3] for i in range(60)])
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.arange(60) % 2, site=sites, which=which)
+    settings = {"path": str(tmp_path / "a.npz")}
+    data = registry.datasets.build("arrays", settings, splitting=SplitSettings(group="site"))
+    groups = [{int(name.split()[1]) // 5 for name in names(getattr(data, part))} for part in PARTS]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 12
+    assert not any("Not used" in note and "site" in note for note in data.notes)
+    data = registry.datasets.build("arrays", settings, splitting=SplitSettings(column="which"))
+    assert [len(data.train), len(data.val), len(data.test)] == [20, 20, 20]
+    with pytest.raises(DataError, match=r"split\.group: .* has no array 'sight'\. Did you mean 'site'"):
+        registry.datasets.build("arrays", settings, splitting=SplitSettings(group="sight"))
+    images = sorted((files / "photos").rglob("*.png"))
+    lines = [f"{path},{path.parent.name},p{i // 2},{which[i]}" for i, path in enumerate(images)]
+    path = write(tmp_path / "l.csv", "path,label,patient,split", lines)
+    data = registry.datasets.build("image_list", {"path": path})
+    assert data.record["how"] == "by the column 'split'"
+    assert len(data.test) == 8
+    data = registry.datasets.build("image_list", {"path": path}, splitting=SplitSettings(group="patient"))
+    patients_of = [{images.index(Path(name)) // 2 for name in names(getattr(data, part))} for part in PARTS]
+    assert sum(map(len, patients_of)) == len(set.union(*patients_of)) == 12
