@@ -238,6 +238,8 @@ def test_a_column_that_is_called_split_is_found(tmp_path: Path) -> None:
     data = table(path=marked(tmp_path / "a.csv"), target="y")
     assert data.record["how"] == "by the column 'split'"
     without = table(path=str(tmp_path / "a.csv"), target="y", splitting=SplitSettings(column=None))
+    beside = table(path=str(tmp_path / "a.csv"), test_path=str(tmp_path / "a.csv"), target="y")
+    assert beside.record["method"] == "stratified val, given test"
     assert without.record["method"] == "stratified"
     columns = {"split": ["train", "test", "perhaps"], "part": ["front", "rear", "front"], "set": ["train"] * 3}
     assert find_split_column(columns, SplitSettings()).column is None

@@ -67,7 +67,7 @@ def table(
     """
     reading = _Reading(columns, header_setting(header, fitted), delimiter)
     file = reading.read(path, "dataset.path")
-    splitting = find_split_column(file.columns, splitting)
+    splitting = find_split_column({} if test_path else file.columns, splitting)
     ignore = [*ignore, *columns_of_split(file, splitting, (target, *ignore))]
     settings = ColumnSettings(
         numeric, categorical, max_categories, ignore, dates or (), missing_values or (), decimal, date_order, target
