@@ -16,7 +16,7 @@ from ptrun.engine.running_loss import RunningLoss
 from ptrun.reports.evaluation import PREDICTIONS_FILE
 from ptrun.runs.folder import RunDir
 from ptrun.terminal.console import Console
-from ptrun.terminal.format import format_metric
+from ptrun.terminal.format import format_bytes, format_metric
 
 _REDRAW_SECONDS = 0.1  # a bar drawn after each small step would slow the training down
 
@@ -46,13 +46,15 @@ def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     frozen = "" if trained == total else f", {trained:,} of them trained"
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in parts.splits.items())
+    how = parts.prepared.data.record.get("how")
     unit = "classes" if spec.class_names else "numbers" if spec.num_outputs > 1 else "number"
     shape = "×".join(str(length) for length in spec.input_shape)
     kind = f"{spec.layout} {shape} → {spec.num_outputs} {unit}"
     console.header(
         [
             ("model", f"{config.model.name}, {total:,} parameters{frozen}"),
-            ("data", f"{config.dataset.name}: {kind}; {sizes}; {ctx.train.describe()}"),
+            ("data", f"{config.dataset.name}: {kind}; {ctx.train.describe()}"),
+            ("split", f"{sizes}{f'; {how}' if how else ''}"),
             ("training", describe_training(config)),
             ("device", f"{ctx.runtime.name()}, {ctx.runtime.precision}"),
             ("folder", str(run_dir.path)),
@@ -85,12 +87,12 @@ def show_result(
         best = f"epoch {progress.best_epoch} of {progress.epochs_begun} ({ctx.monitor} {value})"
     shares = ", ".join(f"{name} {share:.0f} %" for name, share in ctx.times.shares().items())
     spent = f"{progress.seconds:.1f} s of training, {progress.step:,} steps"
-    peak = ctx.runtime.peak_memory_bytes() / 1e9
+    peak = format_bytes(ctx.runtime.peak_memory_bytes())
     rows = [
         *([("verdict", verdict)] if verdict else []),
         ("best", best),
         ("time", f"{spent}: {shares}" if ctx.times.step else f"{spent}, none of them now"),
-        ("memory", f"{peak:.2f} GB at most"),
+        ("memory", f"{peak} at most"),
     ]
     if progress.stopped:
         rows.append(("stopped", progress.stopped))

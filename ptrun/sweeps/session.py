@@ -149,7 +149,11 @@ def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
 
 
 def _report(folder: Path, console: Console, settings: SweepSettings) -> None:
-    table.report(leaderboard.all_rows(folder), folder, console, settings.objectives or ())
+    from ptrun.sweeps import cross_validation  # needs NumPy and torch
+
+    rows = leaderboard.all_rows(folder)
+    table.report(rows, folder, console, settings.objectives or ())
+    cross_validation.report(folder, rows, console)
 
 
 def _plan_rows(config: SweepConfig, num_ended: int) -> list[tuple[str, str]]:

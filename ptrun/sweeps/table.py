@@ -7,6 +7,7 @@ it.
 from __future__ import annotations
 
 import csv
+import shlex
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -44,7 +45,9 @@ def report(rows: Sequence[Row], folder: Path, console: Console, objectives: Sequ
     console.header([("table", str(path)), *([("best", str(folder / best))] if best else [])], "Sweep")
     if best:
         console.text()
-        console.header([("evaluate", f"ptrun eval checkpoint={folder / best}")], "Next")
+        job = shlex.quote(str(folder / best))
+        commands = [("evaluate", f"ptrun eval checkpoint={job}"), ("use it", f"ptrun show checkpoint={job}")]
+        console.header(commands, "Next")
 
 
 def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
@@ -141,7 +144,7 @@ def _configuration_table(ranked: Sequence[Configuration]) -> tuple[list[str], li
         ]
         for place in ranked
     ]
-    return ["configuration", "seeds", best.monitor or "value", *(f"test {name}" for name in tests)], cells
+    return ["configuration", "runs", best.monitor or "value", *(f"test {name}" for name in tests)], cells
 
 
 def _spread(name: str, values: Sequence[float]) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 _FRACTION = re.compile(r"(.*[/_])?(accuracy|precision|recall|f1|top_?\d*|top_k|mape|error_rate)(_[a-z0-9]+)*")
 _ACRONYMS = ("auc", "f1", "mae", "mape", "mse", "rmse", "roc")
-_NUMBER = re.compile(r"[-+]?[\d.,:]+(e[-+]\d+)?( ?(%|s|[GM]B/s))?|-|nan|-?inf|undefined|")
+_NUMBER = re.compile(r"[-+]?[\d.,:]+(e[-+]\d+)?( ?(%|s|[kMG]?B(/s)?))?|-|nan|-?inf|undefined|")
+_ENDS = 5  # of many groups, how many are shown at each end
 
 
 def is_fraction(name: str) -> bool:
@@ -71,6 +72,15 @@ def format_seconds(seconds: object) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def format_bytes(num_bytes: float) -> str:
+    """870 bytes, 12 kB, 4.5 MB, 1.23 GB: three digits at most, in powers of 1000."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= 0.9995 * size:
+            value = num_bytes / size
+            return f"{value:,.0f} {unit}" if value >= 99.95 else f"{value:.3g} {unit}"
+    return f"{num_bytes:.0f} byte{'s' if num_bytes != 1 else ''}"
+
+
 def cell_width(text: str) -> int:
     """Terminal cells that `text` takes: East Asian letters take two, combining marks none."""
     return sum(
@@ -120,3 +130,32 @@ def metrics_table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str
     rows += [[name, "undefined", *("-" for _ in baselines)] for name in undefined]
     notes = [f"{name} is undefined: {reason}" for name, reason in undefined.items()]
     return ["metric", str(document.get("split", "value")), *baselines], rows, notes
+
+
+def group_table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of the table of results by group: all of a few groups, or the worst and the best of many.
+
+    Groups are in the order of their names, of many in the order of the first metric.
+    """
+    groups: Mapping[str, Mapping[str, Any]] = document["per_group"]["groups"]
+    names = list(next(iter(groups.values()))["metrics"])
+    shown = list(groups)
+    if len(groups) > 2 * _ENDS:
+        shown.sort(key=lambda group: _sortable(groups[group]["metrics"][names[0]]))
+        shown = [*shown[:_ENDS], "", *shown[-_ENDS:]]
+    left_out = ["...", *("" for _ in range(len(names) + 1))]
+    rows = [
+        [
+            group,
+            f"{groups[group]['num_samples']:,}",
+            *(format_metric(name, groups[group]["metrics"][name]) for name in names),
+        ]
+        if group in groups
+        else left_out
+        for group in shown
+    ]
+    return [document["per_group"]["column"], "samples", *names], rows
+
+
+def _sortable(value: float | None) -> float:
+    return math.inf if value is None else value

@@ -88,7 +88,7 @@ def test_runs_that_start_together_have_folders_of_their_own(folder: Path):
 
 def test_finding_runs_needs_no_torch():
     """Commands that only name a run answer a mistake before torch is imported."""
-    script = "import sys, ptrun.runs.find, ptrun.sweeps.driver; print('torch' in sys.modules)"
+    script = "import sys, ptrun.runs.find, ptrun.sweeps.session; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)}
     )

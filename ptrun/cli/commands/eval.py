@@ -20,7 +20,7 @@ ptrun eval weights=FILE model=NAME dataset=NAME [KEY=VALUE ...]     weights from
   output_dir=DIR                where the folder of this evaluation is made
   plots=false                   draw no pictures
   plugins=[FILE.py]             the file of your own components, which a checkpoint never names
-  dataset.path=new.csv          any setting of dataset, transform, device, metrics or train, in place of the stored one
+  dataset.path=new.csv          any setting of dataset, split (split.KEY=VALUE), transform, device, metrics or train
   dataset=image_folder dataset.root=DIR        other data of the same kind
 
 Flags: -q, --quiet; --debug; --config-dir DIR
@@ -64,13 +64,11 @@ def _evaluate_weights(
 ) -> int:
     """Evaluate a file of weights in the model that the settings of a training run describe. Returns the exit code."""
     from ptrun.config.compose import Composer
-    from ptrun.config.load import load_config
     from ptrun.config.verb_settings import split_settings
-    from ptrun.runs.start_weights import with_weights_file
+    from ptrun.runs.start_weights import config_of_weights
 
     settings, _ = split_settings("eval", {**values, "checkpoint": values["weights"]})
-    words = [word for word in options.overrides if not word.startswith("split=")]
-    config = with_weights_file(load_config(Composer("train", folders), words).config)
+    config = config_of_weights(options.overrides, Composer("train", folders))
     with resting_collector():
         from ptrun.runs import evaluate, evaluate_weights
 
