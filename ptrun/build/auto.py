@@ -9,12 +9,22 @@ from pathlib import Path
 from ptrun.config import auto, compatibility
 from ptrun.config.auto import Decision
 from ptrun.config.run_config import RunConfig
+from ptrun.data.dataset import Data
+from ptrun.data.splits import FileSplit
 from ptrun.errors import ConfigError
 from ptrun.losses import build
 from ptrun.metrics import compute
 from ptrun.models import timm
 from ptrun.spec import DataSpec, Task
 from ptrun.transforms.statistics import STATISTICS
+
+EPOCHS = 20  # of train.epochs=auto
+# Small data are trained for more epochs: 20 of them are 80 steps for 100 samples. Test accuracy after 20 epochs and
+# after 2,000 steps that end by patience, mean of three seeds: iris 0.74 and 0.97, glass 0.49 and 0.71, wine 0.91 and
+# 0.99. The 1,259 training digits gained nothing (0.990, 0.989).
+SMALL_TRAINING, MIN_STEPS = 1_000, 2_000
+MIN_PATIENCE_EPOCHS = 10
+SMALL_VALIDATION = 500  # the standard error of an accuracy of 0.95 is 1 % there
 
 
 def resolve_auto(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
@@ -36,6 +46,49 @@ def resolve_auto(config: RunConfig, spec: DataSpec, folders: tuple[Path, ...] = 
         lower_is_better = name == "loss" or compute.better(name) == "lower"
         train = replace(train, monitor_mode="min" if lower_is_better else "max")
     return replace(config, train=train), decisions
+
+
+def resolve_by_size(config: RunConfig, data: Data) -> tuple[RunConfig, list[Decision], list[str]]:
+    """Replace `auto` in train.epochs, train.patience_epochs and, for few validation samples, train.monitor.
+
+    Returns what was decided, and sentences on it for the user.
+    """
+    config, length_decisions, length_notes = _resolve_length(config, data)
+    if config.train.monitor != "auto" or data.spec.task is not Task.CLASSIFICATION or len(data.val) >= SMALL_VALIDATION:
+        return config, length_decisions, length_notes
+    note = (
+        f"The best epoch is that of the lowest validation loss: {len(data.val):,} validation samples are too few to "
+        "tell epochs apart by accuracy (train.monitor)."
+    )
+    config = replace(config, train=replace(config.train, monitor="val/loss"))
+    return config, [*length_decisions, ("train.monitor", "auto", "val/loss")], [*length_notes, note]
+
+
+def _resolve_length(config: RunConfig, data: Data) -> tuple[RunConfig, list[Decision], list[str]]:
+    """Replace `auto` in train.epochs and train.patience_epochs."""
+    train, num_samples = config.train, len(data.train)
+    steps_per_epoch = max(1, -(-num_samples // (train.batch_size * train.grad_accumulation)))
+    is_small = num_samples < SMALL_TRAINING and not isinstance(data.train, FileSplit)
+    epochs, patience, notes = train.epochs, train.patience_epochs, []
+    if isinstance(epochs, str):
+        wanted_steps = train.max_steps or (MIN_STEPS if is_small else 0)
+        epochs = (
+            -(-wanted_steps // steps_per_epoch) if train.max_steps else max(EPOCHS, wanted_steps // steps_per_epoch)
+        )
+    if isinstance(patience, str):
+        is_longer = train.epochs == "auto" and train.max_steps is None and epochs > EPOCHS
+        patience = max(MIN_PATIENCE_EPOCHS, epochs // 10) if is_longer else None
+    if epochs != EPOCHS and train.epochs == "auto" and train.max_steps is None:
+        end = "" if patience is None else f", fewer when {patience} in a row bring nothing better"
+        notes.append(
+            f"Up to {epochs:,} epochs, because {num_samples:,} training samples make {steps_per_epoch:,} "
+            f"step{'s' if steps_per_epoch > 1 else ''} each{end} (train.epochs, train.patience_epochs)."
+        )
+    now = {"train.epochs": (train.epochs, epochs), "train.patience_epochs": (train.patience_epochs, patience)}
+    decisions = [
+        (key, "auto", "null" if used is None else str(used)) for key, (asked, used) in now.items() if asked == "auto"
+    ]
+    return replace(config, train=replace(train, epochs=epochs, patience_epochs=patience)), decisions, notes
 
 
 def resolve_before_data(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from ptrun import catalog
-from ptrun.build.auto import check_pair, resolve_auto
+from ptrun.build.auto import check_pair, resolve_auto, resolve_by_size
 from ptrun.build.batches import build_loaders
 from ptrun.build.data import Prepared, prepare
 from ptrun.build.evaluation import build_validation_metrics, refuse_undefined_monitor
@@ -75,6 +75,7 @@ def build(
     runtime = build_runtime(config)
     prepared = prepare(config, None, ("train", "val", "test"), on_progress)
     spec = prepared.spec
+    config, size_decisions, size_notes = resolve_by_size(config, prepared.data)
     config, task_decisions = resolve_auto(config, spec, folders)
     check_pair(config, spec, folders)
     refuse_undefined_monitor(config, prepared)
@@ -104,8 +105,15 @@ def build(
         with_views=build_views(config, spec),
         rollback=built.rollback,
     )
-    notes = (*prepared.notes, *model_notes, *_notes_on_training(config, ctx), *schedule.notes)
-    all_decisions = (*runtime.decisions, *decisions, *task_decisions, *loaders.decisions, *built.decisions)
+    notes = (*prepared.notes, *size_notes, *model_notes, *_notes_on_training(config, ctx), *schedule.notes)
+    all_decisions = (
+        *runtime.decisions,
+        *decisions,
+        *size_decisions,
+        *task_decisions,
+        *loaders.decisions,
+        *built.decisions,
+    )
     return Run(config, prepared, ctx, loaders.test, all_decisions, notes, undefined)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.config import schema
-from ptrun.config.compatibility import DEFAULT_MODELS, given_by, layout_of
+from ptrun.config.compatibility import default_model, given_by
 from ptrun.config.run_config import Component, RunConfig
 from ptrun.errors import ConfigError, join_words
 
@@ -32,14 +32,13 @@ def _resolve_model(
 ) -> tuple[Component, list[Decision]]:
     if config.model.name != "auto":
         return config.model, []
-    layout = layout_of(gives)
-    if layout is None:
+    name = default_model(gives)
+    if name is None:
         names = [name for name in schema.names("model", folders) if name != "auto"]
         raise ConfigError(
             f"model: dataset '{config.dataset.name}' does not declare what it gives, so model=auto can't choose. "
             f"Choose one: {join_words(names)}."
         )
-    name = DEFAULT_MODELS[layout]
     return default_component("model", name, folders), [("model", "auto", name)]
 
 

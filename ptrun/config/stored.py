@@ -70,8 +70,14 @@ def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_old_as(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
-    """A configuration of now for comparison with a stored one, whose user could not choose settings that it lacks."""
+    """A configuration of now as the stored one has it in what its user could not choose, or left open.
+
+    Settings that the stored one lacks have their value of then; `auto` stays what was decided for the run.
+    """
     absent = {key: value for key, value in _ABSENT["train"].items() if key not in stored["train"]}
+    absent |= {
+        key: stored["train"][key] for key, now in vars(config.train).items() if now == "auto" and key in stored["train"]
+    }
     of_dataset = _ABSENT_OF_DATASET.get(config.dataset.name, {})
     absent_of_dataset = {key: value for key, value in of_dataset.items() if key not in stored["dataset"]}
     dataset = replace(config.dataset, settings={**config.dataset.settings, **absent_of_dataset})

@@ -202,7 +202,7 @@ def _end_epoch(
     """Log a finished epoch, show it, and save it when it is due."""
     for logger in loggers:
         logger.log(report.record)
-    console.epoch(report.record)
+    console.epoch(report.record, is_last=report.is_last)
     monitor = parts.ctx.monitor
     reason = parts.undefined.get(monitor.removeprefix("val/"))
     if progress.epoch == 1 and reason is not None:

@@ -32,6 +32,7 @@ Segment = tuple[str, str]  # text, and the rich style it has on a terminal ("" f
 
 _ASCII = str.maketrans({"★": "*", "·": "-", "…": ".", "→": ">", "━": "=", "─": "-", "−": "-", "²": "2", "×": "x"})
 _BAR_CELLS = 24
+_MAX_LINES = 100  # epochs with a line each; of more, only some have one
 _EXPENDABLE = ("data wait", "time", "samples/s", "lr", "ETA")  # columns that a narrow terminal loses, in this order
 
 
@@ -102,7 +103,8 @@ class Console:
         self._columns: list[str] = []
         self._metric_keys: list[str] = []
         self._widths: dict[str, int] = {}
-        self._epochs = self._epoch = self._printed = 0
+        self._epochs = self._epoch = self._done = 0
+        self._shown_every = 1
         self._seconds = 0.0
 
     def header(self, rows: Sequence[tuple[str, str]], title: str = "") -> None:
@@ -131,19 +133,27 @@ class Console:
 
     def epoch_table_start(self, epochs: int, metric_keys: Sequence[str], start_epoch: int = 0) -> None:
         """Begin the table of epochs: their number, the keys of a record to show, how many epochs are done already."""
-        self._epochs, self._epoch, self._printed, self._seconds = epochs, start_epoch, 0, 0.0
+        self._epochs, self._epoch, self._done, self._seconds = epochs, start_epoch, 0, 0.0
+        self._shown_every = 1 if epochs <= _MAX_LINES else _round_up(epochs / (_MAX_LINES / 2))
         self._metric_keys = list(dict.fromkeys(metric_keys))
         titles = [key.replace("/", " ").replace("_", " ") for key in self._metric_keys]
         self._widths = {"epoch": max(5, 2 * len(str(epochs)) + 1), **{title: max(10, len(title)) for title in titles}}
         self._widths |= {"lr": 8, "samples/s": 11, "data wait": 9, "time": 7, "ETA": 7}
         self._columns = _fitting(self._widths, shutil.get_terminal_size().columns if self._live else None)
         self._emit(("", ""))
+        if self._shown_every > 1:
+            self.note(f"One line for every {self._shown_every} epochs; metrics.csv has all of them.")
         self._emit(("  " + "  ".join(pad(name, self._widths[name], right=True) for name in self._columns), "bold"))
 
-    def epoch(self, record: Mapping[str, Any]) -> None:
-        """Print one line for a record of `metrics.jsonl`, whose `seconds` (with validation) give the remaining time."""
-        self._epoch, self._printed = int(record["epoch"]), self._printed + 1
+    def epoch(self, record: Mapping[str, Any], *, is_last: bool = False) -> None:
+        """Print one line for a record of `metrics.jsonl`, whose `seconds` (with validation) give the remaining time.
+
+        Of very many epochs only some have a line, among them the last one.
+        """
+        self._epoch, self._done = int(record["epoch"]), self._done + 1
         self._seconds += float(record.get("seconds") or 0.0)
+        if self._epoch % self._shown_every and not is_last:
+            return
         remaining = max(0, self._epochs - self._epoch)
         wait = record.get("data_wait_percent")
         cells = {
@@ -152,7 +162,7 @@ class Console:
             "samples/s": format_number(_rounded(record.get("samples_per_second"))),
             "data wait": "-" if wait is None else f"{wait:.1f} %",
             "time": format_seconds(record.get("seconds")),
-            "ETA": format_seconds(self._seconds / self._printed * remaining) if remaining else "",
+            "ETA": format_seconds(self._seconds / self._done * remaining) if remaining else "",
         }
         cells |= {
             key.replace("/", " ").replace("_", " "): format_metric(key, record.get(key)) for key in self._metric_keys
@@ -281,6 +291,12 @@ class Console:
 
             self._rich = RichConsole(file=self._stream, highlight=False, markup=False, emoji=False)
         return self._rich
+
+
+def _round_up(count: float) -> int:
+    """The next 2, 5 or 10, 20, 50 and so on: multiples that the eye follows."""
+    size: int = 10 ** math.floor(math.log10(count))
+    return next(factor * size for factor in (1, 2, 5, 10) if factor * size >= count)
 
 
 def _rounded(value: Any) -> Any:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from support import run_config
 
-from ptrun.build.auto import check_pair, resolve_auto, resolve_before_data
+from ptrun.build.auto import check_pair, resolve_auto, resolve_before_data, resolve_by_size
 from ptrun.config.compose import Composer
 from ptrun.config.load import load_config
+from ptrun.data.dataset import Data
+from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError
 from ptrun.spec import DataSpec, Layout, Task
 
@@ -32,6 +35,40 @@ def test_what_was_chosen_stays():
     config, decisions = resolve_auto(run_config("dataset=iris", "model=simplenet", *chosen), CLASSES)
     assert decisions == []
     assert config.train.monitor_mode == "min"  # follows from the metric
+
+
+def data_of(num_train: int, num_val: int, task: Task = Task.CLASSIFICATION) -> Data:
+    spec = CLASSES if task is Task.CLASSIFICATION else NUMBERS
+    parts = {
+        name: TensorSplit(torch.zeros(count, 4), torch.zeros(count, dtype=torch.int64), torch.arange(count))
+        for name, count in (("train", num_train), ("val", num_val), ("test", 1))
+    }
+    return Data(spec=spec, **parts)
+
+
+@pytest.mark.parametrize(
+    ("num_train", "epochs", "patience"), [(96, 666, 66), (999, 62, 10), (1_000, 20, None), (50_000, 20, None)]
+)
+def test_small_data_are_trained_for_more_epochs_and_end_by_patience(num_train: int, epochs: int, patience: int | None):
+    config, decisions, _ = resolve_by_size(run_config("dataset=iris", "model=simplenet"), data_of(num_train, 500))
+    assert (config.train.epochs, config.train.patience_epochs) == (epochs, patience)
+    assert ("train.epochs", "auto", str(epochs)) in decisions
+
+
+def test_a_chosen_length_stays():
+    chosen = run_config("dataset=iris", "model=simplenet", "train.epochs=3")
+    train = resolve_by_size(chosen, data_of(96, 500))[0].train
+    assert (train.epochs, train.patience_epochs) == (3, None)
+    steps = run_config("dataset=iris", "model=simplenet", "train.max_steps=7")
+    train = resolve_by_size(steps, data_of(96, 500))[0].train
+    assert (train.epochs, train.max_steps, train.patience_epochs) == (3, 7, None)
+
+
+@pytest.mark.parametrize(("num_val", "monitor"), [(499, "val/loss"), (500, "auto")])
+def test_few_validation_samples_choose_the_best_epoch_by_loss(num_val: int, monitor: str):
+    config, _, notes = resolve_by_size(run_config("dataset=iris", "model=simplenet"), data_of(2_000, num_val))
+    assert config.train.monitor == monitor
+    assert any("validation samples" in note for note in notes) == (num_val == 499)
 
 
 def test_all_parts_that_do_not_fit_are_named_together():
