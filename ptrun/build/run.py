@@ -75,10 +75,7 @@ def build(
     runtime = build_runtime(config)
     prepared = prepare(config, None, ("train", "val", "test"), on_progress)
     spec = prepared.spec
-    config, size_decisions, size_notes = resolve_by_size(config, prepared.data)
-    config, task_decisions = resolve_auto(config, spec, folders)
-    check_pair(config, spec, folders)
-    refuse_undefined_monitor(config, prepared)
+    config, data_decisions, data_notes = _resolve_from_data(config, prepared, folders)
     model, runtime, model_notes = _build_model(config, prepared, runtime, restoring)
     ema = build_ema(model, config.train.ema_decay, warmup=config.train.ema_warmup)
     loss = build_loss(config, prepared, runtime)
@@ -105,7 +102,7 @@ def build(
         with_views=build_views(config, spec),
         rollback=built.rollback,
     )
-    notes = (*prepared.notes, *size_notes, *model_notes, *_notes_on_training(config, ctx), *schedule.notes)
+    notes = (*prepared.notes, *data_notes, *model_notes, *_notes_on_training(config, ctx), *schedule.notes)
     all_decisions = (
         *runtime.decisions,
         *decisions,
@@ -115,6 +112,17 @@ def build(
         *built.decisions,
     )
     return Run(config, prepared, ctx, loaders.test, all_decisions, notes, undefined)
+
+
+def _resolve_from_data(
+    config: RunConfig, prepared: Prepared, folders: tuple[Path, ...]
+) -> tuple[RunConfig, list[Decision], list[str]]:
+    """Replace the `auto` that the data decide, and check that the parts fit them. Returns decisions and notes."""
+    config, size_decisions, notes = resolve_by_size(config, prepared.data)
+    config, task_decisions = resolve_auto(config, prepared.spec, folders)
+    check_pair(config, prepared.spec, folders)
+    refuse_undefined_monitor(config, prepared)
+    return config, [*size_decisions, *task_decisions], notes
 
 
 def _build_model(

@@ -27,7 +27,7 @@ from ptrun.engine.loop import fit, is_over
 from ptrun.engine.progress import EpochReport, Progress
 from ptrun.errors import Interrupted, PtrunError
 from ptrun.evaluation import results
-from ptrun.loggers.logger import Logger
+from ptrun.loggers.logger import Logger, finish
 from ptrun.loggers.records import read_records
 from ptrun.process.signals import StopSignals, stop_signals
 from ptrun.process.startup import keep_freed_memory
@@ -92,13 +92,15 @@ def run(request: TrainRequest) -> TrainResult:
             restore_run(request.continuation, parts, progress, run_dir, console, data)
         resume_step = progress.recorded_step if request.continuation is not None else None
         preloader = Preloader(parts.config)
-        with _training(parts, progress, run_dir, console, stop, data, resume_step) as hooks:
+        loggers = build_loggers(parts.config, run_dir.path, resume_step)
+        with _training(parts, progress, run_dir, console, stop, data, loggers) as hooks:
             fit(parts.ctx, progress, with_preloading(hooks, preloader))
         preloader.wait()
         with _results_kept(parts, progress, run_dir):
             document = _test_best(parts, run_dir)
         summary = _summary(parts, progress, run_dir, document)
         run_dir.write_json(SUMMARY, summary)
+        finish(loggers, summary)
         display.show_result(parts, progress, run_dir, console, document, summary["verdict"])
         if config.plots:  # after the result, which need not wait for them
             training_plots.draw_training(run_dir.metrics, run_dir.plots)
@@ -147,14 +149,10 @@ def _training(
     console: Console,
     stop: StopSignals,
     data: Mapping[str, str],
-    resume_step: int | None,
+    loggers: Sequence[Logger],
 ) -> Iterator[Hooks]:
-    """Around the loop: loggers, checkpoints, signals and the live display. Raises Interrupted after a signal.
-
-    resume_step: the last optimizer step that may have a record already; None for a new run.
-    """
+    """Around the loop: loggers, checkpoints, signals and the live display. Raises Interrupted after a signal."""
     ctx, config = parts.ctx, parts.config
-    loggers = build_loggers(config, run_dir.path, resume_step)
     saver = build_saver(parts, run_dir.checkpoints, data)
     for logger in loggers:
         logger.start(run_dir.path, config.to_dict())

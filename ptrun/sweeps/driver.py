@@ -140,6 +140,8 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
     config = load_sweep(composer, overrides)
     if config is None:
         return hydra_launch.run(composer, overrides, command, quiet)
+    for note in composer.notes if not quiet else ():
+        print(f"note: {note}")
     folder = sweep_folder(config)
     jobs = place_jobs(config, folder)
     folder.mkdir(parents=True, exist_ok=True)

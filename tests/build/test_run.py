@@ -22,7 +22,7 @@ def test_only_the_model_draws_random_numbers():
 def test_every_auto_is_resolved_and_reported():
     run = build(run_config(*OVERRIDES))
     assert run.config.loss.name == "cross_entropy"
-    assert run.config.train.monitor == "val/accuracy"
+    assert run.config.train.monitor == "val/loss"
     settings = {setting for setting, _, _ in run.decisions}
     assert {"loss", "metrics", "train.monitor", "device.compile"} <= settings
     assert set(run.splits) == {"train", "val", "test"}

@@ -57,16 +57,6 @@ def start(stream: io.StringIO, log: io.StringIO | None = None, epochs: int = 100
     return console
 
 
-def test_of_many_epochs_some_have_a_line_and_the_last_one_always():
-    stream = io.StringIO()
-    console = start(stream, epochs=500)
-    for number in range(1, 34):
-        console.epoch(record(number), is_last=number == 33)
-    lines = [line.split()[0] for line in stream.getvalue().splitlines() if "/500" in line]
-    assert lines == ["10/500", "20/500", "30/500", "33/500"]
-    assert "every 10 epochs" in stream.getvalue()
-
-
 def on_screen(text: str) -> list[str]:
     """What a terminal shows: colors taken away, erased lines gone."""
     text = re.sub(r"\x1b\[[\d;]*m", "", text)

@@ -87,6 +87,8 @@ def main(argv: list[str]) -> int:
     if resumed not in (None, "auto"):
         return _resume([str(resumed), *overrides], options, command, composer.folders)
     config, as_written = load_config(composer, overrides)
+    for note in composer.notes if not options.quiet else ():
+        print(f"note: {note}")
     if resumed == "auto" and _resume_newest(config, options, command, composer.folders):
         return 0
     with_weights_file(config)  # a wrong path is reported before torch is imported
