@@ -103,14 +103,7 @@ def build(
         rollback=built.rollback,
     )
     notes = (*prepared.notes, *data_notes, *model_notes, *_notes_on_training(config, ctx), *schedule.notes)
-    all_decisions = (
-        *runtime.decisions,
-        *decisions,
-        *size_decisions,
-        *task_decisions,
-        *loaders.decisions,
-        *built.decisions,
-    )
+    all_decisions = (*runtime.decisions, *decisions, *data_decisions, *loaders.decisions, *built.decisions)
     return Run(config, prepared, ctx, loaders.test, all_decisions, notes, undefined)
 
 
