@@ -91,17 +91,18 @@ def run(request: TrainRequest) -> TrainResult:
         if request.continuation is not None:
             restore_run(request.continuation, parts, progress, run_dir, console, data)
         resume_step = progress.recorded_step if request.continuation is not None else None
-        preloader = Preloader(parts.config)
+        preloader = Preloader(parts.config, forks=parts.ctx.train.num_workers > 0)
         loggers = build_loggers(parts.config, run_dir.path, resume_step)
         with _training(parts, progress, run_dir, console, stop, data, loggers) as hooks:
             fit(parts.ctx, progress, with_preloading(hooks, preloader))
-        preloader.wait()
+        preloader.wait_for_metrics()
         with _results_kept(parts, progress, run_dir):
             document = _test_best(parts, run_dir)
         summary = _summary(parts, progress, run_dir, document)
         run_dir.write_json(SUMMARY, summary)
         finish(loggers, summary)
         display.show_result(parts, progress, run_dir, console, document, summary["verdict"])
+        preloader.wait()
         if config.plots:  # after the result, which need not wait for them
             training_plots.draw_training(run_dir.metrics, run_dir.plots)
             evaluation_plots.draw_evaluation(run_dir.test, run_dir.plots)
