@@ -150,9 +150,8 @@ def _print_first_lines(config: RunConfig, composer: Composer) -> None:
     """Say what begins, because the import of torch takes seconds."""
     for note in composer.notes:
         print(f"note: {note}")
-    print(
-        f"ptrun {__version__}: model={config.model.name} dataset={config.dataset.name}. Loading torch ...", flush=True
-    )
+    what = f"model={config.model.name} dataset={config.dataset.name}"
+    print(f"ptrun {__version__}: {what}. Loading torch ...", flush=True)
 
 
 def _note_replaced_files(folders: tuple[Path, ...]) -> None:
