@@ -14,7 +14,7 @@ from ptrun.data.splits import FileSplit
 from ptrun.errors import ConfigError
 from ptrun.losses import build
 from ptrun.metrics import compute
-from ptrun.models import timm
+from ptrun.models import timm, torchvision_networks
 from ptrun.spec import DataSpec, Task
 from ptrun.transforms.statistics import STATISTICS
 
@@ -23,7 +23,8 @@ EPOCHS = 20  # of train.epochs=auto
 # after 2,000 steps that end by patience, mean of three seeds: iris 0.74 and 0.97, glass 0.49 and 0.71, wine 0.91 and
 # 0.99. The 1,259 training digits gained nothing (0.990, 0.989).
 SMALL_TRAINING, MIN_STEPS = 1_000, 2_000
-MIN_PATIENCE_EPOCHS = 10
+MIN_STEPS_OF_PHOTOS, SMALL_SIDE = 300, 96  # a step that reads and decodes 32 files takes about half a second
+MIN_PATIENCE_EPOCHS = 20
 SMALL_VALIDATION = 500  # the standard error of an accuracy of 0.95 is 1 % there
 
 
@@ -68,10 +69,10 @@ def _resolve_length(config: RunConfig, data: Data) -> tuple[RunConfig, list[Deci
     """Replace `auto` in train.epochs and train.patience_epochs."""
     train, num_samples = config.train, len(data.train)
     steps_per_epoch = max(1, -(-num_samples // (train.batch_size * train.grad_accumulation)))
-    is_small = num_samples < SMALL_TRAINING and not isinstance(data.train, FileSplit)
+    min_steps = _min_steps(data) if num_samples < SMALL_TRAINING and config.model.name != "transfer" else 0
     epochs, patience, notes = train.epochs, train.patience_epochs, []
     if isinstance(epochs, str):
-        wanted_steps = train.max_steps or (MIN_STEPS if is_small else 0)
+        wanted_steps = train.max_steps or min_steps
         epochs = (
             -(-wanted_steps // steps_per_epoch) if train.max_steps else max(EPOCHS, wanted_steps // steps_per_epoch)
         )
@@ -91,13 +92,22 @@ def _resolve_length(config: RunConfig, data: Data) -> tuple[RunConfig, list[Deci
     return replace(config, train=replace(train, epochs=epochs, patience_epochs=patience)), decisions, notes
 
 
+def _min_steps(data: Data) -> int:
+    """The least optimizer steps for small data; 0 for large images from files, whose steps take seconds."""
+    if not isinstance(data.train, FileSplit):
+        return MIN_STEPS
+    return MIN_STEPS_OF_PHOTOS if max(data.spec.input_shape[1:]) <= SMALL_SIDE else 0
+
+
 def resolve_before_data(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[RunConfig, list[Decision]]:
     """Replace `auto` in model and transform, and return what was decided.
 
     Images for weights of timm are normalized as those that they were trained on. Raises ConfigError.
     """
     open_parts = [part for part, items in config.transform.settings.items() if items == "auto"]
+    config, backbone = _with_backbone_at_hand(config, folders)
     config, decisions = auto.resolve_auto(config, folders)
+    decisions = [*backbone, *decisions]
     settings = config.model.settings
     if config.model.name != "timm" or not open_parts or not (settings["weights"] or config.weights):
         return config, decisions
@@ -113,6 +123,35 @@ def resolve_before_data(config: RunConfig, folders: tuple[Path, ...] = ()) -> tu
         replace(config, transform=replace(config.transform, settings=transforms)),
         [*decisions, ("normalize", "auto", used)],
     )
+
+
+def _with_backbone_at_hand(config: RunConfig, folders: tuple[Path, ...]) -> tuple[RunConfig, list[Decision]]:
+    """With model=auto for photos: a pretrained backbone, if weights are in torch's cache or named by `weights`."""
+    if config.model.name != "auto" or "files" not in compatibility.given_by(config.dataset, folders):
+        return config, []
+    found = torchvision_networks.backbone_at_hand(config.weights)
+    if found is None:
+        return config, []
+    arch, weights = found
+    model = auto.default_component("model", "transfer", folders)
+    model = replace(model, settings={**model.settings, "arch": arch, "weights": weights})
+    used = f"transfer with {arch} and its weights {weights}"
+    return replace(config, model=model, weights=None), [("model", "auto", used)]
+
+
+def photo_notes(config: RunConfig, data: Data, decisions: Sequence[Decision]) -> list[str]:
+    """What model=auto means for photos, and the better command."""
+    used = next((used for setting, requested, used in decisions if (setting, requested) == ("model", "auto")), None)
+    if used is None or not isinstance(data.train, FileSplit):
+        return []
+    if config.model.name == "transfer":
+        return [f"Pretrained weights are at hand: model=auto is {used}."]
+    note = (
+        f"No pretrained weights are at hand, so model=auto is {config.model.name}, a small network that learns "
+        "from nothing. With few photos a pretrained one is much better: model=transfer model.weights=DEFAULT "
+        "(a download) or model=transfer model.weights=FILE."
+    )
+    return [note]
 
 
 def _short(values: Sequence[float]) -> float | list[float] | str:

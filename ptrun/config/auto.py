@@ -23,7 +23,7 @@ def resolve_auto(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[Run
     """
     gives = given_by(config.dataset, folders, look=True)
     model, model_decisions = _resolve_model(config, gives, folders)
-    transform, transform_decisions = _resolve_transform(config.transform, gives, folders)
+    transform, transform_decisions = _resolve_transform(config, gives, folders)
     return replace(config, model=model, transform=transform), [*model_decisions, *transform_decisions]
 
 
@@ -43,13 +43,15 @@ def _resolve_model(
 
 
 def _resolve_transform(
-    transform: Component, gives: tuple[str, ...], folders: tuple[Path, ...]
+    config: RunConfig, gives: tuple[str, ...], folders: tuple[Path, ...]
 ) -> tuple[Component, list[Decision]]:
     """The whole transform may be `auto`, or only its train or eval part."""
+    transform = config.transform
     open_parts = [part for part, items in transform.settings.items() if items == "auto"]
     if transform.name != "auto" and not open_parts:
         return transform, []
-    name = "imagenet" if "files" in gives else "normalize" if "image" in gives else "none"
+    of_files = "photos" if config.model.name == "auto" else "imagenet"
+    name = of_files if "files" in gives else "normalize" if "image" in gives else "none"
     default = _with_all_settings(default_component("transform", name, folders), folders)
     own_parts = {part: items for part, items in transform.settings.items() if part not in open_parts}
     settings = {**default.settings, **own_parts}

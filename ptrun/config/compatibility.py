@@ -46,6 +46,8 @@ def layout_of(gives: tuple[str, ...]) -> str | None:
 def default_model(gives: tuple[str, ...]) -> str | None:
     """What model=auto means for what a dataset gives; None when it does not say its layout."""
     layout = layout_of(gives)
+    if layout == "image" and "files" in gives:
+        return "resnet_cifar"  # 0.3 million parameters, for photos of 64 pixels (transform=photos)
     if layout == "sequence":
         return "fcn" if task_of(gives) == "classification" else "lstm"
     return {"image": "convnet", "vector": "simplenet", None: None}[layout]

@@ -14,7 +14,7 @@ from typing import Any
 
 from ptrun.config import schema
 from ptrun.config.check import check
-from ptrun.config.run_config import GROUPS, RunConfig
+from ptrun.config.run_config import GROUPS, Component, RunConfig
 from ptrun.errors import ConfigError, join_words
 from ptrun.registry import Registry
 
@@ -80,8 +80,16 @@ def as_old_as(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
     }
     of_dataset = _ABSENT_OF_DATASET.get(config.dataset.name, {})
     absent_of_dataset = {key: value for key, value in of_dataset.items() if key not in stored["dataset"]}
+    if config.model.name == "auto":
+        config = replace(config, model=_stored_component(stored["model"]))
+    if config.transform.name == "auto":
+        config = replace(config, transform=_stored_component(stored["transform"]))
     dataset = replace(config.dataset, settings={**config.dataset.settings, **absent_of_dataset})
     return replace(config, train=replace(config.train, **absent), dataset=dataset)
+
+
+def _stored_component(values: Mapping[str, Any]) -> Component:
+    return Component(str(values["name"]), {key: value for key, value in values.items() if key != "name"})
 
 
 def changed_config(
