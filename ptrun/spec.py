@@ -43,6 +43,8 @@ class DataSpec:
         Their sum is the number of features. Empty: one each.
     binary_features: for a vector, positions of the entries that are 0 or 1 (a category, or whether a number is
         missing). Empty: all entries are numbers.
+    padding_channel: whether the last channel of a sequence is 1 in the steps of padding before its first time step, and
+        0 in all others. Data sets of sequences of unequal lengths have it.
     horizon: time steps that a forecast covers; 0 when the task is not a forecast.
     """
 
@@ -57,12 +59,18 @@ class DataSpec:
     feature_names: tuple[str, ...] = ()
     feature_groups: tuple[int, ...] = ()
     binary_features: tuple[int, ...] = ()
+    padding_channel: bool = False
     horizon: int = 0
 
     @property
     def num_features(self) -> int:
         """Numbers in one sample."""
         return math.prod(self.input_shape)
+
+    @property
+    def num_measured_channels(self) -> int:
+        """Channels of a sequence without the padding channel."""
+        return self.input_shape[-1] - self.padding_channel
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers only, for checkpoints and JSON."""

@@ -139,6 +139,7 @@ def test_compressed_records_are_refused(folder: Path):
         store.load(Path("small.pt"))
 
 
+@pytest.mark.slow
 def test_plugins_named_in_a_checkpoint_are_not_imported(folder: Path, ptrun: Call):
     (folder / "mine.py").write_text("from pathlib import Path\nPath('ran.txt').write_text('x')\n")
     assert ptrun("train", "plugins=[mine.py]", "train.epochs=1").code == 0

@@ -25,7 +25,7 @@ from ptrun.data.formats.csv_file import CsvFile, read_csv, readable_csv
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
 from ptrun.data.inputs import arrays, images, rows, series
 from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory
-from ptrun.data.inputs.sequences import NewSequences
+from ptrun.data.inputs.sequences import NewSequences, sequences_of
 from ptrun.data.inputs.source import Source
 from ptrun.data.loading.choose import worker_count
 from ptrun.errors import ConfigError, DataError
@@ -131,6 +131,7 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
             preparation.header,
             preparation.dataset["delimiter"],
             preparation.dataset["decimal"],
+            preparation.dataset["id_column"],
             labeled=False,
         )
         batch_size = preparation.batch_size(files=False)
@@ -163,8 +164,10 @@ def open_series(file: CsvFile, preparation: Preparation) -> series.LastWindow | 
     return series.last_window(file, preparation.fitted, settings)
 
 
-def open_array(values: Any, name: str, preparation: Preparation) -> arrays.ArrayRows | ImagesInMemory:
+def open_array(values: Any, name: str, preparation: Preparation) -> arrays.ArrayRows | ImagesInMemory | NewSequences:
     """Samples in an array, whose first dimension counts them. Raises DataError for samples of another kind."""
+    if preparation.config.dataset.name == "sequences":
+        return open_sequences(values, name, preparation)
     if preparation.spec.layout is Layout.IMAGE:
         samples = arrays.images_of(
             values, preparation.dataset.get("channel_axis", "auto"), preparation.fitted.get("range"), name
@@ -176,6 +179,12 @@ def open_array(values: Any, name: str, preparation: Preparation) -> arrays.Array
     arrays.require_shape(values, preparation.spec.input_shape, name)
     mean, std = np.array(preparation.fitted["mean"]), np.array(preparation.fitted["std"])
     return arrays.ArrayRows(values, mean, std, preparation.batch_size(files=False))
+
+
+def open_sequences(values: Sequence[Any], name: str, preparation: Preparation) -> NewSequences:
+    """Sequences [time, channels] of any lengths. Raises DataError for samples of another kind."""
+    batch_size = preparation.batch_size(files=False)
+    return NewSequences(sequences_of(values, name), preparation.fitted, batch_size)
 
 
 def open_images(samples: Sequence[torch.Tensor], names: Sequence[str], preparation: Preparation) -> ImagesInMemory:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from ptrun.errors import ConfigError
 
 
+@cache  # asked for hundreds of times by `ptrun list`
 def shipped_conf() -> Path:
     """The shipped YAML files: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent

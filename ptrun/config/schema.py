@@ -113,7 +113,7 @@ def choice(group: str, name: str, folders: tuple[Path, ...] = ()) -> dict[str, A
         return {"name": require(group, name, folders).name}
     values: dict[str, Any] = {}
     for file in _merge_order(path, group, search):
-        values |= load_yaml(file.read_text(encoding="utf-8"), file)
+        values |= file.values
     values.pop("defaults", None)
     return {"name": name, **values}
 
@@ -123,15 +123,16 @@ def read(path: Path, group: str = "", folders: tuple[Path, ...] = ()) -> Schema:
     """Parse one YAML file and those that it is based on. Raises ConfigError when one is not a mapping."""
     facts: dict[str, tuple[str, ...]] = {}
     keys: dict[str, Key] = {}
-    for file in _merge_order(path, group, (shipped_conf(), *folders)):
-        text = file.read_text(encoding="utf-8")
-        facts |= {m[1]: tuple(re.split(r"[,\s]+", m[2].strip())) for line in _header(text) if (m := _FACT.match(line))}
-        for key in _keys(text, load_yaml(text, file)):
+    files = _merge_order(path, group, (shipped_conf(), *folders))
+    for file in files:
+        header = _header(file.text)
+        facts |= {m[1]: tuple(re.split(r"[,\s]+", m[2].strip())) for line in header if (m := _FACT.match(line))}
+        for key in _keys(file.text, file.values):
             keys[key.name] = _declared_by_base(key, keys.get(key.name))
-    text = path.read_text(encoding="utf-8")
-    name = str(load_yaml(text, path).get("name", path.stem))
+    own = next(file for file in files if file.path == path)
+    name = str(own.values.get("name", path.stem))
     summary = next(
-        (line.lstrip("# ") for line in _header(text) if not _FACT.match(line) and "@package" not in line), ""
+        (line.lstrip("# ") for line in _header(own.text) if not _FACT.match(line) and "@package" not in line), ""
     )
     return Schema(group, name, path, summary, facts, {key: keys[key] for key in keys if key != "name"})
 
@@ -146,21 +147,36 @@ def _first_file(group: str, name: str, folders: Sequence[Path]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _merge_order(path: Path, group: str, folders: Sequence[Path], above: tuple[Path, ...] = ()) -> list[Path]:
+@dataclass(frozen=True)
+class _File:
+    """A parsed YAML file."""
+
+    path: Path
+    text: str
+    values: dict[str, Any]
+
+
+def _parse(path: Path) -> _File:
+    text = path.read_text(encoding="utf-8")
+    return _File(path, text, load_yaml(text, path))
+
+
+def _merge_order(path: Path, group: str, folders: Sequence[Path], above: tuple[Path, ...] = ()) -> list[_File]:
     """The file and the files of its group that its `defaults` list names, in the order in which Hydra merges them.
 
     Such a list is `defaults: [auto, _self_]`: start from auto.yaml, then take this file's own lines. `above` are the
     files that led here; one of these is not followed again.
     """
-    defaults = load_yaml(path.read_text(encoding="utf-8"), path).get("defaults")
+    file = _parse(path)
+    defaults = file.values.get("defaults")
     bases = [entry for entry in defaults if isinstance(entry, str)] if isinstance(defaults, list) else []
     order = []
     for base in bases if "_self_" in bases else [*bases, "_self_"]:
-        file = path if base == "_self_" else _first_file(group, base, folders)
-        if file == path:
-            order.append(path)
-        elif file is not None and file not in above:
-            order += _merge_order(file, group, folders, (*above, path))
+        base_path = path if base == "_self_" else _first_file(group, base, folders)
+        if base_path == path:
+            order.append(file)
+        elif base_path is not None and base_path not in above:
+            order += _merge_order(base_path, group, folders, (*above, path))
     return order
 
 

@@ -74,6 +74,9 @@ def feature_inputs(spec: DataSpec, scaling: Scaling | None, with_preprocessing: 
     """
     names = spec.feature_names or tuple(f"feature {number}" for number in range(spec.input_shape[-1]))
     facts: dict[str, Any] = {"features": list(names)}
+    if spec.padding_channel:
+        names = (*names[:-1], "padding")
+        facts = {"features": list(names), "padding": "the last channel: 1 in steps before the sequence begins, else 0"}
     if spec.layout is Layout.SEQUENCE and not spec.horizon:
         facts["shorter_sequences"] = "begin with steps of the training mean, which is 0 after standardization"
     if scaling is None:
@@ -108,6 +111,9 @@ def random_samples(spec: DataSpec, count: int) -> Tensor:
     scores = torch.randn(shape, generator=generator)
     binary = torch.tensor(spec.binary_features, dtype=torch.int64)
     scores[..., binary] = (scores[..., binary] > 0).float()
+    if spec.padding_channel:
+        steps = torch.arange(shape[1])
+        scores[..., -1] = (steps < torch.arange(count).unsqueeze(1) % shape[1]).float()
     return scores
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ptrun.models.layers.padding import split_padding
 from ptrun.models.layers.tokens import (
     Tokens,
     make_tokenizer,
@@ -108,6 +109,7 @@ class AttentionClassifier(nn.Module):
         num_heads: int,
         dropout: float,
         pooling: str,
+        padding_channel: bool = False,
     ) -> None:
         super().__init__()
         self.tokens = tokens
@@ -117,13 +119,18 @@ class AttentionClassifier(nn.Module):
             nn.Linear(width, 2 * width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(2 * width, num_outputs)
         )
         self.pooling = pooling
+        self.padding_channel = padding_channel
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map [batch, ...] to [batch, num_outputs]."""
-        tokens = self.tokens(inputs)
+        """Map [batch, ...] to [batch, num_outputs]; time steps that are padding do not count."""
+        padding = None
+        if self.padding_channel:
+            inputs, padding = split_padding(inputs)
+        tokens = self.tokens(inputs, padding)
+        mask = None if padding is None else self.tokens.extend_padding(padding)
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            tokens = norm(tokens + layer(tokens))
-        outputs: Tensor = self.head(pool(tokens, self.pooling))
+            tokens = norm(tokens + layer(tokens, mask))
+        outputs: Tensor = self.head(pool(tokens, self.pooling, mask))
         return outputs
 
 
@@ -144,4 +151,6 @@ def attention(
     pooling = resolve_pooling(spec, pooling)
     embed = make_tokenizer(spec, width, patch_size)
     tokens = Tokens(embed, width, resolve_positions(spec, positions), cls=pooling == "cls")
-    return AttentionClassifier(tokens, width, spec.num_outputs, num_layers, num_heads, dropout, pooling)
+    return AttentionClassifier(
+        tokens, width, spec.num_outputs, num_layers, num_heads, dropout, pooling, spec.padding_channel
+    )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ptrun.errors import ConfigError
 from ptrun.models.layers.layouts import require_layout
+from ptrun.models.layers.padding import convolve, mean_of_steps, split_padding
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 
@@ -24,7 +25,12 @@ class Fcn(nn.Module):
     """
 
     def __init__(
-        self, num_features: int, channels: Sequence[int], kernel_sizes: Sequence[int], num_outputs: int
+        self,
+        num_features: int,
+        channels: Sequence[int],
+        kernel_sizes: Sequence[int],
+        num_outputs: int,
+        padding_channel: bool = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -34,12 +40,20 @@ class Fcn(nn.Module):
             layers += [nn.BatchNorm1d(after), nn.ReLU()]
         self.features = nn.Sequential(*layers)
         self.head = nn.Linear(channels[-1], num_outputs)
+        self.padding_channel = padding_channel
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Map [batch, time, features] to [batch, num_outputs]."""
-        maps = self.features(sequences.transpose(1, 2))
-        outputs: Tensor = self.head(maps.mean(dim=2))
+        """Map [batch, time, features] to [batch, num_outputs]; time steps that are padding do not count."""
+        outputs: Tensor = self.head(self.mean_features(sequences))
         return outputs
+
+    def mean_features(self, sequences: Tensor) -> Tensor:
+        """Map [batch, time, features] to [batch, channels]."""
+        if self.padding_channel:
+            measured, padding = split_padding(sequences)
+            return mean_of_steps(convolve(self.features, measured.transpose(1, 2), padding), padding)
+        maps: Tensor = self.features(sequences.transpose(1, 2))
+        return maps.mean(dim=2)
 
 
 @models.register
@@ -53,4 +67,4 @@ def fcn(
             f"model.channels has {len(channels)} entries and model.kernel_sizes {len(kernel_sizes)}, "
             "but every convolution needs one of each. Give both lists the same length, at least 1."
         )
-    return Fcn(spec.input_shape[1], channels, kernel_sizes, spec.num_outputs)
+    return Fcn(spec.num_measured_channels, channels, kernel_sizes, spec.num_outputs, spec.padding_channel)

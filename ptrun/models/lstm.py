@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ptrun.models.layers.autoregression import Autoregression, make_autoregression
 from ptrun.models.layers.forecasting import InstanceNorm, forecast_channels
 from ptrun.models.layers.layouts import require_layout
+from ptrun.models.layers.padding import final_lstm_state, split_padding
 from ptrun.registry import models
 from ptrun.spec import DataSpec, Layout
 
@@ -28,6 +29,7 @@ class Lstm(nn.Module):
         bidirectional: bool = False,
         dropout: float = 0.0,
         autoregression: Autoregression | None = None,
+        padding_channel: bool = False,
     ) -> None:
         super().__init__()
         between_layers = dropout if num_layers > 1 else 0.0  # nn.LSTM warns about dropout between the layers of one
@@ -42,13 +44,19 @@ class Lstm(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_features * (2 if bidirectional else 1), num_outputs)
         self.autoregression = autoregression
+        self.padding_channel = padding_channel
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Map [batch, time, features] to [batch, num_outputs]."""
-        _, (hidden, _) = self.lstm(sequences)  # [layers * directions, batch, hidden]
-        final = torch.cat([hidden[-2], hidden[-1]], dim=1) if self.lstm.bidirectional else hidden[-1]
-        outputs: Tensor = self.head(self.dropout(final))
+        """Map [batch, time, features] to [batch, num_outputs]; time steps that are padding do not count."""
+        outputs: Tensor = self.head(self.dropout(self.final_state(sequences)))
         return outputs if self.autoregression is None else outputs + self.autoregression(sequences)
+
+    def final_state(self, sequences: Tensor) -> Tensor:
+        """Map [batch, time, features] to [batch, directions * hidden]."""
+        if self.padding_channel:
+            return final_lstm_state(self.lstm, *split_padding(sequences))
+        _, (hidden, _) = self.lstm(sequences)  # [layers * directions, batch, hidden]
+        return torch.cat([hidden[-2], hidden[-1]], dim=1) if self.lstm.bidirectional else hidden[-1]
 
 
 @models.register
@@ -65,7 +73,16 @@ def lstm(
     """LSTM for forecasts and for sequence classification. Raises ConfigError for other layouts."""
     require_layout(spec, "lstm", Layout.SEQUENCE)
     linear = make_autoregression(spec, autoregressive)
-    model = Lstm(spec.input_shape[1], spec.num_outputs, hidden_features, num_layers, bidirectional, dropout, linear)
+    model = Lstm(
+        spec.num_measured_channels,
+        spec.num_outputs,
+        hidden_features,
+        num_layers,
+        bidirectional,
+        dropout,
+        linear,
+        spec.padding_channel,
+    )
     if not instance_norm:
         return model
     return InstanceNorm(model, forecast_channels(spec, "lstm model.instance_norm=true"))

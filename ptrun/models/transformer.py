@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ptrun.models.attention import SelfAttention
 from ptrun.models.layers.autoregression import Autoregression, make_autoregression
+from ptrun.models.layers.padding import split_padding
 from ptrun.models.layers.tokens import (
     Tokens,
     make_tokenizer,
@@ -121,6 +122,7 @@ class Transformer(nn.Module):
         causal: bool = False,
         dropout: float = 0.0,
         autoregression: Autoregression | None = None,
+        padding_channel: bool = False,
     ) -> None:
         super().__init__()
         self.tokens = tokens
@@ -130,16 +132,19 @@ class Transformer(nn.Module):
         self.autoregression = autoregression
         self.pooling = pooling
         self.causal = causal
+        self.padding_channel = padding_channel
 
     def forward(self, inputs: Tensor, padding: Tensor | None = None) -> Tensor:
         """Map [batch, ...] to [batch, num_outputs].
 
-        padding [batch, time]: true where a sequence has ended; these tokens do not influence the output.
+        padding [batch, time]: true where a time step is padding; these tokens do not influence the output. Inputs with
+        a padding channel hold it themselves.
         """
-        if padding is not None:
-            padding = self.tokens.extend_padding(padding)
-        encoded = self.encoder(self.dropout(self.tokens(inputs)), padding, self.causal)
-        outputs: Tensor = self.head(pool(encoded, self.pooling, padding))
+        if self.padding_channel:
+            inputs, padding = split_padding(inputs)
+        tokens = self.dropout(self.tokens(inputs, padding))
+        mask = None if padding is None else self.tokens.extend_padding(padding)
+        outputs: Tensor = self.head(pool(self.encoder(tokens, mask, self.causal), self.pooling, mask))
         return outputs if self.autoregression is None else outputs + self.autoregression(inputs)
 
 
@@ -168,4 +173,13 @@ def transformer(
     encoder = Encoder(width, num_layers, num_heads, expansion, dropout, norm, activation)
     head = nn.Linear(width, spec.num_outputs)
     linear = make_autoregression(spec, autoregressive) if spec.layout is Layout.SEQUENCE else None
-    return Transformer(tokens, encoder, head, pooling=pooling, causal=causal, dropout=dropout, autoregression=linear)
+    return Transformer(
+        tokens,
+        encoder,
+        head,
+        pooling=pooling,
+        causal=causal,
+        dropout=dropout,
+        autoregression=linear,
+        padding_channel=spec.padding_channel,
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptrun.build.inputs import Preparation, open_array, open_images, open_inputs, open_rows
+from ptrun.build.inputs import Preparation, open_array, open_images, open_inputs, open_rows, open_sequences
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.image_file import SUFFIXES, image_tensor, is_image
 from ptrun.data.inputs.rows import as_rows
@@ -75,6 +75,8 @@ def _list(inputs: list[Any], preparation: Preparation) -> tuple[Source, bool]:
     if all(isinstance(item, Mapping) for item in inputs):
         return open_rows(as_rows(inputs, "the rows"), preparation), _is_forecast(preparation)
     if all(isinstance(item, np.ndarray) for item in inputs):
+        if preparation.config.dataset.name == "sequences":  # which may have unequal lengths
+            return open_sequences(inputs, "the arrays", preparation), False
         return open_array(np.stack(inputs), "the arrays", preparation), False
     kinds = sorted({type(item).__name__ for item in inputs})
     raise DataError(f"predict: can't read a list of {', '.join(kinds)}. {_TAKEN}")

@@ -58,6 +58,7 @@ def test_damage_is_found(tmp_path: Path, damage: str):
         store.load(path)
 
 
+@pytest.mark.slow
 def test_a_kill_while_saving_leaves_the_last_one_whole(tmp_path: Path):
     """Save back to back in a process that is killed at many moments: `last.pt` always loads."""
     script = (

@@ -35,6 +35,7 @@ def test_the_views_are_the_published_ones():
     torch.testing.assert_close(averaged(model, "flip_shift")(images), both[0] / 2 + (both[1] + both[2]) / 4)
 
 
+@pytest.mark.slow
 def test_validation_test_and_eval_see_the_same_views(folder: Path, ptrun: Call):
     run = ("train", "model=convnet", "train.epochs=1", "device.threads=1")
     assert ptrun(*run).code == 0

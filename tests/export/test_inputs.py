@@ -69,3 +69,16 @@ def test_raw_numbers_are_in_the_units_of_the_columns():
     raw = torch.tensor([[55.0, 1.0, 0.0]], dtype=torch.float64)
     assert inputs.preparation(raw).tolist() == [[1.5, 1.0, 0.0]]
     assert inputs.description["binary_features"] == ["town=Bern", "town=Chur"]
+
+
+def test_the_padding_channel_is_described_and_not_scaled():
+    spec = DataSpec(
+        layout=Layout.SEQUENCE, task=Task.CLASSIFICATION, input_shape=(4, 2), num_outputs=2, padding_channel=True
+    )
+    inputs = feature_inputs(spec, ([3.0, 0.0], [2.0, 1.0]), True)
+    assert inputs.description["features"] == ["feature 0", "padding"]
+    assert "1 in steps before the sequence begins" in inputs.description["padding"]
+    samples = random_samples(spec, 5)
+    assert samples[..., 1].sum(1).tolist() == [0, 1, 2, 3, 0]
+    assert agree(inputs, samples)
+    assert torch.equal(inputs.preparation(inputs.from_samples(samples))[..., 1], samples[..., 1])

@@ -36,6 +36,7 @@ def record(epoch: int, **extra: Any) -> dict[str, Any]:
     return {"epoch": epoch, "step": 10 * epoch, "train/loss": 1.0 / epoch, "best": epoch == 1, **extra}
 
 
+@pytest.mark.slow
 def test_absent_tensorboard_names_the_extra(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TENSORBOARD, str(tmp_path)], capture_output=True, text=True, check=True

@@ -134,6 +134,7 @@ def test_mistakes_are_told() -> None:
         to_predictions(numbers(1), torch.zeros(4, 1), torch.zeros(4))
 
 
+@pytest.mark.slow
 def test_quick_metrics_do_not_import_sklearn() -> None:
     program = (
         "import sys, torch; from ptrun import catalog; from ptrun.metrics.compute import compute;"

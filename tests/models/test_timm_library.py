@@ -67,6 +67,7 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch):
         expected_by("resnet18")
 
 
+@pytest.mark.slow
 def test_timm_is_imported_only_when_it_is_asked_for():
     code = "import sys, ptrun.catalog; sys.exit('timm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

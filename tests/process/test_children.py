@@ -129,6 +129,7 @@ def test_a_child_is_told_to_stop_when_its_parent_dies(tmp_path: Path):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
 def test_a_process_that_has_computed_with_threads_is_not_forked():
     program = """

@@ -56,6 +56,7 @@ def test_a_model_that_does_not_fit_the_file_is_answered_before_torch_and_numpy(f
     assert not names & {"torch", "numpy"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
 def test_training_leaves_the_compiler_and_torchvision_out(folder: Path, optimizer: str):
     code, names = imported(folder, "train", "train.max_steps=1", f"optimizer={optimizer}", "--quiet")
@@ -64,6 +65,7 @@ def test_training_leaves_the_compiler_and_torchvision_out(folder: Path, optimize
     assert not names & {"torch._dynamo", "torchvision", "sympy"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
 def test_freed_memory_is_used_again():
     program = (

@@ -69,6 +69,7 @@ def test_every_command_works_as_it_stands(run_dir: Path, process: Call):
         assert ended.code == 0, ended.err
 
 
+@pytest.mark.slow
 def test_the_file_of_a_plugin_is_asked_for_and_never_taken_from_the_checkpoint(
     ptrun: Call, process: Call, folder: Path
 ):

@@ -31,6 +31,7 @@ def export(run_dir: Path, format: str, **settings: object) -> Path:
     return run(ExportRequest(str(run_dir), format, quiet=True, **settings))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_an_onnx_file_of_images(digits: Path, folder: Path):
     path = export(digits, "onnx", output="deploy/digits.onnx", license="MIT")
     assert sorted(file.name for file in (folder / "deploy").iterdir()) == ["digits.onnx"]

@@ -82,3 +82,24 @@ def test_other_values_are_refused_in_a_sentence(digits: LoadedModel, wine: Loade
     ):
         with pytest.raises(DataError, match=message):
             model.predict(value)
+
+
+def test_sequences_of_unequal_lengths(tmp_path: Path):
+    numbers = np.random.default_rng(0).normal(size=(20, 6)).round(3).tolist()
+    rows = [",".join(map(str, row[: 6 - i % 3])) + f":{'up' if i % 2 else 'down'}" for i, row in enumerate(numbers)]
+    path = tmp_path / "a.ts"
+    path.write_text("@timeStamps false\n@classLabel true up down\n@data\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    model = train(
+        "dataset=sequences",
+        f"dataset.path={path}",
+        "model=lstm",
+        "train.max_steps=2",
+        f"output_dir={tmp_path}",
+        quiet=True,
+    ).load()
+    sequences = [np.array(row[: 6 - i % 3]) for i, row in enumerate(numbers)]
+    of_file, of_arrays = model.predict(path), model.predict(sequences)
+    assert [p.probabilities for p in of_file] == [p.probabilities for p in of_arrays]  # type: ignore[union-attr]
+    assert model.predict(sequences[0][:, None]).label == of_file[0].label  # type: ignore[union-attr,index]
+    with pytest.raises(DataError, match=r"the arrays, row 1: it holds float64 \[2, 2, 2\]; sequences are numbers"):
+        model.predict([sequences[0], np.zeros((2, 2, 2))])

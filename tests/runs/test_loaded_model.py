@@ -51,6 +51,7 @@ def test_the_plain_network_gives_the_same_numbers(run: Any):
     assert loaded.predict(IMAGES).labels == [p.label for p in loaded.predict(IMAGES)]
 
 
+@pytest.mark.slow
 def test_a_thread_and_a_spawned_process(run: Any):
     want = probabilities(str(run.run_dir))
     got: list[Any] = []

@@ -63,6 +63,7 @@ def photos(folder: Path, count: int, *, classes: bool = True) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_photos(ptrun: Call, folder: Path):
     photos(folder / "photos", 40)
     train(ptrun, "dataset=image_folder", "dataset.root=photos", "model=convnet", "transform=auto")
@@ -189,6 +190,7 @@ def test_arrays(ptrun: Call, folder: Path):
     assert [f"{share:.6g}" for share in shares.max(1)] == [row["confidence"] for row in want]
 
 
+@pytest.mark.slow
 def test_what_can_not_be_read_is_reported_in_its_row(ptrun: Call, folder: Path):
     photos(folder / "photos", 24)
     train(ptrun, "dataset=image_folder", "dataset.root=photos", "model=simplenet")
@@ -267,6 +269,7 @@ def test_embeddings_and_parquet(ptrun: Call, folder: Path):
     assert [f"{p:.6g}" for p in table["probability"]] == [row["probability"] for row in rows]
 
 
+@pytest.mark.slow
 def test_standard_input_and_output(folder: Path, ptrun: Call):
     write(folder / "a.csv", ["length", "colour", "kind"], flowers(200))
     train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=kind")

@@ -28,6 +28,7 @@ print(*(name for name in ("sklearn.metrics", "matplotlib.figure") if name in sys
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "imported"),
     [

@@ -68,6 +68,7 @@ def test_the_first_different_weight_is_named(run_dir: Path, ptrun: Call):
     assert "0.5 apart" in ended.out
 
 
+@pytest.mark.slow
 def test_a_different_environment_is_reported(run_dir: Path, ptrun: Call):
     path = run_dir / "receipt.json"
     receipt = json.loads(path.read_text())

@@ -109,6 +109,7 @@ def test_stopped_three_times(folder: Path, process: Call, whole: Path):
     assert len(list((folder / "outputs").glob("*/*/status.json"))) == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_and_passed_over(folder: Path, process: Call, whole: Path):
     stop_after(start(folder, "train", *RUN), 3, signal.SIGKILL)
     run_dir = newest_run(folder)
@@ -287,6 +288,7 @@ def test_nothing_to_resume_is_told(folder: Path, ptrun: Call):
     assert "neither a run folder nor a checkpoint" in ptrun("resume", "conf").err
 
 
+@pytest.mark.slow
 def test_a_run_that_is_running_is_left_alone(folder: Path, ptrun: Call):
     process = start(folder, "train", "train.epochs=100000")
     assert process.stdout is not None

@@ -53,6 +53,7 @@ def test_the_run_folder_holds_what_it_promises(folder: Path, ptrun: Call):
     assert "stratified" in json.dumps(splits)
 
 
+@pytest.mark.slow
 def test_without_pictures(folder: Path, ptrun: Call):
     """`ptrun eval` draws them for a run that has none, and has a switch of its own; a resumed run may choose anew."""
     ended = ptrun("train", "model=simplenet", "train.epochs=1", "plots=false")
@@ -114,6 +115,7 @@ def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:
     raise AssertionError(process.stderr.read() if process.stderr else "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_saves_and_ends_with_75(folder: Path, name: str):
     process = start(folder)
@@ -129,6 +131,7 @@ def test_a_signal_saves_and_ends_with_75(folder: Path, name: str):
     assert saved["progress"]["epoch"] >= 2
 
 
+@pytest.mark.slow
 def test_after_a_kill_the_newest_checkpoint_evaluates(folder: Path, ptrun: Call):
     process = start(folder, "checkpoint.keep_best=2")  # each epoch is written, also in the first second
     wait_for_epoch(process, 3)
@@ -146,6 +149,7 @@ def test_from_python(folder: Path):
     assert result.summary["test"]["accuracy"] > 0.5
 
 
+@pytest.mark.slow
 def test_own_components_by_plugin(folder: Path, process: Call):
     (folder / "mine.py").write_text(
         "from torch import nn\nfrom ptrun.registry import losses, models\n\n"
@@ -251,6 +255,7 @@ def test_bad_images_are_left_out_when_asked_and_listed(folder: Path, ptrun: Call
     assert ptrun(*call, "dataset.on_bad_sample=skip", "dataset.cache=ram").code == 2
 
 
+@pytest.mark.slow
 def test_a_run_whose_transform_was_chosen_can_be_continued(folder: Path, ptrun: Call):
     rng = np.random.default_rng(0)
     for label in ("cat", "dog"):

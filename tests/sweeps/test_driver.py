@@ -40,6 +40,7 @@ def test_a_sweep_runs_every_job_and_ends_with_a_table(folder: Path, process: Cal
     assert f"model={best['model']} optimizer.lr={best['optimizer.lr']}" in table.splitlines()[1]
 
 
+@pytest.mark.slow
 def test_a_job_of_a_sweep_equals_the_same_run_alone(folder: Path, ptrun: Call, process: Call):
     process("train", "-m", "seed=0,1", "train.epochs=1", "-q")
     sweep = (folder / "outputs" / "latest").resolve()
@@ -49,6 +50,7 @@ def test_a_job_of_a_sweep_equals_the_same_run_alone(folder: Path, ptrun: Call, p
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+@pytest.mark.slow
 def test_a_failing_job_does_not_stop_the_others(folder: Path, process: Call):
     ended = process("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,0.1", "train.epochs=1")
     assert ended.code == 1
@@ -64,6 +66,7 @@ def states(sweep: Path) -> dict[str, str]:
     return {path.parent.name: json.loads(path.read_text())["state"] for path in sorted(sweep.glob("*/status.json"))}
 
 
+@pytest.mark.slow
 def test_jobs_that_end_in_all_bad_ways_are_named_and_the_others_finish(
     folder: Path, process: Call, ends: tuple[str, ...]
 ):
@@ -91,6 +94,7 @@ def test_jobs_that_end_in_all_bad_ways_are_named_and_the_others_finish(
     assert (folder / "sw" / "5" / "status.json").read_bytes() == untouched
 
 
+@pytest.mark.slow
 def test_a_job_that_hangs_is_stopped_at_its_limit(folder: Path, process: Call, ends: tuple[str, ...]):
     limit = "sweep.timeout_minutes=0.02"
     ended = process("train", "-m", *ends, "loss.how=hangs,well", "sweep.dir=sw", limit, "sweep.jobs=2")
@@ -99,6 +103,7 @@ def test_a_job_that_hangs_is_stopped_at_its_limit(folder: Path, process: Call, e
     assert states(folder / "sw")["0"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_failed_job_is_tried_again(folder: Path, process: Call, ends: tuple[str, ...]):
     ended = process("train", "-m", *ends, "loss.how=once,raises", "sweep.dir=sw", "sweep.retries=1")
     assert ended.code == 1
@@ -106,12 +111,14 @@ def test_a_failed_job_is_tried_again(folder: Path, process: Call, ends: tuple[st
     assert ended.err.count("and is tried again") == 2
 
 
+@pytest.mark.slow
 def test_fail_fast_starts_no_more_jobs(folder: Path, process: Call, ends: tuple[str, ...]):
     words = ("train", "-m", *ends, "loss.how=raises,well,once", "sweep.dir=sw", "sweep.jobs=1")
     assert process(*words, "sweep.fail_fast=true").code == 1
     assert states(folder / "sw") == {"0": "failed"}
 
 
+@pytest.mark.slow
 def test_more_values_run_only_the_new_jobs(folder: Path, process: Call):
     words = ("train", "-m", "model=simplenet", "train.max_steps=2")
     assert process(*words, "seed=0,1").code == 0
@@ -127,6 +134,7 @@ def test_more_values_run_only_the_new_jobs(folder: Path, process: Call):
     assert newest_run(folder) != sweep
 
 
+@pytest.mark.slow
 def test_a_job_with_damaged_files_is_done_over_and_the_others_go_on(folder: Path, process: Call):
     words = ("train", "-m", "seed=0,1,2", "model=simplenet", "train.max_steps=3", "hydra.sweep.dir=s", "sweep.jobs=1")
     assert process(*words).code == 0
@@ -141,6 +149,7 @@ def test_a_job_with_damaged_files_is_done_over_and_the_others_go_on(folder: Path
     assert json.loads((folder / "s" / "1" / "job.json").read_text())["overrides"][0] == "seed=1"
 
 
+@pytest.mark.slow
 def test_a_folder_for_two_jobs_is_refused(folder: Path, process: Call):
     words = ("train", "-m", "model=simplenet", "train.max_steps=1", "hydra.sweep.dir=sw", "-q")
     ended = process(*words, "seed=8,9", "hydra.sweep.subdir=same")
@@ -151,6 +160,7 @@ def test_a_folder_for_two_jobs_is_refused(folder: Path, process: Call):
     assert states(folder / "sw") == {"s10": "done"}
 
 
+@pytest.mark.slow
 def test_a_recipe_can_hold_the_axes_and_the_settings_of_a_sweep(folder: Path, process: Call):
     (folder / "conf" / "experiment").mkdir(parents=True)
     (folder / "conf" / "experiment" / "seeds.yaml").write_text(
@@ -202,6 +212,7 @@ def test_a_stopped_or_killed_sweep_goes_on_with_equal_bits(folder: Path, process
         assert records[0] == records[1]
 
 
+@pytest.mark.slow
 def test_latest_after_a_sweep_stands_for_its_runs(folder: Path, ptrun: Call, process: Call):
     assert process("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,1e-6,0.1", "train.epochs=1", "-q").code == 1
     sweep = newest_run(folder)

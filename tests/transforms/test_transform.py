@@ -112,6 +112,7 @@ def test_transforms_can_be_sent_to_workers(name: str) -> None:
     assert torch.equal(copy.apply(images, sample_rng(4)), transform.apply(images, sample_rng(4)))
 
 
+@pytest.mark.slow
 def test_the_transforms_of_small_images_do_not_import_torchvision() -> None:
     program = (
         "import sys, torch, ptrun.transforms.pipeline; from ptrun import catalog;"

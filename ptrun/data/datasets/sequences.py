@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,28 +37,29 @@ def sequences(
     header: Header = "auto",
     delimiter: str = "auto",
     decimal: str = "auto",
+    id_column: str | None = "auto",
     length: str | int = "auto",
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Data:
-    """Sequences of a .ts file, or of a CSV file with one sequence in each row; `test_path` holds the test part.
+    """Sequences of a .ts file, or of a CSV file in wide or long form; `test_path` holds the test part.
 
     Shorter sequences get zeros (the mean) in front, so that the last time step is a measured one; longer ones lose
-    their beginning. Raises DataError naming the row of a value that is missing or not a number.
+    their beginning. Where the lengths are unequal, a channel of its own marks what is padding. Raises DataError naming
+    the row of a value that is missing or not a number.
     """
     if isinstance(length, str) and length != "auto":
         raise ConfigError(f"dataset.length is '{length}'; it can be auto or a number of time steps.")
-    header = header_setting(header, fitted)
-    read = partial(read_sequences, label_column=label_column, header=header, delimiter=delimiter, decimal=decimal)
-    source = read(existing_file(path, "dataset.path"))
-    others = [read(existing_file(test_path, "dataset.test_path"))] if test_path else []
+    form = (label_column, header_setting(header, fitted), delimiter, decimal, id_column)
+    source = read_sequences(existing_file(path, "dataset.path"), *form)
+    others = [read_sequences(existing_file(test_path, "dataset.test_path"), *form)] if test_path else []
     source, *others = (_labelled(each, fitted["class_names"] if fitted else ()) for each in (source, *others))
     names = fitted["class_names"] if fitted else class_names(tidy_numbers(source.labels), source.source)
     splitting = SplitSettings(val_fraction, 0.0 if others else test_fraction, split_seed, evaluating=fitted is not None)
     codes = _codes(source, names)
     parts = stratified(codes, names, splitting)
-    fitted = dict(fitted) if fitted else _fit_to_training(source, parts.train, names, length)
+    fitted = dict(fitted) if fitted else _fit_to_training([source, *others], parts.train, names, length)
     rows = {"train": parts.train, "val": parts.val, "test": parts.test}
     cuts = {part: (source, codes, part_rows) for part, part_rows in rows.items()}
     for other in others:
@@ -74,7 +74,7 @@ def sequences(
         val=splits["val"],
         test=splits["test"],
         fitted=fitted,
-        notes=(*classes, *parts.notes, *_notes([source, *others], fitted["length"])),
+        notes=(*classes, *parts.notes, *_notes([source, *others], fitted["length"], _has_padding_channel(fitted))),
         record=record(method, by_part, names, split_seed),
     )
 
@@ -87,13 +87,20 @@ def _labelled(source: Sequences, known_names: Sequence[str]) -> Sequences:
     return replace(source, values=values, labels=labels, rows=rows, notes=(*source.notes, *notes))
 
 
-def _fit_to_training(source: Sequences, train: Indices, names: Sequence[str], length: str | int) -> dict[str, Any]:
-    """What is learned from the training samples, for the checkpoint: classes, scaling, and the common length."""
-    values = [source.values[i] for i in train]
+def _fit_to_training(
+    sources: Sequence[Sequences], train: Indices, names: Sequence[str], length: str | int
+) -> dict[str, Any]:
+    """What is learned from the training samples, for the checkpoint: classes, scaling, and the common length.
+
+    sources: that with the training samples, then the others; a short sequence in any of them asks for padding.
+    """
+    values = [sources[0].values[i] for i in train]
     mean, std = fit_scaler(np.concatenate(values))
     num_steps = max(map(len, values)) if isinstance(length, str) else length
     learned = {"class_names": list(names), "mean": mean.tolist(), "std": std.tolist(), "length": num_steps}
-    return learned if source.has_header else {**learned, "header": False}
+    if any(len(values) < num_steps for source in sources for values in source.values):
+        learned["padding_channel"] = True
+    return learned if sources[0].has_header else {**learned, "header": False}
 
 
 def _codes(source: Sequences, names: Sequence[str]) -> NDArray[np.int64]:
@@ -104,10 +111,20 @@ def _spec(fitted: Mapping[str, Any]) -> DataSpec:
     return DataSpec(
         layout=Layout.SEQUENCE,
         task=Task.CLASSIFICATION,
-        input_shape=(fitted["length"], len(fitted["mean"])),
+        input_shape=(fitted["length"], _num_channels(fitted)),
         num_outputs=len(fitted["class_names"]),
         class_names=tuple(fitted["class_names"]),
+        padding_channel=_has_padding_channel(fitted),
     )
+
+
+def _has_padding_channel(fitted: Mapping[str, Any]) -> bool:
+    """Whether lengths were unequal when the model was trained. Checkpoints of earlier versions have zeros alone."""
+    return bool(fitted.get("padding_channel", False))
+
+
+def _num_channels(fitted: Mapping[str, Any]) -> int:
+    return len(fitted["mean"]) + _has_padding_channel(fitted)
 
 
 def _split(source: Sequences, codes: NDArray[np.int64], rows: Indices, fitted: Mapping[str, Any]) -> TensorSplit:
@@ -117,30 +134,37 @@ def _split(source: Sequences, codes: NDArray[np.int64], rows: Indices, fitted: M
 
 
 def prepared(values: Floats, fitted: Mapping[str, Any], source: Sequences, index: int) -> NDArray[np.float32]:
-    """One sequence as the model receives it [length, channels]. Raises DataError for another number of channels."""
+    """One sequence as the model receives it [length, channels]. Raises DataError for another number of channels.
+
+    Steps before its beginning are zeros, with a 1 in the padding channel where there is one.
+    """
     mean, std = np.array(fitted["mean"]), np.array(fitted["std"])
     if values.shape[1] != len(mean):
         raise DataError(
             f"{source.source}, row {source.rows[index]}: it has {values.shape[1]} channels, but the training sequences "
             f"have {len(mean)}."
         )
-    steps = np.zeros((fitted["length"], len(mean)), np.float32)
+    steps = np.zeros((fitted["length"], _num_channels(fitted)), np.float32)
     end = values[-fitted["length"] :]
-    steps[len(steps) - len(end) :] = (end - mean) / std
+    begin = len(steps) - len(end)
+    steps[begin:, : len(mean)] = (end - mean) / std
+    if _has_padding_channel(fitted):
+        steps[:begin, -1] = 1.0
     return steps
 
 
 def _none(fitted: Mapping[str, Any]) -> NDArray[np.float32]:
-    return np.zeros((0, fitted["length"], len(fitted["mean"])), np.float32)
+    return np.zeros((0, fitted["length"], _num_channels(fitted)), np.float32)
 
 
-def _notes(sources: Sequence[Sequences], length: int) -> list[str]:
+def _notes(sources: Sequence[Sequences], length: int, has_padding_channel: bool) -> list[str]:
     lengths = np.array([len(values) for source in sources for values in source.values])
     padded, trimmed = int((lengths < length).sum()), int((lengths > length).sum())
     notes = [note for source in sources for note in source.notes]
     notes.append(f"Sequences of {length} time steps.")
     if padded:
-        notes.append(f"{padded} shorter sequences have zeros in front.")
+        use = "which the model passes over or sees marked" if has_padding_channel else "which is the mean"
+        notes.append(f"{padded} shorter sequences are padded in front with zeros, {use}.")
     if trimmed:
         notes.append(f"{trimmed} longer sequences keep their last {length} time steps only.")
     return notes

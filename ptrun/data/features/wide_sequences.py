@@ -1,13 +1,15 @@
-"""Reads labeled sequences from a CSV file with one sequence in each row, a column for each time step and one label."""
+"""Reads labeled sequences: of .ts files, and of CSV files with a sequence, or one of its time steps, in each row."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ptrun.data.features.kinds import COUNTS_ROWS, ColumnKind, ColumnSettings, decide_kinds, read_numbers
+from ptrun.data.features.long_sequences import find_id_column, read_long
 from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.number_form import PLAIN, NumberForm
@@ -20,11 +22,18 @@ ADVICE = "remove the column"
 
 
 def read_sequences(
-    path: Path, label_column: str, header: Header, delimiter: str, decimal: str, *, labeled: bool = True
+    path: Path,
+    label_column: str,
+    header: Header,
+    delimiter: str,
+    decimal: str,
+    id_column: str | None = "auto",
+    *,
+    labeled: bool = True,
 ) -> Sequences:
-    """Read a .ts file, or any other file as a wide CSV. Raises DataError naming the row of what does not fit.
+    """Read a .ts file, or any other file as a CSV in wide or long form. Raises DataError naming the row of a misfit.
 
-    labeled: false for sequences to predict, which may have labels; they are not read.
+    id_column: see find_id_column. labeled: false for sequences to predict, which may have labels; they are not read.
     """
     if path.suffix.lower() == ".ts":
         return read_ts(path, labeled=labeled)
@@ -35,9 +44,12 @@ def read_sequences(
     else:
         name = next((column for column in file.columns if _names_label(column, label_column)), "")
         labels = ["?"] * len(file)
-    kinds = decide_kinds(
-        file, [column for column in file.columns if column != name], ColumnSettings(decimal=decimal, advice=ADVICE)
-    )
+    settings = ColumnSettings(decimal=decimal, advice=ADVICE)
+    tells_apart = find_id_column(file, id_column)
+    if tells_apart is not None:
+        sequences = read_long(file, tells_apart, name or None, settings)
+        return sequences if labeled else replace(sequences, labels=["?"] * len(sequences.values))
+    kinds = decide_kinds(file, [column for column in file.columns if column != name], settings)
     steps = _without_index(kinds)
     columns = [kind.name for kind in steps]
     if not columns:

@@ -86,16 +86,32 @@ def _header_ends(line: str, path: Path, row: int, labeled: bool) -> bool:
 
 def _values(channels: Sequence[str], path: Path, row: int) -> Floats:
     """The values [time steps, channels] of a line."""
-    columns = [
+    table = [
         _channel_values(cells.split(","), path, row, f"channel {i + 1}" if len(channels) > 1 else "")
         for i, cells in enumerate(channels)
     ]
+    columns = _without_padding(table)
     lengths = {len(column) for column in columns}
     if len(lengths) > 1:
         raise DataError(
             f"{path}, row {row}: its channels have different lengths ({join_words(map(str, sorted(lengths)))})."
         )
-    return np.column_stack(columns)
+    values = np.column_stack(columns)
+    if not len(values):
+        raise DataError(f"{path}, row {row}: it has no values.")
+    missing = np.argwhere(np.isnan(values))
+    if len(missing):
+        step, channel = missing[0]
+        place = f"channel {channel + 1} value {step + 1}" if len(channels) > 1 else f"value {step + 1}"
+        raise DataError(f"{path}, row {row}, {place}: the value is missing. Fill it, or remove the sequence.")
+    return values
+
+
+def _without_padding(channels: Sequence[Floats]) -> list[Floats]:
+    """The channels without the steps at the end that all of them lack; archives pad short sequences with NaN or `?`."""
+    ends = [int(present[-1]) + 1 for values in channels if len(present := np.flatnonzero(~np.isnan(values)))]
+    length = max(ends, default=0)
+    return [values[:length] for values in channels]
 
 
 def _channel_values(cells: Sequence[str], path: Path, row: int, channel: str) -> Floats:
@@ -106,10 +122,5 @@ def _channel_values(cells: Sequence[str], path: Path, row: int, channel: str) ->
         values = np.array([np.nan])
     if np.isfinite(values).all():
         return values
-    for i, cell in enumerate(cells):
-        value = numbers([cell.strip()], [row], str(path), f"{value_name} {i + 1}")
-        if np.isnan(value[0]):
-            raise DataError(
-                f"{path}, row {row}, {value_name} {i + 1}: the value is missing. Fill it, or remove the sequence."
-            )
-    return values
+    steps = enumerate(cells, start=1)
+    return np.concatenate([numbers([cell.strip()], [row], str(path), f"{value_name} {step}") for step, cell in steps])

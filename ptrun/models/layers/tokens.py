@@ -90,8 +90,7 @@ def auto_patch_size(height: int, width: int) -> int:
 def make_tokenizer(spec: DataSpec, width: int, patch_size: int | str) -> TimeStepTokens | ColumnTokens | PatchTokens:
     """Return the module that turns inputs of the spec's layout into tokens."""
     if spec.layout is Layout.SEQUENCE:
-        num_steps, num_features = spec.input_shape
-        return TimeStepTokens(num_steps, num_features, width)
+        return TimeStepTokens(spec.input_shape[0], spec.num_measured_channels, width)
     if spec.layout is Layout.VECTOR:
         return ColumnTokens(spec.feature_groups or (1,) * spec.num_features, width)
     patch = auto_patch_size(*spec.input_shape[1:]) if patch_size == "auto" else int(patch_size)
@@ -129,10 +128,15 @@ class Tokens(nn.Module):
             self.register_buffer("table", fixed, persistent=False)
         self.cls = nn.Parameter(torch.empty(width).normal_(std=0.02)) if cls else None
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Map a batch of inputs to [batch, tokens, width], the class token included."""
+    def forward(self, inputs: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Map a batch of inputs to [batch, tokens, width], the class token included.
+
+        padding [batch, time]: true where a time step is padding. Positions count from the first step that is none.
+        """
         tokens: Tensor = self.embed(inputs)
-        if self.table is not None:
+        if self.table is not None and padding is not None:
+            tokens = tokens + self.table[((~padding).cumsum(dim=1) - 1).clamp(min=0)]
+        elif self.table is not None:
             tokens = tokens + self.table[: tokens.shape[1]]
         if self.cls is None:
             return tokens

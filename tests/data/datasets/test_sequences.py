@@ -65,13 +65,15 @@ def test_shorter_ones_have_zeros_in_front_and_longer_ones_keep_their_end(tmp_pat
         for row, x in zip(split(data, part).rows, split(data, part).inputs, strict=True)
     }
     mean, std = data.fitted["mean"][0], data.fitted["std"][0]
-    assert by_row[6][:2].abs().sum() == 0
+    assert by_row[6].tolist()[:2] == [[0, 1], [0, 1]]  # the value, and the mark of padding
+    assert all(x[:, 1].sum() == 0 for row, x in by_row.items() if row != 6)
+    assert data.spec.padding_channel
     assert torch.allclose(by_row[6][2:, 0] * std + mean, torch.tensor([1.0, 2, 3]), atol=1e-5)
     assert torch.allclose(by_row[7][:, 0] * std + mean, torch.tensor([4.0, 5, 6, 7, 8]), atol=1e-5)
     assert data.notes == (
         "2 classes: down (10), up (10).",
         "Sequences of 5 time steps.",
-        "1 shorter sequences have zeros in front.",
+        "1 shorter sequences are padded in front with zeros, which the model passes over or sees marked.",
         "1 longer sequences keep their last 5 time steps only.",
     )
 
@@ -88,7 +90,24 @@ def test_wide_csv_with_and_without_header(tmp_path: Path) -> None:
 def test_empty_cells_at_the_end_are_a_shorter_sequence(tmp_path: Path) -> None:
     rows = "".join(f"{i % 2},1,{i},{'' if i == 0 else 5}\n" for i in range(12))
     data = sequences(path=write(tmp_path / "a.csv", "label,s1,s2,s3\n" + rows))
-    assert "1 shorter sequences have zeros in front." in data.notes
+    assert "1 shorter sequences are padded in front" in " ".join(data.notes)
+
+
+@pytest.mark.parametrize("filler", ["?", "NaN", ""])
+def test_ts_rows_padded_at_the_end_are_shorter_sequences(tmp_path: Path, filler: str) -> None:
+    rows = lines(channels=2)
+    shorter = rows[0].split(":")
+    cut = [",".join(values.split(",")[:3]) for values in shorter[:2]]
+    padded = [f"{values},{filler},{filler}" for values in cut]
+    plain = sequences(path=ts(tmp_path / "a.ts", [":".join([*cut, shorter[2]]), *rows[1:]]))
+    filled = sequences(path=ts(tmp_path / "b.ts", [":".join([*padded, shorter[2]]), *rows[1:]]))
+    assert torch.equal(split(plain).inputs, split(filled).inputs)
+    assert plain.notes == filled.notes
+    gap = padded[0].replace(cut[0], f"1,{filler},3")
+    with pytest.raises(DataError, match=r"row 6, channel 1 value 2: the value is missing"):
+        sequences(path=ts(tmp_path / "c.ts", [":".join([gap, *padded[1:], shorter[2]]), *rows[1:]]))
+    with pytest.raises(DataError, match=r"row 6: it has no values"):
+        sequences(path=ts(tmp_path / "d.ts", [f"{filler},{filler}:{filler},{filler}:up", *rows[1:]]))
 
 
 def test_test_file_and_fitted(tmp_path: Path) -> None:
@@ -108,7 +127,7 @@ def test_test_file_and_fitted(tmp_path: Path) -> None:
         ("1,2,3:up\n", "row 1: '1,2,3:up' stands before the @data line"),
         ("@problemName x\n", "no @data line"),
         (HEAD + "1,2:up\n1,x:up\n", "row 7, column 'value 2': 'x' is not a number"),
-        (HEAD + "1,2:up\n1,?:up\n", "row 7, value 2: the value is missing"),
+        (HEAD + "1,2:up\n?,2:up\n", "row 7, value 1: the value is missing"),
         (HEAD + "1,2:3,4:up\n1,2:up\n", "row 7: it has 1 channels"),
         (HEAD + "1,2:3:up\n", "row 6: its channels have different lengths"),
         (HEAD + "1,2:up\n" * 9, "only the class 'up'"),

@@ -191,6 +191,7 @@ def test_the_next_readable_sample_replaces_a_batch_of_bad_ones(photos: Path):
         list(loader.epoch(1))
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_process_even_when_a_reference_cycle_holds_them():
     program = (
         "import torch\n"
