@@ -14,7 +14,7 @@ from typing import Any
 from ptrun.config.folders import shipped_conf
 from ptrun.config.run_config import GROUPS
 from ptrun.config.yaml_file import read_checked
-from ptrun.errors import ConfigError, join_words
+from ptrun.errors import ConfigError
 
 _SAME_SETTINGS = ("device",)  # groups whose choices all have the same settings, which keep their meaning
 
@@ -32,11 +32,9 @@ class LeftOut:
     @property
     def sentence(self) -> str:
         """What is left out, and why."""
-        settings = join_words([f"{self.group}.{key}" for key in self.keys])
-        return (
-            f"{self.recipe} sets {settings} for {self.group}={self.gone}; left out, because "
-            f"{self.group}={self.now} is chosen."
-        )
+        count = f"{len(self.keys)} setting{'s' if len(self.keys) > 1 else ''}"
+        gone, now = f"{self.group}={self.gone}", f"{self.group}={self.now}"
+        return f"{self.recipe} has {count} for {gone}. Left out, because {now} is chosen."
 
 
 @dataclass

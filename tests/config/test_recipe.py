@@ -56,9 +56,7 @@ def test_settings_of_another_component_are_left_out_and_named(composer: Composer
     assert (config.dataset.settings["window"], config.optimizer.settings["lr"]) == (14, 0.4)
     assert config.device.settings["precision"] == "bf16"  # devices share their settings
     (note,) = composer.notes
-    assert note == (
-        "experiment=weekly sets model.hidden_features for model=lstm; left out, because model=nlinear is chosen."
-    )
+    assert note == "experiment=weekly has 1 setting for model=lstm. Left out, because model=nlinear is chosen."
 
 
 def test_settings_of_the_command_line_stay(composer: Composer):
@@ -77,7 +75,7 @@ def test_a_recipe_based_on_another_keeps_its_own_settings(composer: Composer):
     assert (config.optimizer.name, config.model.settings["hidden_features"]) == ("adam", 24)
     assert (config.optimizer.settings["lr"], config.optimizer.settings["amsgrad"]) == (0.001, True)
     (note,) = composer.notes
-    assert note.startswith("experiment=weekly sets optimizer.lr, optimizer.momentum for optimizer=sgd; left out")
+    assert note.startswith("experiment=weekly has 2 settings for optimizer=sgd. Left out")
     again = load(composer, "experiment=monthly", "optimizer=adamw").config.optimizer
     assert (again.name, again.settings["amsgrad"]) == ("adamw", False)
 
@@ -93,6 +91,6 @@ def test_a_base_that_hydra_would_follow_for_ever(composer: Composer, folder: Pat
 
 def test_the_command_says_so(composer: Composer, ptrun: Callable[..., Ended]):
     ended = ptrun("show", "experiment=weekly", "optimizer=adam")
-    assert (ended.code, "optimizer.momentum" in ended.err, "momentum" in ended.out) == (0, True, False)
+    assert (ended.code, "for optimizer=sgd" in ended.err, "momentum" in ended.out) == (0, True, False)
     several = ptrun("show", "experiment=digits_convnet", "model=simplenet")
     assert several.code == 0, several.err
