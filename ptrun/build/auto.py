@@ -54,8 +54,15 @@ def resolve_by_size(config: RunConfig, data: Data) -> tuple[RunConfig, list[Deci
 
     Returns what was decided, and sentences on it for the user.
     """
+    # With a patience of the user's, a loss that shrinks for ever would keep an accuracy of 1 from ending the training.
+    is_by_loss = (
+        config.train.monitor == "auto"
+        and not isinstance(config.train.patience_epochs, int)
+        and data.spec.task is Task.CLASSIFICATION
+        and len(data.val) < SMALL_VALIDATION
+    )
     config, length_decisions, length_notes = _resolve_length(config, data)
-    if config.train.monitor != "auto" or data.spec.task is not Task.CLASSIFICATION or len(data.val) >= SMALL_VALIDATION:
+    if not is_by_loss:
         return config, length_decisions, length_notes
     note = (
         f"The best epoch is that of the lowest validation loss: {len(data.val):,} validation samples are too few to "

@@ -75,6 +75,11 @@ def test_few_validation_samples_choose_the_best_epoch_by_loss(num_val: int, moni
     assert any("validation samples" in note for note in notes) == (num_val == 499)
 
 
+def test_with_a_patience_of_the_user_accuracy_decides():
+    config = run_config("dataset=iris", "model=simplenet", "train.patience_epochs=3")
+    assert resolve_by_size(config, data_of(2_000, 10))[0].train.monitor == "auto"
+
+
 def test_all_parts_that_do_not_fit_are_named_together():
     config, _ = resolve_auto(run_config("dataset=iris", "model=simplenet"), CLASSES)
     check_pair(config, CLASSES)
