@@ -78,7 +78,7 @@ def test_metrics_files_agree(folder: Path, ptrun: Call):
     assert [float(row["val/loss"]) for row in rows] == [line["val/loss"] for line in lines]
     assert [line["step"] for line in lines] == [40, 80, 120]
     summary = json.loads((run_dir / "summary.json").read_text())
-    assert summary["best_value"] == max(line["val/accuracy"] for line in lines)
+    assert summary["best_value"] == min(line["val/loss"] for line in lines)
 
 
 def test_predictions_agree_with_the_metrics(folder: Path, ptrun: Call):
