@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,14 @@ def test_small_data_are_trained_for_more_epochs_and_end_by_patience(num_train: i
     config, decisions, _ = resolve_by_size(run_config("dataset=iris", "model=simplenet"), data_of(num_train, 500))
     assert (config.train.epochs, config.train.patience_epochs) == (epochs, patience)
     assert ("train.epochs", "auto", str(epochs)) in decisions
+
+
+@pytest.mark.parametrize(("length", "steps"), [(20, 2_000), (150, 666), (1_000, 300)])
+def test_long_sequences_take_fewer_steps(length: int, steps: int):
+    data = data_of(320, 500)
+    spec = replace(CLASSES, layout=Layout.SEQUENCE, input_shape=(length, 1))
+    train = resolve_by_size(run_config("dataset=iris", "model=simplenet"), replace(data, spec=spec))[0].train
+    assert train.epochs == steps // 10
 
 
 def test_a_chosen_length_stays():
