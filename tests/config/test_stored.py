@@ -19,7 +19,7 @@ REGISTRIES = import_components([])
 
 @pytest.fixture
 def config() -> RunConfig:
-    return load_config(Composer(), ["model=convnet", "transform=basic"]).config
+    return load_config(Composer(), ["model=convnet", "transform=basic", "train.epochs=20"]).config
 
 
 def change(values: dict[str, Any], changes: dict[str, Any], changeable: tuple[str, ...]) -> RunConfig:
