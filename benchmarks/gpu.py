@@ -274,7 +274,7 @@ def cifar10_fast(report: Report, options: Options) -> None:
         )
         return
     settings = ("experiment=cifar10_fast", *_gpu_runs.dataset(options.cifar10), f"device={options.device}")
-    larger = ("dataset.val_fraction=0.02", "train.val_every_epochs=100")
+    larger = ("split.val_fraction=0.02", "train.val_every_epochs=100")
     variants = {
         "as it is": (),
         "on 49,000 images, validated once": larger,

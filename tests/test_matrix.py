@@ -60,7 +60,7 @@ def mnist(name: str) -> Callable[[Path], list[str]]:
                 RNG.integers(0, 256, (count, 28, 28), dtype=np.uint8),
             )
             idx(folder / name / "raw" / f"{prefix}-labels-idx1-ubyte.gz", labels)
-        return [f"dataset.root={folder}", "dataset.download=false", "dataset.val_fraction=0.4"]
+        return [f"dataset.root={folder}", "dataset.download=false", "split.val_fraction=0.4"]
 
     return make
 
@@ -82,7 +82,7 @@ def cifar(classes: int) -> Callable[[Path], list[str]]:
             b"label_names" if classes == 10 else b"fine_label_names": [f"class{i}".encode() for i in range(classes)]
         }
         (base / ("batches.meta" if classes == 10 else "meta")).write_bytes(pickle.dumps(names, protocol=2))
-        return [f"dataset.root={folder}", "dataset.download=false", "dataset.val_fraction=0.4"]
+        return [f"dataset.root={folder}", "dataset.download=false", "split.val_fraction=0.4"]
 
     return make
 
@@ -108,7 +108,7 @@ def arrays(folder: Path) -> list[str]:
 
 def image_folder(folder: Path) -> list[str]:
     photos(folder)
-    return [f"dataset.root={folder}", "train.num_workers=0", "dataset.val_fraction=0.2", *TRANSFORMS]
+    return [f"dataset.root={folder}", "train.num_workers=0", "split.val_fraction=0.2", *TRANSFORMS]
 
 
 def image_list(folder: Path) -> list[str]:
@@ -116,7 +116,7 @@ def image_list(folder: Path) -> list[str]:
     rows = [("path", "label"), *((f"{label}/{i}.jpg", label) for label in ("cat", "dog") for i in range(10))]
     with (folder / "list.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    return [f"dataset.path={folder / 'list.csv'}", "train.num_workers=2", "dataset.val_fraction=0.2", *TRANSFORMS]
+    return [f"dataset.path={folder / 'list.csv'}", "train.num_workers=2", "split.val_fraction=0.2", *TRANSFORMS]
 
 
 def table(folder: Path) -> list[str]:
@@ -135,7 +135,7 @@ def sequences(folder: Path) -> list[str]:
     ]
     with (folder / "s.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    return [f"dataset.path={folder / 's.csv'}", "dataset.val_fraction=0.2"]
+    return [f"dataset.path={folder / 's.csv'}", "split.val_fraction=0.2"]
 
 
 DATASETS: dict[str, Callable[[Path], list[str]]] = {

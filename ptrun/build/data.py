@@ -6,7 +6,7 @@ What is learned from data is learned from the training split, or comes from the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from ptrun.config.run_config import RunConfig
 from ptrun.data.dataset import Data, check_targets
 from ptrun.data.formats.image_file import ImageReader
 from ptrun.data.loading.image_cache import ProgressCallback
+from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import FileSplit, Split, first_readable, readable
 from ptrun.errors import ConfigError
 from ptrun.spec import DataSpec, Layout, Task
@@ -97,7 +98,12 @@ def prepare(
     checked_parts: the parts that are going to be read, whose image files are checked first.
     """
     restoring, fitted = fitted is not None, fitted or {}
-    data: Data = registry.datasets.build(config.dataset.name, config.dataset.settings, fitted=fitted.get("dataset"))
+    data: Data = registry.datasets.build(
+        config.dataset.name,
+        config.dataset.settings,
+        fitted=fitted.get("dataset"),
+        splitting=_splitting(config, evaluating=restoring),
+    )
     check_targets(data, may_be_empty=restoring)
     if data.spec.layout is not Layout.IMAGE:
         return Prepared(data, Pipelines(None, None), data.spec, data.notes, fitted.get("class_counts"))
@@ -116,6 +122,28 @@ def prepare(
         stored_counts=fitted.get("class_counts"),
         left_out=left_out,
     )
+
+
+def takes_split(dataset: str) -> bool:
+    """Whether a data set is divided by the group `split`; one of a plugin may divide its samples by itself."""
+    return dataset in registry.datasets and "splitting" in registry.datasets.keywords(dataset)
+
+
+def _splitting(config: RunConfig, *, evaluating: bool) -> SplitSettings:
+    """How the samples are divided. Raises ConfigError for settings that the data set does not take."""
+    settings = SplitSettings(config.split.name, **config.split.settings)
+    if not takes_split(config.dataset.name) and config.dataset.name in registry.datasets:
+        changed = [
+            f"split.{key.name}" if key.name != "name" else "split"
+            for key in fields(settings)
+            if getattr(settings, key.name) != getattr(DEFAULT_SPLIT, key.name)
+        ]
+        if changed and not evaluating:
+            raise ConfigError(
+                f"{', '.join(changed)}: dataset '{config.dataset.name}' divides its samples by itself. A function with "
+                "the keyword `splitting` receives these settings."
+            )
+    return replace(settings, evaluating=evaluating)
 
 
 def _ignore_progress(work: str, done: int, total: int) -> None:

@@ -10,7 +10,6 @@ from ptrun.data.dataset import Data
 from ptrun.data.loading.choose import worker_count
 from ptrun.data.loading.file_check import FileCheck, bad_files_text, check_files, image_splits, without
 from ptrun.data.loading.image_cache import ProgressCallback, cache_folder
-from ptrun.data.loading.repeats import notes_on_repeats
 from ptrun.data.splits import FileSplit
 from ptrun.errors import DataError
 
@@ -28,7 +27,7 @@ def check_image_files(
         return data, {}
     first, total = next(iter(splits.values())), sum(map(len, splits.values()))
     check = check_files(splits, cache_folder(first) / "checked", worker_count(num_workers), on_progress)
-    notes = (*data.notes, check.note, *(notes_on_repeats(splits) if len(splits) > 1 else ()))
+    notes = (*data.notes, check.note)
     if not check.bad:
         return replace(data, notes=notes), {}
     text = bad_files_text(check, total)

@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.config import schema
-from ptrun.config.compatibility import given_by, model_problem, task_problems, transform_problem, views_problem
+from ptrun.config.compatibility import (
+    given_by,
+    model_problem,
+    split_problems,
+    task_problems,
+    transform_problem,
+    views_problem,
+)
 from ptrun.config.folders import shipped_conf
+from ptrun.config.former_keys import own_keys, with_split
+from ptrun.config.former_keys import suggestion as former_suggestion
 from ptrun.config.habits import dataset_for, is_data
 from ptrun.config.run_config import GROUPS, Component, RunConfig, TrainSettings
 from ptrun.config.types import Mismatch, Type
@@ -30,6 +39,7 @@ GIVEN_BY_PROGRAM = (
     "steps_per_epoch",
     "better",
     "restoring",
+    "splitting",
 )
 FORBIDDEN_KEYS = ("_target_", "_partial_", "_args_", "()")
 
@@ -46,10 +56,21 @@ def check(
     Raises ConfigError listing every problem.
     """
     checker = _Checker(folders, registries or {})
-    config = checker.run(composed)
+    config = checker.run(_with_split(composed, folders, registries or {}))
     if checker.problems:
         raise ConfigError(checker.problems)
     return config
+
+
+def _with_split(
+    composed: Mapping[str, Any], folders: tuple[Path, ...], registries: Mapping[str, Registry[Any]]
+) -> Mapping[str, Any]:
+    """The configuration with what stands under former names in the group `split`, which older files lack."""
+    dataset = composed.get("dataset")
+    name = dataset.get("name") if isinstance(dataset, Mapping) else None
+    if not isinstance(name, str) or not isinstance(composed.get("split", {}), Mapping):
+        return composed
+    return with_split(composed, own_keys(name, folders, registries), {"name": "auto"})
 
 
 def check_section(values: Mapping[str, Any], keys: Mapping[str, schema.Key], name: str = "") -> dict[str, Any]:
@@ -112,8 +133,7 @@ class _Checker:
     def unknown(self, path: str, allowed: list[str], owner: str, suggestion: str = "") -> None:
         """Report a key that does not exist, with the nearest one that does. owner: "model 'convnet' has"."""
         prefix, _, last = path.rpartition(".")
-        suggestion = suggestion or did_you_mean(last, allowed)
-        if suggestion and prefix:
+        if not suggestion and (suggestion := did_you_mean(last, allowed)) and prefix:
             suggestion = suggestion.replace("'", f"'{prefix}.", 1)
         available = f"{owner[0].upper()}{owner[1:]}{f': {join_words(allowed)}' if allowed else ' no settings'}."
         if "'auto'" in owner:
@@ -163,7 +183,8 @@ class _Checker:
         for name in values:
             if name not in keys:
                 path = f"{prefix}.{name}" if prefix else str(name)
-                self.unknown(path, list(keys), owner or f"{prefix or 'the top level'} has")
+                hint = "" if prefix != "dataset" or did_you_mean(name, keys) else former_suggestion(str(name))
+                self.unknown(path, list(keys), owner or f"{prefix or 'the top level'} has", hint)
         return {
             name: self.value(values.get(name, key.default), key, f"{prefix}.{name}" if prefix else name)
             for name, key in keys.items()
@@ -231,6 +252,7 @@ class _Checker:
             transform_problem(transform, dataset.name, gives),
         ]
         self.problems.extend(problem for problem in problems if problem)
+        self.problems.extend(split_problems(components["split"]))
         loss, monitor = components["loss"].name, train.get("monitor")
         self.problems.extend(task_problems(gives, dataset.name, loss, metrics, monitor, self.folders))
 

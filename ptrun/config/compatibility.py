@@ -97,6 +97,43 @@ def transform_problem(transform: Component, dataset: str, gives: tuple[str, ...]
     return f"transform: '{culprit}' changes images, but dataset '{dataset}' gives a {gives[0]}. Use transform=auto."
 
 
+def split_problems(split: Component) -> list[str]:
+    """Which settings of a split do not go together."""
+    values, name = split.settings, split.name
+    group, column, folds, fold = (values.get(key) for key in ("group", "column", "folds", "fold"))
+    has_column = column not in (None, "auto")
+    problems = []
+    if folds is not None and fold is not None and fold >= folds:
+        problems.append(f"split.fold: {fold} is no fold of split.folds={folds}, which are 0 to {folds - 1}.")
+    if folds is None and fold:
+        problems.append(f"split.fold: {fold} has no effect without split.folds. Add split.folds=5.")
+    if folds is not None and (name in ("time", "column", "folders") or has_column):
+        problems.append(f"split.folds: folds are made at random or of groups, not with {_cut_by(name, column)}.")
+    if group is not None and (name in ("random", "time", "column", "folders") or has_column):
+        problems.append(
+            f"split.group: groups do not go with {_cut_by(name, column)}. Use split=group, or leave it out."
+        )
+    if has_column and name in ("random", "group", "time", "folders"):
+        problems.append(f"split.column: a column does not go with split={name}. Use split=column, or leave it out.")
+    if name == "group" and group is None and not has_column:
+        problems.append(
+            "split.group: split=group needs the column whose rows stay together, as split.group=patient_id."
+        )
+    if name == "column" and column is None:
+        problems.append("split.column: split=column needs a column. Give its name, or split.column=auto.")
+    val, test = values.get("val_fraction"), values.get("test_fraction")
+    if isinstance(val, float) and isinstance(test, float) and folds is None and test < 1 <= val + test:
+        problems.append(
+            f"split.val_fraction and split.test_fraction: {val:g} and {test:g} leave nothing to train on; their sum "
+            "must be below 1."
+        )
+    return problems
+
+
+def _cut_by(name: str, column: Any) -> str:
+    return f"split={name}" if name not in ("auto", "group") else f"split.column={column}"
+
+
 def views_problem(views: str, gives: tuple[str, ...]) -> str | None:
     """Why evaluation can't average several views of a sample; None when it can or nothing is known."""
     layouts = _layouts(gives)

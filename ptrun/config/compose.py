@@ -241,7 +241,7 @@ def _refuse_foreign_root(config_name: str, folders: Sequence[Path]) -> None:
         return  # it is based on another root file
     keys = [str(key) for entry in entries if isinstance(entry, Mapping) for key in entry]
     chosen = {key.split()[-1].strip("/") for key in keys if key.split()} | {str(key) for key in values}
-    missing = [group for group in GROUPS if group not in chosen]
+    missing = [group for group in GROUPS if group not in chosen and group != "split"]  # which older files lack
     if missing:
         raise ConfigError(
             f"{path}: ptrun would start from this file, but it is none of ptrun's: its defaults list does not choose "

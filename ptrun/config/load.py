@@ -14,6 +14,7 @@ from ptrun.config import check as configuration
 from ptrun.config import compose, schema
 from ptrun.config.compose import Composed, Composer
 from ptrun.config.run_config import GROUPS, PRESETS, RunConfig
+from ptrun.config.stored import complete
 from ptrun.errors import ConfigError
 from ptrun.process.startup import resting_collector
 from ptrun.registry import Registry
@@ -85,7 +86,8 @@ def thaw(values: Mapping[str, Any], folders: tuple[Path, ...]) -> LoadedConfig:
     Only for what this user's own command stored. Raises ConfigError.
     """
     registries = import_components(values["plugins"])
-    return LoadedConfig(configuration.check(compose.resolved(values), folders, registries), values)
+    completed = complete(compose.resolved(values), registries, folders)
+    return LoadedConfig(configuration.check(completed, folders, registries), values)
 
 
 def import_components(plugin_files: Sequence[str]) -> Mapping[str, Registry[Any]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-GROUPS = ("model", "dataset", "transform", "loss", "optimizer", "scheduler", "device", "checkpoint", "logger")
+GROUPS = ("model", "dataset", "split", "transform", "loss", "optimizer", "scheduler", "device", "checkpoint", "logger")
 PRESETS = ("experiment", "debug")
 SWEEP = "sweep"  # the section of a sweep, which is no part of the configuration of a run
 
@@ -54,6 +54,7 @@ class RunConfig:
 
     model: Component
     dataset: Component
+    split: Component
     transform: Component
     loss: Component
     optimizer: Component

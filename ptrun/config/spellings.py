@@ -32,7 +32,7 @@ _DOTTED = {  # of Lightning's command line and of templates with Hydra
     "trainer.max_epochs": "train.epochs",
     "trainer.max_steps": "train.max_steps",
     "trainer": "device",
-    "validation_split": "dataset.val_fraction",
+    "validation_split": "split.val_fraction",
 }
 _ARCHITECTURES = re.compile(
     r"(wide_)?(resnet|resnext|efficientnet|mobilenet|vit_|convnext|densenet|vgg|squeezenet|swin|regnet|shufflenet"

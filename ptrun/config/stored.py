@@ -14,6 +14,7 @@ from typing import Any
 
 from ptrun.config import schema
 from ptrun.config.check import check
+from ptrun.config.former_keys import OF_OLD_RUNS, own_keys, renamed, split_of_old_runs, with_split
 from ptrun.config.run_config import GROUPS, Component, RunConfig
 from ptrun.errors import ConfigError, join_words
 from ptrun.registry import Registry
@@ -21,7 +22,16 @@ from ptrun.registry import Registry
 Registries = Mapping[str, Registry[Any]]  # group → registry
 
 # Top-level keys whose settings a command can change.
-CHANGEABLE_WHEN_EVALUATING = ("checkpoint", "split", "output_dir", "dataset", "transform", "device", "metrics", "train")
+CHANGEABLE_WHEN_EVALUATING = (
+    "checkpoint",
+    "split",
+    "output_dir",
+    "dataset",
+    "transform",
+    "device",
+    "metrics",
+    "train",
+)
 CHANGEABLE_WHEN_REPRODUCING = ("dataset", "device", "label", "logger", "plots")  # where the data lie, where it runs
 CHANGEABLE_WHEN_RESUMING = tuple(
     field.name for field in fields(RunConfig) if field.name not in ("output_dir", "plugins")
@@ -57,7 +67,7 @@ _ABSENT: Mapping[str, Mapping[str, Any]] = {"train": {"ema_warmup": False}}
 _ABSENT_OF_DATASET: Mapping[str, Mapping[str, Any]] = {"arrays": {"layout": "by_type"}}
 
 
-def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
+def complete(stored: Mapping[str, Any], registries: Registries, folders: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A stored configuration with the settings that it is too old to have, so that its run stays the same."""
     values = dict(stored)
     for section, settings in _ABSENT.items():
@@ -66,6 +76,9 @@ def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
     dataset = values.get("dataset")
     if isinstance(dataset, Mapping):
         values["dataset"] = {**_ABSENT_OF_DATASET.get(str(dataset.get("name")), {}), **dataset}
+        if "split" not in values:
+            own = own_keys(str(dataset.get("name")), folders, registries)
+            values = with_split(values, own, split_of_old_runs())
     return values
 
 
@@ -85,7 +98,10 @@ def as_old_as(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
     if config.transform.name == "auto":
         config = replace(config, transform=_stored_component(stored["transform"]))
     dataset = replace(config.dataset, settings={**config.dataset.settings, **absent_of_dataset})
-    return replace(config, train=replace(config.train, **absent), dataset=dataset)
+    split = config.split
+    if "split" not in stored:
+        split = replace(split, settings={**split.settings, **OF_OLD_RUNS})
+    return replace(config, train=replace(config.train, **absent), dataset=dataset, split=split)
 
 
 def _stored_component(values: Mapping[str, Any]) -> Component:
@@ -103,8 +119,9 @@ def changed_config(
 
     stored["plugins"] must be the files that the user named, never those of a file.
     """
-    values = copy.deepcopy(complete(stored))
-    _apply(values, changes, changeable, folders)
+    values = copy.deepcopy(complete(stored, registries, folders))
+    own = own_keys(str(changes.get("dataset", values["dataset"]["name"])), folders, registries)
+    _apply(values, renamed(changes, own), changeable, folders)
     _require_plugins(values, registries, folders)
     return check(values, folders, registries)
 
@@ -158,7 +175,7 @@ def refuse_changes(
 
     Raises ConfigError naming the other changes that would change the numbers.
     """
-    changes = list(differences(complete(stored), config.to_dict()))
+    changes = list(differences(complete(stored, registries), config.to_dict()))
     refused = [
         f"{key}: the run was started with {before!r}, now it is {now!r}; that would make another run of it. "
         f"Start a new run, or insist with --allow-change {key}."
@@ -176,7 +193,7 @@ def refuse_changes(
 def differences(stored: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Dotted keys whose values differ, with both values. A new `auto` agrees with whatever was stored."""
     if isinstance(stored, Mapping) and isinstance(now, Mapping):
-        if now.get("name") == "auto":
+        if now.get("name") == "auto" and path != "split":  # split=auto stays auto, with settings of its own
             return
         for key in [*stored, *(key for key in now if key not in stored)]:
             yield from differences(stored.get(key), now.get(key), f"{path}.{key}" if path else str(key))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ptrun.data.splits import Split
@@ -14,6 +16,18 @@ from ptrun.errors import DataError
 from ptrun.spec import DataSpec, Task
 
 CHUNK_TARGETS = 1024  # checked at a time: the targets of a series are views, and a copy of all takes far more memory
+
+
+@dataclass(frozen=True)
+class SampleGroups:
+    """Groups for which results are given one by one. of: part → the number of the group of each sample [N].
+
+    column: that tells them apart.
+    """
+
+    column: str
+    names: Sequence[str]
+    of: Mapping[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +40,7 @@ class Data:
     record: how the data were divided (method, seed, sizes, samples of each class), written to the run folder.
     baselines: function that returns name → predictions [len(test), num_outputs] of naive forecasts, in the units of
         the targets. Only the last evaluation calls it.
+    groups: such as the series in one file, whose results are also given for each.
     """
 
     spec: DataSpec
@@ -36,6 +51,7 @@ class Data:
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     baselines: Callable[[], Mapping[str, Tensor]] = dict
+    groups: SampleGroups | None = None
 
 
 def check_targets(data: Data, *, may_be_empty: bool) -> None:

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ptrun.data.partition import Indices, SplitSettings, check_fractions
+from ptrun.data.partition import Indices, Parts
+from ptrun.data.split_settings import SplitSettings, check_fractions
 from ptrun.data.splits import WindowSplit
 from ptrun.errors import ConfigError, DataError
 
@@ -25,11 +26,18 @@ Stretches = Sequence[tuple[int, int]]  # the first row of each, and the row afte
 class RowParts:
     """The part of each row: 0, 1, 2 for train, val, test, else -1, [rows].
 
-    bounds: of each part in each series: its first row, and the row after its last.
+    bounds: of each part in each series: its first row, and the row after its last. how: they were made, in words.
     """
 
     of_row: NDArray[np.int8]
     bounds: Mapping[str, Stretches]
+    how: str = ""
+
+    @property
+    def made(self) -> Parts:
+        """How the parts were made, for the record."""
+        train, val, test = map(self.rows, PARTS)
+        return Parts(train, val, test, method="chronological", how=self.how)
 
     def rows(self, part: str) -> Indices:
         """The rows of a part."""
@@ -51,7 +59,14 @@ def divide(rows_by_part: Mapping[str, Sequence[int] | None], series: Stretches, 
     for piece in pieces:
         for number, part in enumerate(PARTS):
             of_row[slice(*piece[part])] = number
-    return RowParts(of_row, {part: [piece[part] for piece in pieces] for part in PARTS})
+    how = "the rows that dataset.train_rows, val_rows and test_rows name" if given else _how(len(series), splitting)
+    return RowParts(of_row, {part: [piece[part] for piece in pieces] for part in PARTS}, how)
+
+
+def _how(num_series: int, splitting: SplitSettings) -> str:
+    each = f", each of the {num_series} series by itself" if num_series > 1 else ""
+    val, test = splitting.val_fraction, splitting.test_fraction
+    return f"by time{each}: the last {100 * test:.3g} % test, the {100 * val:.3g} % before them val"
 
 
 def _by_fractions(first: int, end: int, splitting: SplitSettings) -> dict[str, tuple[int, int]]:

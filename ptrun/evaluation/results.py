@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ptrun.data.dataset import Data
@@ -68,10 +69,32 @@ def summarize(
         "horizon": spec.horizon,
         "baselines": baselines(split, metrics, predicted, data),
     }
+    if data.groups is not None and split in data.groups.of:
+        document["per_group"] = {
+            "column": data.groups.column,
+            "groups": _per_group(metrics, predicted, data.groups.names, data.groups.of[split]),
+        }
     if spec.task is Task.CLASSIFICATION:
         document["confusion_matrix"] = confusion_matrix(predicted).tolist()
         document["per_class"] = per_class_scores(predicted)
     return document
+
+
+def _per_group(
+    metrics: Mapping[str, Mapping[str, Any]], predicted: Predictions, names: Sequence[str], group_of: NDArray[np.int64]
+) -> dict[str, dict[str, Any]]:
+    """The number of samples and the metrics of each group that has samples; None for a metric without a value."""
+    results: dict[str, dict[str, Any]] = {}
+    order = np.argsort(group_of, kind="stable")
+    ends = np.cumsum(np.bincount(group_of, minlength=len(names)))
+    for name, rows in zip(names, np.split(order, ends[:-1]), strict=True):
+        if len(rows):
+            probabilities = None if predicted.probabilities is None else predicted.probabilities[rows]
+            own = Predictions(predicted.spec, predicted.targets[rows], predicted.values[rows], probabilities)
+            values, _ = compute.compute(metrics, own, metrics)
+            known: dict[str, float | None] = {metric: values.get(metric) for metric in metrics}
+            results[name] = {"num_samples": len(rows), "metrics": known}
+    return results
 
 
 def _write_predictions(path: Path, sample_names: Sequence[str], predicted: Predictions) -> None:

@@ -46,13 +46,15 @@ def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     frozen = "" if trained == total else f", {trained:,} of them trained"
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in parts.splits.items())
+    how = parts.prepared.data.record.get("how")
     unit = "classes" if spec.class_names else "numbers" if spec.num_outputs > 1 else "number"
     shape = "×".join(str(length) for length in spec.input_shape)
     kind = f"{spec.layout} {shape} → {spec.num_outputs} {unit}"
     console.header(
         [
             ("model", f"{config.model.name}, {total:,} parameters{frozen}"),
-            ("data", f"{config.dataset.name}: {kind}; {sizes}; {ctx.train.describe()}"),
+            ("data", f"{config.dataset.name}: {kind}; {ctx.train.describe()}"),
+            ("split", f"{sizes}{f'; {how}' if how else ''}"),
             ("training", describe_training(config)),
             ("device", f"{ctx.runtime.name()}, {ctx.runtime.precision}"),
             ("folder", str(run_dir.path)),

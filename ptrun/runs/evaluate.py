@@ -10,19 +10,19 @@ from typing import Any
 from torch import nn
 
 from ptrun.build.batches import eval_batches
-from ptrun.build.data import Prepared, prepare
+from ptrun.build.data import Prepared, prepare, takes_split
 from ptrun.build.evaluation import make_predictions, metric_settings
 from ptrun.build.model import build_loss, build_views
 from ptrun.build.run import build_runtime
 from ptrun.checkpoint import store
-from ptrun.config import schema
 from ptrun.config.auto import resolve_auto
+from ptrun.config.former_keys import own_keys, renamed
 from ptrun.config.run_config import RunConfig
 from ptrun.device.runtime import Runtime
 from ptrun.engine.evaluate import predict
 from ptrun.errors import DataError
 from ptrun.evaluation import results
-from ptrun.plugins import attribute_plugin_errors
+from ptrun.plugins import REGISTRIES, attribute_plugin_errors
 from ptrun.reports import evaluation as evaluation_plots
 from ptrun.reports.html_table import html_table
 from ptrun.runs.display import next_command
@@ -34,6 +34,14 @@ from ptrun.spec import DataSpec
 from ptrun.terminal.console import Console
 
 _DATA_LOCATIONS = ("dataset.path", "dataset.root")
+_ALL_NEW: Mapping[str, Any] = {  # all of other data are tested, whichever columns the training was divided by
+    "split.name": "auto",
+    "split.test_fraction": 1.0,
+    "split.group": None,
+    "split.column": None,
+    "split.folds": None,
+    "split.fold": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,8 @@ def _restore(
     """
     runtime = build_runtime(config)  # sets the number of threads, with which the data are read too
     prepared = prepare(config, saved["fitted"], [request.split])
-    if request.changes.get("dataset.test_fraction") == 1.0 and len(prepared.data.train) + len(prepared.data.val):
+    fraction = request.changes.get("split.test_fraction", request.changes.get("dataset.test_fraction"))
+    if fraction == 1.0 and len(prepared.data.train) + len(prepared.data.val):
         data_notes = ("The test part that the new data come with is evaluated.",)
     spec = _require_same_kind(DataSpec.from_dict(saved["spec"]), prepared.spec, path)
     model, runtime = restore_model(config, spec, runtime, saved, path)
@@ -154,23 +163,21 @@ def _use_all_new_data(request: EvalRequest, saved: Mapping[str, Any]) -> tuple[E
     None of it was trained on. Where the user names its parts, these are evaluated.
     """
     locations = [key for key in _DATA_LOCATIONS if key in request.changes]
-    dataset = schema.find(
-        "dataset", str(request.changes.get("dataset", saved["config"]["dataset"]["name"])), request.folders
-    )
-    if dataset is None or "test_fraction" not in dataset.keys:
-        return request, ()
-    if not locations or request.split != "test" or "dataset.test_fraction" in request.changes:
+    name = str(request.changes.get("dataset", saved["config"]["dataset"]["name"]))
+    own = own_keys(name, request.folders, REGISTRIES)
+    changes = renamed(request.changes, own)
+    fraction = "dataset.test_fraction" if "test_fraction" in own else "split.test_fraction"
+    chooses = fraction in changes or any(key.startswith("split.") for key in changes)
+    if not locations or request.split != "test" or chooses or not takes_split(name):
         return request, ()
     stored = saved["config"]["dataset"]
-    rows = request.changes.get("dataset.test_rows", stored.get("test_rows"))
+    rows = changes.get("dataset.test_rows", stored.get("test_rows"))
     if rows:
         return request, (f"Rows {rows[0]} to {rows[1]} of the new data are evaluated, as dataset.test_rows says.",)
-    changes = {**request.changes, "dataset.test_fraction": 1.0}
+    changes |= {fraction: 1.0} if "test_fraction" in own else _ALL_NEW
     if stored.get("test_path") and "dataset.test_path" not in changes:
         changes["dataset.test_path"] = None  # the test file of the training is not a part of the new data
-    note = (
-        f"All of the new data are evaluated, because {locations[0]} is given; dataset.test_fraction=0.2 takes a part."
-    )
+    note = f"All of the new data are evaluated, because {locations[0]} is given; {fraction}=0.2 takes a part."
     return replace(request, changes=changes), (note,)
 
 

@@ -175,7 +175,11 @@ def _run(
         if todo:
             console.text()
             driver.run(todo)
-    table.report(leaderboard.all_rows(folder), folder, console)
+    from ptrun.sweeps import cross_validation  # needs NumPy and torch
+
+    rows = leaderboard.all_rows(folder)
+    table.report(rows, folder, console)
+    cross_validation.report(folder, rows, console)
     left = sum(not find.is_done(job.folder) for job in jobs)
     if stop.received:
         raise Interrupted(

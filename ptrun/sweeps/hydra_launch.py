@@ -68,7 +68,10 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
     try:
         composer.multirun(overrides, HydraJob(tuple(command), composer.folders, quiet))
     finally:
+        from ptrun.sweeps import cross_validation  # needs NumPy and torch
+
         rows = find.sweep_rows(folder)
         table.report(rows, folder, console)
+        cross_validation.report(folder, rows, console)
     states = [row["state"] for row in rows if row["job"] not in earlier]
     return 0 if states and all(state == "done" for state in states) else 1

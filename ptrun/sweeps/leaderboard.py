@@ -17,7 +17,7 @@ from ptrun.loggers.records import read_records
 from ptrun.runs import find
 from ptrun.runs.folder import RunDir
 
-SEED_KEYS = ("seed", "dataset.split_seed")  # values of these repeat a configuration
+SEED_KEYS = ("seed", "split.seed", "split.fold", "dataset.split_seed")  # values of these repeat a configuration
 SIGNIFICANT = 0.05  # a smaller probability of a difference by chance is called a difference
 
 Row = Mapping[str, Any]

@@ -112,7 +112,7 @@ def _configuration_table(ranked: Sequence[Configuration]) -> tuple[list[str], li
         ]
         for place in ranked
     ]
-    return ["configuration", "seeds", best.monitor or "value", *(f"test {name}" for name in tests)], cells
+    return ["configuration", "runs", best.monitor or "value", *(f"test {name}" for name in tests)], cells
 
 
 def _spread(name: str, values: Sequence[float]) -> str:

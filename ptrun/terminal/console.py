@@ -20,6 +20,7 @@ from ptrun.terminal.epoch_table import EpochTable
 from ptrun.terminal.format import (
     cell_width,
     format_number,
+    group_table,
     metrics_table,
     pad,
     table_lines,
@@ -173,10 +174,7 @@ class Console:
         next_commands: Sequence[tuple[str, str]],
         document: Mapping[str, Any] | None = None,
     ) -> None:
-        """Print the final block: rows (best epoch, paths), the metrics of a `metrics.json`, and what to type next.
-
-        next_commands: pairs of a purpose and a command.
-        """
+        """Print the final block: rows, the metrics of a `metrics.json`, what to type next as (purpose, command)."""
         self.text()
         self.header(rows, "Result")
         if document is not None:
@@ -187,11 +185,14 @@ class Console:
             self.header(next_commands, "Next")
 
     def metrics(self, document: Mapping[str, Any]) -> None:
-        """Print the table of an evaluation's `metrics.json`."""
+        """Print the tables of an evaluation's `metrics.json`."""
         columns, rows, notes = metrics_table(document)
         self.table(columns, rows)
         for note in notes:
             self.note(note)
+        if document.get("per_group"):
+            self.text()
+            self.table(*group_table(document))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print an aligned table, indented like everything else."""

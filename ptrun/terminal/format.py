@@ -12,6 +12,7 @@ from typing import Any
 _FRACTION = re.compile(r"(.*[/_])?(accuracy|precision|recall|f1|top_?\d*|top_k|mape|error_rate)(_[a-z0-9]+)*")
 _ACRONYMS = ("auc", "f1", "mae", "mape", "mse", "rmse", "roc")
 _NUMBER = re.compile(r"[-+]?[\d.,:]+(e[-+]\d+)?( ?(%|s|[GM]B/s))?|-|nan|-?inf|undefined|")
+_ENDS = 5  # of many groups, how many are shown at each end
 
 
 def is_fraction(name: str) -> bool:
@@ -120,3 +121,32 @@ def metrics_table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str
     rows += [[name, "undefined", *("-" for _ in baselines)] for name in undefined]
     notes = [f"{name} is undefined: {reason}" for name, reason in undefined.items()]
     return ["metric", str(document.get("split", "value")), *baselines], rows, notes
+
+
+def group_table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of the table of results by group: all of a few groups, or the worst and the best of many.
+
+    Groups are in the order of their names, of many in the order of the first metric.
+    """
+    groups: Mapping[str, Mapping[str, Any]] = document["per_group"]["groups"]
+    names = list(next(iter(groups.values()))["metrics"])
+    shown = list(groups)
+    if len(groups) > 2 * _ENDS:
+        shown.sort(key=lambda group: _sortable(groups[group]["metrics"][names[0]]))
+        shown = [*shown[:_ENDS], "", *shown[-_ENDS:]]
+    left_out = ["...", *("" for _ in range(len(names) + 1))]
+    rows = [
+        [
+            group,
+            f"{groups[group]['num_samples']:,}",
+            *(format_metric(name, groups[group]["metrics"][name]) for name in names),
+        ]
+        if group in groups
+        else left_out
+        for group in shown
+    ]
+    return [document["per_group"]["column"], "samples", *names], rows
+
+
+def _sortable(value: float | None) -> float:
+    return math.inf if value is None else value

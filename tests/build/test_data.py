@@ -23,9 +23,9 @@ def test_statistics_are_those_of_the_training_images():
 
 def test_a_checkpoint_brings_its_statistics():
     fitted = prepare(run_config(*DIGITS), fitted=None).fitted()
-    again = prepare(run_config(*DIGITS, "dataset.split_seed=1"), fitted=fitted)
+    again = prepare(run_config(*DIGITS, "split.seed=1"), fitted=fitted)
     assert again.fitted() == fitted
-    assert prepare(run_config(*DIGITS, "dataset.split_seed=1"), fitted=None).fitted() != fitted
+    assert prepare(run_config(*DIGITS, "split.seed=1"), fitted=None).fitted() != fitted
 
 
 def test_sample_inputs_are_spread_over_the_split():

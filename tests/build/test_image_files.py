@@ -24,7 +24,9 @@ def test_bad_files_of_each_part(tmp_path: Path):
     for label in ("a", "b"):
         (tmp_path / label).mkdir()
         for number in range(10):
-            Image.fromarray(np.full((4, 4, 3), number, np.uint8)).save(tmp_path / label / f"{number}.png")
+            Image.fromarray(np.full((4, 4, 3), 20 * (label == "b") + number, np.uint8)).save(
+                tmp_path / label / f"{number}.png"
+            )
     data = image_folder(root=str(tmp_path), on_bad_sample="skip")
     bad = [data.train.name(0), data.test.name(1)]
     for path in bad:

@@ -118,7 +118,7 @@ def test_data_errors_end_with_3(ptrun: Call):
     ended = ptrun("train", "dataset=table", "dataset.path=gone.csv", "dataset.target=y")
     assert ended.code == 3
     assert "gone.csv" in ended.err
-    Path("t.csv").write_text("a,y\n1,2\nx,3\n" * 9)
+    Path("t.csv").write_text("\n".join(["a,b,y", *(f"{'1x'[i % 2]},{i * i},{i % 2}" for i in range(18))]))
     ended = ptrun("train", "dataset=table", "dataset.path=t.csv", "dataset.target=y", "dataset.numeric=[a]")
     assert ended.code == 3
     assert "row" in ended.err

@@ -79,6 +79,23 @@ def test_what_changes_the_numbers_is_refused_unless_it_is_allowed(config: RunCon
     assert len(stored.refuse_changes(config.to_dict(), changed, ("seed", "train.batch_size"), REGISTRIES)) == 2
 
 
+def test_another_division_of_the_samples_is_refused(config: RunConfig):
+    """Though split=auto stays auto, its settings count."""
+    changed = replace(config, split=replace(config.split, settings={**config.split.settings, "seed": 1}))
+    with pytest.raises(ConfigError, match=r"split\.seed: the run was started with 0, now it is 1"):
+        stored.refuse_changes(config.to_dict(), changed, (), REGISTRIES)
+
+
+def test_a_run_of_before_the_group_split_goes_on_with_its_parts(config: RunConfig):
+    old = config.to_dict()
+    del old["split"]
+    old["dataset"] |= {"val_fraction": 0.1, "test_fraction": 0.2, "split_seed": 0}
+    changed = change(old, {"dataset.test_fraction": 0.3, "split.seed": 2}, stored.CHANGEABLE_WHEN_EVALUATING)
+    assert (changed.split.settings["test_fraction"], changed.split.settings["seed"]) == (0.3, 2)
+    assert (changed.split.settings["duplicates"], changed.split.settings["column"]) == ("apart", None)
+    assert stored.refuse_changes(old, stored.as_old_as(config, old), (), REGISTRIES) == []
+
+
 def test_auto_agrees_with_what_it_was_decided_to_be():
     before = {"model": {"name": "convnet", "width": 3}, "metrics": ["a"], "seed": 1}
     now = {"model": {"name": "auto"}, "metrics": "auto", "seed": 2, "label": None}
@@ -101,7 +118,7 @@ def test_a_setting_that_a_stored_configuration_lacks_means_what_was_done_then(co
     assert not stored.changed_config(old, {}, ("train",), {}, ()).train.ema_warmup
     assert stored.changed_config(old, {"train.ema_warmup": True}, ("train",), {}, ()).train.ema_warmup
     assert stored.as_old_as(config, config.to_dict()) == config
-    arrays = stored.complete({"dataset": {"name": "arrays", "path": "a.npz"}})
+    arrays = stored.complete({"dataset": {"name": "arrays", "path": "a.npz"}}, REGISTRIES)
     assert arrays["dataset"] == {"name": "arrays", "path": "a.npz", "layout": "by_type"}
     assert stored.refuse_changes(old, stored.as_old_as(config, old), (), {}) == []
     with pytest.raises(ConfigError, match=r"train\.ema_warmup"):

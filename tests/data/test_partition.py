@@ -7,16 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ptrun.data.partition import Parts, SplitSettings, check_fractions, record, shuffled, stratified
-from ptrun.errors import ConfigError, DataError
+from ptrun.data.partition import Parts, record, shuffled, stratified
+from ptrun.data.split_settings import SplitSettings
+from ptrun.errors import DataError
 
 CLASSES = np.repeat([0, 1, 2], [100, 50, 3])
 NAMES = ("a", "b", "c")
-SETTINGS = SplitSettings(val_fraction=0.1, test_fraction=0.2, split_seed=0)
+SETTINGS = SplitSettings()
 
 
-def divide(split_seed: int = 0, test_fraction: float = 0.2) -> Parts:
-    return stratified(CLASSES, NAMES, SplitSettings(0.1, test_fraction, split_seed))
+def divide(seed: int = 0, test_fraction: float = 0.2) -> Parts:
+    return stratified(CLASSES, NAMES, SplitSettings(test_fraction=test_fraction, seed=seed))
 
 
 def test_parts_are_disjoint_and_complete() -> None:
@@ -48,17 +49,11 @@ def test_a_small_class_is_named() -> None:
 
 
 def test_an_evaluation_may_use_every_sample_and_small_classes() -> None:
-    settings = SplitSettings(0.1, 1.0, 0, evaluating=True)
+    settings = SplitSettings(test_fraction=1.0, evaluating=True)
     parts = stratified(np.array([0, 0, 1]), ("a", "b"), settings)
     assert parts.test.tolist() == [0, 1, 2]
     assert len(parts.train) == len(parts.val) == 0
     assert shuffled(2, settings).test.tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(("val", "test"), [(0.5, 0.5), (0.0, 0.2), (0.1, 1.0), (-0.1, 0.2), (float("nan"), 0.2)])
-def test_fractions_that_leave_nothing_are_refused(val: float, test: float) -> None:
-    with pytest.raises(ConfigError, match=r"dataset\.(val|test)_fraction"):
-        check_fractions(replace(SETTINGS, val_fraction=val, test_fraction=test))
 
 
 def test_too_few_rows_for_three_parts() -> None:
@@ -69,7 +64,7 @@ def test_too_few_rows_for_three_parts() -> None:
 def test_the_record_holds_sizes_counts_and_a_digest_of_the_rows() -> None:
     def describe(seed: int) -> dict[str, object]:
         parts = divide(seed)
-        return record("stratified", [("train", parts.train, CLASSES[parts.train])], NAMES, seed)
+        return record(parts, [("train", parts.train, CLASSES[parts.train])], NAMES, replace(SETTINGS, seed=seed))
 
     assert describe(0)["sizes"] == {"train": 106}
     assert describe(0)["class_counts"] == {"a": {"train": 70}, "b": {"train": 35}, "c": {"train": 1}}

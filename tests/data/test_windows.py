@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ptrun.data.partition import SplitSettings
+from ptrun.data.split_settings import SplitSettings
 from ptrun.data.splits import WindowSplit
 from ptrun.data.windows import RowParts, Windows, check_not_empty, divide, stretch_starts
 from ptrun.errors import ConfigError, DataError
 
-SETTINGS = SplitSettings(0.1, 0.2, 0)
+SETTINGS = SplitSettings()
 NOT_GIVEN = {"train": None, "val": None, "test": None}
 
 

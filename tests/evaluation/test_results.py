@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ptrun import catalog
-from ptrun.data.dataset import Data
+from ptrun.data.dataset import Data, SampleGroups
 from ptrun.evaluation import results
 from ptrun.metrics.predictions import Predictions
 from ptrun.spec import DataSpec, Layout, Task
@@ -126,3 +126,19 @@ def test_images_of_several_or_large_sizes_become_thumbnails(tmp_path: Path, size
         assert arrays["images"].shape == (3, 1, 128, 128)
         assert arrays["images"][1, 0, 64, 64] == 1
         assert (arrays["images"][1, 0, 64, 0] == 255) == (len(sizes) == 2)  # beside a narrow one
+
+
+def test_results_of_each_group(tmp_path: Path):
+    samples = Samples(torch.tensor([0, 1, 1, 1]))
+    groups = SampleGroups("site", ("a", "b", "c"), {"test": np.array([2, 0, 2, 0])})
+    data = Data(train=samples, val=samples, test=samples, spec=CLASSES, groups=groups)  # type: ignore[arg-type]
+    metrics: dict[str, Any] = {"accuracy": {}, "roc_auc": {}}
+    predicted = classes([0, 1, 1, 1], [0, 1, 0, 1])
+    document = results.write(tmp_path, "test", metrics, predicted, 0.5, data, Batches(samples))  # type: ignore[arg-type]
+    assert document["per_group"] == {
+        "column": "site",
+        "groups": {
+            "a": {"num_samples": 2, "metrics": {"accuracy": 1.0, "roc_auc": None}},
+            "c": {"num_samples": 2, "metrics": {"accuracy": 0.5, "roc_auc": 0.5}},
+        },
+    }

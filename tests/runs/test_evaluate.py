@@ -97,6 +97,24 @@ def test_rows_that_were_given_count_for_other_data_too(ptrun: Call, folder: Path
     assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 190
 
 
+def test_new_data_without_the_column_of_the_split(ptrun: Call, folder: Path):
+    lines = [f"p{i // 4},{i * i},{'yn'[i // 4 % 2]}" for i in range(80)]
+    Path("a.csv").write_text("\n".join(["patient,size,y", *lines]))
+    Path("b.csv").write_text("\n".join(["size,y", *(line.partition(",")[2] for line in lines[:30])]))
+    settings = ("dataset=table", "dataset.path=a.csv", "dataset.target=y", "split.group=patient", "split.folds=4")
+    assert ptrun("train", *settings, "split.fold=2", "train.epochs=1", "-q").code == 0
+    tested = json.loads((newest_run(folder) / "test" / "metrics.json").read_text())
+    assert ptrun("eval", "outputs/latest", "plots=false").code == 0
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["metrics"] == tested["metrics"]
+    ended = ptrun("eval", "outputs/latest", "dataset.path=b.csv", "plots=false")
+    assert ended.code == 0, ended.err
+    assert "split.test_fraction=0.2 takes a part" in ended.out
+    assert json.loads((newest_evaluation(folder) / "metrics.json").read_text())["num_samples"] == 30
+    refused = ptrun("eval", "outputs/latest", "dataset.path=b.csv", "dataset.test_fraction=0.2", "plots=false")
+    assert refused.code == 3
+    assert "split.group: " in refused.err
+
+
 def test_data_of_another_kind_are_refused(ptrun: Call, folder: Path):
     ptrun("train", "train.epochs=1", "-q")
     ended = ptrun("eval", "checkpoint=outputs/latest", "dataset=iris")
@@ -109,7 +127,7 @@ def test_data_of_another_kind_are_refused(ptrun: Call, folder: Path):
     ("change", "words"),
     [
         ("model.dropout=0", "can't be changed here"),
-        ("dataset.val_fractoin=0.2", "Did you mean 'dataset.val_fraction'?"),
+        ("dataset.val_fractoin=0.2", "Did you mean 'split.val_fraction'?"),
         ("metrics=[nope]", "there is no metric 'nope'"),
         ("split=tset", "split: expected train or val or test"),
     ],
@@ -164,6 +182,6 @@ def test_a_test_part_that_new_data_come_with_is_named(ptrun: Call, folder: Path)
     (folder / "sweep").mkdir()
     (folder / "sweep" / "multirun.yaml").write_text("{}")
     newest_run(folder).rename(folder / "sweep" / "0")
-    ended = ptrun("eval", "checkpoint=sweep", "dataset.path=b.npz", "dataset.test_fraction=1.0")
+    ended = ptrun("eval", "checkpoint=sweep", "dataset.path=b.npz", "split.test_fraction=1.0")
     assert "The best of the 1 runs of this sweep." in ended.out, "another note does not take its place"
     assert "The test part that the new data come with is evaluated." in ended.out

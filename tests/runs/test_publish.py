@@ -16,7 +16,7 @@ Call = Callable[..., Ended]
 
 @pytest.fixture
 def run_dir(folder: Path) -> Path:
-    settings = ("dataset=wine", "model=simplenet", "train.ema_decay=0.5", "dataset.split_seed=3")
+    settings = ("dataset=wine", "model=simplenet", "train.ema_decay=0.5", "split.seed=3")
     train(*settings, "train.epochs=3", quiet=True)
     return newest_run(folder)
 

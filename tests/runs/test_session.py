@@ -241,7 +241,7 @@ def test_bad_images_are_left_out_when_asked_and_listed(folder: Path, ptrun: Call
         "transform=normalize",
         "train.epochs=1",
         "train.num_workers=0",
-        "dataset.split_seed=1",
+        "split.seed=1",
     )
     stopped = ptrun(*call)
     assert stopped.code == 3

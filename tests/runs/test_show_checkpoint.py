@@ -14,7 +14,7 @@ Call = Callable[..., Ended]
 
 @pytest.fixture
 def table(ptrun: Call, folder: Path) -> Path:
-    rows = [f"{'cook' if i % 3 else 'clerk'},{i % 7},{i % 5 + i % 3}" for i in range(60)]
+    rows = [f"{'cook' if i % 3 else 'clerk'},{i % 7 + i / 100},{i % 5 + i % 3}" for i in range(60)]
     (folder / "t.csv").write_text("job,hours,income\n" + "\n".join(rows) + "\n")
     settings = ("dataset=table", "dataset.path=t.csv", "dataset.target=income", "dataset.task=regression")
     assert ptrun("train", *settings, "train.epochs=1", "-q").code == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ptrun.terminal.format import (
@@ -10,6 +12,7 @@ from ptrun.terminal.format import (
     format_metric,
     format_number,
     format_seconds,
+    group_table,
     is_fraction,
     metric_title,
     metrics_table,
@@ -84,3 +87,21 @@ def test_a_metrics_table_has_the_baselines_and_a_note_for_what_is_undefined() ->
     assert columns == ["metric", "test", "most frequent class"]
     assert rows == [["loss", "0.5000", "-"], ["accuracy", "90.00 %", "10.00 %"], ["r2", "undefined", "-"]]
     assert notes == ["r2 is undefined: all targets are equal"]
+
+
+def per_group(count: int) -> dict[str, Any]:
+    groups = {
+        f"store{i}": {"num_samples": 1000 + i, "metrics": {"rmse": float(-i % count), "r2": None}} for i in range(count)
+    }
+    return {"per_group": {"column": "store", "groups": groups}}
+
+
+def test_results_by_group():
+    assert group_table(per_group(2)) == (
+        ["store", "samples", "rmse", "r2"],
+        [["store0", "1,000", "0", "-"], ["store1", "1,001", "1.0000", "-"]],
+    )
+    _, rows = group_table(per_group(30))
+    assert [row[0] for row in rows[:2]] == ["store0", "store29"]
+    assert rows[5][0] == "..."
+    assert (len(rows), rows[-1][0]) == (11, "store1")

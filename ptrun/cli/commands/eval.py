@@ -20,7 +20,7 @@ ptrun eval weights=FILE model=NAME dataset=NAME [KEY=VALUE ...]     weights from
   output_dir=DIR                where the folder of this evaluation is made
   plots=false                   draw no pictures
   plugins=[FILE.py]             the file of your own components, which a checkpoint never names
-  dataset.path=new.csv          any setting of dataset, transform, device, metrics or train, in place of the stored one
+  dataset.path=new.csv          any setting of dataset, split (split.KEY=VALUE), transform, device, metrics or train
   dataset=image_folder dataset.root=DIR        other data of the same kind
 
 Flags: -q, --quiet; --debug; --config-dir DIR

@@ -27,6 +27,7 @@ Flags: --debug; --config-dir DIR (also list your own YAML files in DIR; those in
 KINDS = {
     "models": "model",
     "datasets": "dataset",
+    "splits": "split",
     "transforms": "transform",
     "image_transforms": "image_transform",
     "losses": "loss",

@@ -5,8 +5,9 @@ Images become uint8, by the range of the training samples; other inputs are stan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,18 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
+from ptrun.data.division import divide
+from ptrun.data.duplicates import Identified, keys_of_arrays
 from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled
 from ptrun.data.formats.array_images import as_layout, fit_range, looks_like_images, to_pixels
 from ptrun.data.formats.npz_file import PARTS, arrays_by_role, load_arrays
 from ptrun.data.formats.npz_header import SETTINGS, array_layout, layout_by_header, may_be_gray
 from ptrun.data.formats.paths import existing_file
-from ptrun.data.partition import Indices, SplitSettings, cut_from_train, record
+from ptrun.data.partition import Indices, Parts, record
+from ptrun.data.samples import Given, Samples
+from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import TensorSplit
-from ptrun.errors import ConfigError, DataError, join_words
+from ptrun.errors import ConfigError, DataError, did_you_mean, join_words
 from ptrun.registry import datasets
 from ptrun.spec import DataSpec, Layout, Task
 
@@ -67,9 +72,7 @@ def arrays(
     fitted: Mapping[str, Any] | None = None,
     layout: str = "auto",
     channel_axis: str = "auto",
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """Arrays x_train and y_train of a .npz file, and those of val and test; parts without arrays are cut from train.
 
@@ -83,18 +86,18 @@ def arrays(
         raise ConfigError(f"dataset.layout is '{layout}'; it can be {join_words(SETTINGS)}.")
     file = existing_file(path, "dataset.path")
     content = load_arrays(file)
-    by_role, notes = arrays_by_role(file, content)
+    columns = [name for name in (splitting.group, splitting.column) if name in content]
+    by_role, notes = arrays_by_role(file, content, columns)
     x_train = by_role["x", "train"]
     reading = _Reading(channel_axis, layout, _fitted_layout(fitted, content[x_train]), _names(fitted))
     given = [part for part in PARTS if ("x", part) in by_role]
     samples = {part: _samples(file, (by_role["x", part], by_role["y", part]), content, reading) for part in given}
     train = samples["train"]
     names = _names(fitted) or class_names(train.labels, train.where)
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     codes = {part: each.codes(names) for part, each in samples.items()}
+    parts = _divide(samples, codes, names, splitting, partial(_cells, file, content, train.rows))
     rows: dict[str, Indices] = {part: np.arange(len(each.labels)) for part, each in samples.items()}
-    cut, cut_notes = cut_from_train(codes["train"], names, splitting, set(samples))
-    rows |= cut
+    rows |= {part: getattr(parts, part) for part in PARTS if part == "train" or part not in samples}
     fitted = dict(fitted) if fitted else _fit_to_training(train, rows["train"], names)
     splits = {
         part: _split(samples.get(part, train), codes.get(part, codes["train"]), rows[part], fitted) for part in PARTS
@@ -107,20 +110,60 @@ def arrays(
         val=splits["val"],
         test=splits["test"],
         fitted=fitted,
-        notes=(*notes, *(note for each in samples.values() for note in each.notes), *cut_notes),
-        record=record(_method(samples), by_part, names, split_seed),
+        notes=(*notes, *(note for each in samples.values() for note in each.notes), *parts.notes),
+        record=record(parts, by_part, names, splitting),
     )
+
+
+def _divide(
+    samples: Mapping[str, _Samples],
+    codes: Mapping[str, NDArray[np.int64]],
+    names: Sequence[str],
+    splitting: SplitSettings,
+    column: Callable[[str, str], Sequence[str]],
+) -> Parts:
+    """The parts, with notes on samples that are the same."""
+    identified = {
+        part: Identified(keys_of_arrays(each.inputs), partial(_place, part, each), codes[part])
+        for part, each in samples.items()
+    }
+    train = identified["train"]
+    pool = Samples(
+        count=len(codes["train"]),
+        noun="samples",
+        name=train.name,
+        classes=codes["train"],
+        class_names=names,
+        targets=codes["train"],
+        keys=train.keys,
+        given={part: Given(f"the array x_{part}", each) for part, each in identified.items() if part != "train"},
+        column=column,
+    )
+    return divide(pool, splitting)
+
+
+def _place(part: str, samples: _Samples, position: int) -> str:
+    return f"row {samples.rows[position]} of {part}"
+
+
+def _cells(
+    path: Path, content: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], name: str, setting: str
+) -> list[str]:
+    """The values of an array that tells the group or part of each training sample."""
+    values = content.get(name)
+    if values is None:
+        raise DataError(
+            f"{setting}: {path} has no array '{name}'.{did_you_mean(name, content)} It has: {join_words(content)}."
+        )
+    if values.ndim != 1 or len(values) <= rows.max(initial=-1):
+        raise DataError(
+            f"{setting}: {path}: the array {name} is {list(values.shape)}; a value for each sample is needed."
+        )
+    return [str(value) for value in values[rows].tolist()]
 
 
 def _names(fitted: Mapping[str, Any] | None) -> tuple[str, ...]:
     return tuple(fitted["class_names"]) if fitted else ()
-
-
-def _method(samples: Mapping[str, _Samples]) -> str:
-    """How the parts came about, for the record."""
-    given = [f"given {part}" for part in ("val", "test") if part in samples]
-    cut = {0: ["stratified"], 2: []}.get(len(given), ["stratified val" if "test" in samples else "stratified test"])
-    return ", ".join([*cut, *given])
 
 
 def _fitted_layout(fitted: Mapping[str, Any] | None, inputs: NDArray[Any]) -> Layout | None:

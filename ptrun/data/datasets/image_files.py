@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,14 +18,22 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
+from ptrun.data.division import PARTS, divide, find_split_column
+from ptrun.data.duplicates import Identified
 from ptrun.data.features.image_table import filled_column, read_image_table
+from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.labels import class_names, encode, labelled, notes_on_classes
-from ptrun.data.formats.class_folders import LabelledFiles, images_by_part
+from ptrun.data.features.row_samples import times_of
+from ptrun.data.formats.class_folders import LabelledFiles, images_by_part, pooled
 from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.formats.file_content import content_keys
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
 from ptrun.data.formats.image_tree import PassedOver
 from ptrun.data.formats.paths import existing_file, existing_folder
-from ptrun.data.partition import Indices, SplitSettings, cut_from_train, record
+from ptrun.data.partition import Indices, Parts, record
+from ptrun.data.samples import Given, Samples
+from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import FileSplit, first_readable
 from ptrun.errors import ConfigError, DataError
 from ptrun.registry import datasets
@@ -64,9 +73,7 @@ def image_folder(
     cache_dir: str | None = None,
     on_bad_sample: OnBadSample = "stop",
     decode: Decode = "exact",
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """Images in ROOT/CLASS/..., divided by the seed, or in ROOT/train|val|test/CLASS/...
 
@@ -74,9 +81,10 @@ def image_folder(
     Raises DataError for a folder without classes, with one class, with an empty class, or of unclear structure.
     """
     reading = _ReadSettings(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode)
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     folder = existing_folder(root, "dataset.root")
     images, notes = images_by_part(folder, fitted["class_names"] if fitted else ())
+    if splitting.folds is not None or splitting.name in ("random", "group"):
+        images = {"train": pooled(images)}
     images["train"].notes[:0] = notes
     return _data(images, str(folder), reading, splitting, fitted)
 
@@ -97,23 +105,23 @@ def image_list(
     cache_dir: str | None = None,
     on_bad_sample: OnBadSample = "stop",
     decode: Decode = "exact",
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """Images named by a CSV file; a relative path starts at `root`, or at the folder of the CSV file.
 
     Raises DataError naming the row of a file that does not exist.
     """
     reading = _ReadSettings(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode)
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     list_path = existing_file(path, "dataset.path")
     start = existing_folder(root, "dataset.root") if root else list_path.parent
     file = read_image_table(list_path, start, header, delimiter)
     names, labels = filled_column(file, path_column, "path"), filled_column(file, label_column, "label")
     paths = [str(start / Path(name).expanduser()) for name in names]
+    splitting = find_split_column(file.columns, splitting)
     images = _images_of_list(paths, labels, file.source, file.rows, fitted)
-    return _data({"train": images}, file.source, reading, splitting, fitted)
+    position = {row: i for i, row in enumerate(file.rows)}
+    table = file.take([position[row] for row in images.rows])  # without images that have no label
+    return _data({"train": images}, file.source, reading, splitting, fitted, table)
 
 
 def image_list_from(
@@ -132,14 +140,19 @@ def image_list_from(
     split_seed: int = 0,
     source: str = "the list",
     rows: Sequence[int] = (),
+    splitting: SplitSettings | None = None,
 ) -> Data:
     """Images from a list of paths and a list of labels of the same length, for plugins that find the files.
 
     `source` and `rows` say in messages where each path comes from; without them it is the position in the list, from 0.
+    splitting: the group `split`, which ptrun passes to a data set with this keyword; it takes the place of the three
+    settings of the same meaning.
     Raises DataError for lists of different lengths and for files that do not exist.
     """
     reading = _ReadSettings(ImageReader(channels, max_pixels), cache, cache_dir, on_bad_sample, decode)
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
+    splitting = splitting or SplitSettings(
+        val_fraction=val_fraction, test_fraction=test_fraction, seed=split_seed, evaluating=fitted is not None
+    )
     images = _images_of_list(paths, labels, source, rows, fitted)
     return _data({"train": images}, source, reading, splitting, fitted)
 
@@ -162,20 +175,19 @@ def _data(
     reading: _ReadSettings,
     splitting: SplitSettings,
     fitted: Mapping[str, Any] | None,
+    table: CsvFile | None = None,
 ) -> Data:
-    """The data set of images by part; parts that are absent are cut from train."""
+    """The data set of images by part; parts that are absent are cut from train. table: the list of these images."""
     train = images["train"]
     names = tuple(fitted["class_names"]) if fitted else class_names(train.labels, source)
     codes = {part: encode(files.labels, names, f"{source} ({part})", files.rows) for part, files in images.items()}
+    sizes = {part: _file_sizes(files.paths, files.rows, source) for part, files in images.items()}
     rows = {part: np.arange(len(files.paths)) for part, files in images.items()}
-    cut, notes = cut_from_train(codes["train"], names, splitting, set(images))
-    rows |= cut
-    splits = {
-        part: _split(images.get(part, train), codes.get(part, codes["train"]), rows[part], reading, source)
-        for part in ("train", "val", "test")
-    }
+    parts = _divide(images, sizes, codes, names, splitting, table)
+    rows |= {part: getattr(parts, part) for part in PARTS if part == "train" or part not in images}
+    files = {part: (images[part], codes[part], sizes[part]) for part in images}
+    splits = {part: _split(*files.get(part, files["train"]), rows[part], reading, source) for part in PARTS}
     ready = [part for part in ("val", "test") if part in images]
-    method = "folders" if len(ready) == 2 else "stratified"
     by_part = [(part, rows[part], split.targets.numpy()) for part, split in splits.items()]
     return Data(
         spec=DataSpec(
@@ -189,13 +201,60 @@ def _data(
         val=splits["val"],
         test=splits["test"],
         fitted={"class_names": list(names)},
-        notes=(*_notes(list(images.values()), names), *notes),
-        record=record(method, by_part, names, splitting.split_seed) | {"ready": ready},
+        notes=(*_notes(list(images.values()), names), *parts.notes),
+        record=record(parts, by_part, names, splitting) | {"ready": ready},
     )
 
 
+def _divide(
+    images: Mapping[str, LabelledFiles],
+    sizes: Mapping[str, Sequence[int]],
+    codes: Mapping[str, NDArray[np.int64]],
+    names: Sequence[str],
+    splitting: SplitSettings,
+    table: CsvFile | None,
+) -> Parts:
+    """The parts, with notes on files that are the same."""
+    keys = content_keys(
+        [p for files in images.values() for p in files.paths], [s for part in sizes.values() for s in part]
+    )
+    ends = np.cumsum([len(files.paths) for files in images.values()])[:-1]
+    identified = {
+        part: Identified(part_keys, files.paths.__getitem__, codes[part])
+        for (part, files), part_keys in zip(images.items(), np.split(keys, ends), strict=True)
+    }
+    train = identified["train"]
+    samples = Samples(
+        count=len(train.keys),
+        noun="images",
+        name=train.name,
+        classes=codes["train"],
+        class_names=names,
+        targets=codes["train"],
+        keys=train.keys,
+        given={part: Given("folders", each) for part, each in identified.items() if part != "train"},
+        column=partial(_folders, images["train"].paths)
+        if table is None
+        else lambda name, setting: table.column(name, setting).texts(),
+        times=None if table is None else partial(times_of, table, settings=ColumnSettings()),
+    )
+    return divide(samples, splitting)
+
+
+def _folders(paths: Sequence[str], name: str, setting: str) -> list[str]:
+    """The folder of each image, by which images without a table can be grouped."""
+    if name != "folder":
+        raise DataError(f"{setting}: there is no column '{name}'. What images have in place of one is called: folder.")
+    return [os.path.dirname(path) for path in paths]
+
+
 def _split(
-    images: LabelledFiles, codes: NDArray[np.int64], rows: Indices, reading: _ReadSettings, source: str
+    images: LabelledFiles,
+    codes: NDArray[np.int64],
+    sizes: Sequence[int],
+    rows: Indices,
+    reading: _ReadSettings,
+    source: str,
 ) -> FileSplit:
     paths = [images.paths[i] for i in rows]
     list_rows = [images.rows[i] for i in rows] if images.rows else []
@@ -203,7 +262,7 @@ def _split(
         paths,
         torch.from_numpy(codes[rows]),
         reading.reader,
-        _file_sizes(paths, list_rows, source),
+        [sizes[i] for i in rows],
         source,
         list_rows,
         cache=reading.cache,

@@ -17,9 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
+from ptrun.data.division import divide
 from ptrun.data.features.labels import encode
 from ptrun.data.formats.idx_and_cifar import read_batch, read_idx
-from ptrun.data.partition import Indices, SplitSettings, record, stratified
+from ptrun.data.partition import Indices, record
+from ptrun.data.samples import Given, Samples
+from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import DataError, join_words
 from ptrun.registry import datasets
@@ -55,12 +58,10 @@ def mnist(
     fitted: Mapping[str, Any] | None = None,
     root: str = "data",
     download: bool = True,
-    val_fraction: float = 0.1,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """70,000 handwritten digits, uint8 [1, 28, 28]. Source: LeCun et al. (1998)."""
     source = _Source("MNIST", "MNIST/raw", IDX_FILES, root, download)
-    splitting = SplitSettings(val_fraction, 0.0, split_seed, evaluating=fitted is not None)
     return _idx_data(source, tuple("0123456789"), splitting)
 
 
@@ -70,12 +71,10 @@ def fashion_mnist(
     fitted: Mapping[str, Any] | None = None,
     root: str = "data",
     download: bool = True,
-    val_fraction: float = 0.1,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """70,000 pictures of clothes, uint8 [1, 28, 28]. Source: Xiao et al., arXiv:1708.07747."""
     source = _Source("FashionMNIST", "FashionMNIST/raw", IDX_FILES, root, download)
-    splitting = SplitSettings(val_fraction, 0.0, split_seed, evaluating=fitted is not None)
     return _idx_data(source, CLOTHES, splitting)
 
 
@@ -85,8 +84,7 @@ def cifar10(
     fitted: Mapping[str, Any] | None = None,
     root: str = "data",
     download: bool = True,
-    val_fraction: float = 0.1,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """60,000 photos of 10 classes, uint8 [3, 32, 32]. Source: Krizhevsky (2009)."""
     files = (*CIFAR10_TRAIN, "test_batch", "batches.meta")
@@ -94,7 +92,7 @@ def cifar10(
     names = _cifar_names(folder / "batches.meta", "label_names")
     train = _cifar_samples([folder / name for name in CIFAR10_TRAIN], "labels", names)
     test = _cifar_samples([folder / "test_batch"], "labels", names)
-    return _data(names, train, test, SplitSettings(val_fraction, 0.0, split_seed, evaluating=fitted is not None))
+    return _data(names, train, test, splitting)
 
 
 @datasets.register
@@ -103,14 +101,13 @@ def cifar100(
     fitted: Mapping[str, Any] | None = None,
     root: str = "data",
     download: bool = True,
-    val_fraction: float = 0.1,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """60,000 photos of 100 classes, uint8 [3, 32, 32]. Source: Krizhevsky (2009)."""
     folder = _ready_folder(_Source("CIFAR100", "cifar-100-python", ("train", "test", "meta"), root, download))
     names = _cifar_names(folder / "meta", "fine_label_names")
     train, test = (_cifar_samples([folder / name], "fine_labels", names) for name in ("train", "test"))
-    return _data(names, train, test, SplitSettings(val_fraction, 0.0, split_seed, evaluating=fitted is not None))
+    return _data(names, train, test, splitting)
 
 
 def _ready_folder(source: _Source) -> Path:
@@ -189,7 +186,15 @@ def _samples(images: NDArray[np.uint8], labels: NDArray[Any], names: Sequence[st
 
 
 def _data(names: Sequence[str], train: _Samples, test: _Samples, splitting: SplitSettings) -> Data:
-    parts = stratified(train.classes, names, splitting)
+    samples = Samples(
+        count=len(train.classes),
+        noun="images",
+        name=lambda position: f"row {position}",
+        classes=train.classes,
+        class_names=names,
+        given={"test": Given("the official test set")},
+    )
+    parts = divide(samples, splitting)
     splits = {"train": _rows_of(train, parts.train), "val": _rows_of(train, parts.val), "test": _all_of(test)}
     by_part = [(part, split.rows.numpy(), split.targets.numpy()) for part, split in splits.items()]
     return Data(
@@ -205,7 +210,7 @@ def _data(names: Sequence[str], train: _Samples, test: _Samples, splitting: Spli
         test=splits["test"],
         fitted={"class_names": list(names)},
         notes=parts.notes,
-        record=record("stratified val, official test", by_part, names, splitting.split_seed),
+        record=record(parts, by_part, names, splitting),
     )
 
 

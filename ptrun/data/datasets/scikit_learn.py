@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
+from ptrun.data.division import divide
 from ptrun.data.features.labels import fit_scaler
-from ptrun.data.partition import Indices, Parts, SplitSettings, record, shuffled, stratified
+from ptrun.data.partition import Indices, Parts, record
+from ptrun.data.samples import Samples
+from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import TensorSplit
 from ptrun.registry import datasets
 from ptrun.rng import Floats
@@ -25,35 +28,29 @@ from ptrun.spec import DataSpec, Layout, Task
 def digits(
     *,
     fitted: Mapping[str, Any] | None = None,
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """1,797 handwritten digits, uint8 [1, 8, 8]; the 17 gray levels of the source are spread over 0 to 255.
 
     Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI (1998).
     """
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     table = _digits_table()
     images = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     classes, names = table[:, 64].astype(np.int64), tuple("0123456789")
     spec = DataSpec(
         layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=(1, 8, 8), num_outputs=10, class_names=names
     )
-    parts = stratified(classes, names, splitting)
-    return _data(spec, images, classes, parts, {"class_names": list(names)}, split_seed)
+    parts = divide(_samples(len(classes), classes, names), splitting)
+    return _data(spec, images, classes, parts, {"class_names": list(names)}, splitting)
 
 
 @datasets.register
 def iris(
     *,
     fitted: Mapping[str, Any] | None = None,
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """150 flowers of three species, 4 lengths in cm. Source: Fisher (1936)."""
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     return _vectors("load_iris", splitting, fitted)
 
 
@@ -61,12 +58,9 @@ def iris(
 def wine(
     *,
     fitted: Mapping[str, Any] | None = None,
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """178 wines of three growers, 13 chemical measurements. Source: Forina et al., UCI (1991)."""
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     return _vectors("load_wine", splitting, fitted)
 
 
@@ -74,12 +68,9 @@ def wine(
 def breast_cancer(
     *,
     fitted: Mapping[str, Any] | None = None,
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """569 tumors, malignant or benign, 30 measurements of cell nuclei. Source: Wolberg et al., UCI (1995)."""
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     return _vectors("load_breast_cancer", splitting, fitted)
 
 
@@ -87,9 +78,7 @@ def breast_cancer(
 def diabetes(
     *,
     fitted: Mapping[str, Any] | None = None,
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """442 patients, 10 measurements in their own units; the target is the progress of the disease after a year.
 
@@ -97,9 +86,8 @@ def diabetes(
     """
     import sklearn.datasets
 
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
     bunch = sklearn.datasets.load_diabetes(scaled=False)
-    parts = shuffled(len(bunch.target), splitting)
+    parts = divide(_samples(len(bunch.target)), splitting)
     fitted = dict(fitted) if fitted else _fit_to_training(bunch.data, bunch.target[:, None], parts.train)
     mean, std = np.array(fitted["target_mean"]), np.array(fitted["target_std"])
     spec = DataSpec(
@@ -113,7 +101,7 @@ def diabetes(
         feature_names=tuple(bunch.feature_names),
     )
     targets = ((bunch.target[:, None] - mean) / std).astype(np.float32)
-    return _data(spec, _standardized(bunch.data, fitted), targets, parts, fitted, split_seed)
+    return _data(spec, _standardized(bunch.data, fitted), targets, parts, fitted, splitting)
 
 
 def _vectors(loader_name: str, splitting: SplitSettings, fitted: Mapping[str, Any] | None) -> Data:
@@ -122,7 +110,7 @@ def _vectors(loader_name: str, splitting: SplitSettings, fitted: Mapping[str, An
 
     bunch = getattr(sklearn.datasets, loader_name)()
     names, classes = tuple(map(str, bunch.target_names)), bunch.target.astype(np.int64)
-    parts = stratified(classes, names, splitting)
+    parts = divide(_samples(len(classes), classes, names), splitting)
     fitted = dict(fitted) if fitted else _fit_to_training(bunch.data, None, parts.train)
     spec = DataSpec(
         layout=Layout.VECTOR,
@@ -132,7 +120,7 @@ def _vectors(loader_name: str, splitting: SplitSettings, fitted: Mapping[str, An
         class_names=names,
         feature_names=tuple(map(str, bunch.feature_names)),
     )
-    return _data(spec, _standardized(bunch.data, fitted), classes, parts, fitted, splitting.split_seed)
+    return _data(spec, _standardized(bunch.data, fitted), classes, parts, fitted, splitting)
 
 
 def _fit_to_training(features: Floats, targets: Floats | None, train: Indices) -> dict[str, Any]:
@@ -156,7 +144,7 @@ def _data(
     targets: NDArray[Any],
     parts: Parts,
     fitted: Mapping[str, Any],
-    split_seed: int,
+    splitting: SplitSettings,
 ) -> Data:
     all_inputs, all_targets = torch.from_numpy(inputs), torch.from_numpy(targets)
     train, val, test = (
@@ -168,9 +156,13 @@ def _data(
         (name, split.rows.numpy(), split.targets.numpy() if is_classification else None)
         for name, split in (("train", train), ("val", val), ("test", test))
     ]
-    method = "stratified" if is_classification else "shuffled"
-    description = record(method, by_part, spec.class_names, split_seed)
-    return Data(spec=spec, train=train, val=val, test=test, fitted=fitted, record=description)
+    description = record(parts, by_part, spec.class_names, splitting)
+    return Data(spec=spec, train=train, val=val, test=test, fitted=fitted, notes=parts.notes, record=description)
+
+
+def _samples(count: int, classes: NDArray[np.int64] | None = None, names: Sequence[str] = ()) -> Samples:
+    """What decides the parts. Equal rows (iris has two) are not looked for: the parts stay those of old runs."""
+    return Samples(count, "samples", lambda position: f"row {position}", classes, names)
 
 
 def _digits_table() -> Floats:

@@ -14,12 +14,16 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
+from ptrun.data.division import divide
+from ptrun.data.duplicates import Identified, keys_of_bytes
 from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled, notes_on_classes, tidy_numbers
 from ptrun.data.features.wide_sequences import read_sequences
 from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.formats.ts_file import Sequences
-from ptrun.data.partition import Indices, SplitSettings, record, stratified
+from ptrun.data.partition import Indices, Parts, record
+from ptrun.data.samples import Given, Samples
+from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError, DataError
 from ptrun.registry import datasets
@@ -39,9 +43,7 @@ def sequences(
     decimal: str = "auto",
     id_column: str | None = "auto",
     length: str | int = "auto",
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """Sequences of a .ts file, or of a CSV file in wide or long form; `test_path` holds the test part.
 
@@ -56,9 +58,8 @@ def sequences(
     others = [read_sequences(existing_file(test_path, "dataset.test_path"), *form)] if test_path else []
     source, *others = (_labelled(each, fitted["class_names"] if fitted else ()) for each in (source, *others))
     names = fitted["class_names"] if fitted else class_names(tidy_numbers(source.labels), source.source)
-    splitting = SplitSettings(val_fraction, 0.0 if others else test_fraction, split_seed, evaluating=fitted is not None)
     codes = _codes(source, names)
-    parts = stratified(codes, names, splitting)
+    parts = _divide(source, others, codes, names, splitting)
     fitted = dict(fitted) if fitted else _fit_to_training([source, *others], parts.train, names, length)
     rows = {"train": parts.train, "val": parts.val, "test": parts.test}
     cuts = {part: (source, codes, part_rows) for part, part_rows in rows.items()}
@@ -66,7 +67,6 @@ def sequences(
         cuts["test"] = (other, _codes(other, names), np.arange(len(other.labels)))
     splits = {part: _split(*cut, fitted) for part, cut in cuts.items()}
     classes = notes_on_classes(tidy_numbers(source.labels), names)
-    method = "stratified val, given test" if others else "stratified"
     by_part = [(part, rows, part_codes[rows]) for part, (_, part_codes, rows) in cuts.items()]
     return Data(
         spec=_spec(fitted),
@@ -75,7 +75,7 @@ def sequences(
         test=splits["test"],
         fitted=fitted,
         notes=(*classes, *parts.notes, *_notes([source, *others], fitted["length"], _has_padding_channel(fitted))),
-        record=record(method, by_part, names, split_seed),
+        record=record(parts, by_part, names, splitting),
     )
 
 
@@ -85,6 +85,32 @@ def _labelled(source: Sequences, known_names: Sequence[str]) -> Sequences:
     labels, rows = [source.labels[i] for i in kept], [source.rows[i] for i in kept]
     values = [source.values[i] for i in kept]
     return replace(source, values=values, labels=labels, rows=rows, notes=(*source.notes, *notes))
+
+
+def _divide(
+    source: Sequences,
+    others: Sequence[Sequences],
+    codes: NDArray[np.int64],
+    names: Sequence[str],
+    splitting: SplitSettings,
+) -> Parts:
+    """The parts, with notes on sequences that are the same."""
+    samples = Samples(
+        count=len(codes),
+        noun="sequences",
+        name=lambda position: f"row {source.rows[position]}",
+        classes=codes,
+        class_names=names,
+        targets=codes,
+        keys=_identified(source, names).keys,
+        given={"test": Given("dataset.test_path", _identified(others[0], names))} if others else {},
+    )
+    return divide(samples, splitting)
+
+
+def _identified(source: Sequences, names: Sequence[str]) -> Identified:
+    keys = keys_of_bytes(np.ascontiguousarray(values + 0.0).tobytes() for values in source.values)
+    return Identified(keys, lambda position: f"row {source.rows[position]} of {source.source}", _codes(source, names))
 
 
 def _fit_to_training(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptrun.data.dataset import Data
+from ptrun.data.dataset import Data, SampleGroups
 from ptrun.data.features import series_columns
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.labels import fit_scaler
@@ -27,7 +27,8 @@ from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.paths import existing_file
 from ptrun.data.naive_forecasts import naive_forecasts
-from ptrun.data.partition import SplitSettings, record
+from ptrun.data.partition import record
+from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import WindowSplit
 from ptrun.data.windows import PARTS, RowParts, Windows, check_not_empty, divide, stretch_starts
 from ptrun.errors import ConfigError, DataError, join_words
@@ -58,20 +59,18 @@ def series(
     gaps: str = "auto",
     calendar: bool = False,
     season: str | int | None = "auto",
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
     train_rows: Sequence[int] | None = None,
     val_rows: Sequence[int] | None = None,
     test_rows: Sequence[int] | None = None,
 ) -> Data:
     """Windows of `window` rows whose targets are the next `horizon` rows; without `path`, Melbourne's temperatures.
 
-    `split_seed` changes nothing, because the parts follow each other in time. Rows are counted from 0 without the
+    The parts follow each other in time, so that `split.seed` changes nothing. Rows are counted from 0 without the
     header in `train_rows`, `val_rows`, `test_rows`: [start, end). Windows of later parts begin `window` rows early.
     Raises DataError naming row and column of a cell that is missing or not a number.
     """
-    splitting = SplitSettings(val_fraction, test_fraction, split_seed, evaluating=fitted is not None)
+    _check_split(splitting)
     settings = ColumnSettings(
         decimal=decimal, date_order=date_order, missing_values=missing_values or (), advice=ADVICE
     )
@@ -89,6 +88,29 @@ def series(
     earliest, season_length = torch.from_numpy(windows.stretch_starts), _season(season, steps, filled.rows.axis)
     forecasts = partial(naive_forecasts, splits["train"], splits["test"], season_length, earliest)
     return _data(splits, learned, _spec(learned, windows, waves[1]), filled, steps, parts, chosen, forecasts)
+
+
+def _check_split(splitting: SplitSettings) -> None:
+    """Raise ConfigError for another division than the one by time."""
+    problems = []
+    if splitting.name not in ("auto", "time"):
+        problems.append(f"split={splitting.name}: a series is divided by time. Use split=auto.")
+    if splitting.group is not None:
+        problems.append(
+            f"split.group={splitting.group}: the series in one file are told apart by dataset.group, and each is "
+            "divided by time."
+        )
+    if splitting.column not in (None, "auto"):
+        problems.append(
+            f"split.column={splitting.column}: the parts of a series are rows in the order of time. Give them as "
+            "dataset.train_rows, val_rows and test_rows."
+        )
+    if splitting.folds is not None:
+        problems.append(
+            f"split.folds={splitting.folds}: a series has no folds, because training must come before testing."
+        )
+    if problems and not splitting.evaluating:
+        raise ConfigError(problems)
 
 
 def _read(path: str | None, header: Header, delimiter: str, fitted: Mapping[str, Any] | None) -> CsvFile:
@@ -141,9 +163,19 @@ def _data(
         test=splits["test"],
         fitted=learned,
         notes=(*rows.notes, *notes_on_time(rows, steps), *_notes(chosen, filled)),
-        record=record("chronological", first_rows) | _rows_for_record(parts, rows),
+        record=record(parts.made, first_rows) | _rows_for_record(parts, rows),
         baselines=forecasts,
+        groups=_groups(splits, rows),
     )
+
+
+def _groups(splits: Mapping[str, WindowSplit], rows: OrderedRows) -> SampleGroups | None:
+    """The series of each window; None for a single series."""
+    if len(rows.stretches) < 2:
+        return None
+    first_rows = np.array([first for first, _ in rows.stretches])
+    of = {part: np.searchsorted(first_rows, split.starts.numpy(), side="right") - 1 for part, split in splits.items()}
+    return SampleGroups(" and ".join(rows.groups.columns), rows.groups.names, of)
 
 
 def _fit_to_training(filled: FilledRows, chosen: SeriesColumns, parts: RowParts) -> dict[str, Any]:

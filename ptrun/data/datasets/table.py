@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ptrun.data.dataset import Data
+from ptrun.data.division import divide, find_split_column
 from ptrun.data.features import target as targets
 from ptrun.data.features.columns import (
     binary_features,
@@ -23,12 +24,14 @@ from ptrun.data.features.columns import (
 )
 from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds
 from ptrun.data.features.labels import labelled
+from ptrun.data.features.row_samples import columns_of_split, identity_columns, possible_groups, row_samples
 from ptrun.data.features.suspicions import suspicions
 from ptrun.data.features.target import Target
 from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.paths import existing_file
-from ptrun.data.partition import Indices, Parts, SplitSettings, record, shuffled, stratified
+from ptrun.data.partition import Indices, Parts, record
+from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError, DataError, join_words
 from ptrun.registry import datasets
@@ -54,9 +57,7 @@ def table(
     decimal: str = "auto",
     missing_values: Sequence[str] | None = None,
     max_categories: int = 100,
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    split_seed: int = 0,
+    splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """Rows of a CSV file as vectors; `features/kinds.py` says what a column is, `columns.py` how it becomes numbers.
 
@@ -66,25 +67,36 @@ def table(
     """
     reading = _Reading(columns, header_setting(header, fitted), delimiter)
     file = reading.read(path, "dataset.path")
+    splitting = find_split_column({} if test_path else file.columns, splitting)
+    ignore = [*ignore, *columns_of_split(file, splitting, (target, *ignore))]
     settings = ColumnSettings(
         numeric, categorical, max_categories, ignore, dates or (), missing_values or (), decimal, date_order, target
     )
     kinds, goal = _decide(file, settings, task, fitted)
     file, dropped = _with_target(file, goal)
     other, other_dropped = _with_target(reading.read(test_path, "dataset.test_path"), goal) if test_path else (None, [])
-    splitting = SplitSettings(val_fraction, 0.0 if other else test_fraction, split_seed, evaluating=fitted is not None)
-    parts, goal = _divide(file, goal, splitting)
+    identity = identity_columns(file, kinds) if fitted is None else fitted.get("identity", ())
+    parts = divide(row_samples(file, other, goal, settings, identity), splitting)
+    if not fitted and not goal.class_names:
+        goal = targets.scaled(goal, file, parts.train)
     encodings, notes = _encodings(file, parts, goal, settings, kinds, fitted)
-    data = _data(file, other, parts, goal, encodings, split_seed)
+    data = _data(file, other, parts, goal, encodings, splitting)
     if not fitted:
+        notes += possible_groups(file, kinds, splitting)
         notes += suspicions(file, encodings, parts.train, target, goal.values(file))
     learned = {"columns": encodings, **goal.fitted(), **({} if file.has_header or columns else {"header": False})}
+    learned["identity"] = list(identity)
     said = (*goal.notes(), *parts.notes, *notes)
     return replace(data, fitted=learned, notes=(*file.notes, *dropped, *other_dropped, *said, *data.notes))
 
 
 def _data(
-    file: CsvFile, other: CsvFile | None, parts: Parts, goal: Target, encodings: list[dict[str, Any]], split_seed: int
+    file: CsvFile,
+    other: CsvFile | None,
+    parts: Parts,
+    goal: Target,
+    encodings: list[dict[str, Any]],
+    splitting: SplitSettings,
 ) -> Data:
     """The samples of each part; those of test come from another file if there is one."""
     encoded = _split(file, encodings, goal)  # all rows at once, which are then divided
@@ -97,7 +109,7 @@ def _data(
         val=splits["val"],
         test=splits["test"],
         notes=tuple(_notes_on_unknown(other, encodings)) if other else (),
-        record=_record(splits, goal, split_seed),
+        record=_record(parts, splits, goal, splitting),
     )
 
 
@@ -143,14 +155,6 @@ def _with_target(file: CsvFile, goal: Target) -> tuple[CsvFile, list[str]]:
         return file, notes
     kept, unlabelled = labelled(file[goal.column].texts(), goal.class_names)
     return (file.take(kept) if unlabelled else file), [*notes, *unlabelled]
-
-
-def _divide(file: CsvFile, goal: Target, splitting: SplitSettings) -> tuple[Parts, Target]:
-    """The parts, and the target with its scale."""
-    if goal.class_names:
-        return stratified(goal.values(file), goal.class_names, splitting), goal
-    parts = shuffled(len(file), splitting)
-    return parts, goal if splitting.evaluating else targets.scaled(goal, file, parts.train)
 
 
 def _encodings(
@@ -202,12 +206,14 @@ def _spec(encodings: Sequence[Mapping[str, Any]], target: Target) -> DataSpec:
     )
 
 
-def _record(splits: Mapping[str, TensorSplit], target: Target, split_seed: int) -> dict[str, Any]:
+def _record(
+    parts: Parts, splits: Mapping[str, TensorSplit], target: Target, splitting: SplitSettings
+) -> dict[str, Any]:
     by_part = [
         (part, split.rows.numpy(), split.targets.numpy() if target.class_names else None)
         for part, split in splits.items()
     ]
-    return record("stratified" if target.class_names else "shuffled", by_part, target.class_names, split_seed)
+    return record(parts, by_part, target.class_names, splitting)
 
 
 def _check_names(file: CsvFile, settings: ColumnSettings) -> None:

@@ -179,7 +179,7 @@ def _fit_encoding(file: CsvFile, kind: ColumnKind, train: Indices, settings: Col
             encoding["form"] = kind.form.to_dict()
     else:
         cells = file[name].take(train)
-        if name not in settings.categorical and _is_free_text(cells):
+        if name not in settings.categorical and is_free_text(cells):
             return "nearly every row has a text of its own"
         encoding = _fit_categorical(name, cells, settings)
     if isinstance(encoding, dict) and settings.missing_values:
@@ -187,7 +187,7 @@ def _fit_encoding(file: CsvFile, kind: ColumnKind, train: Indices, settings: Col
     return encoding
 
 
-def _is_free_text(cells: Column) -> bool:
+def is_free_text(cells: Column) -> bool:
     """Whether more than nine of ten cells differ, as names and descriptions do."""
     distinct = {"" if cell in MISSING else cell for cell in cells.distinct[0]}
     return len(cells) >= MIN_CELLS and len(distinct) > 0.9 * len(cells)

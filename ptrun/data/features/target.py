@@ -66,8 +66,8 @@ class Target:
             form = "" if self.form == PLAIN else f" (written with {self.form.describe()})"
             text = f"a number{form}, training mean {self.mean:.4g}, standard deviation {self.std:.4g}"
             return [f"Target '{self.column}': {text}."]
-        counts = class_counts_text(self.counts, self.class_names)
-        notes = [f"Target '{self.column}': one of {len(self.class_names)} classes: {counts}."]
+        counts = f": {class_counts_text(self.counts, self.class_names)}" if self.counts else ""
+        notes = [f"Target '{self.column}': one of {len(self.class_names)} classes{counts}."]
         if words := ",".join(name for name in self.class_names if name in NAMES_TOO):
             notes.append(
                 f"Cells with {words} in '{self.column}' are a class of that name. If they stand for missing values, "

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptrun.data.features.kinds import ColumnSettings, as_set, one_order
+from ptrun.data.formats.column import Column
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.date_form import DAY_SECONDS, NOT_A_TIME, Instants, instants, possible_orders
 from ptrun.errors import ConfigError, DataError
@@ -55,8 +56,8 @@ def read_axis(file: CsvFile, time_column: str | Sequence[str] | None, settings: 
     columns = _find(file, settings) if time_column == "auto" else _given(file, time_column)
     if not columns:
         return NO_AXIS
-    if len(columns) == 1 and file[columns[0]].floats is not None:
-        times = _numbers(file, columns[0])
+    if len(columns) == 1 and _cells(file, columns[0], settings).floats is not None:
+        times = _numbers(file, columns[0], settings)
         return TimeAxis(columns, times, times, file[columns[0]])
     read = [_instants(file, column, settings) for column in columns]
     utc, clock = (np.sum([getattr(part, kind) for part in read], axis=0) for kind in ("utc", "clock"))
@@ -82,7 +83,7 @@ def _given(file: CsvFile, time_column: str | Sequence[str] | None) -> tuple[str,
 
 def _find(file: CsvFile, settings: ColumnSettings) -> tuple[str, ...]:
     """The first column with dates, and one with the time of day if the dates have none; else one by its name."""
-    orders = {name: _orders_at_start(file, name) for name in file.columns}
+    orders = {name: _orders_at_start(_cells(file, name, settings)) for name in file.columns}
     dates = next((name for name in orders if set(orders[name]) - {"time"}), None)
     if dates is not None:
         clock = next((name for name in orders if orders[name] == ["time"]), None)
@@ -92,9 +93,14 @@ def _find(file: CsvFile, settings: ColumnSettings) -> tuple[str, ...]:
     return next(((name,) for name in named if file[name].floats is None or _is_monotone(file, name)), ())
 
 
-def _orders_at_start(file: CsvFile, name: str) -> list[str]:
+def _cells(file: CsvFile, name: str, settings: ColumnSettings) -> Column:
+    """The cells of a column, empty where the user says that they stand for a missing value."""
+    return file[name].without(settings.missing_values)
+
+
+def _orders_at_start(cells: Column) -> list[str]:
     """The orders in which the first cells of a column are dates."""
-    return possible_orders([cell for cell in file[name][: 2 * LOOKED_AT] if cell not in NOT_A_TIME][:LOOKED_AT])
+    return possible_orders([cell for cell in cells[: 2 * LOOKED_AT] if cell not in NOT_A_TIME][:LOOKED_AT])
 
 
 def _is_monotone(file: CsvFile, name: str) -> bool:
@@ -105,16 +111,16 @@ def _is_monotone(file: CsvFile, name: str) -> bool:
 
 def _instants(file: CsvFile, column: str, settings: ColumnSettings) -> Instants:
     """The times of a column of dates. Raises DataError for a column, or a cell, that is no date."""
-    cells = file[column]
+    cells = _cells(file, column, settings)
     orders = as_set(possible_orders(cells.distinct[0], digits_too=True), settings)
     if not orders:  # the cell that does not fit those before it is named
-        orders = _orders_at_start(file, column) or ["ymd"]
+        orders = _orders_at_start(cells) or ["ymd"]
         return instants(cells, file.rows, file.source, column, orders[0])
-    return instants(cells, file.rows, file.source, column, one_order(file, column, orders))
+    return instants(cells, file.rows, file.source, column, one_order(file, column, orders, settings.missing_values))
 
 
-def _numbers(file: CsvFile, column: str) -> Floats:
-    times = file[column].floats
+def _numbers(file: CsvFile, column: str, settings: ColumnSettings) -> Floats:
+    times = _cells(file, column, settings).floats
     assert times is not None
     missing = np.flatnonzero(np.isnan(times))
     if len(missing):
@@ -123,7 +129,9 @@ def _numbers(file: CsvFile, column: str) -> Floats:
 
 
 def _missing(file: CsvFile, column: str, position: int) -> DataError:
-    return DataError(f"{file.source}, row {file.rows[position]}, column '{column}': the time is missing.")
+    return DataError(
+        f"{file.source}, row {file.rows[position]}, column '{column}': the time is missing. Fill it, or remove the row."
+    )
 
 
 def season_rows(seconds: float) -> int | None:

@@ -6,10 +6,9 @@ test and control.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ptrun.data.formats.image_file import SUFFIXES
@@ -22,16 +21,8 @@ from ptrun.data.formats.image_tree import (
     kinds_of,
     visible_folders,
 )
+from ptrun.data.formats.part_names import part_called
 from ptrun.errors import DataError, join_words
-
-_PART_WORDS = {
-    **dict.fromkeys(("train", "training", "trn"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval"), "val"),
-    **dict.fromkeys(("test", "testing", "tst", "holdout"), "test"),
-}
-# Words that say nothing about the part: `train_images`, `Test Data`, `seg_train`.
-_EMPTY_WORDS = frozenset({"set", "data", "dataset", "image", "images", "img", "imgs", "split", "seg", "part", "folder"})
-_WORD_ENDINGS = ("set", "data", "images", "split")  # `trainset`, `TestData`
 
 
 @dataclass
@@ -43,15 +34,6 @@ class LabelledFiles:
     rows: list[int] = field(default_factory=list)
     passed_over: PassedOver = field(default_factory=PassedOver)
     notes: list[str] = field(default_factory=list)
-
-
-def part_called(name: str) -> str | None:
-    """The part that a folder is named after: `Train`, `validation`, `test_images`; None for other names."""
-    words = [word for word in re.findall(r"[^\W\d_]+", name.lower()) if word not in _EMPTY_WORDS]
-    if len(words) != 1:
-        return None
-    stems = (words[0], *(words[0].removesuffix(ending) for ending in _WORD_ENDINGS))
-    return next((_PART_WORDS[stem] for stem in stems if stem in _PART_WORDS), None)
 
 
 def images_by_part(root: Path, known: Sequence[str]) -> tuple[dict[str, LabelledFiles], list[str]]:
@@ -69,6 +51,19 @@ def images_by_part(root: Path, known: Sequence[str]) -> tuple[dict[str, Labelled
     if parts:
         return {part: _images_by_class(_unwrapped(path, known, part), known) for part, path in parts.items()}, notes
     return {"train": _images_by_class(folder, known)}, notes
+
+
+def pooled(images: Mapping[str, LabelledFiles]) -> LabelledFiles:
+    """The images of all parts, for a split that is not by the folders."""
+    pool, passed_over = LabelledFiles(), PassedOver()
+    for files in images.values():
+        pool.paths += files.paths
+        pool.labels += files.labels
+        pool.notes += files.notes
+        passed_over.add(files.passed_over)
+    if len(images) > 1:
+        pool.notes.append(f"The images of the folders {join_words(images)} are divided anew, as `split` says.")
+    return replace(pool, passed_over=passed_over)
 
 
 def _unwrapped(folder: Path, known: Sequence[str], part: str | None = None) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,18 @@ def _reason(path: Path, error: Exception) -> str:
     return str(error).rstrip(".") if is_zip else "it is another kind of file"
 
 
-def arrays_by_role(path: Path, content: Mapping[str, NDArray[Any]]) -> tuple[dict[tuple[str, str], str], list[str]]:
+def arrays_by_role(
+    path: Path, content: Mapping[str, NDArray[Any]], columns: Sequence[str] = ()
+) -> tuple[dict[tuple[str, str], str], list[str]]:
     """The name of the array for each role ("x" or "y", part), and a note on arrays that are not used.
 
-    Raises DataError when two arrays have one role, or one is missing.
+    columns: arrays that are used for something else. Raises DataError when two arrays have one role, or one is missing.
     """
     by_role: dict[tuple[str, str], str] = {}
     unused = []
     for name in content:
+        if name in columns:
+            continue
         role = array_role(name)
         if role is None:
             unused.append(name)

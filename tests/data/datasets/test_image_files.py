@@ -11,6 +11,7 @@ from PIL import Image
 
 from ptrun.data.dataset import Data
 from ptrun.data.datasets.image_files import image_folder, image_list, image_list_from
+from ptrun.data.split_settings import SplitSettings
 from ptrun.data.splits import FileSplit
 from ptrun.errors import DataError
 
@@ -102,7 +103,11 @@ def test_class_that_training_lacks(tmp_path: Path) -> None:
 
 def test_fitted_class_names_are_reused(tmp_path: Path) -> None:
     data = image_folder(root=str(tree(tmp_path / "a", ("ant", "cat", "dog"))))
-    again = image_folder(root=str(tree(tmp_path / "b", ("dog",), 2)), fitted=data.fitted, test_fraction=1.0)
+    again = image_folder(
+        root=str(tree(tmp_path / "b", ("dog",), 2)),
+        fitted=data.fitted,
+        splitting=SplitSettings(test_fraction=1.0, evaluating=True),
+    )
     assert again.spec.class_names == ("ant", "cat", "dog")
     assert again.test.targets.tolist() == [2, 2]
 
@@ -118,7 +123,8 @@ def test_bad_folders(tmp_path: Path) -> None:
     (tmp_path / "dog").mkdir()
     with pytest.raises(DataError, match="class folder 'dog' has no image"):
         image_folder(root=str(tmp_path))
-    tree(tmp_path, ("dog",), 2)
+    for number in range(2):
+        save(tmp_path / "dog" / f"{number}.png", np.full((4, 5, 3), 200 + number, np.uint8))
     with pytest.raises(DataError, match=r"Too few samples of 'dog' \(2\)"):
         image_folder(root=str(tmp_path))
 

@@ -10,6 +10,7 @@ import torch
 
 from ptrun.data.dataset import Data
 from ptrun.data.datasets.scikit_learn import breast_cancer, diabetes, digits, iris, wine
+from ptrun.data.split_settings import SplitSettings
 from ptrun.data.splits import TensorSplit
 from ptrun.spec import Layout, Task
 
@@ -33,7 +34,7 @@ def test_parts_are_disjoint_and_complete(dataset: Callable[..., Data], count: in
 
 @pytest.mark.parametrize("dataset", ALL)
 def test_same_seed_same_data(dataset: Callable[..., Data]) -> None:
-    first, again, other = dataset(), dataset(), dataset(split_seed=1)
+    first, again, other = dataset(), dataset(), dataset(splitting=SplitSettings(seed=1))
     assert first.train.fingerprint() == again.train.fingerprint() != other.train.fingerprint()
     assert first.record == again.record
 
@@ -72,8 +73,8 @@ def test_diabetes_targets_return_to_their_units() -> None:
 
 
 def test_fitted_scaler_is_reused() -> None:
-    data = wine(split_seed=0)
-    again = wine(split_seed=5, test_fraction=1.0, fitted=data.fitted)
+    data = wine()
+    again = wine(splitting=SplitSettings(seed=5, test_fraction=1.0, evaluating=True), fitted=data.fitted)
     rows = data.train.rows  # type: ignore[attr-defined]
     assert torch.equal(inputs(again, "test")[rows], inputs(data, "train"))
     assert again.fitted == data.fitted

@@ -11,6 +11,7 @@ import torch
 
 from ptrun.data.dataset import Data
 from ptrun.data.datasets.sequences import sequences
+from ptrun.data.split_settings import SplitSettings
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import DataError
 
@@ -116,7 +117,11 @@ def test_test_file_and_fitted(tmp_path: Path) -> None:
     data = sequences(path=path, test_path=ts(tmp_path / "t.ts", ["100,200,300,400,500:up"]))
     same_train = sequences(path=path, test_path=ts(tmp_path / "u.ts", ["0,0,0,0,0:up"]))
     assert data.train.fingerprint() == same_train.train.fingerprint()
-    again = sequences(path=ts(tmp_path / "v.ts", ["100,200,300,400,500:up"]), fitted=data.fitted, test_fraction=1.0)
+    again = sequences(
+        path=ts(tmp_path / "v.ts", ["100,200,300,400,500:up"]),
+        fitted=data.fitted,
+        splitting=SplitSettings(test_fraction=1.0, evaluating=True),
+    )
     assert torch.equal(split(again, "test").inputs, split(data, "test").inputs)
 
 

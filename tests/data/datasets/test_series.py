@@ -11,6 +11,7 @@ import torch
 
 from ptrun.data.dataset import Data, check_targets
 from ptrun.data.datasets.series import series
+from ptrun.data.split_settings import SplitSettings
 from ptrun.data.splits import WindowSplit
 from ptrun.errors import ConfigError, DataError
 
@@ -174,7 +175,11 @@ def test_calendar_adds_inputs_but_no_targets(tmp_path: Path) -> None:
 def test_fitted_scaler_is_reused(tmp_path: Path) -> None:
     values = walk()
     data = series(path=write(tmp_path / "a.csv", values))
-    again = series(path=write(tmp_path / "b.csv", values * 2), fitted=data.fitted, test_fraction=1.0)
+    again = series(
+        path=write(tmp_path / "b.csv", values * 2),
+        fitted=data.fitted,
+        splitting=SplitSettings(test_fraction=1.0, evaluating=True),
+    )
     mean, std = np.array(data.fitted["mean"]), np.array(data.fitted["std"])
     assert np.allclose(part(again, "test").values.numpy(), (values * 2 - mean) / std, atol=1e-4)
     assert len(again.test) == 170
@@ -288,8 +293,17 @@ def test_several_series_in_one_file(tmp_path: Path) -> None:
         assert float((windows.amax(dim=1) - windows.amin(dim=1)).max()) < 1
         assert len(windows) % 2 == 0
     assert data.record["rows"]["test"] == {"7": [80, 100], "9": [180, 200]}
-    again = series(path=str(path), window=5, horizon=2, fitted=data.fitted, test_fraction=1.0)
+    again = series(
+        path=str(path),
+        window=5,
+        horizon=2,
+        fitted=data.fitted,
+        splitting=SplitSettings(test_fraction=1.0, evaluating=True),
+    )
     assert len(again.test) == 2 * (100 - 6)
+    assert data.groups is not None
+    assert (data.groups.column, list(data.groups.names)) == ("shop", ["7", "9"])
+    assert [np.bincount(data.groups.of[name]).tolist() for name in ("val", "test")] == [[9, 9], [19, 19]]
 
 
 SHOPS = ((7, 100), (9, 900))

@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from ptrun.data.dataset import Data
 from ptrun.data.datasets.table import table
+from ptrun.data.split_settings import SplitSettings
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import ConfigError, DataError
 from ptrun.spec import Task
@@ -48,6 +49,8 @@ def flats(count: int = 60) -> list[str]:
     return [f"{i + 1},{sizes[i % 5]},{towns[i % 4]},m2,note {i},{'flat' if i % 3 else 'house'}" for i in range(count)]
 
 
+ALL_TEST = SplitSettings(test_fraction=1.0, evaluating=True)
+APART = SplitSettings(duplicates="apart")  # for tables of few different rows
 HEADER = "id,size,town,unit,note,kind"
 
 
@@ -58,7 +61,7 @@ def split(data: Data, part: str = "train") -> TensorSplit:
 
 
 def test_columns_are_found_and_noted(tmp_path: Path) -> None:
-    data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind")
+    data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind", splitting=APART)
     notes = " ".join(data.notes)
     assert data.spec.feature_names == ("size", "size missing", "town=Bern", "town=Chur", "town=(missing)")
     assert data.spec.feature_groups == (2, 3)
@@ -73,7 +76,7 @@ def test_columns_are_found_and_noted(tmp_path: Path) -> None:
 
 
 def test_missing_number_is_the_training_median_and_marked(tmp_path: Path) -> None:
-    data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind")
+    data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind", splitting=APART)
     train = split(data)
     size = {0: 40.0, 1: 55.5, 3: 70.0}
     sizes = [size.get((int(row) - 2) % 5) for row in train.rows]
@@ -85,18 +88,18 @@ def test_missing_number_is_the_training_median_and_marked(tmp_path: Path) -> Non
 
 
 def test_names_point_to_the_row_of_the_file(tmp_path: Path) -> None:
-    data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind")
+    data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind", splitting=APART)
     row = int(data.test.name(0).removeprefix("row "))
     assert ("flat" if (row - 2) % 3 else "house") == data.spec.class_names[int(data.test.targets[0])]
 
 
 def test_test_rows_change_nothing_in_train(tmp_path: Path) -> None:
     rows = flats()
-    data = table(path=write(tmp_path / "a.csv", HEADER, rows), target="kind")
+    data = table(path=write(tmp_path / "a.csv", HEADER, rows), target="kind", splitting=APART)
     for row in split(data, "test").rows.tolist():
         cells = rows[row - 2].split(",")
         rows[row - 2] = ",".join([cells[0], "99999", "Genf", *cells[3:]])
-    changed = table(path=write(tmp_path / "b.csv", HEADER, rows), target="kind")
+    changed = table(path=write(tmp_path / "b.csv", HEADER, rows), target="kind", splitting=APART)
     assert data.train.fingerprint() == changed.train.fingerprint()
     assert data.fitted == changed.fitted
     assert data.test.fingerprint() != changed.test.fingerprint()
@@ -105,7 +108,7 @@ def test_test_rows_change_nothing_in_train(tmp_path: Path) -> None:
 def test_fitted_treats_other_data_alike(tmp_path: Path) -> None:
     data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind")
     other = write(tmp_path / "b.csv", HEADER, ["7,40,Genf,m2,x,flat", "8,,Bern,m2,y,house"])
-    again = table(path=other, target="kind", test_fraction=1.0, fitted=data.fitted)
+    again = table(path=other, target="kind", splitting=ALL_TEST, fitted=data.fitted)
     inputs = split(again, "test").inputs
     assert again.spec.feature_names == data.spec.feature_names
     assert inputs[0, 2:].tolist() == [0, 0, 0]
@@ -118,7 +121,7 @@ def test_fitted_refuses_an_unknown_label(tmp_path: Path) -> None:
     data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind")
     other = write(tmp_path / "b.csv", HEADER, ["7,40,Bern,m2,x,flats"])
     with pytest.raises(DataError, match=r"not in the training data: 'flats', first in row 2\. Did you mean 'flat'"):
-        table(path=other, target="kind", fitted=data.fitted, test_fraction=1.0)
+        table(path=other, target="kind", fitted=data.fitted, splitting=ALL_TEST)
 
 
 def test_test_file_and_labels_with_a_period(tmp_path: Path) -> None:
@@ -150,7 +153,7 @@ def test_regression_targets_return_to_their_units(tmp_path: Path) -> None:
     rows_of = split(data, "test").rows
     assert torch.allclose(data.test.targets[:, 0] * std + mean, (rows_of - 2) / 2, atol=1e-5)
     assert float(data.train.targets.mean()) == pytest.approx(0, abs=1e-6)
-    again = table(path=str(tmp_path / "a.csv"), target="y", split_seed=9, fitted=data.fitted)
+    again = table(path=str(tmp_path / "a.csv"), target="y", splitting=SplitSettings(seed=9), fitted=data.fitted)
     assert again.spec.target_mean == data.spec.target_mean
 
 
@@ -179,7 +182,11 @@ def test_lists_override_what_is_found(tmp_path: Path) -> None:
         ({"target": "kind", "task": "regression"}, DataError, "row 2, column 'kind': 'house' is not a number"),
         ({"target": "unit"}, DataError, "only the class 'm2'"),
         ({"target": "note"}, DataError, "Too few samples of 'note 0'"),
-        ({"target": "kind", "ignore": ["size", "town"]}, DataError, "no column to predict 'kind' from"),
+        (
+            {"target": "kind", "ignore": ["size", "town"], "splitting": APART},
+            DataError,
+            "no column to predict 'kind' from",
+        ),
         ({"target": "kind", "task": "ranking"}, ConfigError, "auto, classification or regression"),
     ],
 )
@@ -203,6 +210,7 @@ def test_adult(shared: Callable[[str], Path]) -> None:
         test_path=str(folder / "adult-test.csv"),
         columns=ADULT,
         target="income",
+        splitting=APART,
     )
     assert (len(data.train) + len(data.val), len(data.test)) == (32561, 16281)
     assert data.spec.class_names == ("<=50K", ">50K")
@@ -232,7 +240,7 @@ def test_forms_of_training_are_those_of_an_evaluation(tmp_path: Path) -> None:
     assert data.fitted["form"]["symbol"] == "€"
     first = rows[int(split(data).rows[0]) - 2]  # nothing in a single row tells a form
     path = write(tmp_path / "b.csv", "size;day;kind;price", [first])
-    again = table(path=path, target="price", test_fraction=1.0, fitted=data.fitted)
+    again = table(path=path, target="price", splitting=ALL_TEST, fitted=data.fitted)
     assert torch.equal(split(again, "test").inputs[0], split(data).inputs[0])
     assert torch.equal(again.test.targets[0], data.train.targets[0])
 
@@ -242,7 +250,9 @@ def test_a_file_without_a_header_line(tmp_path: Path) -> None:
     data = table(path=write(tmp_path / "a.csv", "0,0.5,a", rows), target="column 3")
     assert data.spec.feature_names == ("column 1", "column 2")
     assert data.fitted["header"] is False
-    again = table(path=write(tmp_path / "b.csv", "7,0.5,a", []), target="column 3", test_fraction=1, fitted=data.fitted)
+    again = table(
+        path=write(tmp_path / "b.csv", "7,0.5,a", []), target="column 3", splitting=ALL_TEST, fitted=data.fitted
+    )
     assert len(again.test) == 1
     with pytest.raises(DataError, match=r"no column 'kind'.*dataset\.header=true"):
         table(path=str(tmp_path / "a.csv"), target="kind")
@@ -260,7 +270,7 @@ def test_categories_that_training_never_saw_are_counted(tmp_path: Path) -> None:
     rows = [f"{i * i},{'abc'[i % 3]},{'yn'[i % 2]}" for i in range(60)]
     data = table(path=write(tmp_path / "a.csv", "x,brand,y", rows), target="y")
     new = write(tmp_path / "b.csv", "x,brand,y", ["1,a,y", "2,zeta,n", "3,zeta,n", "4,,y"])
-    again = table(path=new, target="y", test_fraction=1.0, fitted=data.fitted)
+    again = table(path=new, target="y", splitting=ALL_TEST, fitted=data.fitted)
     assert "these categories of 'brand': 'zeta' (2)" in again.notes[-1]
     assert "in 2 of 4 rows" in again.notes[-1]
     beside = table(path=str(tmp_path / "a.csv"), test_path=new, target="y")
@@ -275,7 +285,7 @@ def test_values_that_stand_for_missing_ones(tmp_path: Path) -> None:
     assert data.spec.feature_names == ("co", "co missing", "t=y", "t=z", "t=(missing)")
     assert data.fitted["columns"][0]["min"] > 0
     new = write(tmp_path / "b.csv", "co,t,y", ["-200.0,x,y"])
-    again = table(path=new, target="y", fitted=data.fitted, test_fraction=1.0)
+    again = table(path=new, target="y", fitted=data.fitted, splitting=ALL_TEST)
     assert split(again, "test").inputs[0, 1:].tolist() == [1, 0, 0, 1]
 
 
@@ -288,7 +298,9 @@ def test_encodings_of_an_older_checkpoint(tmp_path: Path) -> None:
         "task": "classification",
         "class_names": ["n", "y"],
     }
-    data = table(path=write(tmp_path / "a.csv", "x,t,y", ["5,b,y", ",q,n"]), target="y", test_fraction=1, fitted=older)
+    data = table(
+        path=write(tmp_path / "a.csv", "x,t,y", ["5,b,y", ",q,n"]), target="y", splitting=ALL_TEST, fitted=older
+    )
     assert split(data, "test").inputs.tolist() == [[2, 0, 0, 1, 0], [1, 1, 0, 0, 1]]
 
 

@@ -37,8 +37,11 @@ def as_sequences(folder: Path) -> Data:
 
 
 def as_image_list(folder: Path) -> Data:
-    Image.new("RGB", (4, 4)).save(folder / "one.png")
-    (folder / "i.csv").write_text("\n".join(["path,label", *(f"one.png,{label}" for label in LABELS)]))
+    for row in range(len(LABELS)):
+        Image.new("RGB", (4, 4), (row, 0, 0)).save(folder / f"{row}.png")
+    (folder / "i.csv").write_text(
+        "\n".join(["path,label", *(f"{row}.png,{label}" for row, label in enumerate(LABELS))])
+    )
     return image_list(path=str(folder / "i.csv"))
 
 

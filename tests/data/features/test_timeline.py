@@ -136,3 +136,12 @@ def test_a_calendar_needs_dates() -> None:
 def test_future_times(cells: list[str], want: list[str]) -> None:
     assert future_times(axis(csv(t=cells), "t"), 2) == want
     assert future_times(axis(csv(t=cells), None), 2) == []
+
+
+def test_a_time_that_the_user_calls_missing_is_named() -> None:
+    days = [f"2024-01-{i + 1:02}" for i in range(20)]
+    file = csv(day=[*days[:7], "unknown", *days[8:]])
+    with pytest.raises(DataError, match=r"row 9, column 'day': the time is missing\. Fill it"):
+        read_axis(file, "auto", ColumnSettings(missing_values=["unknown"]))
+    with pytest.raises(DataError, match="'unknown' is not a date"):
+        read_axis(file, "auto", ColumnSettings())

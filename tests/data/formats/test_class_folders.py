@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ptrun.data.formats.class_folders import LabelledFiles, images_by_part, part_called
+from ptrun.data.formats.class_folders import LabelledFiles, images_by_part
 from ptrun.errors import DataError
 
 
@@ -21,28 +21,6 @@ def tree(root: Path, *folders: str, count: int = 2) -> Path:
 
 def classes(parts: dict[str, LabelledFiles]) -> dict[str, list[str]]:
     return {part: sorted(set(files.labels)) for part, files in parts.items()}
-
-
-@pytest.mark.parametrize(
-    ("name", "part"),
-    [
-        ("TRAIN", "train"),
-        ("Training Set", "train"),
-        ("seg_train", "train"),
-        ("trainset", "train"),
-        ("01-valid", "val"),
-        ("Dev", "val"),
-        ("test_images", "test"),
-        ("TestData", "test"),
-        ("control", None),
-        ("trains", None),
-        ("train_test", None),
-        ("contest", None),
-        ("images", None),
-    ],
-)
-def test_names_of_parts(name: str, part: str | None):
-    assert part_called(name) == part
 
 
 def test_parts_in_any_spelling_and_wrapped_once_more(tmp_path: Path):

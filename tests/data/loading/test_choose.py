@@ -49,7 +49,7 @@ def test_files_are_streamed_by_as_many_workers_as_there_are_cores(tmp_path: Path
     for number in range(30):
         folder = tmp_path / ("cat", "dog")[number % 2]
         folder.mkdir(exist_ok=True)
-        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(folder / f"{number}.png")
+        Image.fromarray(np.full((4, 4, 3), number, np.uint8)).save(folder / f"{number}.png")
     split = image_folder(root=str(tmp_path)).train
     sampler = BatchSampler(len(split), 1, shuffle=True, seed=0)
     for num_workers, expected in (("auto", min(usable_cores(), 8)), (3, 3), (0, 0)):
