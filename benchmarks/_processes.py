@@ -19,10 +19,11 @@ TUTORIAL = HERE / "_tutorial.py"
 
 @dataclass(frozen=True)
 class Usage:
-    """Seconds of wall time and peak resident bytes of a finished process."""
+    """Seconds of wall time, peak resident bytes, and seconds of processor time (its children's too) of a process."""
 
     seconds: float
     peak_bytes: int
+    cpu_seconds: float
 
 
 def run(arguments: Sequence[str | Path], folder: Path, threads: int | None, exit_code: int = 0) -> Usage:
@@ -46,4 +47,5 @@ def run(arguments: Sequence[str | Path], folder: Path, threads: int | None, exit
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != exit_code:
         raise RuntimeError(f"{arguments} ended with {process.returncode}: {errors.read_text(encoding='utf-8')}")
-    return Usage(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Usage(seconds, peak_bytes, usage.ru_utime + usage.ru_stime)

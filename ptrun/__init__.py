@@ -57,7 +57,7 @@ def _train(overrides: tuple[str, ...], settings: Mapping[str, Any], config_dir: 
 
 
 def eval(
-    checkpoint: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str] | None = None,
     *overrides: str,
     config_dir: str | None = None,
     quiet: bool = False,
@@ -66,9 +66,14 @@ def eval(
     """Run `ptrun eval` from Python: `ptrun.eval("outputs/latest", split="val", dataset={"path": "new.csv"})`.
 
     Settings are those of conf/eval.yaml (split, output_dir, plots, plugins) and changes of the stored configuration.
+    Without a checkpoint, `weights` names a file from elsewhere, and settings are those of a training run:
+    `ptrun.eval(weights="resnet20.th", model="resnet_cifar", dataset="cifar10")`.
     Returns the folder of the evaluation and its metrics. Raises ptrun.errors.PtrunError.
     """
-    own, changes, folders = _settings("eval", overrides, config_dir, {"checkpoint": checkpoint, **settings})
+    if checkpoint is None and "weights" in settings:
+        return _eval_weights(overrides, settings, config_dir, quiet)
+    given = settings if checkpoint is None else {"checkpoint": checkpoint, **settings}
+    own, changes, folders = _settings("eval", overrides, config_dir, given)
 
     from ptrun.device.caller_state import preserve_caller_state
     from ptrun.runs import evaluate
@@ -77,6 +82,30 @@ def eval(
     request = evaluate.EvalRequest(**own, changes=changes, command=command, folders=folders, quiet=quiet)
     with preserve_caller_state():
         return evaluate.run(request)
+
+
+def _eval_weights(
+    overrides: tuple[str, ...], settings: Mapping[str, Any], config_dir: str | None, quiet: bool
+) -> EvalResult:
+    from ptrun.config.compose import Composer
+    from ptrun.config.folders import conf_folders
+    from ptrun.config.override_text import override_texts
+    from ptrun.config.overrides import parse_values
+    from ptrun.config.verb_settings import split_settings
+    from ptrun.runs.start_weights import config_of_weights
+
+    words = [*overrides, *override_texts(settings)]
+    composer = Composer("train", conf_folders(config_dir))
+    config = config_of_weights(words, composer)
+    own, _ = split_settings("eval", {**parse_values(words), "checkpoint": str(config.weights)})
+
+    from ptrun.device.caller_state import preserve_caller_state
+    from ptrun.runs import evaluate, evaluate_weights
+
+    command = ["ptrun", "eval", *words]
+    request = evaluate.EvalRequest(**own, changes={}, command=command, folders=composer.folders, quiet=quiet)
+    with preserve_caller_state():
+        return evaluate_weights.run(request, config)
 
 
 def load(

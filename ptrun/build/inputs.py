@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +18,15 @@ from ptrun.build.batches import evaluation_batch_size
 from ptrun.config.run_config import RunConfig, TrainSettings
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.wide_sequences import read_sequences
-from ptrun.data.formats.arrow_file import PARQUET_SUFFIXES
+from ptrun.data.formats import array_images
+from ptrun.data.formats.csv_chunks import InMemory, ReadChunks, read_chunks, read_file_chunks
 from ptrun.data.formats.csv_dialect import Header, header_setting
-from ptrun.data.formats.csv_file import CsvFile, read_csv, readable_csv
+from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
 from ptrun.data.inputs import arrays, images, rows, series
 from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory
 from ptrun.data.inputs.sequences import NewSequences, sequences_of
+from ptrun.data.inputs.series_parts import SeriesSettings
 from ptrun.data.inputs.source import Source
 from ptrun.data.loading.choose import worker_count
 from ptrun.errors import ConfigError, DataError
@@ -123,7 +124,7 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
     if suffix in _ARRAY_SUFFIXES:
         return replace(open_array(arrays.read_inputs(path), str(path), preparation), identity=file_identity(path))
     if preparation.config.dataset.name == "series":
-        return replace(open_series(_read_file(location, preparation), preparation), identity=file_identity(path))
+        return replace(_series_file(location, preparation), identity=file_identity(path))
     if preparation.config.dataset.name == "sequences":
         sequences = read_sequences(
             path,
@@ -139,18 +140,19 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
     return _table_file(location, preparation)
 
 
-def open_rows(file: CsvFile, preparation: Preparation) -> rows.RowsInMemory | series.LastWindow | series.RollingWindows:
+def open_rows(file: CsvFile, preparation: Preparation) -> Source:
     """Rows that are in memory, of a table or of a series."""
     if preparation.config.dataset.name == "series":
-        return open_series(file, preparation)
+        return _series(InMemory(file), preparation)
     batch_size = preparation.batch_size(files=False)
-    return rows.RowsInMemory(file, _encodings(preparation), batch_size, preparation.settings.kept_columns)
+    keep = preparation.settings.kept_columns
+    return rows.TableRows(InMemory(file), _encodings(preparation), batch_size, keep, count=len(file))
 
 
-def open_series(file: CsvFile, preparation: Preparation) -> series.LastWindow | series.RollingWindows:
+def _series(read: ReadChunks, preparation: Preparation) -> series.LastWindow | series.RollingWindows:
     """The end of a series, or with `rolling` all its windows."""
     dataset = preparation.dataset
-    settings = series.SeriesSettings(
+    settings = SeriesSettings(
         dataset["time_column"],
         dataset["missing"],
         dataset["calendar"],
@@ -160,8 +162,8 @@ def open_series(file: CsvFile, preparation: Preparation) -> series.LastWindow | 
     )
     if preparation.settings.rolling:
         batch_size = preparation.batch_size(files=False)
-        return series.rolling_windows(file, preparation.fitted, settings, batch_size)
-    return series.last_window(file, preparation.fitted, settings)
+        return series.RollingWindows(read, preparation.fitted, settings, batch_size)
+    return series.last_window(read, preparation.fitted, settings)
 
 
 def open_array(values: Any, name: str, preparation: Preparation) -> arrays.ArrayRows | ImagesInMemory | NewSequences:
@@ -169,10 +171,14 @@ def open_array(values: Any, name: str, preparation: Preparation) -> arrays.Array
     if preparation.config.dataset.name == "sequences":
         return open_sequences(values, name, preparation)
     if preparation.spec.layout is Layout.IMAGE:
-        samples = arrays.images_of(
-            values, preparation.dataset.get("channel_axis", "auto"), preparation.fitted.get("range"), name
-        )
-        return open_images(samples, [f"row {i}" for i in range(len(samples))], preparation)
+        scale = array_images.scale_of(values, preparation.fitted.get("range"))
+        axis = preparation.dataset.get("channel_axis", "auto")
+
+        def convert(some: Any, first_row: int) -> list[torch.Tensor]:
+            return arrays.images_of(some, axis, scale, name, first_row)
+
+        convert(values[:1], 0)  # images of another kind are refused before the first is predicted
+        return ImagesInMemory(values, preparation.of_images(), preparation.batch_size(files=False), convert=convert)
     if not {"mean", "std"} <= set(preparation.fitted):
         raise DataError(f"{name}: a model of dataset={preparation.config.dataset.name} takes no arrays. {_USE_PYTHON}")
     values = arrays.shaped_like(values, preparation.fitted)
@@ -233,18 +239,19 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
 
 def _table_file(location: str, preparation: Preparation) -> Source:
     path = Path(location).expanduser()
-    if path.suffix.lower() in PARQUET_SUFFIXES:
-        return replace(open_rows(read_csv(path), preparation), identity=file_identity(path))
     is_stdin = location == STDIN
+    reading: dict[str, Any] = {
+        "names": preparation.dataset.get("columns"),
+        "header": preparation.header,
+        "delimiter": preparation.dataset.get("delimiter", "auto"),
+    }
     return rows.TableRows(
-        opened=_stdin if is_stdin else partial(readable_csv, path),
-        name="standard input" if is_stdin else str(path),
+        read=partial(read_chunks, sys.stdin, "standard input", **reading)
+        if is_stdin
+        else partial(read_file_chunks, path, **reading),
         encodings=_encodings(preparation),
         batch_size=preparation.batch_size(files=False),
         keep=preparation.settings.kept_columns,
-        names=preparation.dataset.get("columns"),
-        header=preparation.header,
-        delimiter=preparation.dataset.get("delimiter", "auto"),
         identity=f"{os.getpid()} {time.time_ns()}" if is_stdin else file_identity(path),
     )
 
@@ -263,16 +270,11 @@ def _encodings(preparation: Preparation) -> Sequence[Mapping[str, Any]]:
     )
 
 
-def _read_file(location: str, preparation: Preparation) -> CsvFile:
+def _series_file(location: str, preparation: Preparation) -> series.LastWindow | series.RollingWindows:
     if location == STDIN:
         raise ConfigError("input: a series is read from a file, not from standard input. Name the file.")
-    path = Path(location).expanduser()
-    return read_csv(path, header=preparation.header, delimiter=preparation.dataset["delimiter"])
-
-
-@contextlib.contextmanager
-def _stdin() -> Iterator[Iterable[str]]:
-    yield sys.stdin
+    path, delimiter = Path(location).expanduser(), preparation.dataset["delimiter"]
+    return _series(partial(read_file_chunks, path, header=preparation.header, delimiter=delimiter), preparation)
 
 
 def file_identity(path: Path) -> str:

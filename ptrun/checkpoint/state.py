@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ def capture(ctx: TrainContext, progress: Progress) -> dict[str, Any]:
         "schedule": ctx.schedule.state_dict(),
         _ROLLBACK: _rollback_state(ctx, progress),
         "progress": progress.to_dict(),
+        "interval": ctx.interval(),
         "random": random_state(),
         "device": ctx.runtime.kind(),
         "threads": torch.get_num_threads(),
@@ -48,6 +50,7 @@ def restore(ctx: TrainContext, progress: Progress, state: Mapping[str, Any]) -> 
     _restore_rollback_state(ctx, state)
     ctx.schedule.load_state_dict(state["schedule"])
     progress.load(state["progress"])
+    ctx.interval = partial(state.get, "interval")  # of the last validation; absent in older checkpoints
     ctx.schedule.step(progress.scheduled_step)  # this run may be longer or shorter than the one that was saved
     restore_random_state(state["random"])
 

@@ -21,6 +21,7 @@ from ptrun.checkpoint.names import BEST, LAST, other_checkpoints, step_file, ste
 from ptrun.errors import CheckpointError, ResourceError
 from ptrun.files.atomic import replace_by_link, replacing, sync_folder
 from ptrun.files.torch_archive import ZIP_DAMAGES, damaged_record, why_refused
+from ptrun.terminal.format import format_bytes
 
 FORMAT = 1  # a change of the layout that older versions can't read raises it
 _PARTS = ("model", "config", "spec", "fitted", "progress", "data")
@@ -188,8 +189,8 @@ def _require_space(path: Path, state: Mapping[str, Any]) -> None:
     needed, free = sum(sizes.values()) + _MARGIN_BYTES, shutil.disk_usage(path.parent).free
     if needed > free:
         raise ResourceError(
-            f"{path}: the disk is too full for a checkpoint: it needs {_format_size(needed)}, "
-            f"{_format_size(free)} are free. Earlier checkpoints are intact. "
+            f"{path}: the disk is too full for a checkpoint: it needs {format_bytes(needed)}, "
+            f"{format_bytes(free)} are free. Earlier checkpoints are intact. "
             "Free some space, keep fewer (checkpoint.keep, checkpoint.keep_best), or choose another output_dir."
         )
 
@@ -203,7 +204,7 @@ def _disk_error(error: OSError, path: Path) -> ResourceError:
         )
     if error.errno == errno.ENOSPC:
         with contextlib.suppress(OSError):
-            free = _format_size(shutil.disk_usage(path.parent).free)
+            free = format_bytes(shutil.disk_usage(path.parent).free)
             return ResourceError(
                 f"{path}: the disk is full while saving a checkpoint ({free} are free). "
                 "Earlier checkpoints are intact. Free some space or choose another output_dir."
@@ -212,10 +213,6 @@ def _disk_error(error: OSError, path: Path) -> ResourceError:
         f"{path}: the checkpoint can't be written ({error.strerror or error}). "
         "Earlier checkpoints are intact. Check the folder's permissions or choose another output_dir."
     )
-
-
-def _format_size(num_bytes: int) -> str:
-    return f"{num_bytes / 2**20:,.0f} MiB" if num_bytes < 2**30 else f"{num_bytes / 2**30:,.1f} GiB"
 
 
 def _refuse_overlapping(state: Any, path: Path) -> None:

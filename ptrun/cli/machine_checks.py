@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptrun.terminal.format import format_bytes
 from ptrun.version import __version__
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def measure_copy(report: Report, runtime: Runtime) -> None:
         moves["pinned copy to device"] = (there, host.pin_memory())  # memory that can't be swapped out
     for name, (target, source) in moves.items():
         rate = host.nbytes / _median_seconds(functools.partial(target.copy_, source), runtime)
-        report.add("compute", name, f"{rate / 1e9:.1f} GB/s", round(rate / 1e9, 2))
+        report.add("compute", name, f"{format_bytes(rate)}/s", round(rate / 1e9, 2))
 
 
 def _median_seconds(action: Callable[[], object], runtime: Runtime) -> float:
@@ -202,14 +203,14 @@ def measure_room(report: Report, output_dir: Path) -> None:
     """Speed and free space of the disk where runs are written, and free memory."""
     folder = next(path for path in (output_dir, *output_dir.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(folder).free
-    report.add("room", "disk", f"{free / 1e9:,.1f} GB free in {folder}", free)
+    report.add("room", "disk", f"{format_bytes(free)} free in {folder}", free)
     if free < _MIN_DISK_BYTES:
-        report.warnings.append(f"Only {free / 1e9:.1f} GB are free in {folder}: checkpoints may not fit.")
+        report.warnings.append(f"Only {format_bytes(free)} are free in {folder}: checkpoints may not fit.")
     rate = _disk_rate(folder)
-    report.add("room", "disk write", f"{rate / 1e6:,.0f} MB/s, synced", round(rate / 1e6))
+    report.add("room", "disk write", f"{format_bytes(rate)}/s, synced", round(rate / 1e6))
     memory = [_memory_info(key) for key in ("MemAvailable", "MemTotal")]
     if all(memory):
-        report.add("room", "memory", f"{memory[0] / 1e9:.1f} of {memory[1] / 1e9:.1f} GB free", memory[0])
+        report.add("room", "memory", f"{format_bytes(memory[0])} of {format_bytes(memory[1])} free", memory[0])
 
 
 def _disk_rate(folder: Path) -> float:

@@ -48,6 +48,14 @@ class ValidationMetrics(Protocol):
         """The metrics of all batches, by name without "val/"."""
         ...
 
+    def interval(self) -> Mapping[str, Any] | None:
+        """For forecasts, how far they were wrong (ptrun/evaluation/forecast_interval.py); else None."""
+        ...
+
+
+def _no_interval() -> Mapping[str, Any] | None:
+    return None
+
 
 @dataclass(kw_only=True)
 class TrainContext:
@@ -61,6 +69,7 @@ class TrainContext:
     patience_epochs: epochs without an improvement after which training stops, or None.
     with_views: the model as it looks at a sample in evaluation (test-time augmentation).
     rollback: where the run goes back to when its numbers become non-finite, or None.
+    interval: gives how far the forecasts of the last validation were wrong, or None.
     """
 
     model: nn.Module
@@ -84,6 +93,7 @@ class TrainContext:
     with_views: Callable[[nn.Module], nn.Module]
     rollback: RollBack | None
     times: Times = field(default_factory=Times)
+    interval: Callable[[], Mapping[str, Any] | None] = _no_interval
 
     @property
     def evaluated_model(self) -> nn.Module:

@@ -193,6 +193,7 @@ def validate(ctx: TrainContext, record: dict[str, Any], hooks: Hooks) -> tuple[f
     model = ctx.with_views(ctx.evaluated_model)
     loss = record["val/loss"] = evaluate(model, ctx.loss, ctx.val, ctx.runtime, add)
     record |= {f"val/{name}": value for name, value in metrics.values().items()}
+    ctx.interval = metrics.interval
     return record.get(ctx.monitor, math.nan), loss
 
 

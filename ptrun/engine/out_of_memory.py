@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from ptrun.device.runtime import Runtime
 from ptrun.errors import ResourceError, is_out_of_memory
+from ptrun.terminal.format import format_bytes
 
 ADVICE = {
     "training": "Try train.on_oom=halve (each batch is computed in parts, the optimizer sees all of it), a smaller "
@@ -24,10 +25,10 @@ def explain_out_of_memory(phase: str, work: str, batch_size: int, runtime: Runti
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        peak = runtime.peak_memory_bytes() / 2**30
+        peak = format_bytes(runtime.peak_memory_bytes())
         setting = "train.batch_size" if work == "training" else "train.eval_batch_size"
         raise ResourceError(
-            f"Out of memory in {phase}, with batches of {batch_size} ({setting}) on {runtime.name()}, {peak:.2f} GiB "
+            f"Out of memory in {phase}, with batches of {batch_size} ({setting}) on {runtime.name()}, {peak} "
             f"taken at the peak: {_first_sentence(error)} {ADVICE[work]}"
         ) from error
 

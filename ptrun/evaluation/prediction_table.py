@@ -13,6 +13,7 @@ from ptrun.errors import ConfigError, join_words
 from ptrun.spec import DataSpec, Task
 
 WHAT = ("auto", "class", "probabilities", "values", "logits", "embedding")
+Width = NDArray[np.float64] | None  # of the interval on either side of each number [num_outputs], in original units
 Table = dict[str, list[Any]]  # name of a column → a text or a number for each input
 
 
@@ -61,7 +62,7 @@ def numbers_for(what: str, predicted: Interpreted) -> NDArray[Any]:
     return predicted.embeddings if what == "embedding" else predicted.logits
 
 
-def columns_for(what: str, predicted: Interpreted, top_k: int) -> Table:
+def columns_for(what: str, predicted: Interpreted, top_k: int, width: Width = None) -> Table:
     """The columns of a table, in order. top_k: classes to write for each input with what=class, most probable first."""
     if what == "class":
         return _top_classes(predicted, top_k)
@@ -70,7 +71,7 @@ def columns_for(what: str, predicted: Interpreted, top_k: int) -> Table:
     table = _named(_column_names(what, spec, numbers.shape[1]), numbers)
     if predicted.disagreement is not None and what in ("probabilities", "values"):
         table |= _disagreement(predicted.disagreement, spec)
-    return table
+    return table if width is None else table | _interval(spec.target_names, numbers, width)
 
 
 def probability_columns(what: str, names: Iterable[str]) -> set[str]:
@@ -79,7 +80,7 @@ def probability_columns(what: str, names: Iterable[str]) -> set[str]:
     return {name for name in names if is_probability and name.startswith(("prob_", "probability"))}
 
 
-def forecast_steps(predicted: Interpreted, times: Sequence[str]) -> Table:
+def forecast_steps(predicted: Interpreted, times: Sequence[str], width: Width = None) -> Table:
     """The forecast of one input as a row for each step ahead: step, its time if that is known, and each target."""
     spec = predicted.spec
     steps = predicted.values.reshape(spec.horizon, -1)
@@ -91,7 +92,12 @@ def forecast_steps(predicted: Interpreted, times: Sequence[str]) -> Table:
     if predicted.disagreement is not None:
         disagreement = predicted.disagreement.reshape(steps.shape)
         table |= _named([f"disagreement_{name}" for name in names], disagreement)
-    return table
+    return table if width is None else table | _interval(names, steps, width.reshape(steps.shape))
+
+
+def _interval(names: Sequence[str], numbers: NDArray[Any], width: NDArray[np.float64]) -> Table:
+    lows = _named([f"low_{name}" for name in names], numbers - width)
+    return lows | _named([f"high_{name}" for name in names], numbers + width)
 
 
 def _top_classes(predicted: Interpreted, top_k: int) -> Table:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ptrun.engine.context import ValidationMetrics
+from ptrun.evaluation.forecast_interval import ForecastErrors
 from ptrun.metrics import compute
 from ptrun.metrics.predictions import to_predictions
 from ptrun.metrics.running import NAMES, RunningMetrics
@@ -83,12 +84,19 @@ class _ValidationMetrics:
         self._one_vs_rest, self._undefined = one_vs_rest, undefined
         self._running = RunningMetrics(tuple(summed), spec)
         self._batches: list[tuple[Tensor, Tensor]] = []
+        self._errors = ForecastErrors() if spec.horizon else None
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """Add a batch."""
         self._running.add(outputs, targets)
+        if self._errors is not None:
+            self._errors.add(outputs, targets)
         if self._gathered:
             self._batches.append((outputs.float(), targets))
+
+    def interval(self) -> Mapping[str, Any] | None:
+        """How far forecasts were wrong; None for other tasks."""
+        return None if self._errors is None else self._errors.interval
 
     def values(self) -> dict[str, float]:
         """The metrics of all batches, by name."""

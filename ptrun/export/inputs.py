@@ -37,6 +37,11 @@ class ModelInputs:
         return str(self.description["name"])
 
     @property
+    def transforms_outside(self) -> str:
+        """The image transforms that are not part of the exported model, in words; "" for none."""
+        return ", ".join(map(_text, self.description.get("transforms", ())))
+
+    @property
     def in_words(self) -> str:
         """Name, dtype, shape and meaning in one line."""
         shape = ", ".join(map(str, self.description["shape"]))

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from ptrun.errors import ConfigError, first_line
 from ptrun.export.check import Outputs
 from ptrun.export.quiet import quiet
+from ptrun.terminal.format import format_bytes
 
 MAX_BYTES = 2**31 - 1  # of one protobuf message
 _QUIET = 3  # onnxruntime's level for errors
@@ -52,8 +53,8 @@ def write(model: Any, file: BinaryIO, metadata: Mapping[str, str]) -> None:
         model.metadata_props.add(key=key, value=value)
     if model.ByteSize() > MAX_BYTES:
         raise ConfigError(
-            f"The ONNX file would have {model.ByteSize() / 2**30:.1f} GiB, and such a file holds at most 2 GiB. "
-            "Use precision=fp16, or format=torch_export."
+            f"The ONNX file would have {format_bytes(model.ByteSize())}, and such a file holds at most "
+            f"{format_bytes(MAX_BYTES)}. Use precision=fp16, or format=torch_export."
         )
     file.write(model.SerializeToString())
 

@@ -16,7 +16,7 @@ from ptrun.engine.running_loss import RunningLoss
 from ptrun.reports.evaluation import PREDICTIONS_FILE
 from ptrun.runs.folder import RunDir
 from ptrun.terminal.console import Console
-from ptrun.terminal.format import format_metric
+from ptrun.terminal.format import format_bytes, format_metric
 
 _REDRAW_SECONDS = 0.1  # a bar drawn after each small step would slow the training down
 
@@ -84,12 +84,12 @@ def show_result(
         best = f"epoch {progress.best_epoch} of {progress.epochs_begun} ({ctx.monitor} {value})"
     shares = ", ".join(f"{name} {share:.0f} %" for name, share in ctx.times.shares().items())
     spent = f"{progress.seconds:.1f} s of training, {progress.step:,} steps"
-    peak = ctx.runtime.peak_memory_bytes() / 1e9
+    peak = format_bytes(ctx.runtime.peak_memory_bytes())
     rows = [
         *([("verdict", verdict)] if verdict else []),
         ("best", best),
         ("time", f"{spent}: {shares}" if ctx.times.step else f"{spent}, none of them now"),
-        ("memory", f"{peak:.2f} GB at most"),
+        ("memory", f"{peak} at most"),
     ]
     if progress.stopped:
         rows.append(("stopped", progress.stopped))

@@ -11,6 +11,7 @@ from ptrun.export.formats import FORMATS
 from ptrun.export.served import OUTPUT_MEANINGS
 from ptrun.runs.export_parts import Export
 from ptrun.terminal.console import Console
+from ptrun.terminal.format import format_bytes
 
 
 def show_header(export: Export, console: Console) -> None:
@@ -42,6 +43,10 @@ def _notes(export: Export) -> list[str]:
         notes.append(
             "The file averages over views of an image, as evaluation does. train.eval_views=one leaves them out."
         )
+    if FORMATS[export.request.format].holds_graph and (outside := export.inputs.transforms_outside):
+        notes.append(
+            f"Not in the file: {outside}. Give it images after that; a file would round it in another way than torch."
+        )
     precision = export.trained.content["config"]["device"].get("precision")
     if precision not in (None, "fp32"):
         notes.append(f"The training computed in {precision}; the file, and what it is compared with, computes in fp32.")
@@ -64,7 +69,7 @@ def show_result(
     for note in notes:
         console.note(note)
     rows = [
-        ("file", f"{path} ({_size(path.stat().st_size)})"),
+        ("file", f"{path} ({format_bytes(path.stat().st_size)})"),
         ("check", f"{_verdict(export.request.precision)}, on {export.samples.origin}"),
     ]
     console.result(rows, [])
@@ -79,10 +84,6 @@ def _verdict(precision: str) -> str:
         return "runs, and differs from the checkpoint as shown"
     what = "the checkpoint" if precision == "fp32" else f"the checkpoint with its weights rounded to {precision}"
     return f"equal to {what}: no difference is above {TOLERANCE:g} of the output's largest value"
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 2**20:,.1f} MiB" if num_bytes >= 2**20 else f"{num_bytes / 2**10:,.0f} KiB"
 
 
 def _row(comparison: Comparison, names: Sequence[str], decides: bool) -> list[object]:

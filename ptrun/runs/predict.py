@@ -27,6 +27,7 @@ from ptrun.evaluation.prediction_table import (
 )
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.runs.find import sweep_runs
+from ptrun.runs.predicted_interval import interval_width
 from ptrun.runs.prediction_file import STDOUT, PredictionFile, Tally, csv_text, format_of, import_pyarrow
 from ptrun.runs.predictor import Predictor, aligned_chunks
 from ptrun.runs.trained_model import Changes, load_trained_model
@@ -52,6 +53,7 @@ class PredictRequest:
     top_k: int = 1
     keep: Sequence[str] | str = ()
     rolling: bool = False
+    interval: float | None = None
     resize: bool = False
     path_column: str = "auto"
     on_bad_sample: str = "skip"
@@ -110,6 +112,7 @@ class _Prediction:
             open_inputs(request.locations, preparation) for preparation in predictor.preparations(settings)
         ]
         self.shown: list[Table] = []
+        self.width, self.notes = interval_width(predictor, request.interval, what)
 
     def run(self) -> Predicted:
         self._show_header()
@@ -167,11 +170,13 @@ class _Prediction:
     def _table(self, chunk: Chunk, predicted: Interpreted) -> Table:
         source = self.sources[0]
         if isinstance(source, LastWindow) and self.what == "values":
-            return forecast_steps(predicted, source.times)
-        columns = columns_for(self.what, predicted, self.request.top_k)
+            return forecast_steps(predicted, source.times, self.width)
+        columns = columns_for(self.what, predicted, self.request.top_k, self.width)
         own = {"input", "problem", *columns}
         kept = {f"input_{name}" if name in own else name: list(cells) for name, cells in chunk.columns.items()}
-        problems = [chunk.problems.get(i) for i in range(len(chunk.names))]
+        problems: list[str | None] = [None] * len(chunk.names)
+        for position, reason in chunk.problems.items():
+            problems[position] = reason
         return {"input": list(chunk.names), **kept, **_spread(columns, chunk), "problem": problems}
 
     def _to_stdout(self, tally: Tally) -> None:
@@ -187,7 +192,7 @@ class _Prediction:
         return {
             "checkpoints": [file_identity(member.path) for member in self.predictor.members],
             "inputs": [source.identity for source in self.sources],
-            "what": [self.what, request.top_k, request.keep, request.rolling, request.resize],
+            "what": [self.what, request.top_k, request.keep, request.rolling, request.resize, request.interval],
             "batch": self.sources[0].batch_size,
             "changes": {key: str(value) for key, value in request.changes.settings.items()},
         }
@@ -202,7 +207,7 @@ class _Prediction:
             ("device", first.runtime.name()),
         ]
         self.console.header(rows, f"ptrun predict {first.config.model.name}, trained on {first.config.dataset.name}")
-        for note in (*first.notes, *self.sources[0].notes):
+        for note in (*first.notes, *self.sources[0].notes, *self.notes):
             self.console.note(note)
 
     def _show_result(self, tally: Tally, seconds: float, done_before: int) -> None:

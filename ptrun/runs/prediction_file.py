@@ -31,7 +31,7 @@ FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "pa
 STDOUT = "-"
 _SYNC_SECONDS = 2.0  # between notes of how far the file is: a killed command loses that much work at most
 _PARQUET_ROWS = 65_536  # in a row group
-_PROBABILITY_DIGITS = 6  # significant, as in predictions.csv of an evaluation
+_PROBABILITY = "%.6g"  # six significant digits, as in predictions.csv of an evaluation
 
 
 def format_of(output: str) -> str:
@@ -161,17 +161,34 @@ class PredictionFile:
 
 def csv_text(table: Table, short: Collection[str], *, header: bool) -> str:
     """A table as the text of a CSV file. Numbers of the columns `short` get six significant digits, others all."""
-    columns = [_shortened(cells) if name in short else cells for name, cells in table.items()]
+    columns = [_as_texts(cells, _PROBABILITY if name in short else "%r") for name, cells in table.items()]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:
         writer.writerow(table)
-    writer.writerows(zip(*columns, strict=True))
+    if len(columns) > 1 and not any(map(_needs_quotes, columns)):  # a fifth of the time of the csv module
+        rows = "\n".join(map(",".join, zip(*columns, strict=True)))
+        text.write(f"{rows}\n" if rows else "")
+    else:
+        writer.writerows(zip(*columns, strict=True))
     return text.getvalue()
 
 
-def _shortened(cells: Sequence[Any]) -> list[Any]:
-    return [f"{cell:.{_PROBABILITY_DIGITS}g}" if isinstance(cell, float) else cell for cell in cells]
+def _as_texts(cells: Sequence[Any], number_format: str) -> list[str]:
+    kinds = set(map(type, cells))
+    if kinds == {str}:
+        return list(cells)
+    if kinds == {type(None)}:
+        return [""] * len(cells)
+    if kinds == {float}:
+        return list(map(number_format.__mod__, cells))
+    return ["" if c is None else number_format % c if isinstance(c, float) else str(c) for c in cells]
+
+
+def _needs_quotes(cells: Sequence[str]) -> bool:
+    """Whether a text holds a sign that has a meaning in a CSV file."""
+    joined = "\n".join(cells)
+    return any(sign in joined for sign in ',"\r') or joined.count("\n") >= len(cells)
 
 
 def _write_parquet(lines: Path, target: Path, columns: Sequence[str], numeric: Collection[str]) -> None:

@@ -21,7 +21,7 @@ from ptrun.runs.folder import redact
 from ptrun.runs.model_card import model_card
 from ptrun.terminal.console import Console
 
-_KEPT = ("spec", "fitted", "data", "progress", "versions", "device", "threads")
+_KEPT = ("spec", "fitted", "data", "progress", "versions", "device", "threads", "interval")
 _FILE, _CARD = "model.pt", "README.md"  # in a folder
 
 

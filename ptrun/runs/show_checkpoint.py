@@ -10,7 +10,7 @@ from ptrun.errors import join_words
 from ptrun.files.json_file import nonfinite_to_none
 from ptrun.runs.description import describe
 from ptrun.terminal.console import Console
-from ptrun.terminal.format import format_metric
+from ptrun.terminal.format import format_bytes, format_metric
 
 _LISTED = 12  # classes or columns that are named; the others are counted
 _PURPOSES = {"eval": "evaluate", "resume": "train on"}
@@ -46,7 +46,7 @@ def rows(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     kind = "published" if description["published"] else f"epoch {training['epoch']}, step {training['step']:,}"
     averaged = ", averaged over training" if model["averaged"] else ""
     facts = [
-        ("checkpoint", f"{description['checkpoint']} ({kind}; {description['bytes'] / 1e6:,.2f} MB)"),
+        ("checkpoint", f"{description['checkpoint']} ({kind}; {format_bytes(description['bytes'])})"),
         ("model", f"{model['name']}, {model['parameters']:,} weights{averaged}{_settings(model['settings'])}"),
         ("data", f"{data['dataset']}{_settings(data['location'])}{_splits(data)}"),
         ("inputs", _inputs(data)),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ptrun.config.compose import Composer
+from ptrun.config.load import load_config
 from ptrun.config.run_config import RunConfig
 from ptrun.config.weights_setting import file_of_model, model_takes_names
 from ptrun.errors import CheckpointError
@@ -21,6 +24,12 @@ def weights_record(config: RunConfig) -> dict[str, dict[str, str]]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     return {"weights": {"file": str(path.resolve()), "digest": digest}}
+
+
+def config_of_weights(words: Sequence[str], composer: Composer) -> RunConfig:
+    """The configuration of a training run with the words of `ptrun eval weights=FILE`. Raises PtrunError."""
+    of_training = [word for word in words if not word.startswith("split=")]
+    return with_weights_file(load_config(composer, of_training).config)
 
 
 def with_weights_file(config: RunConfig) -> RunConfig:

@@ -98,6 +98,9 @@ def load_trained_model(checkpoint: str, changes: Changes | None = None) -> Train
     spec = DataSpec.from_dict(content["spec"])
     with attribute_plugin_errors(config.model.name):
         network, runtime = restore_model(config, spec, build_runtime(config), content, path)
+    pipeline = build_eval_pipeline(config, spec, content["fitted"])
+    if pipeline is not None:
+        pipeline.channels_first = not runtime.channels_last
     return TrainedModel(
         path=path,
         content=content,
@@ -106,7 +109,7 @@ def load_trained_model(checkpoint: str, changes: Changes | None = None) -> Train
         model=build_views(config, spec)(network).eval(),
         network=network,
         runtime=runtime,
-        pipeline=build_eval_pipeline(config, spec, content["fitted"]),
+        pipeline=pipeline,
         notes=notes,
     )
 

@@ -27,7 +27,7 @@ from ptrun.sweeps import hydra_launch, leaderboard, table
 from ptrun.sweeps.plan import Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.pool import Pool, Running
 from ptrun.terminal.console import Console
-from ptrun.terminal.format import format_metric, format_seconds
+from ptrun.terminal.format import format_bytes, format_metric, format_seconds
 
 
 @dataclass
@@ -208,5 +208,5 @@ def _memory(ended: Ended) -> str:
     """A hint where the system killed a process, as it does when memory runs out."""
     if ended.code != -9:
         return ""
-    held = f" It held {ended.peak_bytes / 1e9:.1f} GB." if ended.peak_bytes else ""
+    held = f" It held {format_bytes(ended.peak_bytes)}." if ended.peak_bytes else ""
     return f"{held} The system does this when memory runs out; sweep.jobs=1 leaves all of it to one job."

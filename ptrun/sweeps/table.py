@@ -7,6 +7,7 @@ it.
 from __future__ import annotations
 
 import csv
+import shlex
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,7 +38,9 @@ def report(rows: Sequence[Row], folder: Path, console: Console) -> None:
     console.header([("table", str(path)), ("best", str(folder / best["job"]))], "Sweep")
     if best["value"] is not None:
         console.text()
-        console.header([("evaluate", f"ptrun eval checkpoint={folder / best['job']}")], "Next")
+        job = shlex.quote(str(folder / best["job"]))
+        commands = [("evaluate", f"ptrun eval checkpoint={job}"), ("use it", f"ptrun show checkpoint={job}")]
+        console.header(commands, "Next")
 
 
 def show(rows: Sequence[Row], folder: Path, console: Console) -> None:

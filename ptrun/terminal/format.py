@@ -11,7 +11,7 @@ from typing import Any
 
 _FRACTION = re.compile(r"(.*[/_])?(accuracy|precision|recall|f1|top_?\d*|top_k|mape|error_rate)(_[a-z0-9]+)*")
 _ACRONYMS = ("auc", "f1", "mae", "mape", "mse", "rmse", "roc")
-_NUMBER = re.compile(r"[-+]?[\d.,:]+(e[-+]\d+)?( ?(%|s|[GM]B/s))?|-|nan|-?inf|undefined|")
+_NUMBER = re.compile(r"[-+]?[\d.,:]+(e[-+]\d+)?( ?(%|s|[kMG]?B(/s)?))?|-|nan|-?inf|undefined|")
 _ENDS = 5  # of many groups, how many are shown at each end
 
 
@@ -70,6 +70,15 @@ def format_seconds(seconds: object) -> str:
     if hours >= 48:
         return f"{hours // 24}d {hours % 24:02}h"
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def format_bytes(num_bytes: float) -> str:
+    """870 bytes, 12 kB, 4.5 MB, 1.23 GB: three digits at most, in powers of 1000."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= 0.9995 * size:
+            value = num_bytes / size
+            return f"{value:,.0f} {unit}" if value >= 99.95 else f"{value:.3g} {unit}"
+    return f"{num_bytes:.0f} byte{'s' if num_bytes != 1 else ''}"
 
 
 def cell_width(text: str) -> int:

@@ -32,6 +32,7 @@ class Pipeline:
     mixes: whether `mix` does anything.
     gives_one_size: whether all images have one size after the fixed transforms.
     num_fixed, fixed_transforms: number and description of the fixed transforms; the description names cached images.
+    channels_first: whether `finish` puts the channels first in memory, for a model that computes so.
     scales_to: the size to which the first transform resizes images (see Transform), or ().
     fitted: what was computed from the training images, to be given to `build_pipeline` for evaluation.
     notes: sentences for the user about the statistics.
@@ -54,6 +55,7 @@ class Pipeline:
         self._mixing, self._num_outputs = tuple(mixing), num_outputs
         self.is_random = bool(varying)
         self.mixes = bool(mixing)
+        self.channels_first = False
         self.scales_to = named[0][1].scales_to if named and isinstance(named[0][1], Transform) else ()
         self.fixed_transforms = ""
         self.fitted: dict[str, Any] = {}
@@ -126,7 +128,7 @@ class Pipeline:
         Raises DataError when the number of channels is not that of the statistics.
         """
         if not self._scale_shift:
-            return to_float(batch, None, None)
+            return to_float(batch, None, None, channels_first=self.channels_first)
         if batch.device not in self._scale_shift:
             scale, shift = self._scale_shift[torch.device("cpu")]
             self._scale_shift[batch.device] = scale.to(batch.device), shift.to(batch.device)
@@ -136,7 +138,7 @@ class Pipeline:
                 f"transform: normalize has statistics of {len(scale)} channels, but the images have {batch.shape[1]}. "
                 "Use images of the same kind as in training."
             )
-        return to_float(batch, scale, shift)
+        return to_float(batch, scale, shift, channels_first=self.channels_first)
 
     def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
         """Shape [C, H, W] of an image of `input_shape` after all transforms. Raises DataError if one can't take it."""

@@ -14,13 +14,19 @@ from torch import Tensor
 CHUNK_NUMBERS = 2**16
 
 
-def to_float(images: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+def to_float(images: Tensor, scale: Tensor | None, shift: Tensor | None, *, channels_first: bool = False) -> Tensor:
     """Images uint8 [N, C, H, W] times scale [C, 1, 1] plus shift [C, 1, 1], or divided by 255 when both are None.
 
-    Keeps the memory format.
+    Keeps the memory format, or on a CPU puts the channels first in memory: in one pass, which takes half of the time of
+    doing that afterwards.
     """
     if images.device.type != "cpu":
         return _scale_in_place(images.float(), scale, shift)
+    if channels_first:
+        floats = torch.empty(images.shape)
+        for image, target in zip(images, floats, strict=True):
+            _scale_in_place(target.copy_(image), scale, shift)
+        return floats
     channels_last = images.shape[1] > 1 and images.is_contiguous(memory_format=torch.channels_last)
     pixels = images.permute(0, 2, 3, 1).flatten(2) if channels_last else images
     if channels_last and scale is not None and shift is not None:

@@ -127,7 +127,7 @@ def test_a_limit_of_file_sizes_ends_the_run_with_its_code(folder: Path):
 
 def test_too_little_space_is_told_before_writing(tmp_path: Path):
     huge = {"w": torch.zeros(1).expand(2**52)}
-    with pytest.raises(ResourceError, match=r"it needs 16,777,216\.0 GiB, .* are free"):
+    with pytest.raises(ResourceError, match=r"it needs 18,014,399 GB, .* are free"):
         store.publish(tmp_path, {"model": huge, **CONSTANT}, step=1, best=False, keep=2)
     assert list(tmp_path.iterdir()) == []
 

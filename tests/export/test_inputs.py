@@ -39,6 +39,7 @@ def agree(inputs: ModelInputs, samples: torch.Tensor) -> bool:
 def test_images(with_preprocessing: bool, words: str):
     pipeline = build_pipeline(TRANSFORMS[1:], PHOTOS, fitted={})
     inputs = image_inputs(PHOTOS, pipeline, TRANSFORMS, with_preprocessing)
+    assert inputs.transforms_outside == "resize (size [8, 8])"
     assert inputs.in_words == words
     assert agree(inputs, random_samples(PHOTOS, 5))
     described = json.loads(json.dumps(inputs.description))

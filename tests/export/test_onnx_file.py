@@ -70,7 +70,7 @@ def test_a_frozen_batch_size_is_found(exported: Path, tmp_path: Path):
 
 def test_a_file_that_would_be_too_large_is_refused(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(onnx_file, "MAX_BYTES", 1000)
-    with (tmp_path / "a.onnx").open("wb") as file, pytest.raises(ConfigError, match="holds at most 2 GiB"):
+    with (tmp_path / "a.onnx").open("wb") as file, pytest.raises(ConfigError, match="holds at most 1 kB"):
         onnx_file.write(onnx.load(exported), file, {})
 
 

@@ -14,6 +14,9 @@ import torch.nn.functional as F
 from support import Ended, newest_evaluation
 from torch import Tensor, nn
 
+import ptrun as ptrun_api
+from ptrun.errors import ConfigError
+
 Call = Callable[..., Ended]
 IMAGENET = "[{normalize: {mean: imagenet, std: imagenet}}]"
 SETTINGS = (
@@ -98,6 +101,14 @@ def test_another_split_of_the_data(probabilities: np.ndarray, ptrun: Call, folde
     assert ptrun("eval", *SETTINGS, "weights=resnet8.th", "split=val", "-q").code == 0
     document = json.loads((newest_evaluation(folder) / "metrics.json").read_text(encoding="utf-8"))
     assert document["split"] == "val"
+
+
+def test_the_same_from_python(probabilities: np.ndarray, folder: Path):
+    result = ptrun_api.eval(None, *SETTINGS[1:], weights=Path("resnet8.th"), model="resnet_cifar", quiet=True)
+    own = -np.log(probabilities[range(8), np.arange(8) % 4]).mean()
+    assert result.metrics["loss"] == pytest.approx(own, abs=1e-4)
+    with pytest.raises(ConfigError, match="checkpoint"):
+        ptrun_api.eval(split="val")
 
 
 def test_weights_for_other_outputs_cannot_be_evaluated(probabilities: np.ndarray, ptrun: Call):

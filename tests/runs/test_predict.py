@@ -318,10 +318,13 @@ def test_mistakes_are_sentences(ptrun: Call, folder: Path, words: tuple[str, ...
 def test_a_killed_prediction_goes_on_and_gives_the_same_file(folder: Path, ptrun: Call):
     write(folder / "a.csv", ["length", "colour", "kind"], flowers(200))
     train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=kind")
-    rows = flowers(3000, seed=3) * 100
+    rows = flowers(3000, seed=3) * 300
     rows[1000][0] = "oops"
     write(folder / "new.csv", ["length", "colour"], [row[:2] for row in rows])
-    command = [sys.executable, "-m", "ptrun", "predict", "outputs/latest", "new.csv"]
+    # Each chunk is noted, as in a prediction that takes longer.
+    noting = "import sys; from ptrun.runs import prediction_file as f; f._SYNC_SECONDS = 0"
+    main = f"{noting}; from ptrun.__main__ import main; sys.exit(main())"
+    command = [sys.executable, "-c", main, "predict", "outputs/latest", "new.csv"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     note = folder / ".killed.csv.partial.json"
     killed = subprocess.Popen([*command, "output=killed.csv"], cwd=folder, env=environment, stdout=subprocess.PIPE)

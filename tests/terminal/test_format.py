@@ -8,6 +8,7 @@ import pytest
 
 from ptrun.terminal.format import (
     cell_width,
+    format_bytes,
     format_learning_rate,
     format_metric,
     format_number,
@@ -43,6 +44,25 @@ def test_format_learning_rate(value: object, text: str) -> None:
 )
 def test_format_seconds(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (870, "870 bytes"),
+        (999.6, "1 kB"),
+        (12_340, "12.3 kB"),
+        (999_600, "1 MB"),
+        (4.56e6, "4.56 MB"),
+        (123_456_789, "123 MB"),
+        (1.234e9, "1.23 GB"),
+        (2e12, "2,000 GB"),
+    ],
+)
+def test_format_bytes(num_bytes: float, text: str) -> None:
+    assert format_bytes(num_bytes) == text
 
 
 def test_fractions_are_in_percent() -> None:

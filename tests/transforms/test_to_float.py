@@ -12,6 +12,7 @@ from ptrun import catalog
 from ptrun.spec import DataSpec, Layout, Task
 from ptrun.transforms.build import build_pipeline
 from ptrun.transforms.pipeline import Pipeline
+from ptrun.transforms.to_float import to_float
 
 assert catalog.MODULES
 
@@ -50,3 +51,12 @@ def test_floats_have_the_same_bits_in_any_memory_format(transforms: list[Any], c
     assert torch.equal(result, expected)
     assert result.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(pipe.finish(images[:, :, ::2]), expected[:, :, ::2])
+
+
+def test_channels_first_in_memory_has_the_same_numbers():
+    images = torch.randint(0, 256, (3, 5, 7, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    scale, shift = torch.rand(3, 1, 1), torch.rand(3, 1, 1)
+    for statistics in ((scale, shift), (None, None)):
+        floats = to_float(images, *statistics, channels_first=True)
+        assert floats.is_contiguous()
+        assert torch.equal(floats, to_float(images, *statistics))

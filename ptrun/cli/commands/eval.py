@@ -64,13 +64,11 @@ def _evaluate_weights(
 ) -> int:
     """Evaluate a file of weights in the model that the settings of a training run describe. Returns the exit code."""
     from ptrun.config.compose import Composer
-    from ptrun.config.load import load_config
     from ptrun.config.verb_settings import split_settings
-    from ptrun.runs.start_weights import with_weights_file
+    from ptrun.runs.start_weights import config_of_weights
 
     settings, _ = split_settings("eval", {**values, "checkpoint": values["weights"]})
-    words = [word for word in options.overrides if not word.startswith("split=")]
-    config = with_weights_file(load_config(Composer("train", folders), words).config)
+    config = config_of_weights(options.overrides, Composer("train", folders))
     with resting_collector():
         from ptrun.runs import evaluate, evaluate_weights
 

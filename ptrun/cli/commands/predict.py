@@ -20,6 +20,7 @@ ptrun predict CHECKPOINT INPUT [KEY=VALUE ...] [flags]
   top_k=3                       the three most probable classes
   keep=[id,name] or keep=all    columns of the input to write beside the predictions
   rolling=true                  for a series: a forecast from every row, not only one after the last
+  interval=0.9                  for a series: columns low and high, between which nine of ten values should lie
   resize=true                   scale images to the size that the model was trained on
   on_bad_sample=stop            end at the first input that can't be read (otherwise it is reported in its row)
   checkpoint=[A,B] or ensemble=true (all runs of a sweep)   the average of several models, and where they disagree

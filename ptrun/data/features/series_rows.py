@@ -35,6 +35,11 @@ class OrderedRows:
         """The first row of each series, and the row after its last."""
         return self.groups.stretches
 
+    @property
+    def is_turned(self) -> bool:
+        """Whether the rows stand in another order in the file."""
+        return not np.array_equal(self.groups.order, np.arange(len(self.file)))
+
 
 @dataclass(frozen=True)
 class FilledRows:

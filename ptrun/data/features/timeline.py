@@ -26,6 +26,7 @@ class TimeAxis:
     columns: that hold it; none when the order of the rows is all that is known.
     times: seconds since 1970 [T], with UTC offsets, or the numbers of a column of numbers. clock: as the cells show it.
     cells: the time of each row as it is written. has_dates: whether the times are seconds.
+    order: of year, month and day in the cells, "" for numbers.
     """
 
     columns: tuple[str, ...]
@@ -33,6 +34,7 @@ class TimeAxis:
     clock: Floats
     cells: Sequence[str]
     has_dates: bool = False
+    order: str = ""
 
     @property
     def name(self) -> str:
@@ -43,6 +45,12 @@ class TimeAxis:
         """The axis of some of the rows."""
         cells = [self.cells[i] for i in rows]
         return replace(self, times=self.times[rows], clock=self.clock[rows], cells=cells)
+
+    def followed_by(self, other: TimeAxis, count: int) -> TimeAxis:
+        """The last `count` rows of this axis and one that goes on after it."""
+        times, clock = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("times", "clock"))
+        cells = [*self.cells, *other.cells]
+        return replace(self, times=times[-count:], clock=clock[-count:], cells=cells[-count:])
 
 
 NO_AXIS = TimeAxis((), np.zeros(0), np.zeros(0), ())
@@ -59,13 +67,14 @@ def read_axis(file: CsvFile, time_column: str | Sequence[str] | None, settings: 
     if len(columns) == 1 and _cells(file, columns[0], settings).floats is not None:
         times = _numbers(file, columns[0], settings)
         return TimeAxis(columns, times, times, file[columns[0]])
-    read = [_instants(file, column, settings) for column in columns]
+    orders = [_order(file, column, settings) for column in columns]
+    read = [_instants(file, column, order, settings) for column, order in zip(columns, orders, strict=True)]
     utc, clock = (np.sum([getattr(part, kind) for part in read], axis=0) for kind in ("utc", "clock"))
     missing = np.flatnonzero(np.isnan(utc))
     if len(missing):
         raise _missing(file, columns[0], int(missing[0]))
     cells = [" ".join(parts) for parts in zip(*(file[column] for column in columns), strict=True)]
-    return TimeAxis(columns, utc, clock, cells, has_dates=True)
+    return TimeAxis(columns, utc, clock, cells, has_dates=True, order=orders[0])
 
 
 def could_be_times(file: CsvFile) -> list[str]:
@@ -87,7 +96,7 @@ def _find(file: CsvFile, settings: ColumnSettings) -> tuple[str, ...]:
     dates = next((name for name in orders if set(orders[name]) - {"time"}), None)
     if dates is not None:
         clock = next((name for name in orders if orders[name] == ["time"]), None)
-        has_days_only = clock is not None and not (_instants(file, dates, settings).clock % DAY_SECONDS).any()
+        has_days_only = clock is not None and not _has_hours(file, dates, settings)
         return (dates, clock) if clock is not None and has_days_only else (dates,)
     named = [name for name in file.columns if name.lower() in TIME_NAMES]
     return next(((name,) for name in named if file[name].floats is None or _is_monotone(file, name)), ())
@@ -96,6 +105,11 @@ def _find(file: CsvFile, settings: ColumnSettings) -> tuple[str, ...]:
 def _cells(file: CsvFile, name: str, settings: ColumnSettings) -> Column:
     """The cells of a column, empty where the user says that they stand for a missing value."""
     return file[name].without(settings.missing_values)
+
+
+def _has_hours(file: CsvFile, name: str, settings: ColumnSettings) -> bool:
+    """Whether some date of a column has a time of day."""
+    return bool((_instants(file, name, _order(file, name, settings), settings).clock % DAY_SECONDS).any())
 
 
 def _orders_at_start(cells: Column) -> list[str]:
@@ -109,14 +123,21 @@ def _is_monotone(file: CsvFile, name: str) -> bool:
     return bool((steps >= 0).all() or (steps <= 0).all())
 
 
-def _instants(file: CsvFile, column: str, settings: ColumnSettings) -> Instants:
-    """The times of a column of dates. Raises DataError for a column, or a cell, that is no date."""
+def _order(file: CsvFile, column: str, settings: ColumnSettings) -> str:
+    """The order in which the cells of a column are dates; if there is none, that of its first cells.
+
+    Raises DataError when nothing tells day from month.
+    """
     cells = _cells(file, column, settings)
     orders = as_set(possible_orders(cells.distinct[0], digits_too=True), settings)
-    if not orders:  # the cell that does not fit those before it is named
-        orders = _orders_at_start(cells) or ["ymd"]
-        return instants(cells, file.rows, file.source, column, orders[0])
-    return instants(cells, file.rows, file.source, column, one_order(file, column, orders, settings.missing_values))
+    if not orders:  # the cell that does not fit those before it will be named
+        return (_orders_at_start(cells) or ["ymd"])[0]
+    return one_order(file, column, orders, settings.missing_values)
+
+
+def _instants(file: CsvFile, column: str, order: str, settings: ColumnSettings) -> Instants:
+    """The times of a column of dates. Raises DataError for a cell that is no date."""
+    return instants(_cells(file, column, settings), file.rows, file.source, column, order)
 
 
 def _numbers(file: CsvFile, column: str, settings: ColumnSettings) -> Floats:

@@ -63,14 +63,19 @@ def fit_range(values: NDArray[Any]) -> list[float]:
     return [low, high if high > low else low + 1]
 
 
+def scale_of(values: NDArray[Any], scale: Range | None) -> Range | None:
+    """The values that become 0 and 255 in an array, by those of the training; None for bytes that stay as they are."""
+    if scale is None or values.dtype != np.uint8:
+        return scale
+    return None if list(scale) in ([0, 1], [0, 255]) and values.max(initial=0) > 1 else scale
+
+
 def to_pixels(values: NDArray[Any], scale: Range | None, name: str) -> NDArray[np.uint8]:
     """Values scaled to 8 bits by the range of the training samples, rounded and clipped; uint8 stays as it is.
 
     scale: None for a training on uint8. Raises DataError for values of another type or on another scale.
     """
-    if values.dtype == np.uint8 and (
-        scale is None or (list(scale) in ([0, 1], [0, 255]) and values.max(initial=0) > 1)
-    ):
+    if values.dtype == np.uint8 and scale_of(values, scale) is None:
         return values
     if scale is None or values.dtype.kind not in "iufb":
         raise DataError(

@@ -9,7 +9,7 @@ import contextlib
 import csv
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -78,6 +78,13 @@ class CsvFile:
         columns = {name: self[name].take(positions) for name in self.columns}
         rows = [self.rows[i] for i in positions]
         return CsvFile(self.source, columns, rows, self.delimiter, self.nameless, self.has_header, self.notes)
+
+
+def joined(files: Sequence[CsvFile]) -> CsvFile:
+    """The rows of several parts of one file."""
+    columns = {name: list(itertools.chain.from_iterable(file[name] for file in files)) for name in files[0].columns}
+    rows = list(itertools.chain.from_iterable(file.rows for file in files))
+    return replace(files[0], columns=columns, rows=rows)
 
 
 def read_csv(

@@ -78,14 +78,16 @@ def require_shape(values: NDArray[Any], shape: tuple[int, ...], name: str) -> No
         )
 
 
-def images_of(values: NDArray[Any], channel_axis: str, scale: Range | None, name: str) -> list[torch.Tensor]:
+def images_of(
+    values: NDArray[Any], channel_axis: str, scale: Range | None, name: str, first_row: int = 0
+) -> list[torch.Tensor]:
     """Images uint8 [C, H, W] from an array [N, H, W], [N, H, W, C] or [N, C, H, W]. Raises DataError for others.
 
-    scale: the values that became 0 and 255 in training; None for uint8.
+    scale: the values that became 0 and 255 in training; None for uint8. first_row: the row of the first image.
     """
     is_image = values.ndim in (3, 4) and values.dtype.kind in "iufb"
     if is_image and values.dtype.kind == "f" and not np.isfinite(values).all():
-        row = int(np.argwhere(~np.isfinite(values))[0][0])
+        row = first_row + int(np.argwhere(~np.isfinite(values))[0][0])
         raise DataError(f"{name}: row {row} holds a number that is non-finite (NaN or infinite). Remove it.")
     pixels = to_pixels(np.asarray(values), scale if is_image else None, name)
     if not is_image:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -126,14 +127,19 @@ class ImageFiles:
 
 @dataclass(frozen=True)
 class ImagesInMemory:
-    """The source of images uint8 [C, H, W] that are in memory already."""
+    """The source of images uint8 [C, H, W] that are in memory, or in an array of any kind of images.
 
-    images: Sequence[Tensor]
+    names: of the images; () for their rows.
+    convert: makes images of some rows of `images`, of which it is told the first; None where they are images.
+    """
+
+    images: Any
     preparation: ImagePreparation
     batch_size: int
-    names: Sequence[str]
+    names: Sequence[str] = ()
     identity: str = ""
     notes: tuple[str, ...] = ()
+    convert: Callable[[Any, int], Sequence[Tensor]] | None = None
 
     @property
     def count(self) -> int:
@@ -141,12 +147,15 @@ class ImagesInMemory:
 
     def chunks(self, start: int) -> Iterator[Chunk]:
         for begin in range(start, len(self.images), self.batch_size):
-            names = self.names[begin : begin + self.batch_size]
+            images = self.images[begin : begin + self.batch_size]
+            if self.convert is not None:
+                images = self.convert(images, begin)
+            names = self.names[begin : begin + self.batch_size] or [f"row {begin + i}" for i in range(len(images))]
             readable: list[Tensor] = []
             problems: dict[int, str] = {}
             for position, name in enumerate(names):
                 try:
-                    readable.append(self.preparation.fixed(self.images[begin + position], name))
+                    readable.append(self.preparation.fixed(images[position], name))
                 except DataError as error:
                     problems[position] = str(error)
             pipeline = self.preparation.pipeline

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,7 @@ import numpy as np
 import torch
 
 from ptrun.data.features.columns import Encoding, encode_columns, unusual_cells
-from ptrun.data.formats.csv_chunks import CsvChunk, read_chunks
-from ptrun.data.formats.csv_dialect import Header
+from ptrun.data.formats.csv_chunks import CsvChunk, ReadChunks
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs.source import Chunk
 from ptrun.errors import DataError, did_you_mean, join_words
@@ -22,53 +20,21 @@ CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer
 
 @dataclass(frozen=True)
 class TableRows:
-    """The source of the rows of a CSV text.
+    """The source of the rows of a file. keep: names of columns to keep beside the predictions; None keeps all."""
 
-    opened: a function that opens the text anew. names: of the columns, for a text without a header.
-    header, delimiter: how the text is read.
-    keep: names of columns to keep beside the predictions; None keeps all.
-    """
-
-    opened: Callable[[], AbstractContextManager[Iterable[str]]]
-    name: str
+    read: ReadChunks
     encodings: Sequence[Encoding]
     batch_size: int
     keep: Sequence[str] | None = ()
-    names: Sequence[str] | None = None
-    header: Header = True
-    delimiter: str = "auto"
     identity: str = ""
     notes: tuple[str, ...] = ()
     count: int | None = None
 
     def chunks(self, start: int) -> Iterator[Chunk]:
         chunk_rows = max(1, CHUNK_ROWS // self.batch_size) * self.batch_size
-        reading: dict[str, Any] = {"names": self.names, "header": self.header, "delimiter": self.delimiter}
-        with self.opened() as lines:
-            for chunk in read_chunks(lines, self.name, chunk_rows, **reading, start=start):
-                require_columns(chunk.file, self.encodings)
-                yield encoded_chunk(chunk, self.encodings, self.keep)
-
-
-@dataclass(frozen=True)
-class RowsInMemory:
-    """The source of rows that are in memory already, as texts."""
-
-    file: CsvFile
-    encodings: Sequence[Encoding]
-    batch_size: int
-    keep: Sequence[str] | None = ()
-    notes: tuple[str, ...] = ()
-    identity: str = ""
-
-    @property
-    def count(self) -> int:
-        return len(self.file)
-
-    def chunks(self, start: int) -> Iterator[Chunk]:
-        require_columns(self.file, self.encodings)
-        rows = self.file.take(range(start, len(self.file)))
-        yield encoded_chunk(CsvChunk(rows, rows.rows, {}), self.encodings, self.keep)
+        for chunk in self.read(chunk_rows=chunk_rows, start=start):
+            require_columns(chunk.file, self.encodings)
+            yield encoded_chunk(chunk, self.encodings, self.keep)
 
 
 def encoded_chunk(chunk: CsvChunk, encodings: Sequence[Encoding], keep: Sequence[str] | None) -> Chunk:
@@ -81,7 +47,7 @@ def encoded_chunk(chunk: CsvChunk, encodings: Sequence[Encoding], keep: Sequence
         problems |= bad
         file = file.take([i for i, number in enumerate(file.rows) if number not in bad])
         features = encode_columns(file, encodings, file.source)
-    position = {number: i for i, number in enumerate(chunk.rows)}
+    position = {number: i for i, number in enumerate(chunk.rows)} if problems else {}
     kept = list(chunk.file.columns) if keep is None else list(keep)
     return Chunk(
         [f"row {number}" for number in chunk.rows],

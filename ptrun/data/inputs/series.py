@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor
 
-from ptrun.data.datasets.series import standardized_inputs
-from ptrun.data.features import series_columns
-from ptrun.data.features.kinds import ColumnSettings
-from ptrun.data.features.series_rows import fill_rows, order_rows, steps_of
-from ptrun.data.features.timeline import TimeAxis, calendar_of, future_times
-from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.features.timeline import future_times
+from ptrun.data.formats.csv_chunks import ReadChunks
+from ptrun.data.inputs.series_parts import SeriesSettings, prepared_parts
 from ptrun.data.inputs.source import Chunk
-from ptrun.errors import DataError
-
-
-@dataclass(frozen=True)
-class SeriesSettings:
-    """How a series is read: settings of the data set in training. columns: how its cells are written."""
-
-    time_column: str | Sequence[str] | None
-    missing: str
-    calendar: bool
-    window: int
-    horizon: int
-    columns: ColumnSettings = field(default_factory=ColumnSettings)
-
-
-@dataclass(frozen=True)
-class _Series:
-    """The prepared rows of a file [rows, features], and how its time goes on."""
-
-    file: CsvFile
-    axis: TimeAxis
-    inputs: Tensor
 
 
 @dataclass(frozen=True)
@@ -64,66 +39,49 @@ class LastWindow:
 class RollingWindows:
     """The source of all windows of a file, also those whose forecast goes beyond its end.
 
-    names: the row (and time) at which each forecast begins.
+    read: reads the file anew. fitted: what the data set learned in training.
+    Each window is named by the rows of its forecast, and has the time of the first of them.
     """
 
-    inputs: Tensor
-    window: int
-    names: Sequence[str]
-    times: Sequence[str]
+    read: ReadChunks
+    fitted: Mapping[str, Any]
+    settings: SeriesSettings
     batch_size: int
     identity: str = ""
     notes: tuple[str, ...] = ()
-
-    @property
-    def count(self) -> int:
-        return len(self.names)
+    count: int | None = None
 
     def chunks(self, start: int) -> Iterator[Chunk]:
-        windows = self.inputs.unfold(0, self.window, 1).transpose(1, 2)
-        for begin in range(start, len(self.names), self.batch_size):
-            end = min(begin + self.batch_size, len(self.names))
-            columns = {"time": self.times[begin:end]} if self.times else {}
-            yield Chunk(self.names[begin:end], windows[begin:end].contiguous(), columns=columns)
+        window, first = self.settings.window, start  # the next window begins at row `first`
+        held, cells, begin = torch.empty(0), list[str](), 0  # rows from `begin` on
+        for part in prepared_parts(self.read, self.fitted, self.settings):
+            held, cells = torch.cat([held, part.inputs]) if len(held) else part.inputs, [*cells, *part.cells]
+            followed = max(0, begin + len(held) - window - first)  # windows that a row follows
+            count = followed // self.batch_size * self.batch_size
+            yield from self._windows(held, cells, range(first, first + count), begin)
+            first += count
+            done = min(first - begin, len(held))
+            held, cells, begin, recent = held[done:], cells[done:], begin + done, part.recent
+        cells += future_times(recent, 1)
+        yield from self._windows(held, cells, range(first, begin + len(held) - window + 1), begin)
+
+    def _windows(self, held: Tensor, cells: Sequence[str], firsts: range, begin: int) -> Iterator[Chunk]:
+        """The windows that begin at some rows, batch by batch. held, cells: rows from `begin` on, and their times."""
+        window = self.settings.window
+        for start in firsts[:: self.batch_size]:
+            end = min(start + self.batch_size, firsts.stop)
+            windows = held[start - begin : end - begin + window - 1].unfold(0, window, 1).transpose(1, 2)
+            names = [_steps(row, self.settings.horizon) for row in range(start + window, end + window)]
+            times = cells[start - begin + window : end - begin + window]
+            yield Chunk(names, windows.contiguous(), columns={"time": times} if cells else {})
 
 
-def last_window(file: CsvFile, fitted: Mapping[str, Any], settings: SeriesSettings) -> LastWindow:
-    """The end of a file as one input. Raises DataError when the file has fewer rows than a window."""
-    series = _read(file, fitted, settings)
-    times = future_times(series.axis, settings.horizon)
-    return LastWindow(series.inputs[-settings.window :][None], f"after row {series.file.rows[-1]}", times)
-
-
-def rolling_windows(
-    file: CsvFile, fitted: Mapping[str, Any], settings: SeriesSettings, batch_size: int
-) -> RollingWindows:
-    """Every window of a file. Raises DataError when the file has fewer rows than a window."""
-    series = _read(file, fitted, settings)
-    first_rows = range(settings.window, len(series.file) + 1)
-    names = [_steps(row, settings.horizon) for row in first_rows]
-    cells = list(series.axis.cells)
-    times = [*cells[settings.window :], *future_times(series.axis, 1)] if cells else []
-    return RollingWindows(series.inputs, settings.window, names, times, batch_size)
-
-
-def _read(file: CsvFile, fitted: Mapping[str, Any], settings: SeriesSettings) -> _Series:
-    for name in fitted["columns"]:
-        file.column(name, "The model was trained with other columns")
-    if len(file) < settings.window:
-        raise DataError(
-            f"{file.source} has {len(file)} rows, but the model looks back on {settings.window}. Give it more rows."
-        )
-    rows = order_rows(file, settings.time_column, "auto", settings.columns, fitted)
-    if len(rows.stretches) > 1:
-        raise DataError(
-            f"{file.source} holds {len(rows.stretches)} series, told apart by {' and '.join(rows.groups.columns)}. "
-            "Give a file with the rows of one."
-        )
-    filled = fill_rows(rows, series_columns.restored(file, fitted), settings.columns, settings.missing, may_cut=True)
-    axis = filled.rows.axis
-    usual = steps_of(filled.rows, "ignore").usual
-    waves = calendar_of(axis, usual)[0] if settings.calendar else np.zeros((len(filled.values), 0))
-    return _Series(filled.rows.file, axis, standardized_inputs(filled.values, waves, fitted))
+def last_window(read: ReadChunks, fitted: Mapping[str, Any], settings: SeriesSettings) -> LastWindow:
+    """The end of a series as one input. Raises DataError when it has fewer rows than a window."""
+    held = torch.empty(0)
+    for part in prepared_parts(read, fitted, settings):
+        held = (torch.cat([held, part.inputs]) if len(held) else part.inputs)[-settings.window :].clone()
+    return LastWindow(held[None], f"after row {part.last_row}", future_times(part.recent, settings.horizon))
 
 
 def _steps(first: int, horizon: int) -> str:

@@ -26,6 +26,7 @@ from ptrun.data.splits import FileSplit, PreparedSplit, Split
 from ptrun.errors import DataError, ResourceError
 from ptrun.files.lock import wait_for_lock
 from ptrun.process.machine import available_memory_bytes
+from ptrun.terminal.format import format_bytes
 from ptrun.transforms.pipeline import Pipeline
 
 FORMAT = 1  # of the folder; raise it when what is stored changes
@@ -136,10 +137,10 @@ def _cache_in_memory(images: _Images) -> Split:
     size, free = images.num_bytes(), available_memory_bytes()
     if size > MEMORY_SHARE * free:
         raise ResourceError(
-            f"dataset.cache=ram needs about {_size_text(size)} for {len(images):,} images, and {_size_text(free)} of "
-            "memory are free. Use dataset.cache=disk, a transform that makes images smaller, or dataset.cache=none."
+            f"dataset.cache=ram needs about {format_bytes(size)} for {len(images):,} images, and {format_bytes(free)} "
+            "of memory are free. Use dataset.cache=disk, a transform that makes images smaller, or dataset.cache=none."
         )
-    samples = images.decoded(f"caching {len(images):,} decoded images in memory ({_size_text(size)})")
+    samples = images.decoded(f"caching {len(images):,} decoded images in memory ({format_bytes(size)})")
     if not images.one_size:
         return CachedSplit(images.split, list(samples))
     first = next(samples)
@@ -190,10 +191,10 @@ def _build(images: _Images, folder: Path) -> None:
     size, free = images.num_bytes(), shutil.disk_usage(folder.parent).free
     if size > free:
         raise ResourceError(
-            f"dataset.cache=disk needs about {_size_text(size)} in {folder.parent} for {len(images):,} images, and "
-            f"{_size_text(free)} are free. Make room, choose another dataset.cache_dir, or use dataset.cache=none."
+            f"dataset.cache=disk needs about {format_bytes(size)} in {folder.parent} for {len(images):,} images, and "
+            f"{format_bytes(free)} are free. Make room, choose another dataset.cache_dir, or use dataset.cache=none."
         )
-    message = f"caching {len(images):,} decoded images in {folder} ({_size_text(size)} of {_size_text(free)} free)"
+    message = f"caching {len(images):,} decoded images in {folder} ({format_bytes(size)} of {format_bytes(free)} free)"
     partial = folder.with_name(f"{folder.name}.partial{os.getpid()}")
     partial.mkdir()
     try:
@@ -237,7 +238,3 @@ def cache_folder(files: FileSplit) -> Path:
     if files.cache_dir:
         return Path(files.cache_dir).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ptrun"
-
-
-def _size_text(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ptrun.errors import ResourceError
 from ptrun.rng import Integers
+from ptrun.terminal.format import format_bytes
 
 INDEX_BYTES, FLOAT_BYTES = 8, 4
 ALIGNMENT_BYTES = 64  # a cache line, and the widest vector register of a CPU
@@ -61,9 +62,9 @@ class SharedBuffers:
             os.ftruncate(file, count * self._buffer_bytes)
             self._map(file)
         except OSError as error:
-            megabytes = count * self._buffer_bytes / 1e6
+            size = format_bytes(count * self._buffer_bytes)
             raise ResourceError(
-                f"There is no memory for {count} batches that workers prepare ({megabytes:,.0f} MB: "
+                f"There is no memory for {count} batches that workers prepare ({size}: "
                 f"{error.strerror or error}). Use a smaller train.batch_size or fewer train.num_workers."
             ) from error
 

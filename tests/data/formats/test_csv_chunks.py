@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
-from ptrun.data.formats.csv_chunks import read_chunks
+from ptrun.data.formats.csv_chunks import CsvChunk, read_chunks, read_file_chunks
 from ptrun.errors import DataError
 
 TEXT = 'a;b\n1;"x\ny"\n\n2;z \n3\n4;w;v\n5;u\n'
@@ -14,7 +17,7 @@ TEXT = 'a;b\n1;"x\ny"\n\n2;z \n3\n4;w;v\n5;u\n'
 
 def test_row_numbers_problems_and_quoted_line_ends():
     chunks = list(read_chunks(io.StringIO(TEXT, newline=""), "t.csv", 2))
-    assert [chunk.rows for chunk in chunks] == [[3, 5], [6, 7], [8]]
+    assert [list(chunk.rows) for chunk in chunks] == [[3, 5], [6, 7], [8]]
     assert [chunk.file.columns for chunk in chunks] == [
         {"a": ["1", "2"], "b": ["x\ny", "z"]},
         {"a": [], "b": []},
@@ -49,3 +52,55 @@ def test_a_delimiter_at_the_end_of_a_row_and_one_that_is_said():
     assert chunk.file.columns == {"a": ["1", "3"], "b": ["2", "4"]}
     (chunk,) = read_chunks(io.StringIO("a:b\n1:2\n"), "t.csv", 9, delimiter=":")
     assert chunk.file.columns == {"a": ["1"], "b": ["2"]}
+
+
+def cells_of(chunks: Iterable[CsvChunk]) -> list[object]:
+    """Row number and cells, or problem, of each row."""
+    rows: list[object] = []
+    for chunk in chunks:
+        cells = zip(*chunk.file.columns.values(), strict=True)
+        rows += [(n, chunk.problems[n]) if n in chunk.problems else (n, *next(cells)) for n in chunk.rows]
+    return rows
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["1, x ,2.5"] * 9,
+        ['1,"x, y",2', "3,4,5", '6,"a ""b""",7', "8,9,10"] * 3,
+        ["1,2,3", "", '4,"5', '6",7', "  ", "8,9,10"] * 3,
+        ["1,2,3"] * 4 + ["4,5"] + ["6,7,8"] * 4 + ["9,9,9,9"] + ["1,2,3"] * 4,
+        ['1, "a",2', '3,b"c,4', '5,6,"7" '] * 4,
+        ["1,2,3,", "4,5,6,"] * 6,
+        ['1,2,"unclosed', *["3,4,5"] * 9],
+    ],
+)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_chunks_that_arrow_reads_are_those_of_the_csv_module(lines: list[str], line_end: str):
+    text = line_end.join(["a,b,c", *lines])
+    whole = cells_of(read_chunks(io.StringIO(text, newline=""), "t.csv", 1000))  # one chunk, by the csv module
+    for chunk_rows, start in itertools.product((1, 2, 5), (0, 3)):
+        chunks = list(read_chunks(io.StringIO(text, newline=""), "t.csv", chunk_rows, start=start))
+        assert cells_of(chunks) == whole[start:]
+        assert all(len(chunk.rows) == chunk_rows for chunk in chunks[:-1])
+
+
+def test_a_parquet_file_is_read_in_chunks(tmp_path: Path):
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table({"a": list(range(10)), "b": ["x", None] * 5})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=3)
+    chunks = list(read_file_chunks(tmp_path / "t.parquet", 4, start=5))
+    assert [list(chunk.rows) for chunk in chunks] == [[6, 7, 8], [9, 10]]
+    assert cells_of(chunks) == [(i, str(i - 1), "" if i % 2 == 0 else "x") for i in range(6, 11)]
+    (tmp_path / "bad.parquet").write_bytes(b"no table")
+    with pytest.raises(DataError, match=r"bad.parquet can't be read as Parquet"):
+        list(read_file_chunks(tmp_path / "bad.parquet", 4))
+
+
+def test_rows_are_read_when_they_are_asked_for():
+    lines = iter(["a,b\n", *(f"{i},{i}\n" for i in range(1000))])
+    chunks = read_chunks(lines, "t.csv", 100)
+    next(chunks), next(chunks)
+    assert len(list(lines)) == 800

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
+from ptrun.data.formats.array_images import scale_of
 from ptrun.data.inputs.arrays import ArrayRows, images_of, read_inputs, require_shape, shaped_like
+from ptrun.data.inputs.images import ImagePreparation, ImagesInMemory
 from ptrun.errors import DataError
+from ptrun.transforms.pipeline import Pipeline
 
 
 def test_rows_are_standardized_and_non_finite_ones_left_out():
@@ -63,3 +68,25 @@ def test_samples_get_the_layout_of_the_training():
     assert shaped_like(np.zeros((4, 3, 2)), {"layout": "vector"}).shape == (4, 6)
     assert shaped_like(np.zeros((4, 3)), {"layout": "sequence"}).shape == (4, 3, 1)
     assert shaped_like(np.zeros((4, 3)), {}).shape == (4, 3)
+
+
+def test_images_in_a_large_array_are_converted_some_at_a_time():
+    values = np.zeros((6, 4, 4), np.uint8)
+    values[5] = 9
+    converted: list[int] = []
+
+    def convert(some: NDArray[np.uint8], first_row: int) -> list[torch.Tensor]:
+        converted.append(first_row)
+        return images_of(some, "auto", scale_of(values, [0, 1]), "a", first_row)
+
+    source = ImagesInMemory(values, ImagePreparation(Pipeline([]), (1, 4, 4)), 2, convert=convert)
+    chunks = source.chunks(2)
+    first = next(chunks)
+    assert (first.names, converted) == (["row 2", "row 3"], [2])
+    (last,) = chunks
+    assert last.inputs[1].mul(255).round().eq(9).all(), "one dark part of an array of bytes is not in another range"
+    values[5] = 1
+    floats = values.astype(np.float32)
+    floats[5] = np.nan
+    with pytest.raises(DataError, match="a: row 5 holds a number that is non-finite"):
+        images_of(floats[4:], "auto", [0, 1], "a", 4)

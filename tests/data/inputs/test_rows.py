@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections.abc import Sequence
 from functools import partial
@@ -12,9 +11,10 @@ import pytest
 import torch
 
 from ptrun.data.features.columns import ColumnSettings, encode_columns, fit_columns
+from ptrun.data.formats.csv_chunks import InMemory, read_chunks
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs import rows
-from ptrun.data.inputs.rows import RowsInMemory, TableRows, as_rows, numeric_encodings, require_columns
+from ptrun.data.inputs.rows import TableRows, as_rows, numeric_encodings, require_columns
 from ptrun.errors import DataError
 
 
@@ -27,9 +27,8 @@ ENCODINGS = fit_columns(TRAINING, ["size", "kind"], np.arange(40), ColumnSetting
 
 
 def table(lines: Sequence[str], batch_size: int = 2, **changes: object) -> TableRows:
-    text = "\n".join(lines)
-    opened = partial(contextlib.nullcontext, io.StringIO(text))
-    return TableRows(opened, "t.csv", ENCODINGS, batch_size, **changes)  # type: ignore[arg-type]
+    read = partial(read_chunks, io.StringIO("\n".join(lines)), "t.csv")
+    return TableRows(read, ENCODINGS, batch_size, **changes)  # type: ignore[arg-type]
 
 
 def test_chunks_are_whole_batches_and_together_all_rows(monkeypatch: pytest.MonkeyPatch):
@@ -56,13 +55,13 @@ def test_each_bad_row_is_named_and_the_others_are_encoded():
 
 
 def test_what_training_never_saw_is_counted():
-    memory = RowsInMemory(file(["3", "99", "-4", ""], ["a", "z", "y", "b"]), ENCODINGS, 256)
+    memory = TableRows(InMemory(file(["3", "99", "-4", ""], ["a", "z", "y", "b"])), ENCODINGS, 256)
     (chunk,) = memory.chunks(0)
     assert chunk.unusual == {
         "column 'size': a number outside of those in training (0 to 8)": 2,
         "column 'kind': a category that training rows lack": 2,
     }
-    (usual,) = RowsInMemory(TRAINING, ENCODINGS, 256).chunks(0)
+    (usual,) = TableRows(InMemory(TRAINING), ENCODINGS, 256).chunks(0)
     assert not usual.unusual
 
 
@@ -83,5 +82,5 @@ def test_python_values_are_texts_that_keep_their_digits():
 
 def test_columns_of_numbers_are_standardized_as_arrays_are():
     encodings = numeric_encodings(["p", "q"], [1.0, 2.0], [0.5, 3.0])
-    (chunk,) = RowsInMemory(as_rows([{"q": 7.3, "p": -1.1}], "rows"), encodings, 256).chunks(0)
+    (chunk,) = TableRows(InMemory(as_rows([{"q": 7.3, "p": -1.1}], "rows")), encodings, 256).chunks(0)
     assert chunk.inputs.tolist() == ((np.array([[-1.1, 7.3]]) - [1.0, 2.0]) / [0.5, 3.0]).astype(np.float32).tolist()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
+from ptrun.data.formats.csv_chunks import InMemory
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.inputs.series import SeriesSettings, last_window, rolling_windows
+from ptrun.data.inputs.series import LastWindow, RollingWindows
+from ptrun.data.inputs.series import last_window as last_window_of
+from ptrun.data.inputs.series_parts import SeriesSettings
 from ptrun.errors import DataError
 
 FITTED = {"columns": ["x"], "targets": ["x"], "mean": [10.0], "std": [2.0]}
@@ -15,6 +20,10 @@ FITTED = {"columns": ["x"], "targets": ["x"], "mean": [10.0], "std": [2.0]}
 def settings(**changes: object) -> SeriesSettings:
     values = {"time_column": "auto", "missing": "error", "calendar": False, "window": 3, "horizon": 2}
     return SeriesSettings(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def last_window(rows: CsvFile, fitted: Mapping[str, object], settings: SeriesSettings) -> LastWindow:
+    return last_window_of(InMemory(rows), fitted, settings)
 
 
 def file(values: list[float | str], begin: str = "2024-01-30") -> CsvFile:
@@ -32,7 +41,7 @@ def test_the_last_window_and_the_times_of_its_forecast():
 
 
 def test_rolling_windows_have_the_names_of_an_evaluation():
-    source = rolling_windows(file([10, 12, 14, 16, 18]), FITTED, settings(), batch_size=2)
+    source = RollingWindows(InMemory(file([10, 12, 14, 16, 18])), FITTED, settings(), batch_size=2)
     chunks = list(source.chunks(0))
     assert [name for chunk in chunks for name in chunk.names] == ["rows 3 to 4", "rows 4 to 5", "rows 5 to 6"]
     assert [time for chunk in chunks for time in chunk.columns["time"]] == ["2024-02-02", "2024-02-03", "2024-02-04"]

@@ -168,11 +168,11 @@ def test_too_little_room_is_an_error_before_anything_is_read(photos: Path, monke
     messages: list[str] = []
     monkeypatch.setattr(image_cache, "MEMORY_SHARE", 0.0)
     with pytest.raises(
-        ResourceError, match=r"dataset\.cache=ram needs about 1 MB for 18 images, and .* are free\. Use"
+        ResourceError, match=r"dataset\.cache=ram needs about [0-9.]+ kB for 18 images, and .* are free\. Use"
     ):
         make(files(photos, "ram"), SAME_SIZE, messages=messages)
     monkeypatch.setattr("shutil.disk_usage", lambda path: os.statvfs_result((0,) * 10) and _Usage(10))
-    with pytest.raises(ResourceError, match=r"dataset\.cache=disk needs about 1 MB in .*cache for 18 images"):
+    with pytest.raises(ResourceError, match=r"dataset\.cache=disk needs about [0-9.]+ kB in .*cache for 18 images"):
         make(files(photos, "disk"), SAME_SIZE, messages=messages)
     assert not messages
 

@@ -74,7 +74,7 @@ def test_no_memory_is_an_error_that_says_what_to_change(monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "ftruncate", fail)
-    with pytest.raises(ResourceError, match=r"5 batches .*\(0 MB: No space left on device\).*train\.batch_size"):
+    with pytest.raises(ResourceError, match=r"5 batches .*\(640 bytes: No space left on device\).*train\.batch_size"):
         SharedBuffers(5, 2, (3,))
 
 
