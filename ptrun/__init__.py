@@ -44,6 +44,8 @@ def _train(overrides: tuple[str, ...], settings: Mapping[str, Any], config_dir: 
     overrides = (*overrides, *override_texts(settings))
     composer = Composer("train", conf_folders(config_dir))
     loaded = load_config(composer, overrides)
+    for note in composer.notes if not quiet else ():
+        print(f"note: {note}")
 
     from ptrun.device.caller_state import preserve_caller_state
     from ptrun.runs import session

@@ -36,5 +36,5 @@ def test_the_state_of_the_caller_stays_and_does_not_matter(folder: Path):
 def test_ones_own_folder_of_yaml_files(folder: Path):
     (folder / "mine" / "experiment").mkdir(parents=True)
     (folder / "mine" / "experiment" / "own.yaml").write_text("# @package _global_\ntrain:\n  epochs: 0\n")
-    with pytest.raises(ConfigError, match=r"train\.epochs: expected int >= 1, got 0"):
+    with pytest.raises(ConfigError, match=r"train\.epochs: expected int >= 1 or auto, got 0"):
         ptrun.train("experiment=own", config_dir="mine")

@@ -10,7 +10,10 @@ from ptrun.loggers.logger import Logger
 
 
 def build_loggers(config: RunConfig, run_dir: Path, resume_step: int | None) -> list[Logger]:
-    """The files of the run, always, and the logger that was chosen."""
+    """The files of the run, always, and the logger that was chosen.
+
+    resume_step: the last optimizer step that may have a record already; None for a new run.
+    """
     components = {component.name: component for component in (Component("files"), config.logger)}
     return [
         registry.loggers.build(name, component.settings, run_dir=run_dir, resume_step=resume_step)

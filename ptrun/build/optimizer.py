@@ -40,5 +40,6 @@ def build_schedule(
 def count_epochs(config: RunConfig, steps_per_epoch: int) -> int:
     """train.epochs, or as many as train.max_steps needs."""
     if config.train.max_steps is None:
+        assert isinstance(config.train.epochs, int), "train.epochs=auto is resolved before"
         return config.train.epochs
     return -(-config.train.max_steps // steps_per_epoch)

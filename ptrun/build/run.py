@@ -6,14 +6,14 @@ The random generators are seeded just before the model is made, and nothing else
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ptrun import catalog
-from ptrun.build.auto import check_pair, resolve_auto
+from ptrun.build.auto import check_pair, photo_notes, resolve_auto, resolve_by_size
 from ptrun.build.batches import build_loaders
 from ptrun.build.data import Prepared, prepare
 from ptrun.build.evaluation import build_validation_metrics, refuse_undefined_monitor
@@ -75,9 +75,7 @@ def build(
     runtime = build_runtime(config)
     prepared = prepare(config, None, ("train", "val", "test"), on_progress)
     spec = prepared.spec
-    config, task_decisions = resolve_auto(config, spec, folders)
-    check_pair(config, spec, folders)
-    refuse_undefined_monitor(config, prepared)
+    config, data_decisions, data_notes = _resolve_from_data(config, prepared, folders, decisions)
     model, runtime, model_notes = _build_model(config, prepared, runtime, restoring)
     ema = build_ema(model, config.train.ema_decay, warmup=config.train.ema_warmup)
     loss = build_loss(config, prepared, runtime)
@@ -104,9 +102,21 @@ def build(
         with_views=build_views(config, spec),
         rollback=built.rollback,
     )
-    notes = (*prepared.notes, *model_notes, *_notes_on_training(config, ctx), *schedule.notes)
-    all_decisions = (*runtime.decisions, *decisions, *task_decisions, *loaders.decisions, *built.decisions)
+    notes = (*prepared.notes, *data_notes, *model_notes, *_notes_on_training(config, ctx), *schedule.notes)
+    all_decisions = (*runtime.decisions, *decisions, *data_decisions, *loaders.decisions, *built.decisions)
     return Run(config, prepared, ctx, loaders.test, all_decisions, notes, undefined)
+
+
+def _resolve_from_data(
+    config: RunConfig, prepared: Prepared, folders: tuple[Path, ...], before: Sequence[Decision]
+) -> tuple[RunConfig, list[Decision], list[str]]:
+    """Replace the `auto` that the data decide, and check that the parts fit them. Returns decisions and notes."""
+    data = replace(prepared.data, spec=prepared.spec)  # the images as they reach the model
+    config, size_decisions, notes = resolve_by_size(config, data)
+    config, task_decisions = resolve_auto(config, prepared.spec, folders)
+    check_pair(config, prepared.spec, folders)
+    refuse_undefined_monitor(config, prepared)
+    return config, [*size_decisions, *task_decisions], [*photo_notes(config, data, before), *notes]
 
 
 def _build_model(

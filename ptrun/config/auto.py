@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.config import schema
-from ptrun.config.compatibility import DEFAULT_MODELS, given_by, layout_of
+from ptrun.config.compatibility import default_model, given_by
 from ptrun.config.run_config import Component, RunConfig
 from ptrun.errors import ConfigError, join_words
 
@@ -23,7 +23,7 @@ def resolve_auto(config: RunConfig, folders: tuple[Path, ...] = ()) -> tuple[Run
     """
     gives = given_by(config.dataset, folders, look=True)
     model, model_decisions = _resolve_model(config, gives, folders)
-    transform, transform_decisions = _resolve_transform(config.transform, gives, folders)
+    transform, transform_decisions = _resolve_transform(config, gives, folders)
     return replace(config, model=model, transform=transform), [*model_decisions, *transform_decisions]
 
 
@@ -32,25 +32,26 @@ def _resolve_model(
 ) -> tuple[Component, list[Decision]]:
     if config.model.name != "auto":
         return config.model, []
-    layout = layout_of(gives)
-    if layout is None:
+    name = default_model(gives)
+    if name is None:
         names = [name for name in schema.names("model", folders) if name != "auto"]
         raise ConfigError(
             f"model: dataset '{config.dataset.name}' does not declare what it gives, so model=auto can't choose. "
             f"Choose one: {join_words(names)}."
         )
-    name = DEFAULT_MODELS[layout]
     return default_component("model", name, folders), [("model", "auto", name)]
 
 
 def _resolve_transform(
-    transform: Component, gives: tuple[str, ...], folders: tuple[Path, ...]
+    config: RunConfig, gives: tuple[str, ...], folders: tuple[Path, ...]
 ) -> tuple[Component, list[Decision]]:
     """The whole transform may be `auto`, or only its train or eval part."""
+    transform = config.transform
     open_parts = [part for part, items in transform.settings.items() if items == "auto"]
     if transform.name != "auto" and not open_parts:
         return transform, []
-    name = "imagenet" if "files" in gives else "normalize" if "image" in gives else "none"
+    of_files = "photos" if config.model.name == "auto" else "imagenet"
+    name = of_files if "files" in gives else "normalize" if "image" in gives else "none"
     default = _with_all_settings(default_component("transform", name, folders), folders)
     own_parts = {part: items for part, items in transform.settings.items() if part not in open_parts}
     settings = {**default.settings, **own_parts}

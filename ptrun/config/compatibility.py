@@ -14,7 +14,7 @@ from ptrun.config.run_config import Component
 from ptrun.data.formats.npz_header import layout_in
 from ptrun.errors import join_words
 
-DEFAULT_MODELS = {"image": "convnet", "vector": "simplenet", "sequence": "lstm"}  # what model=auto means for a layout
+_LAYOUTS = ("image", "vector", "sequence")
 _TASKS = ("classification", "regression")
 _SHAPES = {
     "image": "images [channels, height, width]",
@@ -35,7 +35,7 @@ def given_by(dataset: Component, folders: tuple[Path, ...] = (), *, look: bool =
     if len(_layouts(gives)) < 2 or not isinstance(path, str):
         return gives
     layout = layout_in(path, dataset.settings.get("layout") or "auto", look=look)
-    return gives if layout is None else tuple(word for word in gives if word == layout or word not in DEFAULT_MODELS)
+    return gives if layout is None else tuple(word for word in gives if word == layout or word not in _LAYOUTS)
 
 
 def layout_of(gives: tuple[str, ...]) -> str | None:
@@ -43,9 +43,19 @@ def layout_of(gives: tuple[str, ...]) -> str | None:
     return next(iter(_layouts(gives)), None)
 
 
+def default_model(gives: tuple[str, ...]) -> str | None:
+    """What model=auto means for what a dataset gives; None when it does not say its layout."""
+    layout = layout_of(gives)
+    if layout == "image" and "files" in gives:
+        return "resnet_cifar"  # 0.3 million parameters, for photos of 64 pixels (transform=photos)
+    if layout == "sequence":
+        return "fcn" if task_of(gives) == "classification" else "lstm"
+    return {"image": "convnet", "vector": "simplenet", None: None}[layout]
+
+
 def _layouts(gives: tuple[str, ...]) -> list[str]:
     """The layouts that a dataset may give; where there are several, its file decides."""
-    return [word for word in gives if word in DEFAULT_MODELS]
+    return [word for word in gives if word in _LAYOUTS]
 
 
 def task_of(gives: tuple[str, ...]) -> str | None:

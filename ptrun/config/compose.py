@@ -22,9 +22,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from ptrun.config import hydra_internals, overrides, yaml_file
+from ptrun.config import hydra_internals, overrides, recipe, yaml_file
 from ptrun.config.folders import shipped_conf
 from ptrun.config.hydra_section import section_problems
+from ptrun.config.recipe import Recipe
 from ptrun.config.run_config import GROUPS, PRESETS, SWEEP
 from ptrun.errors import ConfigError, join_words
 
@@ -41,6 +42,7 @@ class Composer:
         _refuse_former_names(self.folders)
         _refuse_foreign_root(config_name, self.folders)
         self._hydra = hydra_internals.start([*self.folders, shipped_conf()])
+        self.notes: dict[str, None] = {}  # sentences on what was composed, in order
 
     def compose(self, texts: Sequence[str]) -> DictConfig:
         """Compose one configuration, `hydra` included. Raises ConfigError."""
@@ -49,18 +51,55 @@ class Composer:
         return self.compose_checked(texts)
 
     def compose_checked(self, texts: Sequence[str]) -> DictConfig:
-        """Compose overrides that `check_overrides` has accepted. Raises ConfigError."""
-        GlobalHydra.instance().hydra = self._hydra  # another Composer may have been made since
-        try:
-            composed = hydra.compose(
-                self.config_name, [overrides.forced(text, self.folders) for text in texts], return_hydra_config=True
-            )
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(_sentence(error)) from error
+        """Compose overrides that `check_overrides` has accepted. Raises ConfigError.
+
+        Settings that a recipe gives to a component are left out where the command line chooses another component.
+        """
+        recipes = self._recipes(texts)
+        composed = self._compose(texts)
+        self._leave_out_settings_of_others(composed, texts, recipes)
         problems = section_problems(OmegaConf.to_container(composed.hydra, resolve=False))
         if problems:
             raise ConfigError(problems)
         return composed
+
+    def _compose(self, texts: Sequence[str]) -> DictConfig:
+        GlobalHydra.instance().hydra = self._hydra  # another Composer may have been made since
+        try:
+            return hydra.compose(
+                self.config_name, [overrides.forced(text, self.folders) for text in texts], return_hydra_config=True
+            )
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(_sentence(error)) from error
+
+    def _recipes(self, texts: Sequence[str]) -> list[Recipe]:
+        """The recipes that overrides name."""
+        named = [text.lstrip("+").split("=", 1) for text in texts if _is_recipe(text)]
+        if not named:
+            return []
+        without = self._compose([])
+        defaults = {group: str(without[group].get("name")) for group in GROUPS}
+        return [recipe.read(group, name, self.folders, defaults) for group, name in named]
+
+    def _leave_out_settings_of_others(
+        self, composed: DictConfig, texts: Sequence[str], recipes: Sequence[Recipe]
+    ) -> None:
+        """Drop what a recipe sets for a component where the command line, or a recipe based on it, chooses another."""
+        chosen = {key: str(composed[key].get("name")) for text in texts if (key := _key(text)) in GROUPS}
+        left_out = [dropped for each in recipes for dropped in each.with_choices(chosen)]
+        self.notes |= dict.fromkeys(dropped.sentence for dropped in left_out)
+        groups = {dropped.group for dropped in left_out}
+        if not groups:
+            return
+        names = [f"{group}={composed[group].name}" for group in groups if group not in chosen]
+        now = self._compose([*(text for text in texts if not _is_recipe(text)), *names])
+        given = {_key(text) for text in texts}
+        with open_dict(composed):
+            for group in groups:
+                composed[group] = now[group]
+                for key, value in (item for each in recipes for item in each.sections.get(group, {}).items()):
+                    if f"{group}.{key}" not in given:
+                        composed[group][key] = value
 
     def check_overrides(self, texts: Sequence[str], plugin_names: Mapping[str, Sequence[str]] | None = None) -> None:
         """Raise ConfigError for every text that is no `key=value`, and every choice that does not exist.
@@ -168,6 +207,16 @@ def add_choice(group: str, name: str, defaults: Mapping[str, Any]) -> None:
     # A plugin may be loaded again in one process. Hydra 1.3 replaces what is stored; 1.4 has to be asked to.
     replace: dict[str, Any] = {"replace": True} if "replace" in inspect.signature(store).parameters else {}
     store(group=group, name=name, node={"name": name, **defaults}, **replace)
+
+
+def _key(text: str) -> str:
+    """The key of an override."""
+    return text.partition("=")[0].lstrip("+")
+
+
+def _is_recipe(text: str) -> bool:
+    """Whether an override chooses a recipe."""
+    return _key(text) in PRESETS and not text.endswith("=null")
 
 
 def _refuse_former_names(folders: Sequence[Path]) -> None:

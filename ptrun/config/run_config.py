@@ -27,7 +27,7 @@ class Component:
 class TrainSettings:
     """The section `train`. conf/train.yaml has meanings and units."""
 
-    epochs: int
+    epochs: int | str
     max_steps: int | None
     batch_size: int
     eval_batch_size: int | str
@@ -41,7 +41,7 @@ class TrainSettings:
     ema_warmup: bool
     monitor: str
     monitor_mode: str
-    patience_epochs: int | None
+    patience_epochs: int | str | None
     min_delta: float
     val_every_epochs: int
     on_nonfinite: str

@@ -18,6 +18,7 @@ from ptrun.config.run_config import GROUPS
 
 _OF_OPTIMIZER = ("lr", "weight_decay", "momentum")
 _TOP_LEVEL = {"name": "label", "project": "output_dir"}
+_IMAGE_SIZES = ("imgsz", "img_size")
 _DOTTED = {  # of Lightning's command line and of templates with Hydra
     "ckpt_path": "resume",
     "data.batch_size": "train.batch_size",
@@ -97,11 +98,22 @@ def _setting(typed: str, folders: tuple[Path, ...]) -> list[str] | None:
         return ["resume=auto"]
     if key in ("model", "arch") and _ARCHITECTURES.fullmatch(value) and value not in schema.names("model", folders):
         return ["model=torchvision", f"model.arch={value}"]
+    if key in _IMAGE_SIZES and value.isdecimal():
+        return _transform_of_size(int(value))
     right = _key(key)
     names = schema.names(right, folders) if right in GROUPS else []
     if value not in names and value.lower() in names:
         value = value.lower()
     return [f"{right}={value}"] if right else None
+
+
+def _transform_of_size(size: int) -> list[str]:
+    """The transforms of photos of this side in pixels: those of transform=imagenet."""
+    normalize = "{normalize:{mean:imagenet,std:imagenet}}"
+    return [
+        f"transform.train=[{{random_resized_crop:{{size:{size}}}}},horizontal_flip,{normalize}]",
+        f"transform.eval=[{{resize:{{size:{size * 8 // 7}}}}},{{center_crop:{{size:{size}}}}},{normalize}]",
+    ]
 
 
 def _key(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from ptrun.config import schema
 from ptrun.config.check import check
 from ptrun.config.former_keys import OF_OLD_RUNS, own_keys, renamed, split_of_old_runs, with_split
-from ptrun.config.run_config import GROUPS, RunConfig
+from ptrun.config.run_config import GROUPS, Component, RunConfig
 from ptrun.errors import ConfigError, join_words
 from ptrun.registry import Registry
 
@@ -83,15 +83,29 @@ def complete(stored: Mapping[str, Any], registries: Registries, folders: tuple[P
 
 
 def as_old_as(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
-    """A configuration of now for comparison with a stored one, whose user could not choose settings that it lacks."""
+    """A configuration of now as the stored one has it in what its user could not choose, or left open.
+
+    Settings that the stored one lacks have their value of then; `auto` stays what was decided for the run.
+    """
     absent = {key: value for key, value in _ABSENT["train"].items() if key not in stored["train"]}
+    absent |= {
+        key: stored["train"][key] for key, now in vars(config.train).items() if now == "auto" and key in stored["train"]
+    }
     of_dataset = _ABSENT_OF_DATASET.get(config.dataset.name, {})
     absent_of_dataset = {key: value for key, value in of_dataset.items() if key not in stored["dataset"]}
+    if config.model.name == "auto":
+        config = replace(config, model=_stored_component(stored["model"]))
+    if config.transform.name == "auto":
+        config = replace(config, transform=_stored_component(stored["transform"]))
     dataset = replace(config.dataset, settings={**config.dataset.settings, **absent_of_dataset})
     split = config.split
     if "split" not in stored:
         split = replace(split, settings={**split.settings, **OF_OLD_RUNS})
     return replace(config, train=replace(config.train, **absent), dataset=dataset, split=split)
+
+
+def _stored_component(values: Mapping[str, Any]) -> Component:
+    return Component(str(values["name"]), {key: value for key, value in values.items() if key != "name"})
 
 
 def changed_config(

@@ -47,6 +47,9 @@ def resolve_auto(runtime: Runtime, model: nn.Module, input_shape: Sequence[int],
         fast_bf16 = operations > SMALL_OPERATIONS and runtime.has_fast_bf16
         runtime = replace(runtime, precision="bf16" if fast_bf16 else "fp32")
         decisions.append(("device.precision", "auto", runtime.precision))
+    elif runtime.emulates_precision:
+        slow = "slow here, because this device has no instructions for it; device.precision=auto takes fp32 then"
+        decisions.append(("device.precision", runtime.precision, slow))
     if runtime.channels_last is None:
         runtime = replace(runtime, channels_last=_wants_channels_last(runtime, model))
         if runtime.channels_last:

@@ -63,8 +63,16 @@ class Runtime:
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
         if self.device.type != "cpu":
             return False
-        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+        return any(_cpu_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+    @property
+    def emulates_precision(self) -> bool:
+        """Whether the device has no instructions for the number format, so that it is slower than fp32."""
+        if self.precision == "bf16":
+            return self.device.type in ("cpu", "cuda") and not self.has_fast_bf16
+        if self.precision == "fp16" and self.device.type == "cpu":
+            return not any(_cpu_capabilities().get(name) for name in ("avx512_fp16", "amx_fp16"))
+        return False
 
     @property
     def gave_up(self) -> bool:
@@ -116,3 +124,8 @@ class Runtime:
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
         return peak_process_bytes()
+
+
+def _cpu_capabilities() -> dict[str, Any]:
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return capabilities

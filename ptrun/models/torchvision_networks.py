@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ptrun.errors import ConfigError, did_you_mean, join_words
 from ptrun.files.weights_path import is_path
-from ptrun.models.weights.download import cached_weights
+from ptrun.models.weights.download import cached_files, cached_weights
 from ptrun.models.weights.match import match_weights
 from ptrun.models.weights.stored import load_weights_file
 from ptrun.spec import DataSpec
@@ -26,6 +26,10 @@ from ptrun.spec import DataSpec
 # Networks halve the side five times. From 64 pixels on a map of 2x2 is left, so that batch norm has more than one
 # number per channel even in a batch of one.
 MIN_SIDE = 64
+SMALL_BACKBONES = (  # in the order in which model=auto takes them
+    *("mobilenet_v3_large", "efficientnet_b0", "mobilenet_v2", "resnet18", "resnet34", "resnet50"),
+    *("mobilenet_v3_small", "squeezenet1_1"),
+)
 MIN_SIDE_OF = {"inception_v3": 107}
 MIN_PATCHES_PER_SIDE = 4  # of vision transformers without pretrained weights
 MAXVIT_SIDE = 224  # windows of 7x7 at stride 32
@@ -38,6 +42,28 @@ OTHER_TASKS = {
     "optical_flow": "compares two frames",
     "quantization": "is quantized for inference and can't be trained",
 }
+
+
+def backbone_at_hand(weights_file: str | None) -> tuple[str, str] | None:
+    """A small pretrained network without a download, as (arch, weights): of a file, by its name, or of the cache."""
+    if weights_file is not None:
+        name = Path(weights_file).name
+        fitting = [arch for arch in SMALL_BACKBONES if name.startswith(arch)]
+        return (max(fitting, key=len), weights_file) if fitting else None
+    cached = cached_files()
+    if not cached:
+        return None
+    import torchvision
+
+    return next(
+        (
+            (arch, weights.name)
+            for arch in SMALL_BACKBONES
+            for weights in torchvision.models.get_model_weights(arch)
+            if weights.url.rsplit("/", 1)[-1] in cached
+        ),
+        None,
+    )
 
 
 def require_classifier(arch: str) -> None:

@@ -34,10 +34,12 @@ class StopSignals:
 
     received: the name of the first one; "" so far. A second one ends the process at once.
     has_raised: whether StopSignal was raised for it.
+    before_exit: called with the name and the exit code just before a second signal ends the process.
     """
 
     def __init__(self) -> None:
         self.received, self.has_raised = "", False
+        self.before_exit: Callable[[str, int], None] = _ignore
         self._raises, self._process = True, os.getpid()
 
     @contextlib.contextmanager
@@ -58,7 +60,10 @@ class StopSignals:
         if os.getpid() != self._process:  # a data worker that has not begun its work yet
             return
         if self.received:
-            os._exit(128 + number)
+            try:
+                self.before_exit(signal.Signals(number).name, 128 + number)
+            finally:
+                os._exit(128 + number)
         self.received = signal.Signals(number).name
         if self._raises:
             self.has_raised = True
@@ -112,6 +117,10 @@ def _handled(handle: Callable[[int, Any], None], replaces: Callable[[Any], bool]
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _ignore(name: str, exit_code: int) -> None:
+    pass
 
 
 def _raise(number: int, frame: Any) -> None:

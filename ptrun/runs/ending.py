@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import TextIO
 
 from ptrun import plugins
@@ -13,7 +14,7 @@ from ptrun.errors import Interrupted, Pruned
 from ptrun.files import lock
 from ptrun.process.signals import STOPPED_BY_KEYBOARD, StopSignals
 from ptrun.process.startup import without_compiler
-from ptrun.runs.folder import RESOLVED, RunDir
+from ptrun.runs.folder import RESOLVED, STATUS, RunDir
 from ptrun.terminal.console import Console, error_lines
 
 
@@ -27,6 +28,7 @@ def open_run(run_dir: RunDir, config: RunConfig, stop: StopSignals, *, quiet: bo
     with lock.lock(run_dir.path) as problem, run_dir.log.open("a", encoding="utf-8") as log, compiler:
         console = Console(quiet, log)
         try:
+            stop.before_exit = partial(_note_exit, run_dir)
             run_dir.write_status("running")
             if problem:
                 console.warn(f"{run_dir.path}: can't be locked ({problem}). Start no second process on this folder.")
@@ -50,6 +52,13 @@ def note_end(run_dir: RunDir, reason: str, exit_code: int) -> None:
         run_dir.write_status("failed", reason=reason, exit_code=exit_code)
         with run_dir.log.open("a", encoding="utf-8") as log:
             print("\n".join(error_lines(reason)), file=log)
+
+
+def _note_exit(run_dir: RunDir, signal_name: str, exit_code: int) -> None:
+    """Write that a second signal ends the process now, unless status.json says already how the run ended."""
+    if run_dir.read_json(STATUS).get("state") == "running":
+        reason = f"Ended at once by a second signal ({signal_name}). Continue the run with: ptrun resume {run_dir.path}"
+        run_dir.write_status("interrupted", reason=reason, exit_code=exit_code)
 
 
 def _as_interrupted(error: BaseException, stop: StopSignals, run_dir: RunDir) -> BaseException:

@@ -6,8 +6,9 @@ Without it a run would be silent for these seconds between its last epoch and it
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import threading
 from dataclasses import replace
+from functools import partial
 
 from ptrun.build.evaluation import metric_settings
 from ptrun.config.run_config import RunConfig
@@ -19,34 +20,46 @@ from ptrun.reports import figure
 
 
 class Preloader:
-    """Imports in a thread, from the first validation on.
+    """Imports in a thread, from the beginning where the data are in memory, else from the first validation on.
 
     Not before: the processes that read data are forked in the first epoch, and a fork while a thread imports would
     leave a module locked in them.
     """
 
-    def __init__(self, config: RunConfig) -> None:
-        self._imports: Sequence[Callable[[], None]] = (
-            lambda: compute.preload(metric_settings(config)),
-            *((figure.preload,) if config.plots else ()),
-        )
-        self._worker, self._begun = BackgroundWorker(), False
+    def __init__(self, config: RunConfig, *, forks: bool) -> None:
+        """forks: whether processes that read data are started in the first epoch."""
+        self._load_metrics = partial(compute.preload, metric_settings(config))
+        self._load_plots = figure.preload if config.plots else None
+        self._worker, self._begun, self._has_metrics = BackgroundWorker(), False, threading.Event()
+        if not forks:
+            self._begin()
 
     def after_epoch(self, report: EpochReport) -> None:
         """Begin after the first validation, unless training is over then."""
-        if self._begun or report.is_last or "val/loss" not in report.record:
-            return
-        self._begun = True
-        self._worker.start(self._import)
+        if not report.is_last and "val/loss" in report.record:
+            self._begin()
+
+    def wait_for_metrics(self) -> None:
+        """Wait until what the results need is imported, if that has begun."""
+        if self._begun:
+            self._has_metrics.wait()
 
     def wait(self) -> None:
         """Wait until everything is imported."""
         self._worker.wait()
 
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._worker.start(self._import)
+
     def _import(self) -> None:
-        for load in self._imports:
-            with contextlib.suppress(Exception):  # whoever needs it meets the error again, where it can be told
-                load()
+        with contextlib.suppress(Exception):  # whoever needs it meets the error again, where it can be told
+            self._load_metrics()
+        self._has_metrics.set()
+        if self._load_plots is not None:
+            with contextlib.suppress(Exception):
+                self._load_plots()
 
 
 def with_preloading(hooks: Hooks, preloader: Preloader) -> Hooks:

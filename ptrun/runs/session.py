@@ -27,7 +27,7 @@ from ptrun.engine.loop import fit, is_over
 from ptrun.engine.progress import EpochReport, Progress, Standing
 from ptrun.errors import Interrupted, Pruned, PtrunError
 from ptrun.evaluation import results
-from ptrun.loggers.logger import Logger
+from ptrun.loggers.logger import Logger, finish
 from ptrun.process.signals import StopSignals, stop_signals
 from ptrun.process.startup import keep_freed_memory
 from ptrun.reports import curves as training_plots
@@ -94,20 +94,24 @@ def run(request: TrainRequest) -> TrainResult:
         if request.continuation is not None:
             restore_run(request.continuation, parts, progress, run_dir, console, data)
         resume_step = progress.recorded_step if request.continuation is not None else None
-        preloader = Preloader(parts.config)
-        with _training(parts, progress, run_dir, console, stop, data, resume_step) as hooks:
+        preloader = Preloader(parts.config, forks=parts.ctx.train.num_workers > 0)
+        loggers = build_loggers(parts.config, run_dir.path, resume_step)
+        with _training(parts, progress, run_dir, console, stop, data, loggers) as hooks:
             hooks = replace(hooks, why_prune=request.why_prune)
             fit(parts.ctx, progress, with_preloading(hooks, preloader))
-        preloader.wait()
+        preloader.wait_for_metrics()
         document = None
         if request.test and not progress.pruned:
             with _results_kept(parts, progress, run_dir):
                 document = _test_best(parts, run_dir)
         summary = summarize(parts, progress, run_dir, document)
         run_dir.write_json(SUMMARY, summary)
+        finish(loggers, summary)
         if progress.pruned:
+            preloader.wait()
             raise Pruned(progress.stopped)
         display.show_result(parts, progress, run_dir, console, document, summary["verdict"])
+        preloader.wait()
         if config.plots:  # after the result, which need not wait for them
             training_plots.draw_training(run_dir.metrics, run_dir.plots)
             if document is not None:
@@ -156,14 +160,10 @@ def _training(
     console: Console,
     stop: StopSignals,
     data: Mapping[str, str],
-    resume_step: int | None,
+    loggers: Sequence[Logger],
 ) -> Iterator[Hooks]:
-    """Around the loop: loggers, checkpoints, signals and the live display. Raises Interrupted after a signal.
-
-    resume_step: the last optimizer step that may have a record already; None for a new run.
-    """
+    """Around the loop: loggers, checkpoints, signals and the live display. Raises Interrupted after a signal."""
     ctx, config = parts.ctx, parts.config
-    loggers = build_loggers(config, run_dir.path, resume_step)
     saver = build_saver(parts, run_dir.checkpoints, data)
     for logger in loggers:
         logger.start(run_dir.path, config.to_dict())
@@ -211,7 +211,7 @@ def _end_epoch(
     """Log a finished epoch, show it, and save it when it is due."""
     for logger in loggers:
         logger.log(report.record)
-    console.epoch(report.record)
+    console.epoch(report.record, is_last=report.is_last)
     monitor = parts.ctx.monitor
     reason = parts.undefined.get(monitor.removeprefix("val/"))
     if progress.epoch == 1 and reason is not None:

@@ -53,6 +53,8 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
     config = load_sweep(composer, overrides)
     if config is None:
         return Finished(*hydra_launch.run(composer, overrides, words, quiet))
+    for note in composer.notes if not quiet else ():
+        print(f"note: {note}")
     if config.search is not None:
         search.require_libraries(config.settings.name)
     launch.check(config.settings)

@@ -7,7 +7,6 @@ slow to import, so it is imported for a terminal only, and never for errors and 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
 import sys
@@ -17,12 +16,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+from ptrun.terminal.epoch_table import EpochTable
 from ptrun.terminal.format import (
     cell_width,
-    format_learning_rate,
-    format_metric,
     format_number,
-    format_seconds,
     group_table,
     metrics_table,
     pad,
@@ -33,7 +30,6 @@ Segment = tuple[str, str]  # text, and the rich style it has on a terminal ("" f
 
 _ASCII = str.maketrans({"★": "*", "·": "-", "…": ".", "→": ">", "━": "=", "─": "-", "−": "-", "²": "2", "×": "x"})
 _BAR_CELLS = 24
-_EXPENDABLE = ("data wait", "time", "samples/s", "lr", "ETA")  # columns that a narrow terminal loses, in this order
 
 
 def _encodable(text: str, stream: TextIO) -> str:
@@ -100,11 +96,7 @@ class Console:
         self._live = self._stream is not None and _is_terminal(self._stream)
         self._rich: RichConsole | None = None
         self._bar_visible = False
-        self._columns: list[str] = []
-        self._metric_keys: list[str] = []
-        self._widths: dict[str, int] = {}
-        self._epochs = self._epoch = self._printed = 0
-        self._seconds = 0.0
+        self._epochs = EpochTable(0, ())
 
     def header(self, rows: Sequence[tuple[str, str]], title: str = "") -> None:
         """Print two columns: names and values (model, data, device, run folder, ...)."""
@@ -132,33 +124,18 @@ class Console:
 
     def epoch_table_start(self, epochs: int, metric_keys: Sequence[str], start_epoch: int = 0) -> None:
         """Begin the table of epochs: their number, the keys of a record to show, how many epochs are done already."""
-        self._epochs, self._epoch, self._printed, self._seconds = epochs, start_epoch, 0, 0.0
-        self._metric_keys = list(dict.fromkeys(metric_keys))
-        titles = [key.replace("/", " ").replace("_", " ") for key in self._metric_keys]
-        self._widths = {"epoch": max(5, 2 * len(str(epochs)) + 1), **{title: max(10, len(title)) for title in titles}}
-        self._widths |= {"lr": 8, "samples/s": 11, "data wait": 9, "time": 7, "ETA": 7}
-        self._columns = _fitting(self._widths, shutil.get_terminal_size().columns if self._live else None)
+        room = shutil.get_terminal_size().columns if self._live else None
+        self._epochs = EpochTable(epochs, metric_keys, start_epoch, room)
         self._emit(("", ""))
-        self._emit(("  " + "  ".join(pad(name, self._widths[name], right=True) for name in self._columns), "bold"))
+        if self._epochs.shown_every > 1:
+            self.note(f"One line for every {self._epochs.shown_every} epochs, or each second; metrics.csv has all.")
+        self._emit((self._epochs.title, "bold"))
 
-    def epoch(self, record: Mapping[str, Any]) -> None:
-        """Print one line for a record of `metrics.jsonl`, whose `seconds` (with validation) give the remaining time."""
-        self._epoch, self._printed = int(record["epoch"]), self._printed + 1
-        self._seconds += float(record.get("seconds") or 0.0)
-        remaining = max(0, self._epochs - self._epoch)
-        wait = record.get("data_wait_percent")
-        cells = {
-            "epoch": f"{self._epoch}/{self._epochs}",
-            "lr": format_learning_rate(record.get("lr")),
-            "samples/s": format_number(_rounded(record.get("samples_per_second"))),
-            "data wait": "-" if wait is None else f"{wait:.1f} %",
-            "time": format_seconds(record.get("seconds")),
-            "ETA": format_seconds(self._seconds / self._printed * remaining) if remaining else "",
-        }
-        cells |= {
-            key.replace("/", " ").replace("_", " "): format_metric(key, record.get(key)) for key in self._metric_keys
-        }
-        line = "  " + "  ".join(pad(cells[name], self._widths[name], right=True) for name in self._columns)
+    def epoch(self, record: Mapping[str, Any], *, is_last: bool = False) -> None:
+        """Print one line for a record of `metrics.jsonl`; of very many epochs, only some have a line."""
+        line = self._epochs.line(record, is_last=is_last)
+        if line is None:
+            return
         best = record.get("best") is True
         self._emit((line if best else line.rstrip(), ""), ("  ★" if best else "", "bold green"))
 
@@ -166,9 +143,8 @@ class Console:
         """Redraw the progress bar of the running epoch; does nothing where stdout is no terminal."""
         if not self._live or total <= 0:
             return
-        width = max(5, 2 * len(str(self._epochs)) + 1)
         parts: list[Segment] = [
-            (f"  {pad(f'{self._epoch + 1}/{self._epochs}', width, right=True)}  ", "dim"),
+            (f"  {self._epochs.next_number}  ", "dim"),
             *_bar(done, total),
             ("" if loss is None else f"  loss {format_number(float(loss))}", ""),
         ]
@@ -282,17 +258,3 @@ class Console:
 
             self._rich = RichConsole(file=self._stream, highlight=False, markup=False, emoji=False)
         return self._rich
-
-
-def _rounded(value: Any) -> Any:
-    return round(value) if isinstance(value, float) and math.isfinite(value) and value >= 10 else value
-
-
-def _fitting(widths: Mapping[str, int], room: int | None) -> list[str]:
-    """The columns that fit into `room` terminal cells, with the mark of the best epoch after them."""
-    columns = list(widths)
-    for name in _EXPENDABLE:
-        if room is None or 2 + sum(widths[column] + 2 for column in columns) + 1 <= room:
-            break
-        columns.remove(name)
-    return columns

@@ -13,9 +13,9 @@ from ptrun.build.run import build_runtime
 assert catalog.MODULES  # importing it fills the registries
 
 
-@pytest.mark.parametrize(("max_steps", "epochs"), [("null", 20), ("1", 1), ("10", 1), ("11", 2)])
+@pytest.mark.parametrize(("max_steps", "epochs"), [("null", 7), ("1", 1), ("10", 1), ("11", 2)])
 def test_epochs_are_counted(max_steps: str, epochs: int):
-    config = run_config("model=simplenet", f"train.max_steps={max_steps}")
+    config = run_config("model=simplenet", "train.epochs=7", f"train.max_steps={max_steps}")
     assert count_epochs(config, steps_per_epoch=10) == epochs
 
 
@@ -27,7 +27,8 @@ def test_fused_kernels_on_request(fused: bool):
 
 
 def test_the_schedule_is_set_for_the_first_step():
-    config = run_config("model=simplenet", "optimizer=sgd", "optimizer.lr=1", "scheduler.warmup_epochs=1", "device=cpu")
+    settings = ("optimizer=sgd", "optimizer.lr=1", "scheduler.warmup_epochs=1", "train.epochs=20", "device=cpu")
+    config = run_config("model=simplenet", *settings)
     optimizer = build_optimizer(config, nn.Linear(2, 2), build_runtime(config))
     schedule, epochs = build_schedule(config, optimizer, num_batches=4)
     assert epochs == config.train.epochs

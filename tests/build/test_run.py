@@ -22,14 +22,22 @@ def test_only_the_model_draws_random_numbers():
 def test_every_auto_is_resolved_and_reported():
     run = build(run_config(*OVERRIDES))
     assert run.config.loss.name == "cross_entropy"
-    assert run.config.train.monitor == "val/accuracy"
+    assert run.config.train.monitor == "val/loss"
     settings = {setting for setting, _, _ in run.decisions}
     assert {"loss", "metrics", "train.monitor", "device.compile"} <= settings
     assert set(run.splits) == {"train", "val", "test"}
 
 
 def test_the_context_holds_the_settings_of_the_loop():
-    run = build(run_config("model=simplenet", "train.max_steps=7", "train.grad_accumulation=2", "train.min_delta=0.1"))
+    run = build(
+        run_config(
+            "model=simplenet",
+            "train.max_steps=7",
+            "train.grad_accumulation=2",
+            "train.min_delta=0.1",
+            "train.monitor=val/accuracy",
+        )
+    )
     ctx = run.ctx
     assert (ctx.max_steps, ctx.grad_accumulation, ctx.min_delta) == (7, 2, 0.1)
     assert ctx.higher_is_better

@@ -48,8 +48,8 @@ def test_all_mistakes_in_one_message(ptrun: Call):
     [
         ("optimizer.lr=nan", "optimizer.lr: expected float >= 0, got nan"),
         ("seed=18446744073709551616", "seed: expected int in [0, 18446744073709551616), got 18446744073709551616"),
-        ("train.epochs=0", "train.epochs: expected int >= 1, got 0"),
-        ("train.epochs=1.5", "train.epochs: expected int >= 1, got 1.5"),
+        ("train.epochs=0", "train.epochs: expected int >= 1 or auto, got 0"),
+        ("train.epochs=1.5", "train.epochs: expected int >= 1 or auto, got 1.5"),
         ("train.deterministic=3", "train.deterministic: expected true or false or strict, got 3"),
         ("train.batch_size=null", "train.batch_size: expected int >= 1, got null"),
         ("device.precision=fp8", "device.precision: expected fp32 or bf16 or fp16 or auto, got 'fp8'"),

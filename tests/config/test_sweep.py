@@ -1,4 +1,4 @@
-"""The settings of a sweep: declared in conf/sweep/grid.yaml, given by a command or a recipe, refused for a single run."""
+"""The settings of a sweep: declared in conf/sweep/grid.yaml, given by a command or recipe, refused for one run."""
 
 from __future__ import annotations
 

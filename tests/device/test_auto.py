@@ -80,6 +80,15 @@ def test_bf16_is_chosen_where_it_is_fast_and_the_work_is_not_small(monkeypatch: 
         assert resolve_auto(runtime, small, (3, 32, 32), 16).precision == "fp32"
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_format_without_instructions_for_it_is_reported(precision: str, monkeypatch: pytest.MonkeyPatch):
+    runtime = make_runtime(name="cpu", deterministic=False, **{**AUTO, "precision": precision})
+    for capability, is_reported in (("avx2", True), (f"avx512_{precision}", False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=capability: {name: True}, raising=False)
+        decisions = resolve_auto(runtime, nn.Linear(4, 2), (4,), 16).decisions
+        assert any(setting == "device.precision" and "slow" in used for setting, _, used in decisions) == is_reported
+
+
 def test_a_run_says_which_format_it_chose(folder: Path, ptrun: Callable[..., Ended]):
     ended = ptrun("train", "model=simplenet", "device.precision=auto", "train.max_steps=2")
     assert ended.code == 0, ended.err

@@ -1,6 +1,7 @@
 """Between the last training step and the end of the process: killed or stopped at random instants, a run ends complete.
 
-A run of whole epochs, one that ends by patience, and one whose train.max_steps lies within an epoch.
+A run of whole epochs, one that ends by patience, one whose train.max_steps lies within an epoch, and one that was
+stopped by hand in its first epoch and continued.
 PTRUN_ENDINGS sets how many random instants are tried for each.
 """
 
@@ -24,6 +25,7 @@ KINDS = {
     "plain": ("train.epochs=2",),
     "patience": ("train.epochs=9", "train.patience_epochs=1", "optimizer.lr=0"),
     "max_steps": ("train.max_steps=13",),
+    "stopped": ("train.epochs=2",),
 }
 
 
@@ -38,13 +40,31 @@ class Reference:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reference]:
     references = {}
-    for kind, settings in KINDS.items():
+    for kind in KINDS:
         folder = tmp_path_factory.mktemp(kind)
-        run_dir = done(folder, "train", *RUN, *settings, INSTANTS, "-q", INSTANTS=str(folder / "instants"))
+        begin(folder, kind)
+        run_dir = done(folder, *command(kind), "-q", INSTANTS=str(folder / "instants"))
         names = (folder / "instants").read_text().splitlines()
         last_step = len(names) - names[::-1].index("train Regularized")
         references[kind] = Reference(run_dir, range(last_step + 1, len(names) + 1))
+    assert_equal_runs(references["stopped"].run_dir, references["plain"].run_dir)
     return references
+
+
+def command(kind: str) -> tuple[str, ...]:
+    """The run of a kind with its instants numbered; one that was stopped by hand is continued."""
+    return ("train", *RUN, *KINDS[kind], INSTANTS, *(("resume=auto",) if kind == "stopped" else ()))
+
+
+def begin(folder: Path, kind: str) -> None:
+    """For a run that is stopped by hand: train until its fifth step, and stop it there."""
+    if kind != "stopped":
+        return
+    process = start(folder, "train", *RUN, *KINDS[kind], INSTANTS, STOP_AT="5 train Regularized")
+    process.wait_until_stopped()
+    os.kill(process.popen.pid, signal.SIGINT)
+    os.kill(process.popen.pid, signal.SIGCONT)
+    assert process.wait().code == 75
 
 
 def state(run_dir: Path) -> str:
@@ -63,7 +83,8 @@ def assert_completed(folder: Path, kind: str, whole: Reference) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_after_the_last_step(tmp_path: Path, whole: dict[str, Reference], kind: str, number: int):
     instant = random.Random(f"kill {kind} {number}").choice(whole[kind].instants)
-    ended = ptrun(tmp_path, "train", *RUN, *KINDS[kind], INSTANTS, DIE_AT=str(instant))
+    begin(tmp_path, kind)
+    ended = ptrun(tmp_path, *command(kind), DIE_AT=str(instant))
     assert ended.code == KILLED, (ended.code, ended.err)
     assert_completed(tmp_path, kind, whole[kind])
 
@@ -74,7 +95,8 @@ def test_stopped_after_the_last_step(tmp_path: Path, whole: dict[str, Reference]
     """Exit code 75 and interrupted, or 0 and done: nothing in between."""
     draw = random.Random(f"stop {kind} {number}")
     instant, how = draw.choice(whole[kind].instants), draw.choice(["SIGTERM", "SIGUSR1", "SIGINT"])
-    process = start(tmp_path, "train", *RUN, *KINDS[kind], INSTANTS, STOP_AT=str(instant))
+    begin(tmp_path, kind)
+    process = start(tmp_path, *command(kind), STOP_AT=str(instant))
     process.wait_until_stopped()
     os.kill(process.popen.pid, getattr(signal, how))
     os.kill(process.popen.pid, signal.SIGCONT)

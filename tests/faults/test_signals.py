@@ -104,6 +104,8 @@ def test_a_second_signal_ends_at_once(
     assert ended.err == ""
     assert_gone(workers)
     run_dir = latest(tmp_path)
+    status = json.loads((run_dir / "status.json").read_text())
+    assert (status["state"], status["exit_code"]) == ("interrupted", ended.code), status
     newest = checkpoints(run_dir)[-1]
     # After steps 4, 8, 10 (the end of the epoch) and 12; the writing thread may not have finished the last one.
     assert load(newest)["progress"]["step"] in ((10, 12) if "train" in instant else (8, 10))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import Ended, newest_run
 
 WITHOUT_TENSORBOARD = """
 import sys
@@ -58,3 +61,22 @@ def test_tensorboard_holds_every_number_at_its_step(tmp_path: Path) -> None:
     assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(10, 1.0), (20, 0.5)]
     assert "best" not in events.Tags()["scalars"]
     assert b"simplenet" in events.Tensors("config/text_summary")[0].tensor_proto.string_val[0]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboard's own imports
+def test_tensorboard_holds_the_results_beside_the_settings(folder: Path, ptrun: Callable[..., Ended]) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    ended = ptrun("train", "model=simplenet", "train.max_steps=2", "logger=tensorboard", "optimizer.lr=0.25")
+    assert ended.code == 0, ended.err
+    events = EventAccumulator(str(newest_run(folder) / "tensorboard"))
+    events.Reload()
+    summary = json.loads((newest_run(folder) / "summary.json").read_text())
+    (event,) = events.Scalars("test/accuracy")
+    assert (event.step, event.value) == (2, pytest.approx(summary["test"]["accuracy"]))
+    content = events.PluginTagToContent("hparams")["_hparams_/session_start_info"]
+    settings = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert settings["optimizer.lr"].number_value == 0.25
+    assert settings["model.name"].string_value == "simplenet"

@@ -36,7 +36,7 @@ def test_all_of_a_checkpoint_in_its_run_folder(run_dir: Path):
     assert data["columns"][:2] == ["alcohol", "malic_acid"]
     assert found["test"]["num_samples"] == data["splits"]["test"]
     assert "most frequent class" in found["test"]["baselines"]
-    assert found["training"]["monitor"] == "val/accuracy"
+    assert found["training"]["monitor"] == "val/loss"
     assert found["training"]["started"].startswith("20")
     assert found["verdict"]
     assert found["run"] == {"folder": str(run_dir), "state": "done"}

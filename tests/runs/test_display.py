@@ -23,7 +23,7 @@ Call = Callable[..., Ended]
 
 def test_header_table_and_result_are_shown(folder: Path, ptrun: Call):
     out = ptrun("train", "train.epochs=2").out
-    assert re.search(r"best +epoch \d of 2 \(val/accuracy \d\d\.\d\d %\)", out)
+    assert re.search(r"best +epoch \d of 2 \(val/loss \d\.\d+\)", out)
     for words in (
         "342,282 parameters", "1,259 train, 179 val, 359 test", "image 1×8×8 → 10 classes", "cpu", "outputs/", "epoch",
         "train loss", "val accuracy", "ETA", "★", "best", "accuracy", "most frequent class",

@@ -1,4 +1,4 @@
-"""What the end of a run needs is imported while it trains, after the first validation, and only what it needs."""
+"""What the end of a run needs is imported while it trains, and only that; not before data workers are forked."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ptrun.build.auto import resolve_auto
 from ptrun.engine.progress import EpochReport
 from ptrun.runs.preload import Preloader
 
-*settings, record, is_last = sys.argv[1:]
-preloader = Preloader(run_config(*settings))
+*settings, record, is_last, forks = sys.argv[1:]
+preloader = Preloader(run_config(*settings), forks=forks == "forks")
 preloader.after_epoch(EpochReport({record: 1.0}, is_best=False, is_last=is_last == "last"))
 preloader.wait()
 print(*(name for name in ("sklearn.metrics", "matplotlib.figure") if name in sys.modules))
@@ -32,11 +32,12 @@ print(*(name for name in ("sklearn.metrics", "matplotlib.figure") if name in sys
 @pytest.mark.parametrize(
     ("words", "imported"),
     [
-        (("metrics=[f1_macro]", "plots=true", "val/loss", "more"), "sklearn.metrics matplotlib.figure"),
-        (("metrics=[accuracy]", "plots=true", "val/loss", "more"), "matplotlib.figure"),
-        (("metrics=[accuracy]", "plots=false", "val/loss", "more"), ""),
-        (("metrics=[f1_macro]", "plots=true", "train/loss", "more"), ""),  # data workers may still be forked
-        (("metrics=[f1_macro]", "plots=true", "val/loss", "last"), ""),
+        (("metrics=[f1_macro]", "plots=true", "val/loss", "more", "forks"), "sklearn.metrics matplotlib.figure"),
+        (("metrics=[accuracy]", "plots=true", "val/loss", "more", "forks"), "matplotlib.figure"),
+        (("metrics=[accuracy]", "plots=false", "val/loss", "more", "forks"), ""),
+        (("metrics=[f1_macro]", "plots=true", "train/loss", "more", "forks"), ""),  # data workers may still be forked
+        (("metrics=[f1_macro]", "plots=true", "val/loss", "last", "forks"), ""),
+        (("metrics=[f1_macro]", "plots=true", "train/loss", "last", "in memory"), "sklearn.metrics matplotlib.figure"),
     ],
 )
 def test_what_is_imported(words: tuple[str, ...], imported: str):

@@ -42,7 +42,7 @@ def test_the_run_folder_holds_what_it_promises(folder: Path, ptrun: Call):
     asked, resolved = (yaml.safe_load((run_dir / name).read_text()) for name in ("config.yaml", "resolved.yaml"))
     assert asked["loss"]["name"] == "auto"
     assert resolved["loss"]["name"] == "cross_entropy"
-    assert resolved["train"]["monitor"] == "val/accuracy"
+    assert resolved["train"]["monitor"] == "val/loss"
     receipt = json.loads((run_dir / "receipt.json").read_text())
     assert receipt["command"] == "ptrun train model=simplenet train.epochs=2 'label=first try' plots=true"
     assert receipt["packages"]["torch"]
@@ -78,7 +78,7 @@ def test_metrics_files_agree(folder: Path, ptrun: Call):
     assert [float(row["val/loss"]) for row in rows] == [line["val/loss"] for line in lines]
     assert [line["step"] for line in lines] == [40, 80, 120]
     summary = json.loads((run_dir / "summary.json").read_text())
-    assert summary["best_value"] == max(line["val/accuracy"] for line in lines)
+    assert summary["best_value"] == min(line["val/loss"] for line in lines)
 
 
 def test_predictions_agree_with_the_metrics(folder: Path, ptrun: Call):

@@ -9,7 +9,7 @@ from support import train
 
 
 def test_the_summary_holds_the_best_epoch_and_the_test_results(folder: Path):
-    result = train("model=simplenet", "train.epochs=3", quiet=True)
+    result = train("model=simplenet", "train.epochs=3", "train.monitor=val/accuracy", quiet=True)
     summary = json.loads((result.run_dir / "summary.json").read_text())
     records = [json.loads(line) for line in (result.run_dir / "metrics.jsonl").read_text().splitlines()]
     best = max(records, key=lambda record: (record["val/accuracy"], -record["val/loss"]))

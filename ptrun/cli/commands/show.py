@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +46,10 @@ def main(argv: list[str]) -> int:
     from ptrun.config.folders import conf_folders
     from ptrun.config.load import load_config
 
-    config, _ = load_config(Composer(options.config_name, conf_folders(options.config_dir)), options.overrides)
+    composer = Composer(options.config_name, conf_folders(options.config_dir))
+    config, _ = load_config(composer, options.overrides)
+    for note in composer.notes:
+        print(f"note: {note}", file=sys.stderr)
     values = redact(config.to_dict())
     if options.json:
         print(json.dumps(values, indent=2, ensure_ascii=False))

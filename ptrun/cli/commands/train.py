@@ -19,6 +19,7 @@ from ptrun.cli.completion import complete
 from ptrun.process.signals import interrupt_raised
 from ptrun.process.startup import refuse_ranks, resting_collector
 from ptrun.terminal import console
+from ptrun.version import __version__
 
 if TYPE_CHECKING:
     from ptrun.config.compose import Composer
@@ -92,6 +93,8 @@ def main(argv: list[str]) -> int:
         return 0
     with_weights_file(config)  # a wrong path is reported before torch is imported
 
+    if not options.quiet:
+        _print_first_lines(config, composer)
     with resting_collector():
         from ptrun.runs import session
 
@@ -143,6 +146,14 @@ def _print_composition(composer: Composer, options: argparse.Namespace) -> int:
     else:
         composer.print_info(options.info, options.overrides)
     return 0
+
+
+def _print_first_lines(config: RunConfig, composer: Composer) -> None:
+    """Say what begins, because the import of torch takes seconds."""
+    for note in composer.notes:
+        print(f"note: {note}")
+    what = f"model={config.model.name} dataset={config.dataset.name}"
+    print(f"ptrun {__version__}: {what}. Loading torch ...", flush=True)
 
 
 def _note_replaced_files(folders: tuple[Path, ...]) -> None:

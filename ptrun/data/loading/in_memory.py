@@ -27,7 +27,7 @@ class InMemoryLoader:
         self, split: InMemorySplit, sampler: BatchSampler, pipeline: Pipeline | None, device: torch.device
     ) -> None:
         self.sampler, self.pipeline, self.device = sampler, pipeline, device
-        self.split, self.bad_samples = split.to(device), {}
+        self.split, self.bad_samples, self.num_workers = split.to(device), {}, 0
         self._on_gpu = uses_pinned_memory(device)
         self._targets = split.targets.to(device)
         sample_bytes = 4 * math.prod(split.read(0).shape) + self._targets[:1].nbytes  # as float32

@@ -75,10 +75,12 @@ class Loader(Protocol):
     """Gives the batches of one split.
 
     bad_samples: index and reason of each sample that could not be read and was left out so far.
+    num_workers: processes that read the samples.
     """
 
     sampler: BatchSampler
     bad_samples: dict[int, str]
+    num_workers: int
 
     @property
     def split(self) -> Split:

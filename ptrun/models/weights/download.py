@@ -13,6 +13,11 @@ from ptrun.errors import DataError
 CONNECT_TIMEOUT_SECONDS = 15
 
 
+def cached_files() -> set[str]:
+    """The names of the files in torch's cache."""
+    return {path.name for path in (Path(torch.hub.get_dir()) / "checkpoints").glob("*.pth")}
+
+
 def cached_weights(url: str, option: str) -> Path:
     """Return the file of a URL in torch's cache, downloaded and checked against the hash in its name.
 

@@ -87,6 +87,6 @@ def test_a_sweep_with_a_wrong_job_starts_none(folder: Path, ptrun: Call):
     ended = ptrun("train", "-m", "model=simplenet,lstm", "train.epochs=1,0")
     assert ended.code == 2
     assert "model: 'lstm' reads sequences" in ended.err
-    assert "train.epochs: expected int >= 1, got 0. It means: passes over the training split" in ended.err
+    assert "train.epochs: expected int >= 1 or auto, got 0. It means: passes over the training split" in ended.err
     assert "(job: model=" in ended.err
     assert not (folder / "outputs").exists()

@@ -141,7 +141,7 @@ def test_other_files_and_settings_are_refused(tmp_path: Path):
         (bytes_of(20, 8, 8, 3), "convnet"),
         (RNG.random((20, 5)), "simplenet"),
         (bytes_of(20, 5), "simplenet"),
-        (RNG.random((20, 7, 3), np.float32), "lstm"),
+        (RNG.random((20, 7, 3), np.float32), "fcn"),
     ],
 )
 @pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
