@@ -10,6 +10,7 @@ from ptrun.errors import ConfigError, did_you_mean, first_line, is_out_of_memory
 
 def test_exit_codes_are_distinct_and_stay():
     codes = {
+        errors.Pruned: 0,
         errors.ExportError: 1,
         errors.ConfigError: 2,
         errors.DataError: 3,

@@ -124,7 +124,7 @@ def test_a_setting_that_some_components_lack_is_searched_with_the_others():
     ("words", "sentence"),
     [
         (("model=convnet,simplenet", "model.dropuot=interval(0,1)"), "there is no such key. Did you mean"),
-        (("train.epochs=interval(-3,3)",), "train.epochs: expected int >= 1, got -3"),
+        (("train.epochs=interval(-3,3)",), "train.epochs: expected int >= 1 or auto, got -3"),
         (("model=lstm,convnet",), "'lstm' reads sequences"),
         (("train.epochs=3",), "a search needs an axis"),
         ((LR, "seed=1,2", "sweep.seeds=3"), "sweep.seeds: seed=1,2 gives the values of the seed already"),

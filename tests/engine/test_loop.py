@@ -181,9 +181,9 @@ def test_patience_counts_epochs_not_validations(folder: Path):
 def test_patience_ends_a_run_whose_metric_can_not_improve(folder: Path):
     """The accuracy is 1 while the loss goes on falling, which makes each epoch the best and none an improvement."""
     labels = np.arange(60) % 2
-    np.savez(
-        folder / "bw.npz", x_train=(labels[:, None, None] * np.full((60, 4, 4), 200)).astype("uint8"), y_train=labels
-    )
+    images = (labels[:, None, None] * np.full((60, 4, 4), 200)).astype("uint8")
+    images[:, 0, 0] = np.arange(60)  # no two are the same
+    np.savez(folder / "bw.npz", x_train=images, y_train=labels)
     data = ("dataset=arrays", "dataset.path=bw.npz", "model=simplenet", "scheduler=none", "optimizer.lr=0.01")
     result = train(*data, "train.epochs=40", "train.patience_epochs=3", quiet=True)
     values = [record["val/accuracy"] for record in records(result.run_dir)]
