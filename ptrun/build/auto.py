@@ -24,7 +24,8 @@ EPOCHS = 20  # of train.epochs=auto
 # 0.99. The 1,259 training digits gained nothing (0.990, 0.989).
 SMALL_TRAINING, MIN_STEPS = 1_000, 2_000
 # A step of 32 photos from files, or of fcn on 32 sequences of 400 time steps, takes about half a second on a CPU.
-MIN_COSTLY_STEPS, SMALL_SIDE, MIN_TIME_STEPS = 300, 96, 100_000
+MIN_PHOTO_STEPS, SMALL_SIDE = 180, 96
+MIN_SEQUENCE_STEPS, MIN_TIME_STEPS = 300, 100_000
 MIN_PATIENCE_EPOCHS = 20
 SMALL_VALIDATION = 500  # the standard error of an accuracy of 0.95 is 1 % there
 
@@ -104,9 +105,9 @@ def _min_steps(data: Data) -> int:
     """The least optimizer steps for small data; fewer where a step takes long, and 0 for large images from files."""
     shape = data.spec.input_shape
     if isinstance(data.train, FileSplit):
-        return MIN_COSTLY_STEPS if max(shape[1:]) <= SMALL_SIDE else 0
+        return MIN_PHOTO_STEPS if max(shape[1:]) <= SMALL_SIDE else 0
     if data.spec.layout is Layout.SEQUENCE:
-        return min(MIN_STEPS, max(MIN_COSTLY_STEPS, MIN_TIME_STEPS // shape[0]))
+        return min(MIN_STEPS, max(MIN_SEQUENCE_STEPS, MIN_TIME_STEPS // shape[0]))
     return MIN_STEPS
 
 

@@ -43,11 +43,16 @@ def layout_of(gives: tuple[str, ...]) -> str | None:
     return next(iter(_layouts(gives)), None)
 
 
+# Trained on 84 photos of cats and dogs for two minutes on two cores, it is right for 65 % of 300 others (two seeds),
+# with all channels of cifar_net for 62 %, with resnet_cifar for 53 % (50 % by chance).
+PHOTO_CHANNELS = (32, 128, 128)
+
+
 def default_model(gives: tuple[str, ...]) -> str | None:
     """What model=auto means for what a dataset gives; None when it does not say its layout."""
     layout = layout_of(gives)
     if layout == "image" and "files" in gives:
-        return "resnet_cifar"  # 0.3 million parameters, for photos of 64 pixels (transform=photos)
+        return "cifar_net"  # with PHOTO_CHANNELS, for photos of 64 pixels (transform=photos)
     if layout == "sequence":
         return "fcn" if task_of(gives) == "classification" else "lstm"
     return {"image": "convnet", "vector": "simplenet", None: None}[layout]

@@ -245,6 +245,7 @@ class ClosureStep:
                 self.gradients(self._arrange(batch.inputs), batch.targets, share).detach()
                 for batch, share in zip(window, shares, strict=True)
             ]
+            _make_contiguous(self._optimizer)
             if self._clip is not None:
                 self._clip()
             if not first_losses:
@@ -255,3 +256,11 @@ class ClosureStep:
         self._optimizer.zero_grad(set_to_none=True)
         for loss, batch in zip(first_losses, window, strict=True):
             losses.add(loss, batch, progress.step)
+
+
+def _make_contiguous(optimizer: torch.optim.Optimizer) -> None:
+    """Lay out all gradients in the order of their dimensions: torch's LBFGS fails on those of channels-last weights."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None and not parameter.grad.is_contiguous():
+                parameter.grad = parameter.grad.contiguous()

@@ -45,10 +45,11 @@ class Queue:
     propose: Callable[[], Sequence[Job]] = lambda: ()
     over: set[str] = field(default_factory=set)  # names of jobs that have ended, or failed for good
     again: set[str] = field(default_factory=set)  # those that failed here, and are to be tried again
-    failed_before: dict[str, str] = field(init=False)
+    failed_before: dict[Path, str] = field(init=False)  # failures of earlier commands, also of jobs not yet known here
 
     def __post_init__(self) -> None:
-        self.failed_before = {job.name: _failure(job.folder) for job in self.jobs}
+        folders = {job.folder for job in self.jobs} | {path.parent for path in self.folder.glob(f"*/{STATUS}")}
+        self.failed_before = {folder: _failure(folder) for folder in folders}
 
     def take(self) -> Taken | Later | None:
         """The next job; LATER while other processes run the rest; None when nothing is left to do."""
@@ -106,7 +107,7 @@ class Queue:
         if job.name in self.over:
             return True
         failure = _failure(job.folder)
-        failed_since = failure and failure != self.failed_before.get(job.name, "") and job.name not in self.again
+        failed_since = failure and failure != self.failed_before.get(job.folder, "") and job.name not in self.again
         if (find.is_done(job.folder) and self.has_ended(job.folder)) or failed_since:
             self.over.add(job.name)
         return job.name in self.over or self.has_ended(job.folder)  # one that was pruned may be promoted yet

@@ -129,7 +129,8 @@ def resolved_photos(*words: str) -> tuple[RunConfig, list[Decision]]:
 def test_photos_without_weights_at_hand_have_a_small_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     config, decisions = resolved_photos()
-    assert (config.model.name, config.transform.name) == ("resnet_cifar", "photos")
+    assert (config.model.name, config.transform.name) == ("cifar_net", "photos")
+    assert config.model.settings["channels"] == [32, 128, 128]
     assert resolved_photos("model=convnet")[0].transform.name == "imagenet"
     (note,) = photo_notes(config, photo_data(84), decisions)
     assert "model=transfer model.weights=DEFAULT" in note
@@ -162,7 +163,7 @@ def photo_data(num_train: int, side: int = 64) -> Data:
 
 
 @pytest.mark.parametrize(
-    ("model", "side", "epochs"), [("resnet_cifar", 64, 100), ("convnet", 224, 20), ("transfer", 64, 20)]
+    ("model", "side", "epochs"), [("cifar_net", 64, 60), ("convnet", 224, 20), ("transfer", 64, 20)]
 )
 def test_few_small_photos_are_trained_for_more_epochs(model: str, side: int, epochs: int):
     config = load_config(Composer(), [*PHOTOS, f"model={model}"]).config

@@ -82,3 +82,16 @@ def test_a_share_for_each_batch_is_needed():
     batch = Batch(INPUTS, TARGETS, torch.arange(8))
     with pytest.raises(ValueError, match="zip"), step.epoch():
         step([batch], (0.5, 0.5), RunningLoss(CPU), Progress(), Hooks())
+
+
+def test_a_closure_step_takes_gradients_in_any_memory_order():
+    """torch's LBFGS reads gradients as flat views, which those of channels-last weights do not have."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 2, 2), nn.Flatten()).to(memory_format=torch.channels_last)
+    before = model[0].weight.detach().clone()
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=2)
+    step = ClosureStep(Autograd(model, mse_loss, CPU), optimizer, None, CPU)
+    batch = Batch(torch.randn(4, 3, 2, 2), torch.randn(4, 2), torch.arange(4))
+    with step.epoch():
+        step(iter([batch]), (1.0,), RunningLoss(CPU), Progress(), Hooks())
+    assert not torch.equal(model[0].weight, before)

@@ -96,7 +96,8 @@ def test_a_killed_worker_ends_the_run_which_goes_on(tmp_path: Path, data: str, w
     ended = process.wait()
     assert ended.code == 6, ended.err
     assert "A data worker died: it was killed" in ended.err
-    assert checkpoints(latest(tmp_path))[-1].name == "step-00000012.pt"
+    # The workers may have computed up to the sixth batch of the epoch, and a checkpoint follows each third step.
+    assert checkpoints(latest(tmp_path))[-1].name in ("step-00000012.pt", "step-00000015.pt")
     assert '"failed"' in (latest(tmp_path) / "status.json").read_text()
     assert_equal_runs(done(tmp_path, "resume"), whole)
 

@@ -72,6 +72,18 @@ def test_what_another_process_left_is_taken_up_but_its_failures_are_not(tmp_path
     assert take(later).job.name == "1"  # a new command tries what failed before it began
 
 
+def test_a_job_that_a_search_finds_in_the_folder_is_tried_again(tmp_path: Path):
+    RunDir(tmp_path / "0").write_status("failed")
+    jobs = queue(tmp_path, 1).jobs
+    searching = Queue(tmp_path, [], find.has_ended)
+    searching.propose = lambda: [] if searching.jobs else jobs
+    taken = take(searching)
+    assert taken.job.name == "0"
+    searching.give_up(taken.job)
+    end(taken, "failed")
+    assert searching.take() is None
+
+
 def test_a_job_that_failed_here_can_be_tried_again(tmp_path: Path):
     source = queue(tmp_path, 1)
     zero = take(source)
