@@ -1,6 +1,7 @@
-"""Reads photos or rows and does nothing with them: what `benchmarks/predict.py` compares predictions with.
+"""Reads photos or tables and does nothing with them: what `predict.py` and `read_table.py` compare ptrun with.
 
-python _reading.py make-photos FOLDER COUNT | photos FOLDER PROCESSES | csv FILE | rows FILE | pandas FILE
+python _reading.py make-photos FOLDER COUNT | photos FOLDER PROCESSES | make-wide FILE ROWS
+python _reading.py csv FILE | rows FILE | pandas FILE | pandas-whole FILE | pyarrow FILE | columns FILE | table FILE
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 
 def main(what: str, name: str, number: str = "0") -> None:
-    """Run one of the five."""
+    """Run one of them."""
     path = Path(name)
     if what == "make-photos":
         from images import make_photos
@@ -20,8 +21,10 @@ def main(what: str, name: str, number: str = "0") -> None:
         make_photos(path, int(number))
     elif what == "photos":
         read_photos(path, int(number))
+    elif what == "make-wide":
+        make_wide(path, int(number))
     else:
-        {"csv": read_by_csv_module, "rows": read_by_ptrun, "pandas": read_by_pandas}[what](path)
+        READERS[what](path)
 
 
 def read_photos(folder: Path, processes: int) -> None:
@@ -71,6 +74,62 @@ def decode(path: str) -> None:
 
     torch.set_num_threads(1)
     functional.resize(ImageReader(3)(path), [224, 224], antialias=True)
+
+
+def make_wide(path: Path, rows: int) -> None:
+    """Write a table of 499 columns of numbers and one to predict."""
+    import numpy as np
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    numbers = np.random.default_rng(0).normal(size=(rows, 499)).round(6)
+    columns = {f"x{i}": numbers[:, i] for i in range(499)}
+    arrow_csv.write_csv(pyarrow.table({**columns, "y": numbers[:, 0] + numbers[:, 1]}), path)
+
+
+def read_by_pyarrow(path: Path) -> None:
+    """Read a table by pyarrow, with its numbers."""
+    from pyarrow import csv as arrow_csv
+
+    arrow_csv.read_csv(path)
+
+
+def read_whole_by_pandas(path: Path) -> None:
+    """Read a table by pandas at once, with its numbers."""
+    import pandas
+
+    pandas.read_csv(path)
+
+
+def read_columns(path: Path) -> None:
+    """Read a table as training does, with its numbers."""
+    import numpy as np
+
+    from ptrun.data.formats.csv_file import read_csv
+
+    file = read_csv(path)
+    np.column_stack([file[name].floats for name in file.columns])
+
+
+def read_table(path: Path) -> None:
+    """Make the data set of a table: what each column is, the parts, the scaling."""
+    from ptrun import catalog, registry  # noqa: F401
+    from ptrun.config.compose import Composer
+    from ptrun.config.load import load_config
+
+    config = load_config(Composer(), ["dataset=table", f"dataset.path={path}", "dataset.target=y"]).config
+    registry.datasets.build("table", config.dataset.settings)
+
+
+READERS = {
+    "csv": read_by_csv_module,
+    "rows": read_by_ptrun,
+    "pandas": read_by_pandas,
+    "pandas-whole": read_whole_by_pandas,
+    "pyarrow": read_by_pyarrow,
+    "columns": read_columns,
+    "table": read_table,
+}
 
 
 if __name__ == "__main__":
