@@ -68,7 +68,7 @@ class Pruner:
             return ""
         return (
             f"pruned after epoch {now.epoch}: {_value(now)}, which is place {better + 1} of {len(others) + 1}; "
-            f"{places} go on"
+            f"{places} {'goes' if places == 1 else 'go'} on"
         )
 
     def _is_rung(self, now: Standing) -> bool:

@@ -250,7 +250,7 @@ def test_a_search_prunes_goes_on_and_promotes_bit_for_bit(folder: Path, process:
     assert set(before.values()) == {"done", "pruned"}
     pruned = next(job for job, state in before.items() if state == "pruned")
     status = json.loads((folder / "sw" / pruned / "status.json").read_text())
-    assert re.match(r"pruned after epoch 1: val/loss .*, which is place 2 of 2; 1 go on", status["reason"])
+    assert re.match(r"pruned after epoch 1: val/loss .*, which is place 2 of 2; 1 goes on", status["reason"])
     assert (folder / "sw" / pruned / "checkpoints" / "last.pt").is_file()
     assert "pruned, epoch 1" in ended.out
 

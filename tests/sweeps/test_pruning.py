@@ -35,7 +35,7 @@ def test_asha_lets_the_best_third_go_on(tmp_path: Path):
     assert "after epoch 1: val/accuracy 75.00 %, which is place 3 of 6; 2 go on" in reason(tmp_path, 0.75, 1)
     curves(tmp_path, me=[0.1])
     assert reason(tmp_path, 0.1, 2) == ""  # no epoch at which runs are compared
-    assert "place 2 of 3; 1 go on" in reason(tmp_path, 0.8, 3)
+    assert "place 2 of 3; 1 goes on" in reason(tmp_path, 0.8, 3)
     assert reason(tmp_path, 0.1, 9) == ""  # nobody else has come as far
 
 
