@@ -102,15 +102,15 @@ def _divide(
         classes=codes,
         class_names=names,
         targets=codes,
-        keys=_identified(source, names).keys,
-        given={"test": Given("dataset.test_path", _identified(others[0], names))} if others else {},
+        keys=_identified(source, codes).keys,
+        given={"test": Given("dataset.test_path", _identified(others[0], _codes(others[0], names)))} if others else {},
     )
     return divide(samples, splitting)
 
 
-def _identified(source: Sequences, names: Sequence[str]) -> Identified:
+def _identified(source: Sequences, codes: NDArray[np.int64]) -> Identified:
     keys = keys_of_bytes(np.ascontiguousarray(values + 0.0).tobytes() for values in source.values)
-    return Identified(keys, lambda position: f"row {source.rows[position]} of {source.source}", _codes(source, names))
+    return Identified(keys, lambda position: f"row {source.rows[position]} of {source.source}", codes)
 
 
 def _fit_to_training(

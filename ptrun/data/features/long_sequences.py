@@ -5,10 +5,13 @@ The other columns are the time, the label, which is the same in all rows of a se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.features.kinds import ColumnSettings, counts_rows, decide_kinds, is_id_name, read_numbers
+from ptrun.data.duplicates import units_of
+from ptrun.data.features.kinds import ColumnSettings, decide_kinds, is_id_name, read_numbers
 from ptrun.data.features.timeline import TIME_NAMES, read_axis
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.ts_file import Sequences
@@ -26,34 +29,39 @@ def find_id_column(file: CsvFile, id_column: str | None) -> str | None:
     id_column: its name, None for a file with one sequence in each row, or "auto": a column named like an id, whose
     values repeat. Raises DataError when there is no column of this name.
     """
-    if id_column is None or id_column != "auto":
-        return None if id_column is None else _named(file, id_column)
+    if id_column is None:
+        return None
+    if id_column != "auto":
+        file.column(id_column, "dataset.id_column")
+        return id_column
     names = [name for name in file.columns if is_id_name(name) or name.lower() in _ID_NAMES]
     return next((name for name in names if len(file) >= MIN_STEPS * len(file[name].distinct[0])), None)
 
 
-def read_long(file: CsvFile, id_column: str, label_column: str | None, settings: ColumnSettings) -> Sequences:
-    """The sequences of a file in long form, in the order of their first rows. label_column: None for no labels.
+def read_long(
+    file: CsvFile, id_column: str, label_column: str, row_labels: Sequence[str], settings: ColumnSettings
+) -> Sequences:
+    """The sequences of a file in long form, in the order of their first rows.
 
+    label_column: no channel; "" for none. row_labels: the label of each row.
     Raises DataError naming the row of a value that is missing or no number, of a time that stands in a sequence twice,
     and of a label that differs from the one before it.
     """
-    codes = _codes_by_first_row(file, id_column)
+    codes, first_row_of = units_of(file[id_column].distinct[1])
     time_column = _find_time(file, codes, (id_column, label_column))
     order = _order(file, codes, time_column, id_column, settings)
-    others = (id_column, label_column, time_column)
+    others = [name for name in (id_column, label_column, time_column) if name]
     kinds = decide_kinds(file, [name for name in file.columns if name not in others], settings)
     channels = [kind for kind in kinds if kind.kind != "index"]
     if not channels:
-        raise DataError(f"{file.source} has no channels: no columns beside {join_words(filter(None, others))}.")
+        raise DataError(f"{file.source} has no channels: no columns beside {join_words(others)}.")
     table = np.column_stack([read_numbers(file, kind.name, kind.form) for kind in channels])
     _refuse_missing(file, table, [kind.name for kind in channels])
-    bounds = np.cumsum(np.bincount(codes))
-    values: list[Floats] = np.split(table[order], bounds[:-1])
-    first_rows = order[[0, *bounds[:-1]]]
-    labels = ["?"] * len(values)
-    if label_column is not None:
-        labels = _labels(file, label_column, codes, id_column)
+    ends = np.cumsum(np.bincount(codes))
+    values: list[Floats] = np.split(table[order], ends[:-1])
+    first_rows = order[[0, *ends[:-1]]]
+    _refuse_two_labels(file, label_column, row_labels, first_row_of[codes], id_column)
+    labels = [row_labels[row] for row in first_row_of]
     what = join_words([f"'{kind.name}'" for kind in channels], 6)
     by_time = f", in the order of '{time_column}'" if time_column else ", in the order of the rows"
     note = f"{len(values)} sequences in long form, told apart by '{id_column}'{by_time}; channels: {what}."
@@ -62,18 +70,7 @@ def read_long(file: CsvFile, id_column: str, label_column: str | None, settings:
     )
 
 
-def _named(file: CsvFile, id_column: str) -> str:
-    file.column(id_column, "dataset.id_column")
-    return id_column
-
-
-def _codes_by_first_row(file: CsvFile, id_column: str) -> NDArray[np.int64]:
-    """For each row the number of its sequence; the sequences are numbered as they first appear."""
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(cell, len(numbers)) for cell in file[id_column]], np.int64)
-
-
-def _find_time(file: CsvFile, codes: NDArray[np.int64], others: tuple[str | None, ...]) -> str | None:
+def _find_time(file: CsvFile, codes: NDArray[np.int64], others: Sequence[str]) -> str | None:
     """The column named like a time, else one that counts the rows of each sequence, else None."""
     names = [name for name in file.columns if name not in others]
     named = next((name for name in names if name.lower() in _STEP_NAMES), None)
@@ -81,10 +78,15 @@ def _find_time(file: CsvFile, codes: NDArray[np.int64], others: tuple[str | None
 
 
 def _counts_steps(file: CsvFile, name: str, codes: NDArray[np.int64]) -> bool:
+    """Whether a column counts the rows of each sequence from 0 or 1, in any order."""
     values = file[name].floats
     if values is None or np.isnan(values).any():
         return False
-    return all(counts_rows(values[codes == code]) for code in range(int(codes.max()) + 1))
+    order = np.lexsort((values, codes))
+    counts = np.bincount(codes)
+    positions = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    begins = values[order] - positions  # the number from which each sequence counts
+    return bool(np.isin(begins, (0, 1)).all() and np.array_equal(begins, np.repeat(begins[positions == 0], counts)))
 
 
 def _order(
@@ -105,16 +107,17 @@ def _order(
     return order
 
 
-def _labels(file: CsvFile, label_column: str, codes: NDArray[np.int64], id_column: str) -> list[str]:
-    labels: dict[int, str] = {}
-    for row, (code, label) in enumerate(zip(codes.tolist(), file[label_column], strict=True)):
-        if labels.setdefault(code, label) != label:
+def _refuse_two_labels(
+    file: CsvFile, label_column: str, labels: Sequence[str], first_rows: NDArray[np.int64], id_column: str
+) -> None:
+    """Raise DataError for a label that differs from that of the first row of its sequence."""
+    for row, (label, first_row) in enumerate(zip(labels, first_rows.tolist(), strict=True)):
+        if label != labels[first_row]:
             raise DataError(
                 f"{file.source}, row {file.rows[row]}: the label (column '{label_column}') of the sequence "
-                f"'{file[id_column][row]}' is '{label}', but '{labels[code]}' in its first row. A sequence has one "
-                "label; if each row is a sequence, set dataset.id_column=null."
+                f"'{file[id_column][row]}' is '{label}', but '{labels[first_row]}' in its first row. A sequence has "
+                "one label; if each row is a sequence, set dataset.id_column=null."
             )
-    return [labels[code] for code in range(len(labels))]
 
 
 def _refuse_missing(file: CsvFile, table: Floats, names: list[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +44,9 @@ def read_sequences(
         name = next((column for column in file.columns if _names_label(column, label_column)), "")
         labels = ["?"] * len(file)
     settings = ColumnSettings(decimal=decimal, advice=ADVICE)
-    tells_apart = find_id_column(file, id_column)
-    if tells_apart is not None:
-        sequences = read_long(file, tells_apart, name or None, settings)
-        return sequences if labeled else replace(sequences, labels=["?"] * len(sequences.values))
+    found_column = find_id_column(file, id_column)
+    if found_column is not None:
+        return read_long(file, found_column, name, labels, settings)
     kinds = decide_kinds(file, [column for column in file.columns if column != name], settings)
     steps = _without_index(kinds)
     columns = [kind.name for kind in steps]

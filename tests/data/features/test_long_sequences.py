@@ -10,6 +10,7 @@ import torch
 
 from ptrun.data.dataset import Data
 from ptrun.data.datasets.sequences import sequences
+from ptrun.data.features.wide_sequences import read_sequences
 from ptrun.data.splits import TensorSplit
 from ptrun.errors import DataError
 
@@ -97,3 +98,10 @@ def test_an_id_that_does_not_repeat_is_no_long_form(tmp_path: Path) -> None:
     assert sequences(path=path).spec.input_shape == (2, 1)
     with pytest.raises(DataError, match=r"dataset.id_column: .* has no column 'ID'. It has: id, label"):
         sequences(path=path, id_column="ID")
+
+
+def test_labels_of_sequences_to_predict_are_passed_over(tmp_path: Path) -> None:
+    text = "\n".join(["id,time,x,label", *long_form(lines())]).replace(",down", ",up", 1)
+    read = read_sequences(Path(write(tmp_path / "a.csv", text)), "auto", "auto", "auto", "auto", labeled=False)
+    assert read.labels == ["?"] * 20
+    assert read.values[0].shape == (5, 1)
