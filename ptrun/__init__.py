@@ -73,8 +73,8 @@ def eval(
     """
     if checkpoint is None and "weights" in settings:
         return _eval_weights(overrides, settings, config_dir, quiet)
-    given = settings if checkpoint is None else {"checkpoint": checkpoint, **settings}
-    own, changes, folders = _settings("eval", overrides, config_dir, given)
+    named = {} if checkpoint is None else {"checkpoint": checkpoint}
+    own, changes, folders = _settings("eval", overrides, config_dir, {**named, **settings})
 
     from ptrun.device.caller_state import preserve_caller_state
     from ptrun.runs import evaluate
@@ -172,8 +172,8 @@ def predict(
     Settings are those of conf/predict.yaml (output, what, top_k, ...) and changes of the stored configuration. For
     results in memory use `ptrun.load(checkpoint).predict(inputs)`. Raises ptrun.errors.PtrunError.
     """
-    given = {"checkpoint": _paths(checkpoint), "input": _paths(input), **settings}
-    own, changes, folders = _settings("predict", overrides, config_dir, given)
+    named = {"checkpoint": _paths(checkpoint), "input": _paths(input)}
+    own, changes, folders = _settings("predict", overrides, config_dir, {**named, **settings})
 
     from ptrun.device.caller_state import preserve_caller_state
     from ptrun.runs import predict as command

@@ -141,10 +141,10 @@ def _with_backbone_at_hand(config: RunConfig, folders: tuple[Path, ...]) -> tupl
     """With model=auto for photos: a pretrained backbone, if weights are in torch's cache or named by `weights`."""
     if config.model.name != "auto" or "files" not in compatibility.given_by(config.dataset, folders):
         return config, []
-    found = torchvision_networks.backbone_at_hand(config.weights)
-    if found is None:
+    backbone = torchvision_networks.backbone_at_hand(config.weights)
+    if backbone is None:
         return config, []
-    arch, weights = found
+    arch, weights = backbone
     model = auto.default_component("model", "transfer", folders)
     model = replace(model, settings={**model.settings, "arch": arch, "weights": weights})
     used = f"transfer with {arch} and its weights {weights}"

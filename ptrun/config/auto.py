@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.config import schema
-from ptrun.config.compatibility import PHOTO_CHANNELS, default_model, given_by
+from ptrun.config.compatibility import default_model, given_by
 from ptrun.config.run_config import Component, RunConfig
 from ptrun.errors import ConfigError, join_words
 
@@ -32,17 +32,16 @@ def _resolve_model(
 ) -> tuple[Component, list[Decision]]:
     if config.model.name != "auto":
         return config.model, []
-    name = default_model(gives)
-    if name is None:
+    default = default_model(gives)
+    if default is None:
         names = [name for name in schema.names("model", folders) if name != "auto"]
         raise ConfigError(
             f"model: dataset '{config.dataset.name}' does not declare what it gives, so model=auto can't choose. "
             f"Choose one: {join_words(names)}."
         )
+    name, settings = default
     model = default_component("model", name, folders)
-    if name == "cifar_net":
-        model = replace(model, settings={**model.settings, "channels": list(PHOTO_CHANNELS)})
-    return model, [("model", "auto", name)]
+    return replace(model, settings={**model.settings, **settings}), [("model", "auto", name)]
 
 
 def _resolve_transform(

@@ -22,10 +22,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from ptrun.config import hydra_internals, overrides, recipe, yaml_file
+from ptrun.config import hydra_internals, overrides, yaml_file
 from ptrun.config.folders import shipped_conf
 from ptrun.config.hydra_section import section_problems
-from ptrun.config.recipe import Recipe
+from ptrun.config.recipe import Recipe, read_recipe
 from ptrun.config.run_config import GROUPS, PRESETS, SWEEP
 from ptrun.errors import ConfigError, join_words
 
@@ -79,26 +79,26 @@ class Composer:
             return []
         without = self._compose([])
         defaults = {group: str(without[group].get("name")) for group in GROUPS}
-        return [recipe.read(group, name, self.folders, defaults) for group, name in named]
+        return [read_recipe(group, name, self.folders, defaults) for group, name in named]
 
     def _leave_out_settings_of_others(
         self, composed: DictConfig, texts: Sequence[str], recipes: Sequence[Recipe]
     ) -> None:
         """Drop what a recipe sets for a component where the command line, or a recipe based on it, chooses another."""
-        chosen = {key: str(composed[key].get("name")) for text in texts if (key := _key(text)) in GROUPS}
-        left_out = [dropped for each in recipes for dropped in each.with_choices(chosen)]
+        chosen = {key: str(composed[key].get("name")) for text in texts if (key := overrides.key_of(text)) in GROUPS}
+        left_out = [dropped for recipe in recipes for dropped in recipe.with_choices(chosen)]
         self.notes |= dict.fromkeys(dropped.sentence for dropped in left_out)
         groups = {dropped.group for dropped in left_out}
         if not groups:
             return
         names = [f"{group}={composed[group].name}" for group in groups if group not in chosen]
         now = self._compose([*(text for text in texts if not _is_recipe(text)), *names])
-        given = {_key(text) for text in texts}
+        typed = {overrides.key_of(text) for text in texts}
         with open_dict(composed):
             for group in groups:
                 composed[group] = now[group]
-                for key, value in (item for each in recipes for item in each.sections.get(group, {}).items()):
-                    if f"{group}.{key}" not in given:
+                for key, value in (item for recipe in recipes for item in recipe.sections.get(group, {}).items()):
+                    if f"{group}.{key}" not in typed:
                         composed[group][key] = value
 
     def check_overrides(self, texts: Sequence[str], plugin_names: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -209,14 +209,9 @@ def add_choice(group: str, name: str, defaults: Mapping[str, Any]) -> None:
     store(group=group, name=name, node={"name": name, **defaults}, **replace)
 
 
-def _key(text: str) -> str:
-    """The key of an override."""
-    return text.partition("=")[0].lstrip("+")
-
-
 def _is_recipe(text: str) -> bool:
     """Whether an override chooses a recipe."""
-    return _key(text) in PRESETS and not text.endswith("=null")
+    return overrides.key_of(text) in PRESETS and not text.endswith("=null")
 
 
 def _refuse_former_names(folders: Sequence[Path]) -> None:

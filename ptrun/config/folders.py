@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +15,12 @@ def shipped_conf() -> Path:
     package = Path(__file__).resolve().parent.parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def find_file(group: str, name: str, folders: Iterable[Path]) -> Path | None:
+    """The YAML file of a component or recipe in the first of these folders that has one."""
+    paths = (folder / group / f"{name}.yaml" for folder in folders)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def user_conf(folder: Path | None = None) -> Path | None:

@@ -17,7 +17,7 @@ from ptrun.config.compose import Composer
 from ptrun.config.composition import Composition, JobConfig
 from ptrun.config.hydra_section import OWN_TARGETS
 from ptrun.config.run_config import GROUPS, SWEEP
-from ptrun.config.search_space import Axis, Value, axis
+from ptrun.config.search_space import Axis, Value, parse_axis
 from ptrun.config.sweep import REPEATS, SweepSettings, is_setting, read_settings
 from ptrun.errors import ConfigError
 
@@ -26,7 +26,7 @@ _MOST_COMBINATIONS = 100  # of components that are checked before a search
 
 @dataclass(frozen=True)
 class Search:
-    """The configurations that a search can try: a point has one value for each axis of `space` that applies to it.
+    """The configurations that a search can try, as points: a value for each axis of `space` that applies.
 
     texts: key → its override, for the keys with one value; None for the other keys, in the order that they were given.
     repeats: the overrides by which each configuration is repeated.
@@ -37,17 +37,17 @@ class Search:
     repeats: Sequence[Sequence[str]]
     composition: Composition
 
-    def applies(self, one: Axis, point: Mapping[str, Value]) -> bool:
+    def applies(self, axis: Axis, point: Mapping[str, Value]) -> bool:
         """Whether an axis has a meaning for the components that were chosen."""
-        return one.within is None or point.get(one.group) in one.within
+        return axis.within is None or point.get(axis.group) in axis.within
 
     def overrides(self, point: Mapping[str, Value]) -> list[list[str]]:
         """The overrides of each job of a point."""
-        by_key = {one.key: one.override(point[one.key]) for one in self.space if one.key in point}
+        by_key = {axis.key: axis.override(point[axis.key]) for axis in self.space if axis.key in point}
         jobs = []
         for repeat in self.repeats:
-            given = by_key | {text.partition("=")[0]: text for text in repeat}
-            jobs.append([text or given[key] for key, text in self.texts.items() if text or key in given])
+            several = by_key | {overrides.key_of(text): text for text in repeat}
+            jobs.append([text or several[key] for key, text in self.texts.items() if text or key in several])
         return jobs
 
     def jobs(self, point: Mapping[str, Value]) -> list[JobConfig]:
@@ -56,14 +56,14 @@ class Search:
 
     def ends(self) -> list[list[str]]:
         """Jobs whose values are those at the ends of the axes, for every combination of components."""
-        groups = [one for one in self.space if one.key in GROUPS]
-        combinations = itertools.islice(itertools.product(*(one.choices for one in groups)), _MOST_COMBINATIONS)
+        groups = [axis for axis in self.space if axis.key in GROUPS]
+        combinations = itertools.islice(itertools.product(*(axis.choices for axis in groups)), _MOST_COMBINATIONS)
         points: list[dict[str, Value]] = []
         for combination in combinations:
-            chosen: dict[str, Value] = {one.key: name for one, name in zip(groups, combination, strict=True)}
-            others = [one for one in self.space if one.key not in chosen and self.applies(one, chosen)]
-            first = chosen | {one.key: one.ends[0] for one in others}
-            points += [first, *(first | {one.key: end} for one in others for end in one.ends[1:])]
+            chosen: dict[str, Value] = {axis.key: name for axis, name in zip(groups, combination, strict=True)}
+            others = [axis for axis in self.space if axis.key not in chosen and self.applies(axis, chosen)]
+            first = chosen | {axis.key: axis.ends[0] for axis in others}
+            points += [first, *(first | {axis.key: end} for axis in others for end in axis.ends[1:])]
         return [self.overrides(point)[0] for point in points] + self.overrides(points[0])[1:]
 
 
@@ -106,8 +106,8 @@ def load_sweep(composer: Composer, texts: Sequence[str]) -> SweepConfig | None:
     search = _search(texts, composition) if settings.is_search else None
     jobs = composition.load_all(search.ends() if search else overrides.grid(texts, composer.folders))
     folder = str(composed.hydra.sweep.dir) or ("" if settings.dir in ("auto", "new") else settings.dir)
-    given = {text.partition("=")[0].lstrip("+") for text in fixed}
-    shared = [text for text in jobs[0].overrides if text.partition("=")[0] in given and not text.startswith("hydra.")]
+    keys = {overrides.key_of(text) for text in fixed}
+    shared = [text for text in jobs[0].overrides if overrides.key_of(text) in keys and not text.startswith("hydra.")]
     return SweepConfig(settings, folder, axes, sorted(shared), [] if search else jobs, search, jobs[0])
 
 
@@ -141,14 +141,14 @@ def _search(texts: Sequence[str], composition: Composition) -> Search:
     choices = {key: override.sweep_string_iterator() for key, override in swept.items() if key in GROUPS}
     chosen = {group: [name] for group, name in composition.chosen.items()}
     chosen |= {group: [str(name) for name in names] for group, names in choices.items()}
-    space = [axis(key, override, folders, chosen.get(_group(key), ())) for key, override in swept.items()]
+    space = [parse_axis(key, override, folders, chosen.get(_group(key), ())) for key, override in swept.items()]
     if not space:
         raise ConfigError(
             f"{SWEEP}: a search needs an axis, as optimizer.lr='tag(log, interval(1e-4, 1e-1))' or "
             "model=convnet,simplenet."
         )
-    space = [_within(one, chosen, composition) for one in space]
-    values = overrides.values_by_key([texts[index] for index in _last(texts) if _key(texts[index]) in repeats], folders)
+    space = [_within(axis, chosen, composition) for axis in space]
+    values = overrides.values_by_key([text for text in texts if overrides.key_of(text) in repeats], folders)
     single = {
         key: None if override.is_sweep_override() else overrides.text(key, override) for key, override in by_key.items()
     }
@@ -159,21 +159,12 @@ def _group(key: str) -> str:
     return key.partition(".")[0]
 
 
-def _key(text: str) -> str:
-    return text.partition("=")[0].lstrip("+")
-
-
-def _last(texts: Sequence[str]) -> list[int]:
-    """Where each key is given for the last time."""
-    return sorted({_key(text): index for index, text in enumerate(texts)}.values())
-
-
-def _within(one: Axis, chosen: Mapping[str, Sequence[str]], composition: Composition) -> Axis:
+def _within(axis: Axis, chosen: Mapping[str, Sequence[str]], composition: Composition) -> Axis:
     """The axis, with the choices of its group that have this setting when others have not."""
-    names = chosen.get(one.group, ()) if one.key != one.group else ()
-    setting = one.key.removeprefix(f"{one.group}.")
-    having = [name for name in names if setting in _settings(one.group, name, composition)]
-    return one if not having or len(having) == len(names) else Axis(**{**vars(one), "within": having})
+    names = chosen.get(axis.group, ()) if axis.key != axis.group else ()
+    setting = axis.key.removeprefix(f"{axis.group}.")
+    having = [name for name in names if setting in _settings(axis.group, name, composition)]
+    return axis if not having or len(having) == len(names) else Axis(**{**vars(axis), "within": having})
 
 
 def _settings(group: str, name: str, composition: Composition) -> Sequence[str]:

@@ -23,7 +23,7 @@ def override_texts(settings: Mapping[str, Any]) -> list[str]:
 
 
 def axis_texts(axes: Mapping[str, str | Sequence[Any]]) -> list[str]:
-    """`KEY=choice(...)` for each list of values; a text is taken as it is."""
+    """The override of each axis: `KEY=choice(...)` for a list of values, `KEY=TEXT` for a text."""
     texts = {}
     for key, values in axes.items():
         texts[key] = values if isinstance(values, str) else f"choice({','.join(_text(value, key) for value in values)})"

@@ -138,6 +138,11 @@ def values_by_key(overrides: Sequence[str], folders: tuple[Path, ...]) -> dict[s
     return values
 
 
+def key_of(text: str) -> str:
+    """The key of an override."""
+    return text.partition("=")[0].lstrip("+")
+
+
 def forced(text: str, folders: tuple[Path, ...] = ()) -> str:
     """`key=value` → `++key=value`, by which Hydra accepts unknown keys; our own check has a better message for them."""
     text = as_typed(text.lstrip("+"), folders)

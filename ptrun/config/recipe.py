@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ptrun.config.folders import shipped_conf
+from ptrun.config.folders import find_file, shipped_conf
 from ptrun.config.run_config import GROUPS
 from ptrun.config.yaml_file import read_checked
 from ptrun.errors import ConfigError
@@ -56,7 +56,7 @@ class Recipe:
         return self.left_out
 
 
-def read(group: str, name: str, folders: tuple[Path, ...], default_names: Mapping[str, str]) -> Recipe:
+def read_recipe(group: str, name: str, folders: tuple[Path, ...], default_names: Mapping[str, str]) -> Recipe:
     """A recipe with those that it is based on. default_names: what is chosen without any recipe.
 
     Raises ConfigError when a recipe is based on itself, or a file can't be read.
@@ -67,8 +67,7 @@ def read(group: str, name: str, folders: tuple[Path, ...], default_names: Mappin
 def _read(group: str, name: str, folders: tuple[Path, ...], below: Recipe, above: tuple[str, ...]) -> Recipe:
     if name in above:
         raise ConfigError(f"{group}={above[0]}: the recipe is based on itself: {' → '.join((*above, name))}.")
-    paths = (folder / group / f"{name}.yaml" for folder in (*folders, shipped_conf()))
-    path = next((path for path in paths if path.is_file()), None)
+    path = find_file(group, name, (*folders, shipped_conf()))
     if path is None:
         return below
     values = read_checked(path)

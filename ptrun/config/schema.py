@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ptrun.config.folders import shipped_conf
+from ptrun.config.folders import find_file, shipped_conf
 from ptrun.config.types import Type, parse_type
 from ptrun.config.yaml_file import load_yaml
 from ptrun.errors import ConfigError, did_you_mean, join_words
@@ -90,7 +90,7 @@ def readable_names(group: str, folders: tuple[Path, ...] = ()) -> list[str]:
 
 def find(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema | None:
     """The declaration of one component: the shipped one if there is one, else the user's, else None."""
-    path = _first_file(group, name, (shipped_conf(), *folders))
+    path = find_file(group, name, (shipped_conf(), *folders))
     return None if path is None else read(path, group, folders)
 
 
@@ -108,7 +108,7 @@ def require(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema:
 def choice(group: str, name: str, folders: tuple[Path, ...] = ()) -> dict[str, Any]:
     """What `group=name` stands for: `name` and settings, a user's file before the shipped one. Raises ConfigError."""
     search = (*folders, shipped_conf())
-    path = _first_file(group, name, search)
+    path = find_file(group, name, search)
     if path is None:
         return {"name": require(group, name, folders).name}
     values: dict[str, Any] = {}
@@ -142,11 +142,6 @@ def _declared_by_base(key: Key, base: Key | None) -> Key:
     return key if base is None or key.meaning else replace(base, default=key.default)
 
 
-def _first_file(group: str, name: str, folders: Sequence[Path]) -> Path | None:
-    paths = (folder / group / f"{name}.yaml" for folder in folders)
-    return next((path for path in paths if path.is_file()), None)
-
-
 @dataclass(frozen=True)
 class _File:
     """A parsed YAML file."""
@@ -172,7 +167,7 @@ def _merge_order(path: Path, group: str, folders: Sequence[Path], above: tuple[P
     bases = [entry for entry in defaults if isinstance(entry, str)] if isinstance(defaults, list) else []
     order = []
     for base in bases if "_self_" in bases else [*bases, "_self_"]:
-        base_path = path if base == "_self_" else _first_file(group, base, folders)
+        base_path = path if base == "_self_" else find_file(group, base, folders)
         if base_path == path:
             order.append(file)
         elif base_path is not None and base_path not in above:

@@ -73,7 +73,7 @@ class Axis:
         return f"{self.key}={value}"
 
 
-def axis(key: str, override: Override, folders: tuple[Path, ...], choices: Sequence[str] = ()) -> Axis:
+def parse_axis(key: str, override: Override, folders: tuple[Path, ...], choices: Sequence[str] = ()) -> Axis:
     """The axis of an override with several values. Raises ConfigError for one that can't be searched.
 
     choices: the components of the key's group that the search can choose.

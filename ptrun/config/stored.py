@@ -22,16 +22,7 @@ from ptrun.registry import Registry
 Registries = Mapping[str, Registry[Any]]  # group → registry
 
 # Top-level keys whose settings a command can change.
-CHANGEABLE_WHEN_EVALUATING = (
-    "checkpoint",
-    "split",
-    "output_dir",
-    "dataset",
-    "transform",
-    "device",
-    "metrics",
-    "train",
-)
+CHANGEABLE_WHEN_EVALUATING = ("checkpoint", "split", "output_dir", "dataset", "transform", "device", "metrics", "train")
 CHANGEABLE_WHEN_REPRODUCING = ("dataset", "device", "label", "logger", "plots")  # where the data lie, where it runs
 CHANGEABLE_WHEN_RESUMING = tuple(
     field.name for field in fields(RunConfig) if field.name not in ("output_dir", "plugins")

@@ -1,4 +1,4 @@
-"""The settings of a verb that applies a checkpoint, told from changes of the checkpoint's configuration."""
+"""Separates the settings of a verb, such as predict, from changes of the configuration that a checkpoint holds."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,9 +56,13 @@ def ranked(rows: Sequence[Row]) -> list[Configuration]:
     keys = set(swept_keys(rows)) - set(REPEATS)
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        settings = [text for text in row["overrides"] if text.partition("=")[0] in keys]
-        groups.setdefault(" ".join(settings) or "(defaults)", []).append(row)
+        groups.setdefault(settings_text(row["overrides"], keys), []).append(row)
     return sorted((_sum_up(settings, group) for settings, group in groups.items()), key=_rank)
+
+
+def settings_text(overrides: Sequence[str], keys: Collection[str]) -> str:
+    """The overrides of these keys, as typed."""
+    return " ".join(text for text in overrides if text.partition("=")[0] in keys) or "(defaults)"
 
 
 def swept_keys(rows: Sequence[Row]) -> list[str]:

@@ -19,7 +19,7 @@ from ptrun.files.json_file import write_json
 from ptrun.metrics import compute
 from ptrun.registry import metrics as registered
 from ptrun.runs import find
-from ptrun.runs.configurations import swept_keys
+from ptrun.runs.configurations import std, swept_keys
 from ptrun.runs.folder import SPLITS, RunDir
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric
@@ -121,7 +121,7 @@ def _over_folds(values: Sequence[float | None]) -> dict[str, float | None]:
     known = [value for value in values if value is not None]
     return {
         "mean": statistics.fmean(known) if known else None,
-        "std": statistics.stdev(known) if len(known) > 1 else None,
+        "std": std(known),
     }
 
 

@@ -19,6 +19,7 @@ from ptrun.files import lock
 from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshChild
 from ptrun.process.signals import StopSignals
 from ptrun.runs import find
+from ptrun.runs.configurations import settings_text
 from ptrun.runs.folder import CLAIM, JOB, JOB_LOG, STATUS, RunDir
 from ptrun.sweeps import leaderboard
 from ptrun.sweeps.plan import Command, Job, write_job
@@ -95,14 +96,7 @@ class Driver:
             state = self._final_state(place, ended) if is_held else "is continued by another process"
         if state in ("done", "pruned"):
             self.seconds.append(place.seconds)
-            reason = str(find.read_leniently(job.folder, STATUS).get("reason", ""))
-            how = (
-                reason
-                if state == "pruned"
-                else f"tested: {_tested(job)}"
-                if self.verb == "is tested"
-                else f"done: {_value(job)}"
-            )
+            how = self._how_ended(job, state)
             self.console.text(f"  job {job.name} {how}, {format_seconds(place.seconds)}{self._estimate()}")
             return
         if state != "failed":
@@ -117,6 +111,12 @@ class Driver:
         else:
             self.queue.give_up(job)
             self.failed.append(job)
+
+    def _how_ended(self, job: Job, state: str) -> str:
+        """The result of a job that ended well, or why it was pruned."""
+        if state == "pruned":
+            return str(find.read_leniently(job.folder, STATUS).get("reason", ""))
+        return f"tested: {_tested(job)}" if self.verb == "is tested" else f"done: {_value(job)}"
 
     @contextmanager
     def _held(self, job: Job) -> Iterator[bool]:
@@ -184,8 +184,7 @@ class Watcher:
                 f"  job {row['job']} done: {row['monitor']} {format_metric(row['monitor'], row['value'])}"
             )
         elif state == "running":
-            texts = " ".join(text for text in row["overrides"] if text.partition("=")[0] in self.axes)
-            self.console.text(f"  job {row['job']} started: {texts or '(defaults)'}")
+            self.console.text(f"  job {row['job']} started: {settings_text(row['overrides'], self.axes)}")
         else:
             self.console.text(f"  job {row['job']} {row['reason'] or state}")
 

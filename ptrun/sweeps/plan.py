@@ -18,6 +18,7 @@ from ptrun.config.composition import JobConfig
 from ptrun.config.jobs import SweepConfig
 from ptrun.errors import ConfigError
 from ptrun.runs import find
+from ptrun.runs.configurations import settings_text
 from ptrun.runs.folder import JOB, SWEEP_PLAN, RunDir, create_run_dir, unresolved_environment
 
 
@@ -35,7 +36,7 @@ class Job:
 
     def settings(self, axes: Sequence[str]) -> str:
         """The values of the axes, as typed."""
-        return " ".join(text for text in self.config.overrides if text.partition("=")[0] in axes) or "(defaults)"
+        return settings_text(self.config.overrides, axes)
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,11 @@ def propose(
         study.add_trials([_as_optuna(optuna, trial, space, bool(objectives)) for trial in known])
         asked = study.ask()
         point: dict[str, Value] = {}
-        for one in sorted(space, key=lambda one: one.key != one.group):  # components before their settings
-            if not applies(one, point):
+        for axis in sorted(space, key=lambda axis: axis.key != axis.group):  # components before their settings
+            if not applies(axis, point):
                 continue
-            point[one.key] = fixed[one.key] if one.key in fixed else _suggest(asked, one)
-    return Proposal({one.key: point[one.key] for one in space if one.key in point}, generation)
+            point[axis.key] = fixed[axis.key] if axis.key in fixed else _suggest(asked, axis)
+    return Proposal({axis.key: point[axis.key] for axis in space if axis.key in point}, generation)
 
 
 def _directions(trials: Sequence[Trial], objectives: Sequence[str]) -> list[str]:
@@ -95,7 +95,7 @@ def _directions(trials: Sequence[Trial], objectives: Sequence[str]) -> list[str]
 
 def _sampler(optuna: Any, name: str, seed: int, space: Sequence[Axis]) -> Any:
     if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed, group=any(one.within is not None for one in space))
+        return optuna.samplers.TPESampler(seed=seed, group=any(axis.within is not None for axis in space))
     if name == "gp":
         import torch
 
@@ -106,16 +106,16 @@ def _sampler(optuna: Any, name: str, seed: int, space: Sequence[Axis]) -> Any:
 
 def _lies_in(trial: Trial, space: Sequence[Axis]) -> bool:
     """Whether a trial is one of this space, rather than of an earlier command with other values."""
-    axes = {one.key: one for one in space}
+    axes = {axis.key: axis for axis in space}
     return all(key in axes and axes[key].contains(value) for key, value in trial.point.items())
 
 
-def _suggest(asked: Any, one: Axis) -> Value:
-    if one.choices:
-        return str(asked.suggest_categorical(one.key, list(one.choices)))
-    if one.integer:
-        return int(asked.suggest_int(one.key, int(one.low), int(one.high), step=int(one.step or 1), log=one.log))
-    return one.number(asked.suggest_float(one.key, one.low, one.high, step=one.step, log=one.log))
+def _suggest(asked: Any, axis: Axis) -> Value:
+    if axis.choices:
+        return str(asked.suggest_categorical(axis.key, list(axis.choices)))
+    if axis.integer:
+        return int(asked.suggest_int(axis.key, int(axis.low), int(axis.high), step=int(axis.step or 1), log=axis.log))
+    return axis.number(asked.suggest_float(axis.key, axis.low, axis.high, step=axis.step, log=axis.log))
 
 
 def _as_optuna(optuna: Any, trial: Trial, space: Sequence[Axis], is_multiple: bool) -> Any:
@@ -133,18 +133,18 @@ def _as_optuna(optuna: Any, trial: Trial, space: Sequence[Axis], is_multiple: bo
         state=state,
         values=(trial.values if is_multiple else [trial.value]) if trial.outcome is Outcome.COMPLETE else None,
         params=dict(trial.point),
-        distributions={one.key: _distribution(optuna, one) for one in space if one.key in trial.point},
+        distributions={axis.key: _distribution(optuna, axis) for axis in space if axis.key in trial.point},
         intermediate_values={trial.epochs: trial.value} if is_pruned else {},
     )
 
 
-def _distribution(optuna: Any, one: Axis) -> Any:
+def _distribution(optuna: Any, axis: Axis) -> Any:
     distributions = optuna.distributions
-    if one.choices:
-        return distributions.CategoricalDistribution(list(one.choices))
-    if one.integer:
-        return distributions.IntDistribution(int(one.low), int(one.high), log=one.log, step=int(one.step or 1))
-    return distributions.FloatDistribution(one.low, one.high, log=one.log, step=one.step)
+    if axis.choices:
+        return distributions.CategoricalDistribution(list(axis.choices))
+    if axis.integer:
+        return distributions.IntDistribution(int(axis.low), int(axis.high), log=axis.log, step=int(axis.step or 1))
+    return distributions.FloatDistribution(axis.low, axis.high, log=axis.log, step=axis.step)
 
 
 def _next_of_generation(
@@ -154,7 +154,7 @@ def _next_of_generation(
     cmaes: Any = _library("cmaes", "cmaes")
     import numpy as np
 
-    axes = [one for one in space if not one.choices and one.within is None]
+    axes = [axis for axis in space if not axis.choices and axis.within is None]
     if not axes:
         return {}, None
     bounds = np.tile([0.0, 1.0], (len(axes), 1))
@@ -162,11 +162,11 @@ def _next_of_generation(
     sign = -1 if any(trial.higher_is_better for trial in trials) else 1
     size, generation = optimizer.population_size, 0
     while len(done := _of_generation(trials, generation)) >= size:
-        points = [np.array([_to_unit(one, trial.point[one.key]) for one in axes]) for trial in done[:size]]
+        points = [np.array([_to_unit(axis, trial.point[axis.key]) for axis in axes]) for trial in done[:size]]
         optimizer.tell([(point, sign * float(trial.value or 0.0)) for point, trial in zip(points, done, strict=False)])
         generation += 1
     values = optimizer.ask()
-    return {one.key: _from_unit(one, float(value)) for one, value in zip(axes, values, strict=True)}, generation
+    return {axis.key: _from_unit(axis, float(value)) for axis, value in zip(axes, values, strict=True)}, generation
 
 
 def _of_generation(trials: Sequence[Trial], generation: int) -> list[Trial]:
@@ -180,12 +180,12 @@ def _of_generation(trials: Sequence[Trial], generation: int) -> list[Trial]:
     ]
 
 
-def _to_unit(one: Axis, value: Any) -> float:
-    low, high, value = (math.log(x) if one.log else float(x) for x in (one.low, one.high, value))
+def _to_unit(axis: Axis, value: Any) -> float:
+    low, high, value = (math.log(x) if axis.log else float(x) for x in (axis.low, axis.high, value))
     return float((value - low) / (high - low))
 
 
-def _from_unit(one: Axis, share: float) -> Value:
-    low, high = (math.log(x) if one.log else float(x) for x in (one.low, one.high))
+def _from_unit(axis: Axis, share: float) -> Value:
+    low, high = (math.log(x) if axis.log else float(x) for x in (axis.low, axis.high))
     value = low + share * (high - low)
-    return one.number(min(max(math.exp(value) if one.log else value, one.low), one.high))
+    return axis.number(min(max(math.exp(value) if axis.log else value, axis.low), axis.high))

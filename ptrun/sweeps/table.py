@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.files.atomic import replacing_text
-from ptrun.runs.configurations import Configuration, configurations, std, swept_keys
+from ptrun.runs.configurations import Configuration, configurations, settings_text, std, swept_keys
 from ptrun.runs.folder import JOB_LOG, SWEEP_RESULTS
 from ptrun.runs.objectives import pareto_front
 from ptrun.sweeps.leaderboard import best_jobs, comparison
@@ -77,9 +77,8 @@ def _show_front(rows: Sequence[Row], folder: Path, objectives: Sequence[str], co
     keys, by_job = swept_keys(rows), {row["job"]: row for row in rows}
     cells = []
     for job, values in front:
-        settings = [text for text in by_job[job]["overrides"] if text.partition("=")[0] in keys] or ["(defaults)"]
         texts = [format_metric(name, value) for name, value in zip(objectives, values, strict=True)]
-        cells.append([job, " ".join(settings), *texts])
+        cells.append([job, settings_text(by_job[job]["overrides"], keys), *texts])
     console.text()
     console.table(["job", "settings", *objectives], cells)
     console.note(f"These {len(front)} of {len(rows)} runs are beaten by no other in all objectives (the Pareto front).")
@@ -123,12 +122,12 @@ def _job_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     keys = swept_keys(rows)
     cells = []
     for row in rows:
-        settings = [text for text in row["overrides"] if text.partition("=")[0] in keys] or ["(defaults)"]
+        settings = settings_text(row["overrides"], keys)
         other = f" {row['monitor']}" if row["monitor"] not in ("", monitor) else ""
         values = [f"{format_metric(row['monitor'] or monitor, row['value'])}{other}"]
         values += [format_metric(name, row["test"].get(name)) for name in tests]
         state = f"pruned, epoch {row['epochs']}" if row["state"] == "pruned" else row["state"]
-        cells.append([row["job"], " ".join(settings), *values, format_seconds(row["seconds"]), state])
+        cells.append([row["job"], settings, *values, format_seconds(row["seconds"]), state])
     return ["job", "settings", monitor, *(f"test {name}" for name in tests), "time", "state"], cells
 
 

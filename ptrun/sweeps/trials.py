@@ -36,7 +36,7 @@ class Trials:
     def _jobs_of(self, trial: Trial) -> list[Job]:
         """The jobs of an earlier trial, with repetitions that it had not; none of one with values of another space."""
         self.seen.add(trial.number)
-        axes = {one.key: one for one in self.search.space}
+        axes = {axis.key: axis for axis in self.search.space}
         if not all(key in axes and axes[key].contains(value) for key, value in trial.point.items()):
             return []
         try:

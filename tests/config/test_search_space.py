@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from ptrun.config.overrides import by_key
-from ptrun.config.search_space import Axis, axis
+from ptrun.config.search_space import Axis, parse_axis
 from ptrun.errors import ConfigError
 
 
 def read(text: str, *choices: str) -> Axis:
     [(key, override)] = by_key([text]).items()
-    return axis(key, override, (), choices)
+    return parse_axis(key, override, (), choices)
 
 
 @pytest.mark.parametrize(

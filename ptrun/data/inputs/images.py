@@ -130,7 +130,8 @@ class ImagesInMemory:
     """The source of images uint8 [C, H, W] that are in memory, or in an array of any kind of images.
 
     names: of the images; () for their rows.
-    convert: makes images of some rows of `images`, of which it is told the first; None where they are images.
+    convert: function of some rows of `images` and the number of the first of them, which returns images; None where
+        the rows are images.
     """
 
     images: Any
