@@ -92,3 +92,12 @@ def assert_picture(path: Path, least_width: int = 400) -> Image.Image:
 def has_color(picture: Image.Image, color: str) -> bool:
     wanted = np.asarray([int(color[i : i + 2], 16) for i in (1, 3, 5)])
     return bool((np.abs(np.asarray(picture).astype(int) - wanted).max(axis=2) <= 3).any())
+
+
+def job_row(settings: str, value: float | None, **changes: Any) -> dict[str, Any]:
+    """The row of a job in the table of a sweep; value: None for one that failed."""
+    return {
+        "job": "0", "overrides": ["train.epochs=1", *settings.split()], "value": value, "monitor": "val/accuracy",
+        "higher_is_better": True, "state": "failed" if value is None else "done", "reason": "",
+        "test": {} if value is None else {"accuracy": value / 2}, "seconds": 1.0, **changes,
+    }  # fmt: skip

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from support import job_row as row
 
 from ptrun.runs.configurations import configurations, ranked
-
-
-def row(settings: str, value: float | None, **changes: Any) -> dict[str, Any]:
-    return {
-        "job": "0", "overrides": ["train.epochs=1", *settings.split()], "value": value, "monitor": "val/accuracy",
-        "higher_is_better": True, "state": "failed" if value is None else "done", "reason": "",
-        "test": {} if value is None else {"accuracy": value / 2}, "seconds": 1.0, **changes,
-    }  # fmt: skip
-
 
 ROWS = [
     row("optimizer.lr=0.1 seed=0", 0.9),

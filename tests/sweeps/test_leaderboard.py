@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from scipy import stats
+from support import job_row as row
 
 from ptrun.files.lock import lock
 from ptrun.runs.configurations import configurations
 from ptrun.runs.folder import RunDir
 from ptrun.sweeps.leaderboard import all_rows, comparison, job_row, welch
-
-
-def row(settings: str, value: float | None, **changes: Any) -> dict[str, Any]:
-    return {
-        "job": "0", "overrides": ["train.epochs=1", *settings.split()], "value": value, "monitor": "val/accuracy",
-        "higher_is_better": True, "state": "failed" if value is None else "done", "reason": "",
-        "test": {} if value is None else {"accuracy": value / 2}, "seconds": 1.0, **changes,
-    }  # fmt: skip
 
 
 def test_whether_the_best_is_better_by_more_than_chance():
