@@ -15,6 +15,7 @@ from ptrun.errors import ConfigError, did_you_mean, join_words
 
 GRID = "grid"
 SEARCHES = ("random", "tpe", "cmaes", "gp")
+GIB = 2**30  # bytes
 COSTS = ("parameters", "training_seconds", "peak_memory_bytes")  # objectives of which less is better
 REPEATS = ("seed", "dataset.split_seed", "split.seed", "split.fold")  # several values of these repeat a configuration
 
@@ -34,6 +35,7 @@ class SweepSettings:
     test: str
     jobs: int | str
     timeout_minutes: float | None
+    memory_gib: float | None
     retries: int
     fail_fast: bool
     launch: str

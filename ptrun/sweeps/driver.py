@@ -15,6 +15,8 @@ from typing import Any
 
 from ptrun.build.slots import Slot
 from ptrun.config.jobs import SweepConfig
+from ptrun.config.sweep import GIB
+from ptrun.errors import ResourceError
 from ptrun.files import lock
 from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshChild
 from ptrun.process.signals import StopSignals
@@ -23,7 +25,7 @@ from ptrun.runs.configurations import settings_text
 from ptrun.runs.folder import CLAIM, JOB, JOB_LOG, STATUS, RunDir
 from ptrun.sweeps import leaderboard
 from ptrun.sweeps.plan import Command, Job, write_job
-from ptrun.sweeps.pool import Pool, Running
+from ptrun.sweeps.pool import Limit, Limits, Pool, Running
 from ptrun.sweeps.queue import Queue, Taken
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_bytes, format_metric, format_seconds
@@ -53,9 +55,10 @@ class Driver:
     def run(self, queue: Queue) -> None:
         """Run these jobs to their end, or until a signal or, with fail_fast, a failure."""
         settings = self.config.settings
-        limit = None if settings.timeout_minutes is None else 60 * settings.timeout_minutes
+        seconds = None if settings.timeout_minutes is None else 60 * settings.timeout_minutes
+        most = None if settings.memory_gib is None else int(settings.memory_gib * GIB)
         self.queue = queue
-        Pool[Taken](self.slots, queue.take, self.start, self.end, self.is_over, limit).run()
+        Pool[Taken](self.slots, queue.take, self.start, self.end, self.is_over, Limits(seconds, most)).run()
 
     def is_over(self) -> bool:
         """Whether no more jobs are to be started."""
@@ -137,17 +140,28 @@ class Driver:
         state = str(status.get("state", ""))
         if state in ("done", "pruned"):
             return state
-        if self.is_over() and not place.timed_out and ended.code in (75, -15):
+        if self.is_over() and place.exceeded is None and ended.code in (75, -15):
             return "interrupted" if state == "running" else state
-        if place.timed_out:
-            limit = f"{self.config.settings.timeout_minutes:g} minutes"
-            note_end(run_dir, f"The job took longer than sweep.timeout_minutes allows ({limit}).", TIMED_OUT)
+        if place.exceeded is not None:
+            note_end(run_dir, *self._excess(place))
         elif ended.code < 0 or state not in ("failed", "interrupted"):
             code = ended.code if ended.code >= 0 else 128 - ended.code
             note_end(run_dir, f"The process of the job {ended.text}.{_memory(ended)}", code)
         elif state == "interrupted":
             note_end(run_dir, str(status.get("reason", "")), 75)
         return "failed"
+
+    def _excess(self, place: Running[Taken]) -> tuple[str, int]:
+        """Which limit a job has exceeded, and the exit code that stands for it."""
+        settings = self.config.settings
+        if place.exceeded is Limit.TIME:
+            limit = f"{settings.timeout_minutes:g} minutes"
+            return f"The job took longer than sweep.timeout_minutes allows ({limit}).", TIMED_OUT
+        held = f"{place.held_bytes / GIB:.3g} GiB"
+        return (
+            f"The job held {held}, more than sweep.memory_gib allows ({settings.memory_gib:g}).",
+            ResourceError.exit_code,
+        )
 
     def _estimate(self) -> str:
         left = self.config.num_jobs - sum(self.queue.has_ended(path.parent) for path in self.folder.glob(f"*/{STATUS}"))

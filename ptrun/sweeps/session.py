@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptrun.build.slots import slots
+from ptrun.build.slots import JOB_BYTES, slots
 from ptrun.config.compose import Composer
 from ptrun.config.composition import JobConfig
 from ptrun.config.jobs import SweepConfig, load_sweep
 from ptrun.config.load import thaw
-from ptrun.config.sweep import REPEATS, SweepSettings
-from ptrun.errors import CheckpointError, Interrupted
+from ptrun.config.sweep import GIB, REPEATS, SweepSettings
+from ptrun.errors import CheckpointError, ConfigError, Interrupted
 from ptrun.files import lock
+from ptrun.process import memory
 from ptrun.process.children import can_fork
 from ptrun.process.machine import available_memory_bytes, usable_cores
 from ptrun.process.signals import stop_signals
@@ -58,6 +59,7 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
     if config.search is not None:
         search.require_libraries(config.settings.name)
     launch.check(config.settings)
+    _refuse_unmeasurable(config.settings)
     folder = sweep_folder(config)
     place_jobs(config.jobs, folder)  # finds two jobs in one folder before there is any
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,9 +90,19 @@ def work(folder: Path, more: Sequence[str], quiet: bool) -> Finished:
         assert config is not None  # only such a sweep has a plan
         if config.search is not None:
             search.require_libraries(config.settings.name)
+        _refuse_unmeasurable(config.settings)
         jobs = [_planned(folder, job, conf_folders) for job in plan["jobs"]]
         command = Command(plan["command"], overrides, composer.config_name, conf_folders)
         return _run(config, jobs, folder, command, Console(quiet), "ptrun sweep work")
+
+
+def _refuse_unmeasurable(settings: SweepSettings) -> None:
+    """Raise ConfigError for a limit that can't be held here."""
+    if settings.memory_gib is not None and settings.launch == "none" and not memory.can_measure():
+        raise ConfigError(
+            f"sweep.memory_gib: the memory of a job is known on Linux only (/proc), so it can't be limited to "
+            f"{settings.memory_gib:g} GiB here. Leave it out."
+        )
 
 
 def _planned(folder: Path, job: Mapping[str, Any], conf_folders: tuple[Path, ...]) -> Job:
@@ -108,7 +120,8 @@ def _run(
     num_ended = sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
     configs = [job.config.loaded.config for job in queue.left()]
     configs = configs or [config.example.loaded.config] * max(config.num_jobs - num_ended, 1)
-    places = slots(settings.jobs, configs, usable_cores(), available_memory_bytes())
+    job_bytes = JOB_BYTES if settings.memory_gib is None else settings.memory_gib * GIB
+    places = slots(settings.jobs, configs, usable_cores(), available_memory_bytes(), job_bytes)
     at_once = f"{len(places)}, each with {places[0].cores} of the cores"
     rows = _plan_rows(config, num_ended)
     console.header([*rows, ("at once", at_once), ("folder", str(folder))], title)

@@ -66,41 +66,55 @@ def states(sweep: Path) -> dict[str, str]:
     return {path.parent.name: json.loads(path.read_text())["state"] for path in sorted(sweep.glob("*/status.json"))}
 
 
+LIMITS = ("sweep.timeout_minutes=0.2", *(("sweep.memory_gib=1",) if sys.platform == "linux" else ()))
+
+
 @pytest.mark.slow
 def test_jobs_that_end_in_all_bad_ways_are_named_and_the_others_finish(
     folder: Path, process: Call, ends: tuple[str, ...]
 ):
-    how = "raises,exits,leaves,killed,memory,well"
-    words = ("train", "-m", *ends, f"loss.how={how}", "sweep.dir=sw")
-    ended = process(*words)
-    assert ended.code == 1
-    assert states(folder / "sw") == {**dict.fromkeys("01234", "failed"), "5": "done"}
     reasons = {
         "0": "ValueError: a mistake in the loss", "1": "sys.exit(3)", "2": "ended with exit code 0",
         "3": "was killed by SIGKILL", "4": "Out of memory",
+        "5": "The job took longer than sweep.timeout_minutes allows (0.2 minutes).",
+        "6": "more than sweep.memory_gib allows (1)." if len(LIMITS) == 2 else "sweep.timeout_minutes",
     }  # fmt: skip
+    words = (
+        "train",
+        "-m",
+        *ends,
+        "loss.how=raises,exits,leaves,killed,memory,hangs,eats,well",
+        "sweep.dir=sw",
+        *LIMITS,
+    )
+    ended = process(*words)
+    assert ended.code == 1
+    assert states(folder / "sw") == {**dict.fromkeys(reasons, "failed"), "7": "done"}
     for job, reason in reasons.items():
         assert re.search(f"job {job} failed: .*{re.escape(reason)}", ended.out), job
         assert re.search(f"error: job {job} failed: .*{re.escape(reason)}", ended.err), job
         assert f"folder {Path('sw') / job}" in ended.out
     assert "in ends" in (folder / "sw" / "1" / "job.log").read_text()  # the traceback of sys.exit
 
-    untouched = (folder / "sw" / "5" / "status.json").read_bytes()
+    untouched = (folder / "sw" / "7" / "status.json").read_bytes()
     (folder / "fixed").touch()
     ended = process(*words)
     assert ended.code == 0, ended.err
-    assert "6, of which 1 are done" in ended.out
+    assert "8, of which 1 are done" in ended.out
     assert set(states(folder / "sw").values()) == {"done"}
-    assert (folder / "sw" / "5" / "status.json").read_bytes() == untouched
+    assert (folder / "sw" / "7" / "status.json").read_bytes() == untouched
 
 
 @pytest.mark.slow
-def test_a_job_that_hangs_is_stopped_at_its_limit(folder: Path, process: Call, ends: tuple[str, ...]):
-    limit = "sweep.timeout_minutes=0.02"
-    ended = process("train", "-m", *ends, "loss.how=hangs,well", "sweep.dir=sw", limit, "sweep.jobs=2")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory of a process")
+def test_a_fresh_process_is_held_to_its_memory_too(folder: Path, process: Call, ends: tuple[str, ...]):
+    with (folder / "own.py").open("a") as plugin:  # nothing can be forked beside a thread
+        plugin.write("import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()\n")
+    ended = process("train", "-m", *ends, "loss.how=eats,well", "sweep.dir=sw", "sweep.memory_gib=1", "sweep.jobs=2")
+    assert "a Python process of its own" in ended.out
     assert ended.code == 1
-    assert "job 0 failed: The job took longer than sweep.timeout_minutes allows (0.02 minutes)." in ended.err
-    assert states(folder / "sw")["0"] == "failed"
+    assert re.search(r"job 0 failed: The job held 1\.\d+ GiB, more than sweep.memory_gib allows \(1\)\.", ended.err)
+    assert states(folder / "sw") == {"0": "failed", "1": "done"}
 
 
 @pytest.mark.slow
