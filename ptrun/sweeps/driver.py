@@ -7,8 +7,8 @@ this one was killed, and several processes work side by side.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from ptrun.build.slots import Slot
 from ptrun.config.jobs import SweepConfig
 from ptrun.config.sweep import GIB
 from ptrun.errors import ResourceError
-from ptrun.files import lock
+from ptrun.files.claim import BEAT_SECONDS
 from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshChild
 from ptrun.process.signals import StopSignals
 from ptrun.runs import find
 from ptrun.runs.configurations import settings_text
-from ptrun.runs.folder import CLAIM, JOB, JOB_LOG, STATUS, RunDir
+from ptrun.runs.folder import JOB, JOB_LOG, STATUS, RunDir
 from ptrun.sweeps import leaderboard
 from ptrun.sweeps.plan import Command, Job, write_job
 from ptrun.sweeps.pool import Limit, Limits, Pool, Running
@@ -51,6 +51,7 @@ class Driver:
     failed: list[Job] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     queue: Queue = field(init=False)
+    beaten: float = field(default_factory=time.monotonic)
 
     def run(self, queue: Queue) -> None:
         """Run these jobs to their end, or until a signal or, with fail_fast, a failure."""
@@ -58,7 +59,8 @@ class Driver:
         seconds = None if settings.timeout_minutes is None else 60 * settings.timeout_minutes
         most = None if settings.memory_gib is None else int(settings.memory_gib * GIB)
         self.queue = queue
-        Pool[Taken](self.slots, queue.take, self.start, self.end, self.is_over, Limits(seconds, most)).run()
+        limits = Limits(seconds, most)
+        Pool[Taken](self.slots, queue.take, self.start, self.end, self.is_over, self.look, limits).run()
 
     def is_over(self) -> bool:
         """Whether no more jobs are to be started."""
@@ -87,16 +89,28 @@ class Driver:
             slot.environment,
             self.tests,
         )
-        with claim:  # from here on the child holds it
+        with claim.file as file:  # from here on the child holds its lock
             if self.forks:
-                return ForkedChild(lambda: one_job.run(request, claim), log)
-            return FreshChild(request.words(claim), log, slot.environment, [claim.fileno()])
+                return ForkedChild(lambda: one_job.run(request, file), log)
+            return FreshChild(request.words(file), log, slot.environment, [file.fileno()])
+
+    def look(self, running: Sequence[Running[Taken]]) -> None:
+        """Tell other machines that these jobs are being run. One that another machine has taken up is left to it."""
+        if time.monotonic() - self.beaten < BEAT_SECONDS:
+            return
+        self.beaten = time.monotonic()
+        for place in running:
+            if not place.job.claim.beat():
+                place.child.kill()
 
     def end(self, place: Running[Taken], ended: Ended) -> None:
         """Print how a job ended, and write it into its folder where the job could not."""
-        job = place.job.job
-        with self._held(job) as is_held:
-            state = self._final_state(place, ended) if is_held else "is continued by another process"
+        job, claim = place.job.job, place.job.claim
+        if claim.regain():
+            state = self._final_state(place, ended)
+            claim.release()
+        else:
+            state = "is continued by another process"
         if state in ("done", "pruned"):
             self.seconds.append(place.seconds)
             how = self._how_ended(job, state)
@@ -120,16 +134,6 @@ class Driver:
         if state == "pruned":
             return str(find.read_leniently(job.folder, STATUS).get("reason", ""))
         return f"tested: {_tested(job)}" if self.verb == "is tested" else f"done: {_value(job)}"
-
-    @contextmanager
-    def _held(self, job: Job) -> Iterator[bool]:
-        """Whether the job is this process's again, whose process has ended: another one may have taken it up since."""
-        claim = lock.claim(job.folder / CLAIM)
-        if claim is None:
-            yield False
-            return
-        with claim:
-            yield True
 
     def _final_state(self, place: Running[Taken], ended: Ended) -> str:
         """What status.json says; what it can't say, as of a process that was killed, is written first."""

@@ -54,7 +54,7 @@ class JobRequest:
 def run(request: JobRequest, claim: TextIO) -> int:
     """Train, and return the exit code. Errors are printed and stand in status.json afterwards.
 
-    claim: the lock by which the job is this process's until it ends.
+    claim: the file whose lock makes the job this process's until it ends.
     """
     lock.adopt(claim)
     os.environ.update(request.environment)

@@ -104,6 +104,7 @@ class Pool(Generic[T]):
     start: begins a job in a slot.
     ended: is told of each end, and of the limit that was exceeded.
     is_over: whether to start no more jobs and stop the running ones.
+    look: is shown the running jobs every half second.
     """
 
     slots: Sequence[Slot]
@@ -111,6 +112,7 @@ class Pool(Generic[T]):
     start: Callable[[T, Slot], Child]
     ended: Callable[[Running[T], Ended], None]
     is_over: Callable[[], bool]
+    look: Callable[[Sequence[Running[T]]], None] = lambda running: None
     limits: Limits = Limits()
 
     def run(self) -> None:
@@ -130,6 +132,7 @@ class Pool(Generic[T]):
                     place.ask_to_stop()
                 place.enforce(self.limits)
             later = self._fill(free, running)
+            self.look(running)
 
     def _fill(self, free: list[Slot], running: list[Running[T]]) -> bool:
         """Start a job in each free slot. Returns whether there may be more jobs later."""

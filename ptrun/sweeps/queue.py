@@ -1,18 +1,19 @@
 """Which job of a sweep is run next, by any number of processes at once, on one machine or on several.
 
-A process takes a job by the lock of a file in its folder, which the system releases when the process of the job ends,
-however it ends. How far a job is, its status.json says. There is no other book, so none can be wrong.
+A process takes a job by a claim in its folder, which is free again when the process of the job ends, however it ends.
+How far a job is, its status.json says. There is no other book, so none can be wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
-from ptrun.files import lock
+from ptrun.files import claim, lock
+from ptrun.files.claim import Claim
 from ptrun.runs import find
 from ptrun.runs.folder import CLAIM, STATUS
 from ptrun.sweeps.plan import Job
@@ -23,10 +24,10 @@ PLAN_LOCK = ".plan.lock"  # in the folder of a sweep: held while a job is chosen
 
 @dataclass(frozen=True)
 class Taken:
-    """A job, and the lock by which it is this process's."""
+    """A job, and the claim by which it is this process's."""
 
     job: Job
-    claim: TextIO
+    claim: Claim
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Queue:
 
     def take(self) -> Taken | Later | None:
         """The next job; LATER while other processes run the rest; None when nothing is left to do."""
-        with lock.wait_for_lock(self.folder / PLAN_LOCK):
+        with claim.held(self.folder / PLAN_LOCK):
             taken = self._take() or self._take_promoted()
             while taken is None and (new := self.propose()):
                 self.jobs += new
@@ -89,12 +90,12 @@ class Queue:
     def _claim(self, job: Job, is_due: Callable[[], bool]) -> Taken | None:
         """The job, if no other process has it, and it is still due when it is this process's."""
         job.folder.mkdir(parents=True, exist_ok=True)
-        claim = lock.claim(job.folder / CLAIM)
-        if claim is None:
+        made = claim.claim(job.folder / CLAIM)
+        if made is None:
             return None
         if is_due() and not lock.is_locked(job.folder):  # `ptrun resume` holds that lock alone
-            return Taken(job, claim)
-        claim.close()
+            return Taken(job, made)
+        made.release()
         return None
 
     def _is_due(self, job: Job) -> bool:
@@ -121,4 +122,7 @@ def _failure(folder: Path) -> str:
     status = find.read_leniently(folder, STATUS)
     if status.get("state") != "failed":
         return ""
-    return f"{status.get('time')} {status.get('pid')} {status.get('host')}"
+    with suppress(OSError):  # done over meanwhile
+        written = (folder / STATUS).stat().st_mtime_ns  # two containers have the same numbers for their processes
+        return f"{status.get('time')} {status.get('pid')} {status.get('host')} {written}"
+    return ""

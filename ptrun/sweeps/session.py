@@ -20,7 +20,7 @@ from ptrun.config.jobs import SweepConfig, load_sweep
 from ptrun.config.load import thaw
 from ptrun.config.sweep import GIB, REPEATS, SweepSettings
 from ptrun.errors import CheckpointError, ConfigError, Interrupted
-from ptrun.files import lock
+from ptrun.files import claim
 from ptrun.process import memory
 from ptrun.process.children import can_fork
 from ptrun.process.machine import available_memory_bytes, usable_cores
@@ -64,7 +64,7 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
     place_jobs(config.jobs, folder)  # finds two jobs in one folder before there is any
     folder.mkdir(parents=True, exist_ok=True)
     command = Command(words, overrides, composer.config_name, composer.folders)
-    with lock.wait_for_lock(folder / PLAN_LOCK):
+    with claim.held(folder / PLAN_LOCK):
         jobs = place_jobs(config.jobs, folder)
         write_plan(config, folder, jobs, command)
     if config.settings.launch != "none":

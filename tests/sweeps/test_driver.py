@@ -227,6 +227,27 @@ def test_a_stopped_or_killed_sweep_goes_on_with_equal_bits(folder: Path, process
 
 
 @pytest.mark.slow
+def test_a_job_that_another_machine_has_taken_up_is_left_to_it(folder: Path):
+    words = ["train", "-m", "model=simplenet", "seed=0", "train.epochs=3000", "plots=false", "sweep.dir=sw"]
+    driver = subprocess.Popen(
+        [sys.executable, "-um", "ptrun", *words],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        if "job 0 started" in line:
+            break
+    record = folder / "sw" / "0" / ".claim-by"
+    record.write_text(json.dumps({"token": "1", "peers": "another system", "host": "far"}))
+    assert driver.stdout.readline() == "  job 0 is continued by another process\n"
+    driver.terminate()  # it waits for the other machine
+    assert driver.wait() == 75
+    driver.stdout.close()
+    assert states(folder / "sw") in ({}, {"0": "running"})
+    assert record.is_file()
+
+
+@pytest.mark.slow
 def test_latest_after_a_sweep_stands_for_its_runs(folder: Path, ptrun: Call, process: Call):
     assert process("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,1e-6,0.1", "train.epochs=1", "-q").code == 1
     sweep = newest_run(folder)

@@ -43,9 +43,8 @@ def run(
         if len(ends) <= again:
             waiting.append(place.job)
 
-    Pool[Work](
-        [Slot(1)] * slots, lambda: waiting.pop(0) if waiting else None, start, end, is_over, limits or Limits()
-    ).run()
+    take = lambda: waiting.pop(0) if waiting else None  # noqa: E731
+    Pool[Work]([Slot(1)] * slots, take, start, end, is_over, limits=limits or Limits()).run()
     return ends
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ OPEN: list[Taken] = []
 def _claims() -> Iterator[None]:
     yield
     while OPEN:
-        OPEN.pop().claim.close()
+        OPEN.pop().claim.file.close()
 
 
 def take(source: Queue) -> Taken:
@@ -43,7 +44,7 @@ def take(source: Queue) -> Taken:
 
 def end(taken: Taken, state: str) -> None:
     RunDir(taken.job.folder).write_status(state)
-    taken.claim.close()
+    taken.claim.file.close()
 
 
 def test_each_job_is_given_out_once(tmp_path: Path):
@@ -103,6 +104,19 @@ def test_a_run_that_a_user_continues_is_left_to_him(tmp_path: Path):
     assert take(source).job.name == "0"
 
 
+def test_a_job_of_another_machine_is_left_to_it_while_it_says_that_it_lives(tmp_path: Path):
+    source = queue(tmp_path, 1)
+    take(source).claim.close()
+    record = tmp_path / "0" / ".claim-by"
+    record.write_text(json.dumps({"token": "1", "peers": "another system", "host": "far"}))
+    RunDir(tmp_path / "0").write_status("running")
+    assert source.take() is LATER
+    assert find.is_at_work(tmp_path / "0")
+    os.utime(record, (0, 0))
+    assert not find.is_at_work(tmp_path / "0")
+    assert take(source).job.name == "0"
+
+
 def test_new_jobs_are_asked_for_when_all_others_are_taken(tmp_path: Path):
     source, more = queue(tmp_path, 2), queue(tmp_path, 3).jobs[2:]
     source.jobs, rest = source.jobs[:1], [source.jobs[1:], more]
@@ -132,13 +146,13 @@ def test_the_process_of_the_job_holds_it_until_its_death(tmp_path: Path):
     read, write = os.pipe()
 
     def work() -> int:
-        lock.adopt(taken.claim)
+        lock.adopt(taken.claim.file)
         os.write(write, b"x")
         signal.pause()
         return 0
 
     child = ForkedChild(work, tmp_path / "log")
-    taken.claim.close()
+    taken.claim.file.close()
     os.read(read, 1)
     assert source.take() is LATER
     child.kill()
