@@ -24,6 +24,7 @@ from ptrun.runs import find
 from ptrun.runs.configurations import settings_text
 from ptrun.runs.folder import JOB, JOB_LOG, STATUS, RunDir
 from ptrun.sweeps import leaderboard
+from ptrun.sweeps.live_table import LiveTable
 from ptrun.sweeps.plan import Command, Job, write_job
 from ptrun.sweeps.pool import Limit, Limits, Pool, Running
 from ptrun.sweeps.queue import Queue, Taken
@@ -51,6 +52,7 @@ class Driver:
     failed: list[Job] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     queue: Queue = field(init=False)
+    table: LiveTable = field(init=False)
     beaten: float = field(default_factory=time.monotonic)
 
     def run(self, queue: Queue) -> None:
@@ -59,8 +61,13 @@ class Driver:
         seconds = None if settings.timeout_minutes is None else 60 * settings.timeout_minutes
         most = None if settings.memory_gib is None else int(settings.memory_gib * GIB)
         self.queue = queue
+        number = self.config.num_jobs if self.verb == "started" else len(queue.jobs)
+        self.table = LiveTable(self.console, self.config.axes, lambda: queue.jobs, number)
         limits = Limits(seconds, most)
-        Pool[Taken](self.slots, queue.take, self.start, self.end, self.is_over, self.look, limits).run()
+        try:
+            Pool[Taken](self.slots, queue.take, self.start, self.end, self.is_over, self.look, limits).run()
+        finally:
+            self.console.clear()
 
     def is_over(self) -> bool:
         """Whether no more jobs are to be started."""
@@ -74,9 +81,9 @@ class Driver:
         begun = find.read_leniently(job.folder, JOB)
         cores = int(begun.get("cores", slot.cores))
         write_job(job, cores=cores)
-        is_pruned = find.read_leniently(job.folder, STATUS).get("state") == "pruned"
-        verb = "goes on" if is_pruned else self.verb
-        self.console.text(f"  job {job.name} {verb}: {job.settings(self.config.axes)}")
+        was_pruned = taken.is_promoted or find.read_leniently(job.folder, STATUS).get("state") == "pruned"
+        verb = "goes on" if was_pruned else self.verb
+        self._say(f"  job {job.name} {verb}: {job.settings(self.config.axes)}")
         log = job.folder / JOB_LOG
         request = one_job.JobRequest(
             job.folder,
@@ -95,7 +102,8 @@ class Driver:
             return FreshChild(request.words(file), log, slot.environment, [file.fileno()])
 
     def look(self, running: Sequence[Running[Taken]]) -> None:
-        """Tell other machines that these jobs are being run. One that another machine has taken up is left to it."""
+        """Draw the table, and tell other machines that these jobs are run. One that they have taken is left to them."""
+        self.table.draw()
         if time.monotonic() - self.beaten < BEAT_SECONDS:
             return
         self.beaten = time.monotonic()
@@ -114,10 +122,10 @@ class Driver:
         if state in ("done", "pruned"):
             self.seconds.append(place.seconds)
             how = self._how_ended(job, state)
-            self.console.text(f"  job {job.name} {how}, {format_seconds(place.seconds)}{self._estimate()}")
+            self._say(f"  job {job.name} {how}, {format_seconds(place.seconds)}{self._estimate()}")
             return
         if state != "failed":
-            self.console.text(f"  job {job.name} {state or 'not begun'}")
+            self._say(f"  job {job.name} {state or 'not begun'}")
             return
         self.attempts[job.name] = self.attempts.get(job.name, 0) + 1
         again = self.attempts[job.name] <= self.config.settings.retries and not self.stop.received
@@ -128,6 +136,11 @@ class Driver:
         else:
             self.queue.give_up(job)
             self.failed.append(job)
+
+    def _say(self, line: str) -> None:
+        """Print what a terminal shows in its table."""
+        if not self.console.is_live:
+            self.console.text(line)
 
     def _how_ended(self, job: Job, state: str) -> str:
         """The result of a job that ended well, or why it was pruned."""

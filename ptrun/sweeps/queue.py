@@ -15,19 +15,22 @@ from pathlib import Path
 from ptrun.files import claim, lock
 from ptrun.files.claim import Claim
 from ptrun.runs import find
-from ptrun.runs.folder import CLAIM, STATUS
+from ptrun.runs.configurations import without_repeats
+from ptrun.runs.folder import CLAIM, STATUS, RunDir
 from ptrun.sweeps.plan import Job
 from ptrun.sweeps.pool import LATER, Later
+from ptrun.sweeps.pruning import first_runs, is_pruned, with_run
 
 PLAN_LOCK = ".plan.lock"  # in the folder of a sweep: held while a job is chosen
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A job, and the claim by which it is this process's."""
+    """A job, and the claim by which it is this process's. is_promoted: it was pruned, and goes on."""
 
     job: Job
     claim: Claim
+    is_promoted: bool = False
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Queue:
 
     jobs: all that are known now. has_ended: whether nothing is left to do for a job in this folder.
     promoted: which of these jobs, which were pruned, are to go on.
+    prunes: whether the runs of a configuration are pruned and promoted together with its first one.
+    tell: is given a line for each job that is not run because of that.
     propose: adds jobs, of other processes too; returns those that are new, none when there are to be no more.
     """
 
@@ -43,7 +48,9 @@ class Queue:
     jobs: list[Job]
     has_ended: Callable[[Path], bool]
     promoted: Callable[[Sequence[str]], Sequence[str]] = lambda names: ()
+    prunes: bool = False
     propose: Callable[[], Sequence[Job]] = lambda: ()
+    tell: Callable[[str], None] = lambda line: None
     over: set[str] = field(default_factory=set)  # names of jobs that have ended, or failed for good
     again: set[str] = field(default_factory=set)  # those that failed here, and are to be tried again
     failed_before: dict[Path, str] = field(init=False)  # failures of earlier commands, also of jobs not yet known here
@@ -77,15 +84,47 @@ class Queue:
         for job in self.jobs:
             if not self._is_over(job) and (taken := self._claim(job, partial(self._is_due, job))):
                 self.again.discard(job.name)
-                return taken
+                if not self._prune_as_repetition(taken):
+                    return taken
         return None
+
+    def _prune_as_repetition(self, taken: Taken) -> bool:
+        first = self._first_runs()[taken.job.name] if self.prunes else taken.job.name
+        if first == taken.job.name or not is_pruned(self.folder / first):
+            return False
+        reason = f"pruned without a run, {with_run(first)}"
+        RunDir(taken.job.folder).write_status("pruned", reason=reason, exit_code=0)
+        taken.claim.release()
+        self.tell(f"  job {taken.job.name} {reason}")
+        return True
+
+    def _first_runs(self) -> dict[str, str]:
+        return first_runs({job.name: without_repeats(job.config.overrides) for job in self.jobs})
 
     def _take_promoted(self) -> Taken | None:
         jobs = {job.name: job for job in self.jobs if job.name not in self.over}
         for name in self.promoted(list(jobs)):
-            if taken := self._claim(jobs[name], partial(self._is_promoted, name)):
-                return taken
+            taken = self._claim(jobs[name], partial(self._is_promoted, name))
+            if taken and self._continue_repetitions(jobs[name]):
+                _note_promotion(jobs[name])
+                return Taken(taken.job, taken.claim, is_promoted=True)
+            if taken:
+                taken.claim.release()
         return None
+
+    def _continue_repetitions(self, job: Job) -> bool:
+        """Let the other runs of a configuration go on, too. Returns False when the process of one has not ended yet."""
+        first = self._first_runs() if self.prunes else {}
+        repetitions = [other for other in self.jobs if other is not job and first.get(other.name) == job.name]
+        pruned = [other for other in repetitions if is_pruned(other.folder)]
+        claims = [claim.claim(other.folder / CLAIM) for other in pruned]
+        if all(claims):
+            for other in pruned:
+                _note_promotion(other)
+        for made in claims:
+            if made is not None:
+                made.release()
+        return all(claims)
 
     def _claim(self, job: Job, is_due: Callable[[], bool]) -> Taken | None:
         """The job, if no other process has it, and it is still due when it is this process's."""
@@ -115,6 +154,11 @@ class Queue:
 
     def _others_at_work(self) -> bool:
         return any(not self._is_over(job) for job in self.jobs)
+
+
+def _note_promotion(job: Job) -> None:
+    """Write that a job is not pruned any more, but to be continued."""
+    RunDir(job.folder).write_status("interrupted", reason="goes on, as it is among the best after all", exit_code=75)
 
 
 def _failure(folder: Path) -> str:

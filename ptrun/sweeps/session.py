@@ -28,7 +28,7 @@ from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import STATUS
-from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, search, table
+from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, search, sources, table
 from ptrun.sweeps.driver import Driver, Watcher
 from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.queue import PLAN_LOCK, Queue
@@ -64,25 +64,39 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
     place_jobs(config.jobs, folder)  # finds two jobs in one folder before there is any
     folder.mkdir(parents=True, exist_ok=True)
     command = Command(words, overrides, composer.config_name, composer.folders)
-    with claim.held(folder / PLAN_LOCK):
-        jobs = place_jobs(config.jobs, folder)
-        write_plan(config, folder, jobs, command)
+    changed, jobs = _write_plan(config, folder, composer, command)
+    for note in changed if not quiet else ():
+        print(f"note: {note}")
     if config.settings.launch != "none":
         return _launch(config, folder, Console(quiet))
     return _run(config, jobs, folder, command, Console(quiet), "ptrun train -m")
 
 
+def _write_plan(config: SweepConfig, folder: Path, composer: Composer, command: Command) -> tuple[list[str], list[Job]]:
+    """Write the plan, and leave a search to copies of its sources. Returns notes on edited sources, and the jobs."""
+    configs = [job.loaded.config for job in (config.example, *config.jobs)]
+    used = composer.folders, list(dict.fromkeys(file for each in configs for file in each.plugins))
+    with claim.held(folder / PLAN_LOCK):
+        changed, frozen = sources.changes(folder, *used), sources.freeze(folder, *used)
+        jobs = place_jobs(config.jobs, folder)
+        write_plan(config, folder, jobs, command, frozen)
+    if config.search is not None and composer.folders:
+        copies = [folder.resolve() / path for path in frozen["conf_folders"]]
+        config.search.composition.composer = Composer(composer.config_name, copies)
+    return changed, jobs
+
+
 def work(folder: Path, more: Sequence[str], quiet: bool) -> Finished:
     """Take jobs from the folder of a sweep until none is left, beside other processes that do.
 
-    The jobs of a grid are those of its plan, whatever has become of the YAML files since. more: settings of the sweep
+    Its jobs are those of the plan, whatever has become of YAML files and plugins since. more: settings of the sweep
     for this process, as sweep.jobs=1.
     """
     folder = folder.resolve()
     plan = find.read_plan(folder)
     if "overrides" not in plan:
         raise CheckpointError(f"{folder}: sweep.json does not say how the sweep was started. Start it again there.")
-    conf_folders = tuple(map(Path, plan["conf_folders"]))
+    conf_folders = sources.thaw(folder, plan)
     with contextlib.chdir(plan["working_folder"] if Path(plan["working_folder"]).is_dir() else os.getcwd()):
         composer = Composer(plan["config_name"], conf_folders)
         overrides = [*plan["overrides"], "sweep.launch=none", *more, f"sweep.dir='{folder}'"]
@@ -115,6 +129,8 @@ def _run(
     settings = config.settings
     has_ended = find.is_done if settings.pruner == "none" else find.has_ended
     queue = Queue(folder, jobs, has_ended, promoted=lambda names: pruning.promoted(settings, folder, names))
+    queue.tell = (lambda line: None) if console.is_live else console.text
+    queue.prunes = settings.pruner != "none"
     if config.search is not None:
         queue.propose = Trials(folder, settings, config.search).more
     num_ended = sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))

@@ -126,7 +126,7 @@ def _job_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         other = f" {row['monitor']}" if row["monitor"] not in ("", monitor) else ""
         values = [f"{format_metric(row['monitor'] or monitor, row['value'])}{other}"]
         values += [format_metric(name, row["test"].get(name)) for name in tests]
-        state = f"pruned, epoch {row['epochs']}" if row["state"] == "pruned" else row["state"]
+        state = f"pruned, epoch {row['epochs']}" if row["state"] == "pruned" and row["epochs"] else row["state"]
         cells.append([row["job"], settings, *values, format_seconds(row["seconds"]), state])
     return ["job", "settings", monitor, *(f"test {name}" for name in tests), "time", "state"], cells
 

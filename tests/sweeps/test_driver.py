@@ -301,6 +301,21 @@ def test_a_search_prunes_goes_on_and_promotes_bit_for_bit(folder: Path, process:
     assert "continued" in json.loads((runs[0] / "receipt.json").read_text())
 
 
+@pytest.mark.slow
+def test_the_runs_of_a_configuration_are_pruned_and_promoted_together(folder: Path, process: Call):
+    words = ("train", "-m", "model=simplenet", "sweep.seeds=2", "train.epochs=3", "sweep.pruner=asha", "sweep.dir=sw")
+    ended = process(*words, "optimizer.lr=0.01,1e-6", "sweep.jobs=1")
+    assert ended.code == 0, ended.err
+    assert states(folder / "sw") == {"0": "done", "1": "done", "2": "pruned", "3": "pruned"}
+    assert "job 3 pruned without a run, as run 2 of the same configuration was" in ended.out
+    assert not (folder / "sw" / "3" / "resolved.yaml").exists()
+    assert process("verify", "sw").code == 0
+    ended = process(*words, "optimizer.lr=0.01,1e-6,1e-7,1e-8,1e-9,1e-10", "sweep.jobs=1")
+    assert ended.code == 0, ended.err
+    assert "job 2 goes on" in ended.out
+    assert [states(folder / "sw")[job] for job in "0123"] == ["done"] * 4
+
+
 def test_the_best_configuration_is_tested_with_all_its_seeds(folder: Path, process: Call):
     words = ("train", "-m", "model=simplenet", "optimizer.lr=0.01,1e-6", "sweep.seeds=2", "train.max_steps=20")
     ended = process(*words, "sweep.dir=sw")

@@ -12,6 +12,7 @@ import pytest
 
 from ptrun.config.composition import JobConfig
 from ptrun.files import lock
+from ptrun.files.claim import claim
 from ptrun.process.children import ForkedChild, wait_for_any
 from ptrun.runs import find
 from ptrun.runs.folder import RunDir
@@ -138,6 +139,40 @@ def test_a_pruned_job_goes_on_when_it_is_promoted(tmp_path: Path):
     source.promoted = lambda names: ()
     end(again, "done")
     assert (source.take(), other.take()) == (None, None)
+
+
+def repeated(folder: Path) -> Queue:
+    """Two configurations of two runs each, which are pruned together."""
+    texts = [(f"optimizer.lr={lr}", f"seed={seed}") for lr in (0.1, 0.2) for seed in (0, 1)]
+    configs = [JobConfig(str(index), text, None, "") for index, text in enumerate(texts)]  # type: ignore[arg-type]
+    jobs = [Job(folder / config.identity, config) for config in configs]
+    return Queue(folder, jobs, find.has_ended, prunes=True)
+
+
+def test_a_configuration_whose_run_was_pruned_is_not_repeated(tmp_path: Path):
+    source, lines = repeated(tmp_path), list[str]()
+    source.tell = lines.append
+    end(take(source), "pruned")
+    assert take(source).job.name == "2"
+    assert find.run_row(tmp_path / "1")["reason"] == "pruned without a run, as run 0 of the same configuration was"
+    assert lines == ["  job 1 pruned without a run, as run 0 of the same configuration was"]
+    assert [job.name for job in source.left()] == ["2", "3"]
+    assert take(repeated(tmp_path)).job.name == "3"
+
+
+def test_a_promotion_lets_all_runs_of_the_configuration_go_on(tmp_path: Path):
+    source = repeated(tmp_path)
+    end(take(source), "pruned")
+    for _ in range(2):
+        end(take(source), "done")
+    assert source.take() is None
+    source.promoted = lambda names: [name for name in names if name == "0" and not find.is_done(tmp_path / name)]
+    [held] = [made for made in [claim(tmp_path / "1" / ".claim")] if made]
+    assert source.take() is None  # the process of a repetition has not ended yet
+    held.release()
+    again = take(source)
+    assert (again.job.name, again.is_promoted) == ("0", True)
+    assert take(repeated(tmp_path)).job.name == "1"  # at once, also in another process
 
 
 def test_the_process_of_the_job_holds_it_until_its_death(tmp_path: Path):
