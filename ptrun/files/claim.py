@@ -26,7 +26,8 @@ from ptrun.files import lock
 
 BEAT_SECONDS = 10.0  # how often a holder writes its record anew
 STALE_SECONDS = 90.0  # the age at which the record of another machine counts no more; its jobs have stopped by then
-_WAIT_SECONDS = 0.2
+_WAIT_SECONDS = 0.1
+_TRIES = 20
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -72,11 +73,15 @@ class Claim:
 
     def regain(self) -> bool:
         """Lock the file again when the children are gone. Returns False when the claim is another process's by now."""
-        again = claim(self.path, self.token)
-        if again is None:
-            return False
-        self.file = again.file
-        return True
+        for _ in range(_TRIES):
+            again = claim(self.path, self.token)
+            if again is not None:
+                self.file = again.file
+                return True
+            if not _is_mine(self.path, self.token):
+                return False
+            time.sleep(_WAIT_SECONDS)  # `holder` looks at the lock by holding it for an instant
+        return False
 
     def release(self) -> None:
         """Let go of the claim, so that any process can have it at once."""

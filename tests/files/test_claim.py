@@ -16,6 +16,7 @@ import pytest
 from support import ROOT
 
 from ptrun.files.claim import STALE_SECONDS, Claim, claim, held, holder
+from ptrun.files.lock import try_lock
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such lock")
 
@@ -106,6 +107,17 @@ def test_a_claim_is_regained_unless_another_process_has_had_it(tmp_path: Path):
     assert not first.regain()
     second.release()
     assert not first.regain()
+
+
+def test_who_only_looks_at_a_claim_does_not_take_it(tmp_path: Path):
+    path = tmp_path / "claim"
+    first = claimed(path)
+    first.close()
+    looking = path.open("a+")
+    try_lock(looking)
+    threading.Timer(0.1, looking.close).start()
+    assert first.regain()
+    first.release()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]"])
