@@ -78,9 +78,18 @@ def findings(path: Path, plugins: Sequence[str], folders: tuple[Path, ...]) -> I
         return
     if not run_dir.is_run():
         raise CheckpointError(f"{path}: this is neither a checkpoint file nor the folder of a training run.")
+    if _has_not_begun(run_dir):
+        yield _finding(STATUS, partial(_check_status, run_dir))
+        return
     yield from _checkpoint_findings(run_dir, plugins, folders)
     for name, check in _CHECKS.items():
         yield _finding(name, partial(check, run_dir))
+
+
+def _has_not_begun(run_dir: RunDir) -> bool:
+    """Whether a job of a sweep ended before it was a run: it failed early, or was pruned with another one."""
+    files = (CONFIG, RESOLVED, RECEIPT, CHECKPOINTS)
+    return RunDir(run_dir.path.parent).is_sweep() and not any((run_dir.path / name).exists() for name in files)
 
 
 def _finding(name: str, check: Callable[[], str]) -> Finding:
