@@ -88,12 +88,13 @@ def unusual_cells(file: CsvFile, encodings: Sequence[Encoding], features: NDArra
     """
     counts: dict[str, int] = {}
     position = 0
+    extremes = (features.min(0), features.max(0)) if len(features) else ()
     for encoding in encodings:
         name, width = encoding["name"], len(_feature_names(encoding))
         if encoding["kind"] == "categorical":
             kind = "a rare or unknown category" if encoding["other"] else "a category that training rows lack"
             counts[f"column '{name}': {kind}"] = _unknown_in(file, encoding).total()
-        elif "min" in encoding:
+        elif "min" in encoding and any(_count_outside(encoding, scores[[position]]) for scores in extremes):
             counts[f"column '{name}': {_range_in_words(encoding)}"] = _count_outside(encoding, features[:, position])
         position += width
     return {what: count for what, count in counts.items() if count}

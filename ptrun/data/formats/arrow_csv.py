@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.formats.column import MISSING, arrow_floats, without_missing
+from ptrun.data.formats.column import MISSING, Column, arrow_floats, without_missing
 from ptrun.data.formats.csv_dialect import Dialect
 
 _BLOCK_BYTES = 2**22  # of a file that Arrow reads by itself
@@ -68,6 +68,27 @@ class BlockParser:
         self.numeric &= frozenset(floats)
         heads = {name: [text.strip() for text in table[name][:_HEAD_CELLS].to_pylist()] for name in floats}
         return Block(table.num_rows, floats, self._texts(table, floats), heads)
+
+    def parse_lines(self, lines: Sequence[bytes]) -> dict[str, Column] | None:
+        """The columns of lines that are one row each; None when Python's csv module has to read them."""
+        text = b"".join(lines)
+        if b"\0" in text or has_bare_return(text) or len(self._dialect.names) == 1:
+            return None
+        if b'"' in text and (text.count(b'"') % 2 or has_spaced_quote(text, self._dialect.delimiter.encode())):
+            return None
+        block = self.parse(text) if _is_utf8(text) else None
+        if block is None or block.num_rows != len(lines):
+            return None
+        columns = {name: Column(texts) for name, texts in block.texts.items()}
+        for name, values in block.floats.items():
+            columns[name] = Column.of_numbers(values, partial(self._later, text, name))
+        return {name: columns[name] for name in self._columns}
+
+    def _later(self, text: bytes, name: str) -> Any:
+        """The texts of a column of numbers."""
+        block = BlockParser(self._dialect, (), (name,)).parse(text)
+        assert block is not None  # it was parsed before
+        return block.texts[name]
 
     def _texts(self, table: Any, numeric: Collection[str]) -> dict[str, Any]:
         return {name: table[name] for name in self._columns if name not in numeric}
@@ -151,6 +172,17 @@ def _numbers(cells: Any) -> NDArray[np.float64] | None:
 def _is_exact(values: NDArray[np.float64]) -> bool:
     """Whether whole numbers of this size are different floats."""
     return not (np.abs(values[np.isfinite(values)]) > _EXACT_INTEGERS).any()
+
+
+def _is_utf8(text: bytes) -> bool:
+    """Whether a text can be decoded; Arrow does not look at columns that nobody wants."""
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def has_spaced_quote(text: bytes, delimiter: bytes) -> bool:

@@ -158,19 +158,6 @@ def _read_texts(path: Path, dialect: Dialect, names: Collection[str], *, has_quo
     return None if table is None else {name: Column(table[name]) for name in names}
 
 
-def read_lines(lines: Sequence[str], dialect: Dialect) -> dict[str, Column] | None:
-    """The columns of lines that are one row each; None when Python's csv module has to read them."""
-    text = "".join(lines).encode()
-    if b"\0" in text or has_bare_return(text) or len(dialect.names) == 1:
-        return None
-    if b'"' in text and (text.count(b'"') % 2 or has_spaced_quote(text, dialect.delimiter.encode())):
-        return None
-    block = BlockParser(dialect, ()).parse(text)
-    if block is None or block.num_rows != len(lines):
-        return None
-    return {name: Column(block.texts[name]) for name in dialect.names}
-
-
 def _scan(path: Path, delimiter: bytes) -> _Scan:
     scan, before, last = _Scan(), b"", b"\n"
     start = start_line = position = 0  # of the piece, and of the block in the file

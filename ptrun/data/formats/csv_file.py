@@ -137,9 +137,15 @@ def _dialect(path: Path, names: Sequence[str] | None, header: Header, delimiter:
 @contextlib.contextmanager
 def readable_csv(path: Path) -> Iterator[TextIO]:
     """Open a CSV file as text; errors of opening, decoding and parsing it become DataErrors that name the file."""
+    with csv_errors(path), path.open(encoding="utf-8-sig", newline="") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def csv_errors(path: Path) -> Iterator[None]:
+    """Errors of opening, decoding and parsing a CSV file become DataErrors that name it."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield file
+        yield
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."

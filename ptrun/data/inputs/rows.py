@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from ptrun.data.features.columns import Encoding, encode_columns, unusual_cells
-from ptrun.data.formats.csv_chunks import CsvChunk, ReadChunks
+from ptrun.data.formats.csv_chunks import CsvChunk, ReadChunks, Wanted
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.inputs.source import Chunk
+from ptrun.data.inputs.source import Chunk, RowNames
 from ptrun.errors import DataError, did_you_mean, join_words
 
 CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer, more take memory
@@ -50,12 +50,20 @@ def encoded_chunk(chunk: CsvChunk, encodings: Sequence[Encoding], keep: Sequence
     position = {number: i for i, number in enumerate(chunk.rows)} if problems else {}
     kept = list(chunk.file.columns) if keep is None else list(keep)
     return Chunk(
-        [f"row {number}" for number in chunk.rows],
+        RowNames(chunk.rows),
         torch.from_numpy(features),
         {position[number]: reason for number, reason in sorted(problems.items())},
         {name: _texts(chunk, name) for name in kept},
         unusual_cells(file, encodings, features),
     )
+
+
+def wanted_columns(encodings: Sequence[Encoding], keep: Sequence[str] | None) -> Wanted:
+    """What is read of a file: the columns that the model needs, and those that are kept. keep: None for all."""
+    kept = set(keep or ())
+    numbers = [e["name"] for e in encodings if e["kind"] == "numeric" and "form" not in e and e["name"] not in kept]
+    columns = None if keep is None else {*kept, *(encoding["name"] for encoding in encodings)}
+    return Wanted(columns, () if keep is None else numbers)
 
 
 def numeric_encodings(names: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> list[Mapping[str, Any]]:
