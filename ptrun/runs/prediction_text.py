@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptrun.data.formats.column import string_array
 from ptrun.data.inputs.source import ROW_PREFIX, RowNames
 from ptrun.evaluation.prediction_table import Labels, Table, as_list
 
@@ -62,11 +63,10 @@ def _needs_quotes(cells: Sequence[str]) -> bool:
 
 def _by_arrow(table: Table, short: Collection[str]) -> bytes:
     import pyarrow
-    from pyarrow import compute
 
     columns = [_arrow_texts(cells, name in short) for name, cells in table.items()]
-    columns[-1] = compute.binary_join_element_wise(columns[-1], "", "\n")
-    rows = compute.binary_join_element_wise(*columns, ",")
+    columns[-1] = _joined(columns[-1], _text("\n"))
+    rows = _joined(*columns, separator=",")
     if isinstance(rows, pyarrow.ChunkedArray):
         rows = rows.combine_chunks()
     _, offsets, text = rows.buffers()
@@ -82,15 +82,15 @@ def _arrow_texts(cells: Any, is_short: bool) -> Any:
     if isinstance(cells, RowNames):
         rows = cells.rows
         numbers = np.arange(rows.start, rows.stop) if isinstance(rows, range) else np.array(rows, np.int64)
-        return compute.binary_join_element_wise(ROW_PREFIX, compute.cast(pyarrow.array(numbers), pyarrow.string()), "")
+        return _joined(_text(ROW_PREFIX), compute.cast(_array(numbers), pyarrow.string()))
     if isinstance(cells, Labels):
-        return pyarrow.array(_quoted(cells.names), pyarrow.string()).take(pyarrow.array(cells.codes))
+        return string_array(_quoted(cells.names)).take(_array(cells.codes))
     if isinstance(cells, np.ndarray) and cells.dtype.kind == "f":
         return (_short_numbers if is_short else _numbers)(cells.astype(np.float64))
     texts = as_list(cells)
-    if all(text is None for text in texts):
-        return pyarrow.scalar("")
-    return pyarrow.array(_quoted(_as_texts(texts, is_short)), pyarrow.string())
+    if texts.count(None) == len(texts):
+        return _text("")
+    return string_array(_quoted(_as_texts(texts, is_short)))
 
 
 def _quoted(texts: Sequence[str]) -> Sequence[str]:
@@ -103,16 +103,13 @@ def _numbers(values: NDArray[np.float64]) -> Any:
     import pyarrow
     from pyarrow import compute
 
-    texts = compute.cast(pyarrow.array(values), pyarrow.string())
+    texts = compute.cast(_array(values), pyarrow.string())
     size = np.abs(values)
     return _corrected(texts, values, ~((size >= 1e-4) & (size < 1e6) & (values != np.rint(values))), "%r")
 
 
 def _short_numbers(values: NDArray[np.float64]) -> Any:
     """Numbers with six significant digits, as %.6g writes them: their digits are two halves, looked up in tables."""
-    import pyarrow
-    from pyarrow import compute
-
     is_usual = (values >= 10.0**_LOWEST_EXPONENT) & (values < 1)
     safe = np.where(is_usual, values, 0.5)
     exponents = np.floor(np.log10(safe)).astype(np.int64)
@@ -123,12 +120,12 @@ def _short_numbers(values: NDArray[np.float64]) -> Any:
     has_exponent = exponents < -4
     before, firsts, seconds, after = _tables()
     parts = (
-        before.take(pyarrow.array(np.maximum(exponents, -5) + 5)),
-        firsts.take(pyarrow.array(first + 1000 * (second == 0) + 2000 * has_exponent)),
-        seconds.take(pyarrow.array(second)),
-        after.take(pyarrow.array(np.where(has_exponent, -exponents, 0))),
+        _taken(before, np.maximum(exponents, -5) + 5),
+        _taken(firsts, first + 1000 * (second == 0) + 2000 * has_exponent),
+        _taken(seconds, second),
+        _taken(after, np.where(has_exponent, -exponents, 0)),
     )
-    return _corrected(compute.binary_join_element_wise(*parts, ""), values, ~is_usual, _PROBABILITY)
+    return _corrected(_joined(*parts), values, ~is_usual, _PROBABILITY)
 
 
 @cache
@@ -140,8 +137,6 @@ def _powers() -> NDArray[np.float64]:
 @cache
 def _tables() -> tuple[Any, Any, Any, Any]:
     """What stands before the digits by exponent, the first three digits, the last three, and the exponent."""
-    import pyarrow
-
     before = ["", *(f"0.{'0' * zeros}" for zeros in (3, 2, 1, 0))]
     fixed = [f"{k:03d}" for k in range(1000)]
     with_point = [f"{text[0]}.{text[1:]}" for text in fixed]
@@ -149,7 +144,13 @@ def _tables() -> tuple[Any, Any, Any, Any]:
     firsts += [*with_point, *(text.rstrip("0").rstrip(".") for text in with_point)]
     seconds = [text.rstrip("0") for text in fixed]
     after = ["", *(f"e-{exponent:02d}" for exponent in range(1, 1 - _LOWEST_EXPONENT))]
-    return pyarrow.array(before), pyarrow.array(firsts), pyarrow.array(seconds), pyarrow.array(after)
+    return string_array(before), string_array(firsts), string_array(seconds), string_array(after)
+
+
+def _taken(texts: Any, positions: NDArray[np.int64]) -> Any:
+    """Texts at some positions, or the one that all of them are."""
+    first = positions[0]
+    return texts[int(first)] if (positions == first).all() else texts.take(_array(positions))
 
 
 def _corrected(texts: Any, values: NDArray[np.float64], is_other: NDArray[np.bool_], number_format: str) -> Any:
@@ -160,4 +161,27 @@ def _corrected(texts: Any, values: NDArray[np.float64], is_other: NDArray[np.boo
     if not is_other.any():
         return texts
     others = list(map(number_format.__mod__, values[is_other].tolist()))
-    return compute.replace_with_mask(texts, pyarrow.array(is_other), pyarrow.array(others, pyarrow.string()))
+    mask = pyarrow.py_buffer(np.packbits(is_other, bitorder="little"))
+    is_other_too = pyarrow.Array.from_buffers(pyarrow.bool_(), len(is_other), [None, mask])
+    return compute.replace_with_mask(texts, is_other_too, string_array(others))
+
+
+def _text(text: str) -> Any:
+    """A text of Arrow; what Arrow does with those of Python imports pandas where that is installed."""
+    return string_array([text])[0]
+
+
+def _joined(*columns: Any, separator: str = "") -> Any:
+    """The texts of several columns, row by row; one text stands for a whole column."""
+    from pyarrow import compute
+
+    return compute.binary_join_element_wise(*columns, _text(separator))
+
+
+def _array(values: NDArray[Any]) -> Any:
+    """Numbers of 64 bits as an array of Arrow."""
+    import pyarrow
+
+    kind = pyarrow.float64() if values.dtype == np.float64 else pyarrow.int64()
+    numbers = np.ascontiguousarray(values, np.float64 if values.dtype == np.float64 else np.int64)
+    return pyarrow.Array.from_buffers(kind, len(values), [None, pyarrow.py_buffer(numbers)])

@@ -47,7 +47,12 @@ def test_the_predicted_class_comes_first_also_in_a_tie():
 
 def test_all_probabilities_outputs_and_disagreement():
     table = columns_for("probabilities", classes(disagreement=np.array([0.0, 0.5])), 1)
-    assert lists(table) == {"prob_a": [0.5, 0.4], "prob_b": [0.2, 0.4], "prob_c": [0.3, 0.2], "disagreement": [0.0, 0.5]}
+    assert lists(table) == {
+        "prob_a": [0.5, 0.4],
+        "prob_b": [0.2, 0.4],
+        "prob_c": [0.3, 0.2],
+        "disagreement": [0.0, 0.5],
+    }
     assert columns_for("logits", classes(), 1)["logit_b"] == pytest.approx([1.8, 3.6])
     embedded = classes(embeddings=np.ones((2, 4), np.float32))
     assert list(columns_for("embedding", embedded, 1)) == [f"feature_{i}" for i in range(4)]

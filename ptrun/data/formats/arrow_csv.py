@@ -59,7 +59,7 @@ class BlockParser:
         return Block(table.num_rows, floats, self._texts(table, numeric))
 
     def learn(self, text: bytes, skip_rows: int = 0) -> Block | None:
-        """As `parse`; also finds out in the texts which columns are no numbers, or ones that floats do not tell apart."""
+        """As `parse`; also finds out from the texts which columns are no numbers, or too long ones for a float."""
         table = self._table(text, frozenset(), skip_rows)
         if table is None:
             return None

@@ -1,7 +1,7 @@
 """One column of a file: its cells as text, the distinct texts among them, and the numbers that they are.
 
-The cells are a list, or an array of Arrow, which takes a tenth of the memory of Python's texts. Where a reader knows the
-numbers, it leaves the texts out until somebody asks for them.
+The cells are a list, or an array of Arrow, which takes a tenth of the memory of Python's texts. Where a reader knows
+the numbers, it leaves the texts out until somebody asks for them.
 """
 
 from __future__ import annotations
@@ -94,12 +94,17 @@ class Column(Sequence[str]):
     @cached_property
     def distinct(self) -> tuple[list[str], NDArray[np.int64]]:
         """The distinct texts in the order in which they first appear, and the position of each cell's text [N]."""
-        if isinstance(self._cells, list):
+        if isinstance(self._raw, list):
             positions: dict[str, int] = {}
             codes = [positions.setdefault(cell, len(positions)) for cell in self._cells]
             return list(positions), np.array(codes, np.int64)
-        encoded = _one_chunk(self._cells).dictionary_encode()
-        return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
+        encoded = _one_chunk(self._raw).dictionary_encode()
+        if any(text != text.strip() for text in encoded.dictionary.to_pylist()):
+            encoded = _one_chunk(self._cells).dictionary_encode()
+        codes = np.zeros(0, np.int32)
+        if len(encoded):  # Arrow's own way imports pandas
+            codes = np.frombuffer(encoded.indices.buffers()[1], np.int32, len(encoded))
+        return encoded.dictionary.to_pylist(), codes.astype(np.int64)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -167,13 +172,23 @@ def _floats_or_none(cells: Any) -> NDArray[np.float64] | None:
     return _python_floats(cells.to_pylist()) if values is None else values
 
 
+def string_array(texts: Sequence[str]) -> Any:
+    """Texts as an array of Arrow. Its own way, `pyarrow.array`, imports pandas where that is installed."""
+    import pyarrow
+
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    buffers = [None, pyarrow.py_buffer(offsets), pyarrow.py_buffer(b"".join(encoded))]
+    return pyarrow.Array.from_buffers(pyarrow.string(), len(encoded), buffers)
+
+
 def without_missing(cells: Any) -> Any:
     """A string array of Arrow with null for missing cells."""
     import pyarrow
     from pyarrow import compute
 
-    is_missing = compute.is_in(cells, value_set=pyarrow.array(sorted(MISSING)))
-    return compute.if_else(is_missing, pyarrow.scalar(None, pyarrow.string()), cells)
+    is_missing = compute.is_in(cells, value_set=string_array(sorted(MISSING)))
+    return compute.if_else(is_missing, pyarrow.nulls(1, pyarrow.string())[0], cells)
 
 
 def arrow_floats(cells: Any) -> NDArray[np.float64] | None:
@@ -194,12 +209,16 @@ def to_numpy(values: Any) -> NDArray[np.float64]:
 
 
 def _of_chunk(values: Any) -> NDArray[np.float64]:
+    import pyarrow
     from pyarrow import compute
 
     if not len(values):
         return np.zeros(0)
-    filled = compute.fill_null(values, math.nan) if values.null_count else values
-    return np.frombuffer(filled.buffers()[1], np.float64, len(filled), 8 * filled.offset)
+    numbers = np.frombuffer(values.buffers()[1], np.float64, len(values), 8 * values.offset)
+    if not values.null_count:
+        return numbers
+    is_null = np.frombuffer(compute.cast(compute.is_null(values), pyarrow.uint8()).buffers()[1], np.bool_, len(values))
+    return np.where(is_null, np.nan, numbers)
 
 
 def _one_chunk(cells: Any) -> Any:

@@ -38,7 +38,7 @@ class CsvChunk:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is read of large files, to save time. columns: None for all. numbers: those to be read as numbers at once."""
+    """What is read of a large file. columns: None for all. numbers: those to be read as numbers at once."""
 
     columns: Collection[str] | None = None
     numbers: Collection[str] = ()

@@ -8,7 +8,6 @@ from typing import Protocol, overload
 
 from torch import Tensor
 
-
 ROW_PREFIX = "row "
 
 

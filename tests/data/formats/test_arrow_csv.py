@@ -135,7 +135,9 @@ def test_drawn_columns_are_read_alike(tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_odd_files_are_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[str], str]):
-    path = write(tmp_path / "t.csv", {name: COLUMNS[name] for name in ("plain", "missing", "years", "a text at the end")})
+    path = write(
+        tmp_path / "t.csv", {name: COLUMNS[name] for name in ("plain", "missing", "years", "a text at the end")}
+    )
     path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
     assert_equal(*read_both(path, monkeypatch))
 
