@@ -255,6 +255,7 @@ def _table_file(location: str, preparation: Preparation) -> Source:
         batch_size=preparation.batch_size(files=False),
         keep=keep,
         identity=f"{os.getpid()} {time.time_ns()}" if is_stdin else file_identity(path),
+        reads_ahead=not is_stdin,
     )
 
 

@@ -101,10 +101,10 @@ class Column(Sequence[str]):
         encoded = _one_chunk(self._raw).dictionary_encode()
         if any(text != text.strip() for text in encoded.dictionary.to_pylist()):
             encoded = _one_chunk(self._cells).dictionary_encode()
-        codes = np.zeros(0, np.int32)
+        indices = np.zeros(0, np.int32)
         if len(encoded):  # Arrow's own way imports pandas
-            codes = np.frombuffer(encoded.indices.buffers()[1], np.int32, len(encoded))
-        return encoded.dictionary.to_pylist(), codes.astype(np.int64)
+            indices = np.frombuffer(encoded.indices.buffers()[1], np.int32, len(encoded))
+        return encoded.dictionary.to_pylist(), indices.astype(np.int64)
 
     @cached_property
     def counts(self) -> dict[str, int]:
