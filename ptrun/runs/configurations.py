@@ -10,6 +10,8 @@ from typing import Any
 
 from ptrun.config.sweep import REPEATS
 
+_CONFIDENCE = 0.95
+
 Row = Mapping[str, Any]
 
 
@@ -39,6 +41,24 @@ class Configuration:
     def std(self) -> float | None:
         """Of the finished runs."""
         return std(self.values)
+
+    @property
+    def interval(self) -> float | None:
+        """Half the width of the 95 % confidence interval of the mean; None for one run."""
+        return confidence_interval(self.values)
+
+
+def confidence_interval(values: Sequence[float]) -> float | None:
+    """By how much the mean of so many runs may lie off that of very many, in 95 of 100 cases (Student's t).
+
+    Half the width of the interval around the mean. None for fewer than two values.
+    """
+    deviation = std(values)
+    if deviation is None:
+        return None
+    from scipy.special import stdtrit
+
+    return float(stdtrit(len(values) - 1, (1 + _CONFIDENCE) / 2) * deviation / math.sqrt(len(values)))
 
 
 def std(values: Sequence[float]) -> float | None:

@@ -50,6 +50,7 @@ JOB_LOG = "job.log"  # all that the process of a job printed
 SWEEP_PLAN = "sweep.json"  # in the folder of a sweep: its jobs
 SWEEP_CONFIG = "multirun.yaml"  # the same of a sweep by Hydra
 SWEEP_RESULTS = "results.csv"
+SWEEP_PAGE = "sweep.html"
 ERROR = "error.txt"  # the traceback of a job of a sweep
 LATEST = "latest"  # beside the folders of the days: a link to the newest run
 
