@@ -96,8 +96,8 @@ def image_list(
     fitted: Mapping[str, Any] | None = None,
     header: Header = "auto",
     delimiter: str = "auto",
-    path_column: str = "path",
-    label_column: str = "label",
+    path_column: str = "auto",
+    label_column: str = "auto",
     root: str | None = None,
     channels: int = 3,
     max_pixels: int = MAX_PIXELS,
@@ -115,7 +115,8 @@ def image_list(
     list_path = existing_file(path, "dataset.path")
     start = existing_folder(root, "dataset.root") if root else list_path.parent
     file = read_image_table(list_path, start, header, delimiter)
-    names, labels = filled_column(file, path_column, "path"), filled_column(file, label_column, "label")
+    names = filled_column(file, "dataset.path_column", path_column, "path")
+    labels = filled_column(file, "dataset.label_column", label_column, "label")
     paths = [str(start / Path(name).expanduser()) for name in names]
     splitting = find_split_column(file.columns, splitting)
     images = _images_of_list(paths, labels, file.source, file.rows, fitted)

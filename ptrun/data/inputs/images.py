@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ptrun.data.features.image_table import chosen_column
 from ptrun.data.formats.csv_file import read_csv
 from ptrun.data.formats.image_file import SUFFIXES, ImageReader
 from ptrun.data.formats.image_tree import PassedOver, images_below
 from ptrun.data.inputs.source import Chunk
 from ptrun.data.loading.loader import BatchSampler
 from ptrun.data.loading.streaming import StreamingLoader
-from ptrun.errors import DataError, join_words
+from ptrun.errors import DataError
 from ptrun.transforms.pipeline import Pipeline
 
-PATH_COLUMNS = ("path", "file", "filename", "image")  # of a list of images, in this order, if it names no other
 LIST_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".lst"})
 
 
@@ -204,13 +204,8 @@ def _listed(path: Path, path_column: str) -> list[str]:
     if path.suffix.lower() not in (".csv", ".tsv"):
         return named_paths(path.read_text(encoding="utf-8-sig").splitlines(), path.parent)
     file = read_csv(path)
-    names = [path_column] if path_column != "auto" else [name for name in PATH_COLUMNS if name in file.columns]
-    if not names:
-        raise DataError(
-            f"{path} has no column called {join_words(PATH_COLUMNS)}. It has: {join_words(file.columns)}. Name the "
-            "column of paths: path_column=NAME."
-        )
-    return named_paths(file.column(names[0], "path_column"), path.parent)
+    name = chosen_column(file, "path_column", path_column, "path")
+    return named_paths(file.column(name, "path_column"), path.parent)
 
 
 def _digest(texts: Sequence[str]) -> str:
