@@ -40,9 +40,8 @@ class Comparison:
     notes: Sequence[str]
 
     def __repr__(self) -> str:
-        return (
-            f"Comparison({len(self.runs)} runs: {len(self.settings)} settings and {len(self.metrics)} metrics differ)"
-        )
+        counts = f"{len(self.settings)} settings and {len(self.metrics)} metrics differ"
+        return f"Comparison({len(self.runs)} runs: {counts})"
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
@@ -152,4 +151,4 @@ def _data_notes(receipts: Sequence[Mapping[str, Any]]) -> list[str]:
     if not parts:
         return []
     splits = join_words(parts)
-    return [f"The runs have different samples in: {splits}. Metrics of different samples are compared with care."]
+    return [f"The runs have different samples in: {splits}. Compare metrics of different samples with care."]

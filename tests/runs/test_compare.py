@@ -58,7 +58,7 @@ def test_three_runs_of_different_data_and_versions(folder: Path):
     assert found.settings["dataset.name"] == ["digits", "digits", "iris"]
     assert found.environment == {"packages.torch": ["2.15.0", "2.11.0", "2.15.0"]}
     assert found.notes == [
-        "The runs have different samples in: test. Metrics of different samples are compared with care."
+        "The runs have different samples in: test. Compare metrics of different samples with care."
     ]
     assert "3 runs" in repr(found)
     assert "iris" in found._repr_html_()
