@@ -57,9 +57,7 @@ def test_three_runs_of_different_data_and_versions(folder: Path):
     found = ptrun.compare(*runs)
     assert found.settings["dataset.name"] == ["digits", "digits", "iris"]
     assert found.environment == {"packages.torch": ["2.15.0", "2.11.0", "2.15.0"]}
-    assert found.notes == [
-        "The runs have different samples in: test. Compare metrics of different samples with care."
-    ]
+    assert found.notes == ["The runs have different samples in: test. Compare metrics of different samples with care."]
     assert "3 runs" in repr(found)
     assert "iris" in found._repr_html_()
     document = json.loads(json.dumps(found.to_dict()))

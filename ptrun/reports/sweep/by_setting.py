@@ -68,14 +68,24 @@ def _drawn_range(values: Sequence[float], data: SweepData) -> list[float]:
 
 def _draw_panel(panel: Axes, data: SweepData, axis: Axis) -> None:
     others = [other for other in data.axes if other is not axis]
-    few = axis.is_numeric and len(axis.values) <= _FEW_VALUES
-    if few and len(others) <= 1 and all(len(other.values) <= _MOST_LINES for other in others):
+    if _has_lines(data, axis):
         _draw_lines(panel, data, axis, others[0] if others else None)
     else:
         _draw_points(panel, data, axis)
     best = data.finished[0]
     if axis.key in best.settings:
         ring(panel, place(axis, best), best.mean)
+
+
+def _has_lines(data: SweepData, axis: Axis) -> bool:
+    """Whether an axis of few numbers is drawn with a line for each value of the only other axis."""
+    others = [other for other in data.axes if other is not axis]
+    is_short = axis.is_numeric and len(axis.values) <= _FEW_VALUES
+    return is_short and len(others) <= 1 and all(len(other.values) <= _MOST_LINES for other in others)
+
+
+def _has_medians(axis: Axis) -> bool:
+    return not axis.is_numeric or len(axis.values) <= _FEW_VALUES
 
 
 def _draw_lines(panel: Axes, data: SweepData, axis: Axis, other: Axis | None) -> None:
@@ -111,7 +121,7 @@ def _draw_points(panel: Axes, data: SweepData, axis: Axis) -> None:
             x, [p.mean for p in points], "o", markersize=5, markerfacecolor=face, linestyle="none",
             markeredgecolor=SOFT if is_pruned else BLUE, markeredgewidth=0.9, alpha=0.55 if is_pruned else 0.7,
         )  # fmt: skip
-    if not axis.is_numeric or len(axis.values) <= _FEW_VALUES:
+    if _has_medians(axis):
         _draw_means(panel, data, axis)
 
 
@@ -135,10 +145,10 @@ def _middle(points: Sequence[Point]) -> float:
 def _caption(data: SweepData, axes: Sequence[Axis]) -> str:
     runs = data.most_runs
     parts = [f"Each point is the mean of up to {runs} runs" if runs > 1 else "Each point is one run"]
-    if len(data.axes) <= 2 and runs > 1:
+    if runs > 1 and any(_has_lines(data, axis) for axis in axes):
         parts[0] += ", bars ± 1 standard deviation"
     parts.append("the ring is the best")
-    if len(data.axes) > 2 and any(len(axis.values) <= _FEW_VALUES for axis in axes):
+    if any(_has_medians(axis) and not _has_lines(data, axis) for axis in axes):
         parts.append("gray lines are medians")
     if any(point.is_pruned for point in data.points):
         parts.append("hollow points were pruned, at their last epoch")

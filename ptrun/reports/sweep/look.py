@@ -25,11 +25,14 @@ SCALE = (
     *("#C2D4E8", "#A9C3DF", "#8FB0D4", "#749CC7", "#5A87B9", "#4272A8", "#2D5C95"),
     *("#1B467E", "#0C3064"),
 )  # from weak to strong
+# Of a few numbers, from low to high: cold to warm, and darker.
+LEVELS = ("#0B8577", "#1F78B4", "#4C55B8", "#7B3FA0", "#A0257A", "#5C0A3C")
 ON_WEAK, ON_STRONG = "#20242B", "#FDFDFE"  # text on these
 THEME = {
     INK: "#E6E8EC", SOFT: "#9BA3AF", PALE: "#2B3038", SPINE: "#59606B", PAPER: "#15181D",
     BLUE: "#5AAEEA", ORANGE: "#F0B23C", GREEN: "#35C49A", RED: "#F08078",
     "#B7610A": "#EE9A4D", "#A8518A": "#E09BC8", "#5E6472": "#A9B0BC", "#1F7FA8": "#7FD0F2", "#007F5C": "#35C49A",
+    **dict(zip(LEVELS, ("#3ACBB8", "#63B0F0", "#9AA0FA", "#C58DF0", "#F08AC4", "#FFD0E6"), strict=True)),
     **dict(zip(SCALE, (
         "#26374A", "#2D465F", "#345574", "#3B648A", "#4373A0", "#6AA0D3", "#88B8E5", "#ACD0F3", "#D5EAFE",
     ), strict=True)),
@@ -72,11 +75,11 @@ def height(value: float, low: float, high: float) -> float:
 
 
 def color_of(axis: Axis, value: Setting) -> str:
-    """The color of one of the few values of an axis: numbers from weak to strong, words each their own."""
+    """The color of one of the few values of an axis: numbers from cold to warm, words each their own."""
     number = list(axis.values).index(value)
     if not axis.is_numeric:
         return WORDS[number % len(WORDS)]
-    return shade(0.45 + 0.55 * number / max(len(axis.values) - 1, 1))
+    return LEVELS[round(number * (len(LEVELS) - 1) / max(len(axis.values) - 1, 1))]
 
 
 def setting_text(value: Setting, limit: int = _MOST_LETTERS) -> str:

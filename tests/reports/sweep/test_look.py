@@ -9,6 +9,7 @@ import pytest
 from ptrun.reports.figure import INK, SOFT
 from ptrun.reports.sweep.data import Axis
 from ptrun.reports.sweep.look import (
+    LEVELS,
     ON_STRONG,
     ON_WEAK,
     PAPER,
@@ -45,14 +46,11 @@ def test_texts_and_lines_have_contrast_on_both_pages(is_dark: bool):
     def seen(color: str) -> str:
         return THEME[color] if is_dark else color
 
-    for color in (INK, SOFT, *WORDS):
+    for color in (INK, SOFT, *WORDS, *LEVELS):
         assert contrast(seen(color), seen(PAPER)) >= 4.0, color
     for number in range(len(SCALE)):
         share = number / (len(SCALE) - 1)
         assert contrast(seen(on_shade(share)), seen(shade(share))) >= 4.0, number
-    values = [1.0, 2.0, 3.0, 4.0, 5.0]
-    for value in values:  # the names of lines
-        assert contrast(seen(color_of(Axis("x", values), value)), seen(PAPER)) >= 3.0, value
     steps = [contrast(seen(color), seen(PAPER)) for color in SCALE]
     assert steps == sorted(steps), "stronger is better on both pages"
 
@@ -78,3 +76,6 @@ def test_where_values_stand():
     assert unit_position(Axis("lr", [0.01, 0.1, 1.0], True), 0.1) == pytest.approx(0.5)
     assert unit_position(Axis("model", ["a", "b", "c"]), "b") == 0.5
     assert (on_shade(0.0), on_shade(1.0)) == (ON_WEAK, ON_STRONG)
+    assert [color_of(Axis("lr", [0.1, 0.2]), value) for value in (0.1, 0.2)] == [LEVELS[0], LEVELS[-1]]
+    six = Axis("lr", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    assert len({color_of(six, value) for value in six.values}) == 6
