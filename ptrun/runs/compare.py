@@ -117,8 +117,10 @@ def _settings(path: Path) -> dict[str, Any]:
 def _metrics(path: Path) -> dict[str, Any]:
     """What came of a run: the monitored value, the metrics of the best epoch, those of the test split, and the cost."""
     summary = find.read_leniently(path, SUMMARY)
-    best = summary.get("best_epoch")
     records = read_records(RunDir(path).metrics)
+    best = summary.get("best_epoch")
+    if best is None:  # not done yet: the best so far
+        best = next((record.get("epoch") for record in reversed(records) if record.get("best")), None)
     record = next((record for record in records if record.get("epoch") == best), {})
     values = {key: value for key, value in record.items() if key.startswith("val/")}
     tests = {f"test/{name}": value for name, value in (summary.get("test") or {}).items()}

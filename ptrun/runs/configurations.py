@@ -43,22 +43,21 @@ class Configuration:
         return std(self.values)
 
     @property
-    def interval(self) -> float | None:
-        """Half the width of the 95 % confidence interval of the mean; None for one run."""
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval of the mean; None for one run."""
         return confidence_interval(self.values)
 
 
-def confidence_interval(values: Sequence[float]) -> float | None:
-    """By how much the mean of so many runs may lie off that of very many, in 95 of 100 cases (Student's t).
-
-    Half the width of the interval around the mean. None for fewer than two values.
-    """
+def confidence_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Where the mean of very many runs lies, in 95 of 100 cases (Student's t). None for fewer than two values."""
     deviation = std(values)
     if deviation is None:
         return None
     from scipy.special import stdtrit
 
-    return float(stdtrit(len(values) - 1, (1 + _CONFIDENCE) / 2) * deviation / math.sqrt(len(values)))
+    half = float(stdtrit(len(values) - 1, (1 + _CONFIDENCE) / 2)) * deviation / math.sqrt(len(values))
+    mean = statistics.fmean(values)
+    return mean - half, mean + half
 
 
 def std(values: Sequence[float]) -> float | None:

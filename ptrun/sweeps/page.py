@@ -99,7 +99,9 @@ def _configuration_table(places: Sequence[Configuration]) -> Table:
             Cell(place.settings),
             Cell(f"{len(place.values)} of {place.planned}", len(place.values)),
             Cell(table.spread_text(place.monitor, place.values), mean),
-            Cell(table.interval_text(place.monitor, place.mean, place.interval), place.interval),
+            Cell(table.interval_text(place.monitor, place.interval), place.interval[1] - place.interval[0])
+            if place.interval
+            else Cell("-"),
         ]
         for name in tests:
             values = place.tests.get(name, ())

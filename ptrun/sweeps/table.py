@@ -171,7 +171,7 @@ def _configuration_table(ranked: Sequence[Configuration]) -> tuple[list[str], li
             place.settings,
             f"{len(place.values)} of {place.planned}",
             spread_text(place.monitor, place.values),
-            interval_text(place.monitor, place.mean, place.interval),
+            interval_text(place.monitor, place.interval),
             *(spread_text(name, place.tests.get(name, ())) for name in tests),
         ]
         for place in ranked
@@ -185,11 +185,11 @@ def _configuration_table(ranked: Sequence[Configuration]) -> tuple[list[str], li
     ], cells
 
 
-def interval_text(name: str, mean: float, half: float | None) -> str:
+def interval_text(name: str, interval: tuple[float, float] | None) -> str:
     """`96.80 to 97.82 %`: the confidence interval of a mean."""
-    if half is None:
+    if interval is None:
         return "-"
-    low, high = mean - half, mean + half
+    low, high = interval
     if is_fraction(name.rpartition("/")[2]):
         low, high = max(low, 0.0), min(high, 1.0)
     return f"{format_metric(name, low).removesuffix(' %')} to {format_metric(name, high)}"

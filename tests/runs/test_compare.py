@@ -81,6 +81,14 @@ def test_how_runs_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch):
     assert (same.settings, same.notes) == ({}, ["The same run is named more than once."])
 
 
+def test_a_run_that_is_not_done_has_the_best_so_far(folder: Path):
+    runs = [make_run(folder / name, value) for name, value in (("a", 0.8), ("b", 0.9))]
+    (runs[1] / "summary.json").unlink()
+    records = [{"epoch": 1, "step": 1, "val/accuracy": 0.3, "best": True}, {"epoch": 2, "step": 2, "val/accuracy": 0.2}]
+    (runs[1] / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert ptrun.compare(*runs).metrics["val/accuracy"] == [0.8, 0.3]
+
+
 def test_mistakes(folder: Path):
     run = make_run(folder / "a", 0.8)
     with pytest.raises(ConfigError, match="expected two runs or more, got 1"):

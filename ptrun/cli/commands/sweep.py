@@ -8,13 +8,10 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ptrun.cli.arguments import Parser, add_quiet_flag
 from ptrun.errors import CheckpointError, ConfigError
-
-if TYPE_CHECKING:
-    from ptrun.runs.configurations import Configuration
 
 HELP = """\
 ptrun sweep [PATH] [flags]
@@ -26,8 +23,8 @@ ptrun sweep work [PATH] [sweep.KEY=VALUE ...] [-q]
                                 do, here or on other machines that share the folder; sweep.jobs=1 is for this process
 
 Prints every job with its state (planned, running, done, pruned, failed, interrupted, killed) and result, best first;
-with several seeds also the mean and standard deviation of each configuration; and why jobs failed. It only reads, so
-it can be called while the sweep runs. (--html writes: sweep.html and plots/, as the end of a sweep does.)
+with several seeds also the mean, standard deviation and 95 % confidence interval of each configuration; and why jobs
+failed. It can be called while the sweep runs. Only --html writes anything: sweep.html and plots/, as the end of a sweep.
 
 Flags
   --json                        everything, as one JSON object
@@ -129,7 +126,10 @@ def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from ptrun.sweeps import leaderboard
 
     ranked = configurations(rows)
-    places = [_with_interval(asdict(place), place) for place in ranked]
+    places = [
+        {**asdict(place), "mean": place.mean, "std": place.std, "confidence_interval_95": place.interval}
+        for place in ranked
+    ]
     values = {
         "folder": str(folder),
         "jobs": rows,
@@ -138,9 +138,3 @@ def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
     document: dict[str, Any] = nonfinite_to_none(values)
     return document
-
-
-def _with_interval(values: dict[str, Any], place: Configuration) -> dict[str, Any]:
-    half = place.interval
-    ends = None if half is None else [place.mean - half, place.mean + half]
-    return {**values, "mean": place.mean, "std": place.std, "confidence_interval_95": ends}
