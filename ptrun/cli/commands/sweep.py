@@ -24,7 +24,7 @@ ptrun sweep work [PATH] [sweep.KEY=VALUE ...] [-q]
 
 Prints every job with its state (planned, running, done, pruned, failed, interrupted, killed) and result, best first;
 with several seeds also the mean, standard deviation and 95 % confidence interval of each configuration; and why jobs
-failed. It can be called while the sweep runs. Only --html writes anything: sweep.html and plots/, as the end of a sweep.
+failed. It can be called while the sweep runs. Only --html writes: sweep.html and plots/, as at the end of a sweep.
 
 Flags
   --json                        everything, as one JSON object
