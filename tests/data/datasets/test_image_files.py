@@ -157,6 +157,15 @@ def test_list_with_root_and_other_columns(tmp_path: Path) -> None:
     assert data.spec.class_names == ("cat", "dog")
 
 
+def test_list_with_paths_of_windows_and_of_the_web(tmp_path: Path) -> None:
+    rows = [rf"images\{name}\{i}.png,{name}" for name in ("cat", "dog") for i in range(10)]
+    data = image_list(path=listed(tmp_path, rows))
+    assert len(data.train) == 14
+    assert "Paths with backslashes, which are read as slashes: 20." in data.notes
+    with pytest.raises(DataError, match=r"list\.csv, row 3: https://x\.org/1\.png is a URL\. Download"):
+        image_list(path=listed(tmp_path, ["images/cat/0.png,cat", "https://x.org/1.png,dog"]))
+
+
 def test_list_from_python(tmp_path: Path) -> None:
     files = sorted(str(path) for path in tree(tmp_path).rglob("*.png"))
     data = image_list_from(files, [Path(path).parent.name for path in files], split_seed=3)
