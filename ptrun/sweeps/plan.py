@@ -110,6 +110,7 @@ def write_plan(
             "working_folder": os.getcwd(),
             "signature": _signature(config),
             "axes": list(config.axes),
+            "objectives": config.settings.objectives or [],
             "jobs": [*earlier, *map(_frozen, jobs)],
         },
     )

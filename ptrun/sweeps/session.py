@@ -28,7 +28,7 @@ from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import STATUS
-from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, search, sources, table
+from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, report, search, sources, table
 from ptrun.sweeps.driver import Driver, Watcher
 from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.queue import PLAN_LOCK, Queue
@@ -147,7 +147,7 @@ def _run(
         driver.run(queue)
         if settings.test == "best" and not driver.tests and not driver.is_over():
             _test_best(driver, queue)
-    _report(folder, console, config.settings)
+    _report(folder, console, config, plots=not stop.received)
     left = queue.left()
     if stop.received:
         raise Interrupted(
@@ -172,18 +172,21 @@ def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
             time.sleep(_LOOK_SECONDS)
         said = workers.stop() if stop.received else ""
         watcher.look()
-    _report(folder, console, config.settings)
+    _report(folder, console, config, plots=not stop.received)
     left = config.num_jobs - sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
     if stop.received:
         raise Interrupted(f"Stopped by {stop.received}. {said} `ptrun sweep {folder}` shows how far the sweep is.")
     return Finished(folder, 1 if left > 0 else 0)
 
 
-def _report(folder: Path, console: Console, settings: SweepSettings) -> None:
+def _report(folder: Path, console: Console, config: SweepConfig, *, plots: bool) -> None:
+    """Print the tables; write results.csv and the page, with figures if there is time for them."""
     from ptrun.sweeps import cross_validation  # needs NumPy and torch
 
     rows = leaderboard.all_rows(folder)
-    table.report(rows, folder, console, settings.objectives or ())
+    wanted = config.example.loaded.config.plots if config.settings.plots == "auto" else bool(config.settings.plots)
+    page = report.write(folder, rows, console, plots=plots and wanted)
+    table.report(rows, folder, console, config.settings.objectives or (), page)
     cross_validation.report(folder, rows, console)
 
 
