@@ -27,7 +27,7 @@ from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import STATUS
-from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, search, table
+from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, search, table, verdicts
 from ptrun.sweeps.driver import Driver, Watcher
 from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.queue import PLAN_LOCK, Queue
@@ -156,6 +156,7 @@ def _report(folder: Path, console: Console, settings: SweepSettings) -> None:
     rows = leaderboard.all_rows(folder)
     table.report(rows, folder, console, settings.objectives or ())
     cross_validation.report(folder, rows, console)
+    verdicts.report(folder, rows, console)
 
 
 def _plan_rows(config: SweepConfig, num_ended: int) -> list[tuple[str, str]]:

@@ -93,7 +93,7 @@ def _work(argv: list[str]) -> int:
 
 
 def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
-    from ptrun.sweeps import table
+    from ptrun.sweeps import table, verdicts
     from ptrun.terminal.console import Console
 
     console = Console()
@@ -101,12 +101,14 @@ def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     console.header([("folder", str(folder)), ("jobs", f"{len(rows)}: {counts}")], "Sweep")
     table.show(rows, folder, console)
+    for sentence in verdicts.verdicts(folder, rows):
+        console.note(sentence)
 
 
 def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from ptrun.files.json_file import nonfinite_to_none
     from ptrun.runs.configurations import configurations
-    from ptrun.sweeps import leaderboard
+    from ptrun.sweeps import leaderboard, verdicts
 
     ranked = configurations(rows)
     places = [{**asdict(place), "mean": place.mean, "std": place.std} for place in ranked]
@@ -115,6 +117,7 @@ def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "jobs": rows,
         "configurations": places,
         "comparison": leaderboard.comparison(ranked),
+        "verdicts": verdicts.verdicts(folder, rows),
     }
     document: dict[str, Any] = nonfinite_to_none(values)
     return document
