@@ -46,7 +46,7 @@ def has_settings(overrides: Sequence[str], settings: Mapping[str, Any]) -> bool:
 
 def comparison_problems(compare: Sequence[str], metric: str | None, test: str) -> list[str]:
     """What is wrong with the settings sweep.compare and sweep.compare_by, given sweep.test, whatever the jobs are."""
-    problems = []
+    problems: list[str] = []
     for text in compare:
         try:
             parse_comparison(text)

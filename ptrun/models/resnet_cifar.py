@@ -66,10 +66,10 @@ class CifarResNet(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
         )
-        strides = [(width, width, 1)] * blocks_per_stage
+        shapes = [(width, width, 1)] * blocks_per_stage
         for before, after in pairwise((width, 2 * width, 4 * width)):
-            strides += [(before, after, 2), *[(after, after, 1)] * (blocks_per_stage - 1)]
-        blocks = [BasicBlock(*stride, zero_channels, has_shortcuts) for stride in strides]
+            shapes += [(before, after, 2), *[(after, after, 1)] * (blocks_per_stage - 1)]
+        blocks = [BasicBlock(*shape, zero_channels, has_shortcuts) for shape in shapes]
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(4 * width, num_outputs)
         for module in self.modules():  # He et al. 2015 (arXiv:1502.01852), equation 10
