@@ -25,6 +25,11 @@ class Comparison:
     second_text: str
     is_higher: bool
 
+    @property
+    def text(self) -> str:
+        """As it was written."""
+        return f"{self.first_text} {'>' if self.is_higher else '<'} {self.second_text}"
+
 
 def parse_comparison(text: str) -> Comparison:
     """Raises ConfigError for a text that is no comparison."""

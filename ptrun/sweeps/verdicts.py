@@ -74,33 +74,34 @@ def _value(folder: Path, row: Row, metric: str, name: str) -> float | None:
 
 def _verdict(comparison: Comparison, places: Sequence[Configuration], overrides: Mapping[str, Sequence[str]]) -> str:
     sides = [(comparison.first_text, comparison.first), (comparison.second_text, comparison.second)]
-    texts, best = [], []
+    best, values = [], []
     for text, settings in sides:
         matching = [place for place in places if place.jobs and has_settings(overrides[place.jobs[0]], settings)]
         if not matching:
-            return f"{comparison.first_text} against {comparison.second_text}: no run with {text} is done yet."
+            return f"{comparison.text} is open: no run with {text} is done yet."
         best.append(matching[0])
-        name = text if len(matching) == 1 else f"{matching[0].settings} (the best of {len(matching)})"
-        texts.append(f"{name}: {_mean_text(matching[0])}")
-    first, second = best
-    found = difference(first.by_repeat, second.by_repeat)
-    numbers = f"{texts[0]}; {texts[1]}."
+        chosen = f" ({matching[0].settings}, the best of {len(matching)})" if len(matching) > 1 else ""
+        values.append(f"{_mean_text(matching[0])}{chosen}")
+    found = difference(*(place.by_repeat for place in best))
+    metric = best[0].monitor
+    numbers = f"{metric.replace('/', ' ')} {values[0]} against {values[1]}"
     if found is None:
-        return f"{numbers} One run decides nothing: sweep.seeds=3 makes three."
-    return f"{numbers} {_sentence(comparison, found, first.monitor)}"
+        return f"{comparison.text} is open: {numbers}. One run decides nothing: sweep.seeds=3 makes three."
+    return f"{comparison.text} {_judgement(comparison, found)}: {numbers}, {_difference_text(found, metric)}."
 
 
-def _sentence(comparison: Comparison, found: Difference, metric: str) -> str:
-    sign = 1 if comparison.is_higher else -1
-    low, high = sorted((sign * found.low, sign * found.high))
-    word = "Higher" if comparison.is_higher else "Lower"
-    numbers = (
-        f"{word} by {_amount(metric, sign * found.mean)}, 95 % interval {_amount(metric, low, unit=False)} to "
-        f"{_amount(metric, high)} ({found.basis})"
-    )
+def _judgement(comparison: Comparison, found: Difference) -> str:
     if not found.is_significant:
-        return f"{numbers}: undecided, for the difference may be chance."
-    return f"{numbers}: as claimed." if sign * found.mean > 0 else f"{numbers}: the opposite of what is claimed."
+        return "is undecided, because the difference may be chance"
+    return "holds" if (found.mean > 0) is comparison.is_higher else "does not hold, the opposite is true"
+
+
+def _difference_text(found: Difference, metric: str) -> str:
+    sign = 1 if found.mean >= 0 else -1
+    low, high = sorted((sign * found.low, sign * found.high))
+    interval = f"{_amount(metric, low, unit=False)} to {_amount(metric, high, unit=False)}"
+    word = "higher" if sign == 1 else "lower"
+    return f"{word} by {_amount(metric, sign * found.mean)}, 95 % interval {interval} ({found.basis})"
 
 
 def _amount(metric: str, value: float, *, unit: bool = True) -> str:
@@ -111,11 +112,10 @@ def _amount(metric: str, value: float, *, unit: bool = True) -> str:
 
 
 def _mean_text(place: Configuration) -> str:
-    """`test accuracy 94.10 ± 0.30 %`."""
-    name, mean = place.monitor.replace("/", " "), place.mean
+    """`94.10 ± 0.30 %`."""
     if len(place.values) < 2:
-        return f"{name} {format_metric(place.monitor, mean)}"
+        return format_metric(place.monitor, place.mean)
     deviation = statistics.stdev(place.values)
     if is_fraction(place.monitor):
-        return f"{name} {100 * mean:.2f} ± {100 * deviation:.2f} %"
-    return f"{name} {format_metric(place.monitor, mean)} ± {format_metric(place.monitor, deviation)}"
+        return f"{100 * place.mean:.2f} ± {100 * deviation:.2f} %"
+    return f"{format_metric(place.monitor, place.mean)} ± {format_metric(place.monitor, deviation)}"

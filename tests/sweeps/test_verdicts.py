@@ -27,23 +27,23 @@ def judge(folder: Path, values: dict[str, tuple[float | None, ...]], *compare: s
 
 
 @pytest.mark.parametrize(
-    ("second", "text", "ending"),
+    ("second", "text", "judgement"),
     [
-        ((0.80, 0.82, 0.83), TEXT, "as claimed."),
-        ((0.80, 0.82, 0.83), "a=1 < a=2", "the opposite of what is claimed."),
-        ((0.95, 0.90, 0.91), TEXT, "undecided, for the difference may be chance."),
+        ((0.80, 0.82, 0.83), TEXT, "holds"),
+        ((0.80, 0.82, 0.83), "a=1 < a=2", "does not hold, the opposite is true"),
+        ((0.95, 0.90, 0.91), TEXT, "is undecided, because the difference may be chance"),
     ],
 )
-def test_the_three_verdicts(tmp_path: Path, second: tuple[float, ...], text: str, ending: str):
+def test_the_three_verdicts(tmp_path: Path, second: tuple[float, ...], text: str, judgement: str):
     (sentence,) = judge(tmp_path, {"a=1": (0.90, 0.92, 0.94), "a=2": second}, text)
-    assert sentence.endswith(ending)
+    assert sentence.startswith(f"{text} {judgement}: ")
 
 
 def test_the_numbers_are_in_the_sentence(tmp_path: Path):
     (sentence,) = judge(tmp_path, {"a=1": (0.90, 0.92, 0.94), "a=2": (0.80, 0.82, 0.83)}, TEXT)
     assert sentence == (
-        "a=1: val accuracy 92.00 ± 2.00 %; a=2: val accuracy 81.67 ± 1.53 %. Higher by 10.33 points, "
-        "95 % interval 8.90 to 11.77 points (3 pairs of runs, paired t-test): as claimed."
+        "a=1 > a=2 holds: val accuracy 92.00 ± 2.00 % against 81.67 ± 1.53 %, higher by 10.33 points, "
+        "95 % interval 8.90 to 11.77 (3 pairs of runs, paired t-test)."
     )
 
 
@@ -52,13 +52,12 @@ def test_of_several_configurations_the_best_counts(tmp_path: Path):
         "a=1 b=1": (0.90, 0.92, 0.91), "a=1 b=2": (0.3, 0.4, 0.5), "a=2 b=1": (0.80, 0.81, 0.84),
     }  # fmt: skip
     (sentence,) = judge(tmp_path, values, TEXT)
-    assert sentence.startswith("a=1 b=1 (the best of 2): val accuracy 91.00 ± 1.00 %; a=2: val accuracy")
-    assert sentence.endswith("as claimed.")
+    assert sentence.startswith("a=1 > a=2 holds: val accuracy 91.00 ± 1.00 % (a=1 b=1, the best of 2) against 81.67 ±")
 
 
 def test_what_can_not_be_judged_yet(tmp_path: Path):
     (sentence,) = judge(tmp_path, {"a=1": (0.9, 0.8), "a=2": (None, None)}, TEXT)
-    assert sentence == "a=1 against a=2: no run with a=2 is done yet."
+    assert sentence == "a=1 > a=2 is open: no run with a=2 is done yet."
     (sentence,) = judge(tmp_path, {"a=1": (0.9,), "a=2": (0.8,)}, TEXT)
     assert sentence.endswith("One run decides nothing: sweep.seeds=3 makes three.")
     assert judge(tmp_path, {"a=1": (0.9,), "a=2": (0.8,)}) == []
@@ -80,5 +79,5 @@ def test_another_metric_than_the_monitored_one(tmp_path: Path):
 def test_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     judge(tmp_path, {}, TEXT)
     report(tmp_path, [job_row("a=1 seed=0", 0.9)], Console())
-    assert "a=1 against a=2: no run with a=2 is done yet." in capsys.readouterr().out
-    assert (tmp_path / FILE).read_text().startswith("a=1 against a=2")
+    assert "a=1 > a=2 is open: no run with a=2 is done yet." in capsys.readouterr().out
+    assert (tmp_path / FILE).read_text().startswith("a=1 > a=2 is open")
