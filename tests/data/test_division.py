@@ -94,7 +94,9 @@ def test_equal_rows_stay_together_and_are_told(tmp_path: Path) -> None:
     assert not parts["train"] & parts["val"]
     assert not parts["val"] & parts["test"]
     assert [len(data.train), len(data.val), len(data.test)] == [234, 30, 66]
-    assert any(n.startswith("220 rows have the same inputs as an earlier one: row 112 and row 2") for n in data.notes)
+    assert any(
+        n.startswith("Rows that have the same inputs as an earlier one: 220 (row 112 and row 2") for n in data.notes
+    )
     apart = table(path=str(tmp_path / "a.csv"), target="y", splitting=SplitSettings(duplicates="apart"))
     assert {row % 110 for row in rows(apart)["test"]} & {row % 110 for row in rows(apart)["train"]}
 
@@ -112,7 +114,8 @@ def test_rows_with_other_labels_are_told(tmp_path: Path) -> None:
     lines = [f"{i * i},{'yn'[i % 2]}" for i in range(60)] + ["0,n", "1,n"]
     data = table(path=write(tmp_path / "a.csv", "p,y", lines), target="y")
     assert any(
-        "1 rows have the same inputs as an earlier one but another target: row 62 and row 2." in n for n in data.notes
+        "Rows that have the same inputs as an earlier one, but another target: 1 (row 62 and row 2)." in n
+        for n in data.notes
     )
 
 
