@@ -37,6 +37,6 @@ def test_it_ends_with_a_verdict_on_each_comparison(folder: Path, recipe: str):
     assert {record["state"] for record in result.records} == {"done"}
     sweep = load_sweep(Composer(), words)
     assert sweep is not None
-    sentences = (result.folder / "verdicts.txt").read_text(encoding="utf-8").splitlines()
-    assert len(sentences) == len(sweep.settings.compare or ())
-    assert all("2 pairs of runs" in sentence for sentence in sentences)
+    assert len(result.verdicts) == len(sweep.settings.compare or ())
+    assert all("2 pairs of runs" in sentence for sentence in result.verdicts)
+    assert (result.folder / "verdicts.txt").read_text(encoding="utf-8").splitlines() == result.verdicts

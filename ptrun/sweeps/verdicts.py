@@ -78,7 +78,7 @@ def _verdict(comparison: Comparison, places: Sequence[Configuration], overrides:
     for text, settings in sides:
         matching = [place for place in places if place.jobs and has_settings(overrides[place.jobs[0]], settings)]
         if not matching:
-            return f"{comparison.text} is open: no run with {text} is done yet."
+            return f"{comparison.text} is open: no run with {text} has a result yet."
         best.append(matching[0])
         chosen = f" ({matching[0].settings}, the best of {len(matching)})" if len(matching) > 1 else ""
         values.append(f"{_mean_text(matching[0])}{chosen}")

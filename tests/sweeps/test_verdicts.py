@@ -57,7 +57,7 @@ def test_of_several_configurations_the_best_counts(tmp_path: Path):
 
 def test_what_can_not_be_judged_yet(tmp_path: Path):
     (sentence,) = judge(tmp_path, {"a=1": (0.9, 0.8), "a=2": (None, None)}, TEXT)
-    assert sentence == "a=1 > a=2 is open: no run with a=2 is done yet."
+    assert sentence == "a=1 > a=2 is open: no run with a=2 has a result yet."
     (sentence,) = judge(tmp_path, {"a=1": (0.9,), "a=2": (0.8,)}, TEXT)
     assert sentence.endswith("One run decides nothing: sweep.seeds=3 makes three.")
     assert judge(tmp_path, {"a=1": (0.9,), "a=2": (0.8,)}) == []
@@ -79,5 +79,5 @@ def test_another_metric_than_the_monitored_one(tmp_path: Path):
 def test_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     judge(tmp_path, {}, TEXT)
     report(tmp_path, [job_row("a=1 seed=0", 0.9)], Console())
-    assert "a=1 > a=2 is open: no run with a=2 is done yet." in capsys.readouterr().out
+    assert "a=1 > a=2 is open: no run with a=2 has a result yet." in capsys.readouterr().out
     assert (tmp_path / FILE).read_text().startswith("a=1 > a=2 is open")
