@@ -20,7 +20,7 @@ class Configuration:
     """The finished jobs that differ in their seeds alone. std: of a single run (n - 1); None for one run.
 
     settings: the values of the other axes, as typed. planned: how many jobs there are to be. jobs: the finished ones,
-    best first. num_pruned: how many were ended early, because others are better.
+    best first. num_pruned: how many were ended early, because others are better. repeats: seed or fold of each value.
     """
 
     settings: str
@@ -31,6 +31,12 @@ class Configuration:
     tests: Mapping[str, Sequence[float]]
     jobs: Sequence[str] = ()
     num_pruned: int = 0
+    repeats: Sequence[str] = ()
+
+    @property
+    def by_repeat(self) -> dict[str, float]:
+        """Seed or fold, as typed → value of that run."""
+        return dict(zip(self.repeats, self.values, strict=True))
 
     @property
     def mean(self) -> float:
@@ -113,6 +119,7 @@ def _sum_up(settings: str, rows: Sequence[Row]) -> Configuration:
         tests,
         [row["job"] for row in sorted(finished, key=lambda row: sign * row["value"])],
         sum(row["state"] == "pruned" for row in rows),
+        [settings_text(row["overrides"], REPEATS) for row in finished],
     )
 
 

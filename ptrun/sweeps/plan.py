@@ -111,6 +111,8 @@ def write_plan(
             "signature": _signature(config),
             "axes": list(config.axes),
             "objectives": config.settings.objectives or [],
+            "compare": config.settings.compare,
+            "compare_by": config.settings.compare_by,
             "jobs": [*earlier, *map(_frozen, jobs)],
         },
     )

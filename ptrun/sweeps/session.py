@@ -28,7 +28,7 @@ from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import STATUS
-from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, report, search, sources, table
+from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, report, search, sources, table, verdicts
 from ptrun.sweeps.driver import Driver, Watcher
 from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.queue import PLAN_LOCK, Queue
@@ -188,6 +188,7 @@ def _report(folder: Path, console: Console, config: SweepConfig, *, plots: bool)
     page = report.write(folder, rows, console, plots=plots and wanted)
     table.report(rows, folder, console, config.settings.objectives or (), page)
     cross_validation.report(folder, rows, console)
+    verdicts.report(folder, rows, console)
 
 
 def _plan_rows(config: SweepConfig, num_ended: int) -> list[tuple[str, str]]:

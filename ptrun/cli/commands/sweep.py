@@ -110,7 +110,7 @@ def _write_page(folder: Path, rows: list[dict[str, Any]]) -> int:
 
 def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
     from ptrun.runs.find import read_plan
-    from ptrun.sweeps import table
+    from ptrun.sweeps import table, verdicts
     from ptrun.terminal.console import Console
 
     console = Console()
@@ -118,12 +118,14 @@ def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     console.header([("folder", str(folder)), ("jobs", f"{len(rows)}: {counts}")], "Sweep")
     table.show(rows, folder, console, read_plan(folder).get("objectives", ()))
+    for sentence in verdicts.verdicts(folder, rows):
+        console.note(sentence)
 
 
 def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from ptrun.files.json_file import nonfinite_to_none
     from ptrun.runs.configurations import configurations
-    from ptrun.sweeps import leaderboard
+    from ptrun.sweeps import leaderboard, verdicts
 
     ranked = configurations(rows)
     places = [
@@ -135,6 +137,7 @@ def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "jobs": rows,
         "configurations": places,
         "comparison": leaderboard.comparison(ranked),
+        "verdicts": verdicts.verdicts(folder, rows),
     }
     document: dict[str, Any] = nonfinite_to_none(values)
     return document
