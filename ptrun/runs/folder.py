@@ -53,6 +53,8 @@ SWEEP_RESULTS = "results.csv"
 ERROR = "error.txt"  # the traceback of a job of a sweep
 LATEST = "latest"  # beside the folders of the days: a link to the newest run
 
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, in a run of half a second
+
 _BEFORE_RUN = (JOB, JOB_LOG, CLAIM, lock.LOCK_FILE)  # what the folder of a job holds before its run begins
 _MAX_WORD = 75  # characters: three words, time and id stay below the 255 bytes that a file name may have
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
@@ -115,7 +117,7 @@ class RunDir:
             (CONFIG, as_written),
             (RESOLVED, redact(unresolved_environment(as_written, resolved))),
         ):
-            replace_text(self.path / name, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
+            replace_text(self.path / name, yaml.dump(dict(values), Dumper=_DUMPER, sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
         """The resolved configuration. Raises CheckpointError when the file is missing or damaged."""

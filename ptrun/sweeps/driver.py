@@ -7,7 +7,7 @@ this one was killed, and several processes work side by side.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from ptrun.build.slots import Slot
 from ptrun.config.jobs import SweepConfig
 from ptrun.files import lock
+from ptrun.process import standard_input
 from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshChild
 from ptrun.process.signals import StopSignals
 from ptrun.runs import find
@@ -34,6 +35,7 @@ class Driver:
     """Starts the jobs of one sweep and prints how each of them ended.
 
     tests: whether the jobs are evaluated on the test split. verb: what is done with them, for messages.
+    until_eof: whether the end of standard input is a reason to stop. after_job: called when a job has ended.
     """
 
     config: SweepConfig
@@ -45,6 +47,8 @@ class Driver:
     forks: bool
     tests: bool
     verb: str = "started"
+    until_eof: bool = False
+    after_job: Callable[[], None] = lambda: None
     attempts: dict[str, int] = field(default_factory=dict)
     failed: list[Job] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -55,10 +59,12 @@ class Driver:
         settings = self.config.settings
         limit = None if settings.timeout_minutes is None else 60 * settings.timeout_minutes
         self.queue = queue
-        Pool[Taken](self.slots, queue.take, self.start, self.end, self.is_over, limit).run()
+        Pool[Taken](self.slots, queue.take, self.start, self._ended, self.is_over, limit).run()
 
     def is_over(self) -> bool:
         """Whether no more jobs are to be started."""
+        if self.until_eof and not self.stop.received and standard_input.has_ended():
+            self.stop.received = "the end of its input"
         return bool(self.stop.received or (self.failed and self.config.settings.fail_fast))
 
     def start(self, taken: Taken, slot: Slot) -> Child:
@@ -88,6 +94,10 @@ class Driver:
             if self.forks:
                 return ForkedChild(lambda: one_job.run(request, claim), log)
             return FreshChild(request.words(claim), log, slot.environment, [claim.fileno()])
+
+    def _ended(self, place: Running[Taken], ended: Ended) -> None:
+        self.end(place, ended)
+        self.after_job()
 
     def end(self, place: Running[Taken], ended: Ended) -> None:
         """Print how a job ended, and write it into its folder where the job could not."""
