@@ -45,6 +45,11 @@ class SweepSettings:
     workers: int
     launch_command: str | None
     slurm_options: str | None
+    hosts: list[str] | None
+    python: str | None
+    worker_cpus: int
+    worker_gpus: int
+    storage: str | None
     plots: bool | str
     dir: str
 
@@ -73,6 +78,10 @@ def as_settings(values: Mapping[str, Any]) -> SweepSettings:
         raise ConfigError(
             f"sweep.trials: a grid runs every combination of its values, so it takes no number of trials, and got "
             f"{settings['trials']}. sweep=random sweep.trials={settings['trials']} draws that many from them."
+        )
+    if name == GRID and settings["storage"] is not None:
+        raise ConfigError(
+            "sweep.storage: only the trials of a search are mirrored to a storage of Optuna's, as of sweep=tpe."
         )
     _check_objectives(name, settings)
     if problems := comparison_problems(settings["compare"] or (), settings["compare_by"], settings["test"]):
