@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ptrun.config.jobs import SweepConfig
 from ptrun.config.sweep import GIB
 from ptrun.errors import ResourceError
 from ptrun.files.claim import BEAT_SECONDS
+from ptrun.process import standard_input
 from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshChild
 from ptrun.process.signals import StopSignals
 from ptrun.runs import find
@@ -37,6 +38,7 @@ class Driver:
     """Starts the jobs of one sweep and prints how each of them ended.
 
     tests: whether the jobs are evaluated on the test split. verb: what is done with them, for messages.
+    until_eof: whether the end of standard input is a reason to stop. after_job: called when a job has ended.
     """
 
     config: SweepConfig
@@ -48,6 +50,8 @@ class Driver:
     forks: bool
     tests: bool
     verb: str = "started"
+    until_eof: bool = False
+    after_job: Callable[[], None] = lambda: None
     attempts: dict[str, int] = field(default_factory=dict)
     failed: list[Job] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -65,12 +69,14 @@ class Driver:
         self.table = LiveTable(self.console, self.config.axes, lambda: queue.jobs, number)
         limits = Limits(seconds, most)
         try:
-            Pool[Taken](self.slots, queue.take, self.start, self.end, self.is_over, self.look, limits).run()
+            Pool[Taken](self.slots, queue.take, self.start, self._ended, self.is_over, self.look, limits).run()
         finally:
             self.console.clear()
 
     def is_over(self) -> bool:
         """Whether no more jobs are to be started."""
+        if self.until_eof and not self.stop.received and standard_input.has_ended():
+            self.stop.received = "the end of its input"
         return bool(self.stop.received or (self.failed and self.config.settings.fail_fast))
 
     def start(self, taken: Taken, slot: Slot) -> Child:
@@ -110,6 +116,10 @@ class Driver:
         for place in running:
             if not place.job.claim.beat():
                 place.child.kill()
+
+    def _ended(self, place: Running[Taken], ended: Ended) -> None:
+        self.end(place, ended)
+        self.after_job()
 
     def end(self, place: Running[Taken], ended: Ended) -> None:
         """Print how a job ended, and write it into its folder where the job could not."""

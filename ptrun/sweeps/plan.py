@@ -110,6 +110,9 @@ def write_plan(
             "working_folder": os.getcwd(),
             "signature": _signature(config),
             "axes": list(config.axes),
+            "objectives": config.settings.objectives or [],
+            "compare": config.settings.compare,
+            "compare_by": config.settings.compare_by,
             "jobs": [*earlier, *map(_frozen, jobs)],
         },
     )
