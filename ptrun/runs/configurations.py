@@ -20,7 +20,7 @@ class Configuration:
     """The finished jobs that differ in their seeds alone. std: of a single run (n - 1); None for one run.
 
     settings: the values of the other axes, as typed. planned: how many jobs there are to be. jobs: the finished ones,
-    best first. num_pruned: how many were ended early, because others are better.
+    best first. num_pruned: how many were ended early, because others are better. repeats: seed or fold of each value.
     """
 
     settings: str
@@ -31,6 +31,12 @@ class Configuration:
     tests: Mapping[str, Sequence[float]]
     jobs: Sequence[str] = ()
     num_pruned: int = 0
+    repeats: Sequence[str] = ()
+
+    @property
+    def by_repeat(self) -> dict[str, float]:
+        """Seed or fold, as typed → value of that run."""
+        return dict(zip(self.repeats, self.values, strict=True))
 
     @property
     def mean(self) -> float:
@@ -79,6 +85,11 @@ def ranked(rows: Sequence[Row]) -> list[Configuration]:
     return sorted((_sum_up(settings, group) for settings, group in groups.items()), key=_rank)
 
 
+def without_repeats(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The overrides that tell one configuration from the others: without seed and fold."""
+    return tuple(text for text in overrides if text.partition("=")[0] not in REPEATS)
+
+
 def settings_text(overrides: Sequence[str], keys: Collection[str]) -> str:
     """The overrides of these keys, as typed."""
     return " ".join(text for text in overrides if text.partition("=")[0] in keys) or "(defaults)"
@@ -108,6 +119,7 @@ def _sum_up(settings: str, rows: Sequence[Row]) -> Configuration:
         tests,
         [row["job"] for row in sorted(finished, key=lambda row: sign * row["value"])],
         sum(row["state"] == "pruned" for row in rows),
+        [settings_text(row["overrides"], REPEATS) for row in finished],
     )
 
 
