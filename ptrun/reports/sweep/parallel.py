@@ -52,7 +52,9 @@ def draw(data: SweepData, path: Path) -> Path | None:
     _draw_metric(panel, data, len(axes), low, high)
     panel.set(xlim=(-0.45, len(axes) + 0.6), ylim=(_ABSENT - 0.08 if has_absent else -0.08, 1.18))
     pruned = "; thin dashed lines were pruned" if any(point.is_pruned for point in data.points) else ""
-    figure.supxlabel(f"Stronger color is better, the green line is the best{pruned}.", fontsize=9, color=SOFT)
+    figure.supxlabel(
+        f"Stronger color is better, the green line is the best{pruned}.", fontsize=9, color=SOFT, parse_math=False
+    )
     return save(figure, path)
 
 
@@ -77,7 +79,7 @@ def _draw_line(panel: Axes, data: SweepData, axes: Sequence[Axis], point: Point,
         codes += [Curve.CURVE4] * 3
     is_best = point is data.finished[0]
     is_crowded = len(data.points) > _CROWD
-    color = GREEN if is_best else shade(goodness(point.mean, low, high, data.higher_is_better))
+    color = GREEN if is_best else shade(0.25 + 0.75 * goodness(point.mean, low, high, data.higher_is_better))
     width = 3.0 if is_best else 0.9 if point.is_pruned or is_crowded else 1.5
     panel.add_patch(
         PathPatch(

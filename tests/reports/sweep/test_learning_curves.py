@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support import svg_texts
 
-from ptrun.reports.sweep.data import Curve, SweepData
+from ptrun.reports.sweep.data import Axis, Curve, SweepData
 from ptrun.reports.sweep.learning_curves import draw
 
 
@@ -28,6 +28,12 @@ def test_runs_without_an_axis(grid: SweepData, tmp_path: Path):
     assert "Validation accuracy of 18 runs by epoch" in svg_texts(draw(alone, tmp_path / "a.svg") or tmp_path)
 
 
+def test_many_words_have_no_colors(grid: SweepData, tmp_path: Path):
+    words = [f"word{number}" for number in range(9)]
+    many = replace(grid, axes=[Axis("model", words)], importance=None)
+    assert not any("Colors" in text for text in svg_texts(draw(many, tmp_path / "a.svg") or tmp_path))
+
+
 def test_long_curves_of_many_runs_stay_small(grid: SweepData, tmp_path: Path):
     epochs = list(range(1, 2001))
     curves = [Curve(str(i), {}, epochs, [1 - 1 / (e + i) for e in epochs], False, False) for i in range(30)]
@@ -38,3 +44,10 @@ def test_long_curves_of_many_runs_stay_small(grid: SweepData, tmp_path: Path):
 
 def test_single_epochs_give_none(grid: SweepData, tmp_path: Path):
     assert draw(replace(grid, curves=[Curve("0", {}, [1], [0.5], False, True)]), tmp_path / "a.svg") is None
+
+
+def test_words_are_no_formulas(grid: SweepData, tmp_path: Path):
+    words = ["$a_{", "b$"]
+    curves = [Curve(word, {"plugin.$x_{$": word}, [1, 2], [0.5, 0.6], False, False) for word in words]
+    data = replace(grid, axes=[Axis("plugin.$x_{$", words)], curves=curves)
+    assert {*words, "plugin.$x_{$"} <= set(svg_texts(draw(data, tmp_path / "a.svg") or tmp_path))
