@@ -1,4 +1,4 @@
-"""Sweeps of small jobs: processor time per job of `ptrun train -m`, of Hydra's launchers, and of a process for each job.
+"""Sweeps of small jobs: processor time per job of `ptrun train -m`, of Hydra's launchers, and of one process for each.
 
 Also the processor time until the first of 200 jobs starts.
 
