@@ -13,22 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptrun.build.slots import slots
+from ptrun.build.slots import JOB_BYTES, slots
 from ptrun.config.compose import Composer
 from ptrun.config.composition import JobConfig
 from ptrun.config.jobs import SweepConfig, load_sweep
 from ptrun.config.load import thaw
 from ptrun.config.overrides import quoted
-from ptrun.config.sweep import REPEATS, SweepSettings
-from ptrun.errors import CheckpointError, Interrupted
-from ptrun.files import lock
+from ptrun.config.sweep import GIB, REPEATS, SweepSettings
+from ptrun.errors import CheckpointError, ConfigError, Interrupted
+from ptrun.files import claim
+from ptrun.process import memory
 from ptrun.process.children import can_fork
 from ptrun.process.machine import available_memory_bytes, usable_cores
 from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import STATUS
-from ptrun.sweeps import hydra_launch, leaderboard, pruning, search, table
+from ptrun.sweeps import hydra_launch, leaderboard, pruning, report, search, sources, table, verdicts
 from ptrun.sweeps.driver import Driver, Watcher
 from ptrun.sweeps.launch.start import check_launch, start_workers
 from ptrun.sweeps.launch.workers import Workers
@@ -62,29 +63,44 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
     if config.search is not None:
         search.require_libraries(config.settings.name)
     check_launch(config.settings)
+    _refuse_unmeasurable(config.settings)
     folder = sweep_folder(config)
     place_jobs(config.jobs, folder)  # finds two jobs in one folder before there is any
     folder.mkdir(parents=True, exist_ok=True)
     command = Command(words, overrides, composer.config_name, composer.folders)
-    with lock.wait_for_lock(folder / PLAN_LOCK):
-        jobs = place_jobs(config.jobs, folder)
-        write_plan(config, folder, jobs, command)
+    changed, jobs = _write_plan(config, folder, composer, command)
+    for note in changed if not quiet else ():
+        print(f"note: {note}")
     if config.settings.launch != "none":
         return _launch(config, folder, Console(quiet))
     return _run(config, jobs, folder, command, Console(quiet), "ptrun train -m")
 
 
+def _write_plan(config: SweepConfig, folder: Path, composer: Composer, command: Command) -> tuple[list[str], list[Job]]:
+    """Write the plan, and leave a search to copies of its sources. Returns notes on edited sources, and the jobs."""
+    configs = [job.loaded.config for job in (config.example, *config.jobs)]
+    used = composer.folders, list(dict.fromkeys(file for each in configs for file in each.plugins))
+    with claim.held(folder / PLAN_LOCK):
+        changed, frozen = sources.changes(folder, *used), sources.freeze(folder, *used)
+        jobs = place_jobs(config.jobs, folder)
+        write_plan(config, folder, jobs, command, frozen)
+    if config.search is not None and composer.folders:
+        copies = [folder.resolve() / path for path in frozen["conf_folders"]]
+        config.search.composition.composer = Composer(composer.config_name, copies)
+    return changed, jobs
+
+
 def work(folder: Path, more: Sequence[str], quiet: bool, until_eof: bool = False) -> Finished:
     """Take jobs from the folder of a sweep until none is left, beside other processes that do.
 
-    The jobs of a grid are those of its plan, whatever has become of the YAML files since. more: settings of the sweep
+    Its jobs are those of the plan, whatever has become of YAML files and plugins since. more: settings of the sweep
     for this process, as sweep.jobs=1. until_eof: whether to stop when standard input ends.
     """
     folder = folder.resolve()
     plan = find.read_plan(folder)
     if "overrides" not in plan:
         raise CheckpointError(f"{folder}: sweep.json does not say how the sweep was started. Start it again there.")
-    conf_folders = tuple(map(Path, plan["conf_folders"]))
+    conf_folders = sources.thaw(folder, plan)
     with contextlib.chdir(plan["working_folder"] if Path(plan["working_folder"]).is_dir() else os.getcwd()):
         composer = Composer(plan["config_name"], conf_folders)
         overrides = [*plan["overrides"], "sweep.launch=none", *more, f"sweep.dir={quoted(str(folder))}"]
@@ -92,9 +108,19 @@ def work(folder: Path, more: Sequence[str], quiet: bool, until_eof: bool = False
         assert config is not None  # only such a sweep has a plan
         if config.search is not None:
             search.require_libraries(config.settings.name)
+        _refuse_unmeasurable(config.settings)
         jobs = [_planned(folder, job, conf_folders) for job in plan["jobs"]]
         command = Command(plan["command"], overrides, composer.config_name, conf_folders)
         return _run(config, jobs, folder, command, Console(quiet), "ptrun sweep work", until_eof)
+
+
+def _refuse_unmeasurable(settings: SweepSettings) -> None:
+    """Raise ConfigError for a limit that can't be held here."""
+    if settings.memory_gib is not None and settings.launch == "none" and not memory.can_measure():
+        raise ConfigError(
+            f"sweep.memory_gib: the memory of a job is known on Linux only (/proc), so it can't be limited to "
+            f"{settings.memory_gib:g} GiB here. Leave it out."
+        )
 
 
 def _planned(folder: Path, job: Mapping[str, Any], conf_folders: tuple[Path, ...]) -> Job:
@@ -113,12 +139,15 @@ def _run(
     settings = config.settings
     has_ended = find.is_done if settings.pruner == "none" else find.has_ended
     queue = Queue(folder, jobs, has_ended, promoted=lambda names: pruning.promoted(settings, folder, names))
+    queue.tell = (lambda line: None) if console.is_live else console.text
+    queue.prunes = settings.pruner != "none"
     if config.search is not None:
         queue.propose = Trials(folder, settings, config.search).more
     num_ended = sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
     configs = [job.config.loaded.config for job in queue.left()]
     configs = configs or [config.example.loaded.config] * max(config.num_jobs - num_ended, 1)
-    places = slots(settings.jobs, configs, usable_cores(), available_memory_bytes())
+    job_bytes = JOB_BYTES if settings.memory_gib is None else settings.memory_gib * GIB
+    places = slots(settings.jobs, configs, usable_cores(), available_memory_bytes(), job_bytes)
     at_once = f"{len(places)}, each with {places[0].cores} of the cores"
     rows = _plan_rows(config, num_ended)
     console.header([*rows, ("at once", at_once), ("folder", str(folder))], title)
@@ -132,7 +161,7 @@ def _run(
         driver.run(queue)
         if settings.test == "best" and not driver.tests and not driver.is_over():
             _test_best(driver, queue)
-    _report(folder, console, config.settings)
+    _report(folder, console, config, plots=not stop.received)
     if mirror is not None and not stop.received and (problem := mirror.finish()):
         console.warn(problem)
     left = queue.left()
@@ -168,7 +197,7 @@ def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
         finally:
             said = workers.stop()
         watcher.look()
-    _report(folder, console, config.settings)
+    _report(folder, console, config, plots=not stop.received)
     left = config.num_jobs - sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
     if stop.received:
         raise Interrupted(f"Stopped by {stop.received}. {said} `ptrun sweep {folder}` shows how far the sweep is.")
@@ -188,12 +217,16 @@ def _look(watcher: Watcher, workers: Workers, console: Console) -> None:
         console.error(problem)
 
 
-def _report(folder: Path, console: Console, settings: SweepSettings) -> None:
+def _report(folder: Path, console: Console, config: SweepConfig, *, plots: bool) -> None:
+    """Print the tables; write results.csv and the page, with figures if there is time for them."""
     from ptrun.sweeps import cross_validation  # needs NumPy and torch
 
     rows = leaderboard.all_rows(folder)
-    table.report(rows, folder, console, settings.objectives or ())
+    wanted = config.example.loaded.config.plots if config.settings.plots == "auto" else bool(config.settings.plots)
+    page = report.write(folder, rows, console, plots=plots and wanted)
+    table.report(rows, folder, console, config.settings.objectives or (), page)
     cross_validation.report(folder, rows, console)
+    verdicts.report(folder, rows, console)
 
 
 def _plan_rows(config: SweepConfig, num_ended: int) -> list[tuple[str, str]]:

@@ -23,12 +23,13 @@ ptrun sweep work [PATH] [sweep.KEY=VALUE ...] [flags]
                                 do, here or on other machines that share the folder; sweep.jobs=1 is for this process
 
 Prints every job with its state (planned, running, done, pruned, failed, interrupted, killed) and result, best first;
-with several seeds also the mean and standard deviation of each configuration; and why jobs failed. It only reads, so
-it can be called while the sweep runs.
+with several seeds also the mean, standard deviation and 95 % confidence interval of each configuration; and why jobs
+failed. It can be called while the sweep runs. Only --html writes: sweep.html and plots/, as at the end of a sweep.
 
 Flags
   --json                        everything, as one JSON object
   --csv                         one line for each job
+  --html                        draw the figures and write the page sweep.html into the folder of the sweep
   --output-dir DIR              where the newest sweep is looked for (outputs)
   --cores N                     work: use at most this many cores
   --until-eof                   work: save the jobs and stop when standard input ends, as it does with a connection
@@ -44,13 +45,15 @@ def main(argv: list[str]) -> int:
     parser.add_argument("path", nargs="?")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--csv", action="store_true")
+    parser.add_argument("--html", action="store_true")
     parser.add_argument("--output-dir", default="outputs")
     options = parser.parse(argv)
     if options.help:
         print(HELP, end="")
         return 0
-    if options.json and options.csv:
-        raise ConfigError("ptrun sweep: --json and --csv exclude each other. Choose one.")
+    chosen = [f"--{name}" for name in ("json", "csv", "html") if getattr(options, name)]
+    if len(chosen) > 1:
+        raise ConfigError(f"ptrun sweep: {' and '.join(chosen)} exclude each other. Choose one.")
     from ptrun.runs.find import find_sweep
     from ptrun.sweeps import leaderboard, table
 
@@ -62,6 +65,8 @@ def main(argv: list[str]) -> int:
         print(json.dumps(_document(folder, rows), indent=2, ensure_ascii=False))
     elif options.csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows(table.csv_rows(rows))
+    elif options.html:
+        return _write_page(folder, rows)
     else:
         _show(folder, rows)
     return 0
@@ -106,29 +111,47 @@ def _number_of_cores(text: str) -> int:
     return int(text)
 
 
+def _write_page(folder: Path, rows: list[dict[str, Any]]) -> int:
+    from ptrun.sweeps import report
+    from ptrun.terminal.console import Console
+
+    page = report.write(folder, rows, Console(), plots=True)
+    if page is None:
+        return 1
+    print(page)
+    return 0
+
+
 def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
-    from ptrun.sweeps import table
+    from ptrun.runs.find import read_plan
+    from ptrun.sweeps import table, verdicts
     from ptrun.terminal.console import Console
 
     console = Console()
     states = collections.Counter(row["state"].partition(",")[0] for row in rows)
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     console.header([("folder", str(folder)), ("jobs", f"{len(rows)}: {counts}")], "Sweep")
-    table.show(rows, folder, console)
+    table.show(rows, folder, console, read_plan(folder).get("objectives", ()))
+    for sentence in verdicts.verdicts(folder, rows):
+        console.note(sentence)
 
 
 def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from ptrun.files.json_file import nonfinite_to_none
     from ptrun.runs.configurations import configurations
-    from ptrun.sweeps import leaderboard
+    from ptrun.sweeps import leaderboard, verdicts
 
     ranked = configurations(rows)
-    places = [{**asdict(place), "mean": place.mean, "std": place.std} for place in ranked]
+    places = [
+        {**asdict(place), "mean": place.mean, "std": place.std, "confidence_interval_95": place.interval}
+        for place in ranked
+    ]
     values = {
         "folder": str(folder),
         "jobs": rows,
         "configurations": places,
         "comparison": leaderboard.comparison(ranked),
+        "verdicts": verdicts.verdicts(folder, rows),
     }
     document: dict[str, Any] = nonfinite_to_none(values)
     return document
