@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import ROOT, Ended, newest_run
+from support import ROOT, Ended, newest_run, train
 
 from ptrun.checkpoint import store
 
@@ -48,6 +48,27 @@ def test_a_job_of_a_sweep_equals_the_same_run_alone(folder: Path, ptrun: Call, p
     alone = (folder / "outputs" / "latest").resolve()
     states = [store.load(path / "checkpoints" / "last.pt")["model"] for path in (sweep / "1", alone)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.slow
+def test_a_grid_on_two_slots_has_the_bits_of_each_job_run_alone(folder: Path, process: Call):
+    common = ("model=simplenet", "train.epochs=2", "device.threads=1")
+    axes = ("optimizer.lr=0.1,0.03,0.01,0.003,0.001,0.0003", "seed=0,1,2,3")
+    ended = process("train", "-m", *common, *axes, "sweep.jobs=2", "sweep.dir=sw", "-q")
+    assert ended.code == 0, ended.err
+    receipts = [json.loads((folder / "sw" / str(job) / "receipt.json").read_text()) for job in range(24)]
+    assert len({tuple(receipt["overrides"]) for receipt in receipts}) == 24
+    for job, receipt in enumerate(receipts):
+        alone = train(*receipt["overrides"], quiet=True).run_dir
+        saved = [store.load(path / "checkpoints" / "last.pt") for path in (folder / "sw" / str(job), alone)]
+        expected, found = (states["model"] for states in saved)
+        assert all(torch.equal(expected[name], found[name]) for name in expected), receipt["overrides"]
+        records = [(path / "metrics.csv").read_text().splitlines() for path in (folder / "sw" / str(job), alone)]
+        assert len(records[0]) == 3
+        header = records[0][0].split(",")
+        measured = [index for index, name in enumerate(header) if name.startswith(("train/loss", "val/"))]
+        rows = [[[line.split(",")[index] for index in measured] for line in lines] for lines in records]
+        assert rows[0] == rows[1]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from support import ROOT, Ended
 
 Call = Callable[..., Ended]
@@ -85,6 +86,9 @@ def test_what_a_worker_can_be_told(ptrun: Call, folder: Path):
     (folder / "sw").mkdir()
     (folder / "sw" / "sweep.json").write_text("{}")
     assert "does not say how the sweep was started" in ptrun("sweep", "work", "sw").err
+    ended = ptrun("sweep", "work", "sw", "--cores", "0")
+    assert ended.code == 2
+    assert "--cores 0: expected a number of cores, as --cores 2." in ended.err
     ended = ptrun("sweep", "work", "sw", "optimizer.lr=0.1")
     assert (ended.code, "optimizer.lr=0.1: expected one folder of a sweep" in ended.err) == (2, True)
 
@@ -97,3 +101,13 @@ def test_a_search_needs_its_packages_before_anything_starts(folder: Path, proces
     assert ended.code == 2
     assert 'pip install "ptrun[search]"' in ended.err
     assert not (folder / "sw").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_uses_few_cores_and_stops_when_its_input_ends(folder: Path, process: Call):
+    words = ("train", "-m", "model=simplenet", "seed=0,1,2", "train.max_steps=3", "sweep.dir=sw")
+    assert process(*words, "sweep.launch=command", "sweep.launch_command=true %work").code == 1  # the plan alone
+    ended = process("sweep", "work", "sw", "--cores", "1", "--until-eof")  # of an input that has ended
+    assert ended.code == 75
+    assert "at once  1, each with 1 of the cores" in ended.out
+    assert "Stopped by the end of its input: 0 of 3 jobs are done." in ended.err

@@ -106,7 +106,7 @@ def start(settings: SweepSettings, folder: Path) -> RayTasks:
         retry_exceptions=[WorkerKilled],
     )
     tasks = [task.remote(str(folder.resolve()), number, settings.worker_cpus) for number in range(settings.workers)]
-    at = ray.get_runtime_context().gcs_address
+    at = os.environ.get("RAY_ADDRESS") or ray.get_runtime_context().gcs_address
     return RayTasks(
         f"{settings.workers}, tasks of Ray at {at}{waits}; worker-*.log has their output", folder, tasks, is_ours
     )
