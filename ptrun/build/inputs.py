@@ -220,7 +220,7 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
     setting = preparation.settings.path_column
     column = preparation.dataset.get("path_column", "auto") if setting == "auto" else setting
     if list(locations) == [STDIN]:
-        paths = images.named_paths(sys.stdin.readlines(), Path())
+        paths = images.named_paths(sys.stdin.readlines(), Path(), "standard input")
         notes: tuple[str, ...] = ()
     else:
         paths, notes = images.find_images(locations, column)

@@ -108,8 +108,10 @@ class _Checker:
         self.folders = folders
         self.registries = registries
         self.problems: list[str] = []
+        self.composed: Mapping[str, Any] = {}
 
     def run(self, composed: Mapping[str, Any]) -> RunConfig:
+        self.composed = composed
         self.problems.extend(refuse_code(composed))
         declared = schema.read(shipped_conf() / "train.yaml").keys
         top_keys = {name: key for name, key in declared.items() if "." not in name}
@@ -183,12 +185,19 @@ class _Checker:
         for name in values:
             if name not in keys:
                 path = f"{prefix}.{name}" if prefix else str(name)
-                hint = "" if prefix != "dataset" or did_you_mean(name, keys) else former_suggestion(str(name))
+                hint = "" if did_you_mean(name, keys) else self.elsewhere(str(name), prefix)
                 self.unknown(path, list(keys), owner or f"{prefix or 'the top level'} has", hint)
         return {
             name: self.value(values.get(name, key.default), key, f"{prefix}.{name}" if prefix else name)
             for name, key in keys.items()
         }
+
+    def elsewhere(self, name: str, prefix: str) -> str:
+        """A suggestion for a key that another group has, or had in an earlier version."""
+        former = former_suggestion(name) if prefix == "dataset" else ""
+        return former or _other_groups(
+            name, {group: self.composed[group] for group in self.composed if group != prefix}
+        )
 
     def value(self, value: Any, key: schema.Key, path: str) -> Any:
         """Convert one value to its declared type, or report it."""

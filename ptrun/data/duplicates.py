@@ -117,12 +117,13 @@ def notes_on_duplicates(samples: Identified, noun: str, same: str, *, together: 
         if together
         else "They may stand in different parts, as split.duplicates=apart says."
     )
-    notes = [f"{len(pairs):,} {noun} {same} an earlier one: {_texts(pairs, samples, samples)}. {outcome}"]
+    what = f"{noun.capitalize()} that {same} an earlier one"
+    notes = [f"{what}: {len(pairs):,} ({_texts(pairs, samples, samples)}). {outcome}"]
     targets = samples.targets
     if targets is not None and (differing := [(i, j) for i, j in pairs if np.any(targets[i] != targets[j])]):
         notes.append(
-            f"{len(differing):,} {noun} {same} an earlier one but another target: "
-            f"{_texts(differing, samples, samples)}. No model can tell them apart; correct them if these are mistakes."
+            f"{what}, but another target: {len(differing):,} ({_texts(differing, samples, samples)}). "
+            "No model can tell them apart; correct them if these are mistakes."
         )
     return notes
 

@@ -1,4 +1,4 @@
-"""Baselines: the results of predictors that learn nothing, which a model has to beat."""
+"""Baselines: the results of simple predictors, most of which learn nothing, which a model has to beat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the results of a run amount to, in one sentence: better than learning nothing? Trained enough, or too long?"""
+"""What the results of a run amount to, in one sentence: better than a simple baseline? Trained enough, or too long?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def verdict(document: Mapping[str, Any], records: Sequence[Record], monitor: str
 
 
 def _against_baseline(document: Mapping[str, Any]) -> str:
-    """Below, at or above the strongest of the predictors that learn nothing."""
+    """Below, at or above the strongest of the baselines."""
     name = _compared_metric(document)
     if not name:
         return ""
@@ -43,7 +43,7 @@ def _against_baseline(document: Mapping[str, Any]) -> str:
     margin = _margin(document, values[strongest])
     word = "better than" if gain > margin else "worse than" if gain < -margin else "no better than"
     numbers = f"{name} {format_metric(name, value)}, {strongest} {format_metric(name, values[strongest])}"
-    return f"{word} a prediction that learns nothing ({numbers})"
+    return f"{word} the best simple baseline ({numbers})"
 
 
 def _compared_metric(document: Mapping[str, Any]) -> str:

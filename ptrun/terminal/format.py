@@ -118,7 +118,7 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[object]], width:
 def metrics_table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
     """Columns, rows and notes of the table for an evaluation's `metrics.json`.
 
-    The baselines stand beside the model's values; a note for each undefined metric gives the reason.
+    The baselines stand beside the model's values; notes say why metrics are undefined.
     """
     baselines: Mapping[str, Mapping[str, Any]] = document.get("baselines") or {}
     undefined: Mapping[str, str] = document.get("undefined") or {}
@@ -128,7 +128,13 @@ def metrics_table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str
         [name, *(format_metric(name, values.get(name)) for values in (metrics, *baselines.values()))] for name in names
     ]
     rows += [[name, "undefined", *("-" for _ in baselines)] for name in undefined]
-    notes = [f"{name} is undefined: {reason}" for name, reason in undefined.items()]
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in undefined.items():
+        by_reason.setdefault(reason, []).append(name)
+    notes = [
+        f"{', '.join(alike)} {'is' if len(alike) == 1 else 'are'} undefined: {reason}"
+        for reason, alike in by_reason.items()
+    ]
     return ["metric", str(document.get("split", "value")), *baselines], rows, notes
 
 

@@ -55,6 +55,10 @@ def test_all_mistakes_in_one_message(ptrun: Call):
         ("device.precision=fp8", "device.precision: expected fp32 or bf16 or fp16 or auto, got 'fp8'"),
         ("device=tpu", "device: there is no device 'tpu'"),
         ("model=covnet", "model: there is no model 'covnet'. Did you mean 'convnet'?"),
+        (
+            "dataset=image_folder +train.on_bad_sample=skip",
+            "train.on_bad_sample: there is no such key. Did you mean 'dataset.on_bad_sample'?",
+        ),
         ("model.dropout=0.1", "model.dropout: there is no such key"),
         ("metrics=[acuracy]", "metrics: there is no metric 'acuracy'. Did you mean 'accuracy'?"),
         ("metrics=[rmse]", "metrics: 'rmse' is for regression"),

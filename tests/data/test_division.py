@@ -23,7 +23,7 @@ PARTS = ("train", "val", "test")
 # Recorded when each data set divided its samples by itself. Runs of that time are evaluated on the same samples.
 DIGESTS = [
     ("digits", {}, "411ffb6d29e133ebc254b308d28021a5"),
-    ("iris", {}, "a07de901dd40215c7d80f253ab0fc5e9"),
+    ("iris", {"splitting": SplitSettings(duplicates="apart")}, "a07de901dd40215c7d80f253ab0fc5e9"),
     ("wine", {}, "549ebf873d73ff9c0f743474cf9fba55"),
     ("breast_cancer", {}, "c4c326d7d55073390a8170468919d554"),
     ("diabetes", {}, "f90c553b5fab859d2b1e57853b6545a8"),
@@ -72,10 +72,22 @@ def write(path: Path, header: str, lines: list[str]) -> str:
 
 @pytest.mark.parametrize(("name", "settings", "digest"), DIGESTS)
 def test_without_duplicates_all_parts_are_as_ever(
-    files: Path, name: str, settings: dict[str, str], digest: str
+    files: Path, name: str, settings: dict[str, Any], digest: str
 ) -> None:
-    settings = {key: str(files / value[1:]) if value[0] == "@" else value for key, value in settings.items()}
+    settings = {
+        key: str(files / value[1:]) if isinstance(value, str) and value[0] == "@" else value
+        for key, value in settings.items()
+    }
     assert registry.datasets.build(name, settings).record["rows_digest"] == digest
+
+
+def test_the_pair_in_iris_stays_together_and_other_shipped_tables_have_none() -> None:
+    for seed in range(8):
+        data = registry.datasets.build("iris", {"splitting": SplitSettings(seed=seed)})
+        assert any({101, 142} <= set(getattr(data, part).rows.tolist()) for part in PARTS)
+    assert "1 (row 142 and row 101)" in data.notes[0]
+    for name in ("digits", "wine", "breast_cancer", "diabetes"):
+        assert registry.datasets.build(name, {}).notes == ()
 
 
 # Equal samples.
@@ -94,7 +106,9 @@ def test_equal_rows_stay_together_and_are_told(tmp_path: Path) -> None:
     assert not parts["train"] & parts["val"]
     assert not parts["val"] & parts["test"]
     assert [len(data.train), len(data.val), len(data.test)] == [234, 30, 66]
-    assert any(n.startswith("220 rows have the same inputs as an earlier one: row 112 and row 2") for n in data.notes)
+    assert any(
+        n.startswith("Rows that have the same inputs as an earlier one: 220 (row 112 and row 2") for n in data.notes
+    )
     apart = table(path=str(tmp_path / "a.csv"), target="y", splitting=SplitSettings(duplicates="apart"))
     assert {row % 110 for row in rows(apart)["test"]} & {row % 110 for row in rows(apart)["train"]}
 
@@ -112,7 +126,8 @@ def test_rows_with_other_labels_are_told(tmp_path: Path) -> None:
     lines = [f"{i * i},{'yn'[i % 2]}" for i in range(60)] + ["0,n", "1,n"]
     data = table(path=write(tmp_path / "a.csv", "p,y", lines), target="y")
     assert any(
-        "1 rows have the same inputs as an earlier one but another target: row 62 and row 2." in n for n in data.notes
+        "Rows that have the same inputs as an earlier one, but another target: 1 (row 62 and row 2)." in n
+        for n in data.notes
     )
 
 

@@ -49,9 +49,9 @@ def test_notes_name_the_first_places_and_other_targets() -> None:
     samples = Identified(np.array([5, 6, 5, 5], np.uint64), "row {}".format, np.array([0, 1, 0, 1]))
     notes = notes_on_duplicates(samples, "rows", "are the same as", together=True)
     assert notes[0].startswith(
-        "2 rows are the same as an earlier one: row 2 and row 0, row 3 and row 0. They stay in one"
+        "Rows that are the same as an earlier one: 2 (row 2 and row 0, row 3 and row 0). They stay in one"
     )
-    assert notes[1].startswith("1 rows are the same as an earlier one but another target: row 3 and row 0.")
+    assert notes[1].startswith("Rows that are the same as an earlier one, but another target: 1 (row 3 and row 0).")
     assert notes_on_duplicates(Identified(np.array([1, 2]), str), "rows", "are", together=True) == []
 
 

@@ -203,7 +203,7 @@ def test_what_can_not_be_read_is_reported_in_its_row(ptrun: Call, folder: Path):
     assert [bool(row["label"]) for row in rows] == [True, False, True, True, True, True]
     assert "is not an image" in rows[1]["problem"]
     assert "1 of 6 inputs have no prediction" in ended.out
-    assert "Ignored 1 files" in ended.out
+    assert "not named like images, ignored: 1 " in ended.out
     stopped = ptrun("predict", "outputs/latest", "new", "on_bad_sample=stop", "output=other.csv")
     assert stopped.code == 3
     assert "001.png is not an image" in stopped.err

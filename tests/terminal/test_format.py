@@ -107,6 +107,9 @@ def test_a_metrics_table_has_the_baselines_and_a_note_for_what_is_undefined() ->
     assert columns == ["metric", "test", "most frequent class"]
     assert rows == [["loss", "0.5000", "-"], ["accuracy", "90.00 %", "10.00 %"], ["r2", "undefined", "-"]]
     assert notes == ["r2 is undefined: all targets are equal"]
+    document = {"undefined": {"recall_macro": "no sample of a", "f1_macro": "no sample of a", "r2": "equal"}}
+    notes = metrics_table(document)[2]
+    assert notes == ["recall_macro, f1_macro are undefined: no sample of a", "r2 is undefined: equal"]
 
 
 def per_group(count: int) -> dict[str, Any]:

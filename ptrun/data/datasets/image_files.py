@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +29,7 @@ from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.file_content import content_keys
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
 from ptrun.data.formats.image_tree import PassedOver
-from ptrun.data.formats.paths import existing_file, existing_folder
+from ptrun.data.formats.paths import existing_file, existing_folder, listed_paths
 from ptrun.data.partition import Indices, Parts, record
 from ptrun.data.samples import Given, Samples
 from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
@@ -96,8 +95,8 @@ def image_list(
     fitted: Mapping[str, Any] | None = None,
     header: Header = "auto",
     delimiter: str = "auto",
-    path_column: str = "path",
-    label_column: str = "label",
+    path_column: str = "auto",
+    label_column: str = "auto",
     root: str | None = None,
     channels: int = 3,
     max_pixels: int = MAX_PIXELS,
@@ -115,10 +114,12 @@ def image_list(
     list_path = existing_file(path, "dataset.path")
     start = existing_folder(root, "dataset.root") if root else list_path.parent
     file = read_image_table(list_path, start, header, delimiter)
-    names, labels = filled_column(file, path_column, "path"), filled_column(file, label_column, "label")
-    paths = [str(start / Path(name).expanduser()) for name in names]
+    names = filled_column(file, "dataset.path_column", path_column, "path")
+    labels = filled_column(file, "dataset.label_column", label_column, "label")
+    paths, notes = listed_paths(names, start, file.source, file.rows)
     splitting = find_split_column(file.columns, splitting)
     images = _images_of_list(paths, labels, file.source, file.rows, fitted)
+    images.notes[:0] = notes
     position = {row: i for i, row in enumerate(file.rows)}
     table = file.take([position[row] for row in images.rows])  # without images that have no label
     return _data({"train": images}, file.source, reading, splitting, fitted, table)

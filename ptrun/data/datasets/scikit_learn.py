@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ptrun.data.dataset import Data
 from ptrun.data.division import divide
+from ptrun.data.duplicates import keys_of_arrays
 from ptrun.data.features.labels import fit_scaler
 from ptrun.data.partition import Indices, Parts, record
 from ptrun.data.samples import Samples
@@ -40,7 +41,7 @@ def digits(
     spec = DataSpec(
         layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=(1, 8, 8), num_outputs=10, class_names=names
     )
-    parts = divide(_samples(len(classes), classes, names), splitting)
+    parts = divide(_samples(images, classes, names), splitting)
     return _data(spec, images, classes, parts, {"class_names": list(names)}, splitting)
 
 
@@ -87,7 +88,7 @@ def diabetes(
     import sklearn.datasets
 
     bunch = sklearn.datasets.load_diabetes(scaled=False)
-    parts = divide(_samples(len(bunch.target)), splitting)
+    parts = divide(_samples(bunch.data, bunch.target), splitting)
     fitted = dict(fitted) if fitted else _fit_to_training(bunch.data, bunch.target[:, None], parts.train)
     mean, std = np.array(fitted["target_mean"]), np.array(fitted["target_std"])
     spec = DataSpec(
@@ -110,7 +111,7 @@ def _vectors(loader_name: str, splitting: SplitSettings, fitted: Mapping[str, An
 
     bunch = getattr(sklearn.datasets, loader_name)()
     names, classes = tuple(map(str, bunch.target_names)), bunch.target.astype(np.int64)
-    parts = divide(_samples(len(classes), classes, names), splitting)
+    parts = divide(_samples(bunch.data, classes, names), splitting)
     fitted = dict(fitted) if fitted else _fit_to_training(bunch.data, None, parts.train)
     spec = DataSpec(
         layout=Layout.VECTOR,
@@ -160,9 +161,18 @@ def _data(
     return Data(spec=spec, train=train, val=val, test=test, fitted=fitted, notes=parts.notes, record=description)
 
 
-def _samples(count: int, classes: NDArray[np.int64] | None = None, names: Sequence[str] = ()) -> Samples:
-    """What decides the parts. Equal rows (iris has two) are not looked for: the parts stay those of old runs."""
-    return Samples(count, "samples", lambda position: f"row {position}", classes, names)
+def _samples(inputs: NDArray[Any], targets: NDArray[Any], class_names: Sequence[str] = ()) -> Samples:
+    """What decides the parts. class_names: none for targets that are numbers."""
+    return Samples(
+        count=len(inputs),
+        noun="samples",
+        name=lambda position: f"row {position}",
+        classes=targets if class_names else None,
+        class_names=class_names,
+        targets=targets,
+        keys=keys_of_arrays(inputs),
+        same="have the same inputs as",
+    )
 
 
 def _digits_table() -> Floats:

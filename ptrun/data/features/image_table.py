@@ -6,7 +6,13 @@ from pathlib import Path
 
 from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.csv_file import CsvFile, read_csv
-from ptrun.errors import DataError
+from ptrun.errors import DataError, join_words
+
+# What columns of paths and of labels are called, in this order.
+USUAL_NAMES = {
+    "path": ("path", "file", "filename", "image", "file_name", "filepath", "image_path"),
+    "label": ("label", "class", "target", "category"),
+}
 
 
 def read_image_table(path: Path, start: Path, header: Header, delimiter: str) -> CsvFile:
@@ -19,14 +25,32 @@ def read_image_table(path: Path, start: Path, header: Header, delimiter: str) ->
     return file
 
 
-def filled_column(file: CsvFile, column: str, kind: str) -> list[str]:
-    """The cells of the column of paths or labels. Raises DataError for an empty one.
+def chosen_column(file: CsvFile, setting: str, column: str, kind: str) -> str:
+    """The column of paths or labels that a setting chooses.
 
-    kind: "path" or "label". In a file without a header line, the first column has the paths and the second the labels.
+    column: its name; "auto" for the first of the usual names that the file has, or in a file without a header line the
+        first column for the paths and the second for the labels. kind: "path" or "label".
+    Raises DataError where "auto" finds none.
     """
-    if not file.has_header and column == kind and len(file.columns) > 1:
-        column = list(file.columns)[0 if kind == "path" else 1]
-    cells = file.column(column, f"dataset.{kind}_column").texts()
+    names = list(file.columns)
+    if not file.has_header and column in ("auto", kind) and len(names) > 1:
+        return names[0 if kind == "path" else 1]
+    if column != "auto":
+        return column
+    usual = {name.lower(): name for name in reversed(names)}
+    found = next((usual[name] for name in USUAL_NAMES[kind] if name in usual), None)
+    if found is None:
+        raise DataError(
+            f"{file.source} has no column called {join_words(USUAL_NAMES[kind])}. It has: {join_words(names)}. Name "
+            f"the column of {kind}s: {setting}=NAME."
+        )
+    return found
+
+
+def filled_column(file: CsvFile, setting: str, column: str, kind: str) -> list[str]:
+    """The cells of the column of paths or labels. Raises DataError for an empty one."""
+    column = chosen_column(file, setting, column, kind)
+    cells = file.column(column, setting).texts()
     if "" in cells:
         raise DataError(f"{file.source}, row {file.rows[cells.index('')]}: the {kind} (column '{column}') is empty.")
     return cells

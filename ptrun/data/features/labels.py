@@ -62,10 +62,11 @@ def encode(labels: Sequence[str], names: Sequence[str], where: str, rows: Sequen
     if -1 in codes:
         first = codes.index(-1)
         location = f", first in row {rows[first]}" if len(rows) else ""
-        unknown = sorted({label for label, code in zip(labels, codes, strict=True) if code < 0})
+        unknown = Counter(label for label, code in zip(labels, codes, strict=True) if code < 0)
+        texts = [f"{label!r} ({count:,})" for label, count in sorted(unknown.items())]
         raise DataError(
-            f"{where} has a class that is not in the training data: {join_words(map(repr, unknown), 5)}{location}."
-            f"{did_you_mean(unknown[0], names)} The training data have: {join_words(names, 12)}."
+            f"{where} has classes that are not in the training data: {join_words(texts, 5)}{location}."
+            f"{did_you_mean(min(unknown), names)} The training data have: {join_words(names, 12)}."
         )
     return np.asarray(codes, dtype=np.int64)
 

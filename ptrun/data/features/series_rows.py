@@ -116,7 +116,7 @@ def notes_on_time(ordered: OrderedRows, steps: Steps) -> list[str]:
         notes.append("The rows are not at even steps of time. A window is a number of rows, not a length of time.")
     if len(steps.breaks):
         notes.append(
-            f"{len(steps.breaks)} gaps or changes of step, which no window crosses: {_places(ordered, steps.breaks)}. "
+            f"Gaps or changes of step, which no window crosses: {len(steps.breaks)}, {_places(ordered, steps.breaks)}. "
             "dataset.gaps=ignore lets windows cross them."
         )
     if len(steps.skipped):

@@ -32,7 +32,7 @@ class Dialect:
     names: of the columns. nameless: those of them that the header line leaves empty.
     has_header: whether the first line is a header.
     ends_empty: whether each row has one cell more than the header, which is empty.
-    was_found: whether the file itself said that it has no header line.
+    was_found: whether the file itself said that it has no header line. names_given: whether the user named the columns.
     """
 
     delimiter: str
@@ -41,6 +41,7 @@ class Dialect:
     has_header: bool = True
     ends_empty: bool = False
     was_found: bool = False
+    names_given: bool = False
 
     def reader(self, lines: Iterable[str]) -> Any:
         """A reader of Python's csv module for a text that is written so."""
@@ -64,7 +65,8 @@ class Dialect:
 
     def misfit(self, cells: Sequence[str]) -> str:
         """What is wrong with a row of another length, as a part of a sentence."""
-        return f"it has {len(cells)} cells, but the file has {len(self.names)} columns"
+        names = "dataset.columns names" if self.names_given else "the file has"
+        return f"it has {len(cells)} cells, but {names} {len(self.names)} columns"
 
 
 def header_setting(header: Header, fitted: Mapping[str, Any] | None) -> Header:
@@ -88,7 +90,8 @@ def find_dialect(
     if not rows:
         raise DataError(f"{source} is empty.")
     if names is not None:
-        return Dialect(sign, tuple(names), has_header=False, ends_empty=_ends_empty(len(names), rows))
+        ends_empty = _ends_empty(len(names), rows)
+        return Dialect(sign, tuple(names), has_header=False, ends_empty=ends_empty, names_given=True)
     missing = header == "auto" and _is_like_the_others(rows[0], rows[1:])
     if header is False or missing:
         return _without_header(sign, rows, missing)

@@ -38,14 +38,14 @@ class PassedOver:
 
     def notes(self) -> list[str]:
         """Sentences on it; none when nothing was passed over."""
-        notes = [f"Ignored {self.hidden:,} hidden files or folders."] if self.hidden else []
+        notes = [f"Hidden files or folders, ignored: {self.hidden:,}."] if self.hidden else []
         if self.kinds:
-            notes.append(f"Ignored {self.kinds.total():,} files that are not named like images: {self.kinds_text()}.")
+            notes.append(f"Files that are not named like images, ignored: {self.kinds_text()}.")
         convertible = sorted(set(self.kinds) & _CONVERTIBLE)
         if convertible:
             notes.append(f"Images of the kind {join_words(convertible)} are not read. Convert them to JPEG or PNG.")
         if self.loops:
-            notes.append(f"Passed over links to folders that were read already: {join_words(self.loops, 3)}.")
+            notes.append(f"Links to folders that are read anyway, passed over: {join_words(self.loops, 3)}.")
         return notes
 
 
@@ -73,24 +73,30 @@ def has_own_images(folder: Path) -> bool:
 def images_below(folder: Path) -> tuple[list[str], PassedOver]:
     """The images in a folder and in all folders below it, in the order of their sorted names, and what is passed over.
 
-    Links to folders are followed, but no folder is read twice.
+    Links to folders are followed, but no folder is read twice, and none that holds this folder.
     """
     paths: list[str] = []
     passed_over = PassedOver()
-    seen: set[tuple[int, int]] = set()
+    seen = {_identity(parent) for parent in (*folder.absolute().parents, *folder.resolve().parents)}
     for parent, folders, names in os.walk(folder, followlinks=True):
-        status = os.stat(parent)
-        if (status.st_dev, status.st_ino) in seen and status.st_ino:
+        identity = _identity(parent)
+        if identity in seen and identity[1]:  # some file systems have no numbers of files
             passed_over.loops.append(parent)
             folders.clear()
             continue
-        seen.add((status.st_dev, status.st_ino))
+        seen.add(identity)
         passed_over.hidden += sum(map(is_passed_over, [*folders, *names]))
         folders[:] = sorted(name for name in folders if not is_passed_over(name))
         visible = sorted(name for name in names if not is_passed_over(name))
         paths += [os.path.join(parent, name) for name in visible if is_image_name(name)]
         passed_over.kinds.update(kinds_of(visible))
     return paths, passed_over
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    """What is equal for two paths of one folder."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
 
 
 def kinds_of(names: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from ptrun.errors import DataError, did_you_mean
@@ -28,6 +30,28 @@ def existing_folder(path: str, setting: str) -> Path:
     if not full.is_dir():
         raise DataError(f"{setting}: there is no folder {full}.{_hint(full)}")
     return full
+
+
+def listed_paths(
+    names: Sequence[str], start: Path, source: str, rows: Sequence[int] = ()
+) -> tuple[list[str], list[str]]:
+    """The paths that a list of files names, and notes on them; a relative one starts at `start`.
+
+    Backslashes, as Windows writes them, are read as slashes where there is no file of the name as written.
+    source, rows: where the names stand, for messages. Raises DataError for a URL.
+    """
+    paths: list[str] = []
+    turned = 0
+    for position, name in enumerate(names):
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name):
+            place = f", row {rows[position]}" if len(rows) else ""
+            raise DataError(f"{source}{place}: {name} is a URL. Download the files, and name those on this machine.")
+        path = start / Path(name).expanduser()
+        if "\\" in name and not path.is_file():
+            path = start / Path(name.replace("\\", "/")).expanduser()
+            turned += 1
+        paths.append(str(path))
+    return paths, [f"Paths with backslashes, which are read as slashes: {turned:,}."] if turned else []
 
 
 def _hint(full: Path) -> str:

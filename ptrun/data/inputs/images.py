@@ -12,16 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ptrun.data.features.image_table import chosen_column
 from ptrun.data.formats.csv_file import read_csv
 from ptrun.data.formats.image_file import SUFFIXES, ImageReader
 from ptrun.data.formats.image_tree import PassedOver, images_below
+from ptrun.data.formats.paths import listed_paths
 from ptrun.data.inputs.source import Chunk
 from ptrun.data.loading.loader import BatchSampler
 from ptrun.data.loading.streaming import StreamingLoader
-from ptrun.errors import DataError, join_words
+from ptrun.errors import DataError
 from ptrun.transforms.pipeline import Pipeline
 
-PATH_COLUMNS = ("path", "file", "filename", "image")  # of a list of images, in this order, if it names no other
 LIST_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".lst"})
 
 
@@ -194,23 +195,18 @@ def _nothing_found(path: Path, passed_over: PassedOver) -> str:
     return f"this folder holds no image{holds}"
 
 
-def named_paths(lines: Sequence[str], folder: Path) -> list[str]:
-    """The paths in the lines of a list; a relative one starts at `folder`."""
-    return [str(folder / Path(line.strip()).expanduser()) for line in lines if line.strip()]
+def named_paths(lines: Sequence[str], folder: Path, source: str) -> list[str]:
+    """The paths in the lines of a list; a relative one starts at `folder`. source: the list, for messages."""
+    return listed_paths([line.strip() for line in lines if line.strip()], folder, source)[0]
 
 
 def _listed(path: Path, path_column: str) -> list[str]:
     """The paths that a list names, relative to the folder of the list."""
     if path.suffix.lower() not in (".csv", ".tsv"):
-        return named_paths(path.read_text(encoding="utf-8-sig").splitlines(), path.parent)
+        return named_paths(path.read_text(encoding="utf-8-sig").splitlines(), path.parent, str(path))
     file = read_csv(path)
-    names = [path_column] if path_column != "auto" else [name for name in PATH_COLUMNS if name in file.columns]
-    if not names:
-        raise DataError(
-            f"{path} has no column called {join_words(PATH_COLUMNS)}. It has: {join_words(file.columns)}. Name the "
-            "column of paths: path_column=NAME."
-        )
-    return named_paths(file.column(names[0], "path_column"), path.parent)
+    name = chosen_column(file, "path_column", path_column, "path")
+    return named_paths(file.column(name, "path_column"), path.parent, str(path))
 
 
 def _digest(texts: Sequence[str]) -> str:

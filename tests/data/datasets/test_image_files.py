@@ -64,8 +64,8 @@ def test_nested_hidden_and_other_files(tmp_path: Path) -> None:
     data = image_folder(root=str(tmp_path))
     assert sum(len(paths(data, part)) for part in ("train", "val", "test")) == 21
     assert data.notes == (
-        "Ignored 2 hidden files or folders.",
-        "Ignored 2 files that are not named like images: 1 without suffix, 1 .txt.",
+        "Hidden files or folders, ignored: 2.",
+        "Files that are not named like images, ignored: 1 without suffix, 1 .txt.",
         "2 classes: cat (11), dog (10).",
     )
 
@@ -97,7 +97,7 @@ def test_class_that_training_lacks(tmp_path: Path) -> None:
     tree(tmp_path / "train")
     tree(tmp_path / "val")
     tree(tmp_path / "test", ("cat", "dogs"))
-    with pytest.raises(DataError, match=r"not in the training data: 'dogs'.*Did you mean 'dog'"):
+    with pytest.raises(DataError, match=r"not in the training data: 'dogs' \(10\).*Did you mean 'dog'"):
         image_folder(root=str(tmp_path))
 
 
@@ -153,6 +153,17 @@ def test_list_with_root_and_other_columns(tmp_path: Path) -> None:
     path = listed(tmp_path, rows, "kind,file")
     data = image_list(path=path, path_column="file", label_column="kind", root=str(tmp_path / "images"))
     assert data.spec.class_names == ("cat", "dog")
+    data = image_list(path=listed(tmp_path, rows, "Class,File"), root=str(tmp_path / "images"))  # usual names
+    assert data.spec.class_names == ("cat", "dog")
+
+
+def test_list_with_paths_of_windows_and_of_the_web(tmp_path: Path) -> None:
+    rows = [rf"images\{name}\{i}.png,{name}" for name in ("cat", "dog") for i in range(10)]
+    data = image_list(path=listed(tmp_path, rows))
+    assert len(data.train) == 14
+    assert "Paths with backslashes, which are read as slashes: 20." in data.notes
+    with pytest.raises(DataError, match=r"list\.csv, row 3: https://x\.org/1\.png is a URL\. Download"):
+        image_list(path=listed(tmp_path, ["images/cat/0.png,cat", "https://x.org/1.png,dog"]))
 
 
 def test_list_from_python(tmp_path: Path) -> None:
@@ -180,8 +191,10 @@ def test_absent_and_broken_images_name_the_row(tmp_path: Path) -> None:
 def test_empty_cells_and_unknown_columns(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"row 3: the label \(column 'label'\) is empty"):
         image_list(path=listed(tmp_path, ["images/cat/0.png,cat", "images/cat/1.png,"]))
-    with pytest.raises(DataError, match=r"dataset\.path_column: .*no column 'path'"):
-        image_list(path=listed(tmp_path, header="file,label"))
+    with pytest.raises(DataError, match=r"no column called path, file, .*dataset\.path_column=NAME"):
+        image_list(path=listed(tmp_path, header="picture,label"))
+    with pytest.raises(DataError, match=r"dataset\.label_column: .*no column 'kind'"):
+        image_list(path=listed(tmp_path), label_column="kind")
 
 
 def test_dogcat(shared: Callable[[str], Path]) -> None:

@@ -161,7 +161,7 @@ def test_bad_csv_files(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_class_of_the_test_file_that_training_lacks(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"not in the training data: 'left', first in row 6"):
+    with pytest.raises(DataError, match=r"not in the training data: 'left' \(1\), first in row 6"):
         sequences(path=ts(tmp_path / "a.ts", lines()), test_path=ts(tmp_path / "t.ts", ["1,2,3,4,5:left"]))
 
 

@@ -120,7 +120,9 @@ def test_fitted_treats_other_data_alike(tmp_path: Path) -> None:
 def test_fitted_refuses_an_unknown_label(tmp_path: Path) -> None:
     data = table(path=write(tmp_path / "a.csv", HEADER, flats()), target="kind")
     other = write(tmp_path / "b.csv", HEADER, ["7,40,Bern,m2,x,flats"])
-    with pytest.raises(DataError, match=r"not in the training data: 'flats', first in row 2\. Did you mean 'flat'"):
+    with pytest.raises(
+        DataError, match=r"not in the training data: 'flats' \(1\), first in row 2\. Did you mean 'flat'"
+    ):
         table(path=other, target="kind", fitted=data.fitted, splitting=ALL_TEST)
 
 

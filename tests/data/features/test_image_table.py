@@ -15,10 +15,12 @@ def test_a_first_line_that_names_an_image_is_data(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("a.png;cat\nb.png;dog\n")
     file = read_image_table(path, tmp_path, "auto", "auto")
-    assert filled_column(file, "path", "path") == ["a.png", "b.png"]
-    assert filled_column(file, "label", "label") == ["cat", "dog"]
+    assert filled_column(file, "dataset.path_column", "auto", "path") == ["a.png", "b.png"]
+    assert filled_column(file, "dataset.label_column", "auto", "label") == ["cat", "dog"]
     path.write_text("path;label\na.png;cat\n")
-    assert filled_column(read_image_table(path, tmp_path, "auto", "auto"), "path", "path") == ["a.png"]
+    assert filled_column(read_image_table(path, tmp_path, "auto", "auto"), "dataset.path_column", "path", "path") == [
+        "a.png"
+    ]
     assert len(read_image_table(path, tmp_path, False, "auto")) == 2
 
 
@@ -26,4 +28,4 @@ def test_an_empty_cell_is_named(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("path,label\na.png,\n")
     with pytest.raises(DataError, match=r"row 2: the label \(column 'label'\) is empty"):
-        filled_column(read_image_table(path, tmp_path, "auto", "auto"), "label", "label")
+        filled_column(read_image_table(path, tmp_path, "auto", "auto"), "dataset.label_column", "label", "label")

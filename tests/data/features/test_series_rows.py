@@ -70,7 +70,7 @@ def test_what_is_odd_about_the_times_is_told() -> None:
 def test_gaps_are_told_with_their_places() -> None:
     numbers = [*range(1, 16), *range(20, 29)]
     rows = rows_of({"day": days(numbers), "y": [str(i) for i in numbers]})
-    assert "1 gaps or changes of step, which no window crosses: after 2024-01-15 (row 16)." in " ".join(
+    assert "Gaps or changes of step, which no window crosses: 1, after 2024-01-15 (row 16)." in " ".join(
         notes_on_time(rows, steps_of(rows, "auto"))
     )
 

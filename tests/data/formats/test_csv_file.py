@@ -57,6 +57,13 @@ def test_bad_files(tmp_path: Path, text: str | bytes, message: str) -> None:
         parse(tmp_path, text)
 
 
+def test_a_row_that_does_not_fit_the_names_given(tmp_path: Path) -> None:
+    path = tmp_path / "short.csv"
+    path.write_text("1,2\n3,4\n")
+    with pytest.raises(DataError, match=r"row 1: it has 2 cells, but dataset\.columns names 3 columns"):
+        read_csv(path, ["a", "b", "c"])
+
+
 def test_unknown_column_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"dataset\.target: .*no column 'pirce'\. Did you mean 'price'\? It has: size, price"

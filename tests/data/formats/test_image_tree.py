@@ -21,8 +21,8 @@ def test_kinds_are_counted_and_what_to_do_about_them_is_said(tmp_path: Path):
     paths, passed_over = images_below(tmp_path)
     assert [Path(path).name for path in paths] == ["a.jfif", "b.GIF"]
     assert passed_over.notes() == [
-        "Ignored 3 hidden files or folders.",
-        "Ignored 4 files that are not named like images: 3 .heic, 1 without suffix.",
+        "Hidden files or folders, ignored: 3.",
+        "Files that are not named like images, ignored: 3 .heic, 1 without suffix.",
         "Images of the kind .heic are not read. Convert them to JPEG or PNG.",
     ]
 
@@ -34,8 +34,18 @@ def test_links_are_followed_but_no_folder_is_read_twice(tmp_path: Path):
     paths, passed_over = images_below(tmp_path / "here")
     assert [str(Path(path).relative_to(tmp_path / "here")) for path in paths] == ["2.png", "linked/1.png"]
     assert passed_over.loops == [str(tmp_path / "here" / "again")]
-    assert "Passed over links to folders that were read already" in passed_over.notes()[0]
+    assert "Links to folders that are read anyway, passed over" in passed_over.notes()[0]
     assert find_images([str(tmp_path / "here")])[0] == paths
+
+
+def test_a_link_to_a_folder_above_is_passed_over(tmp_path: Path):
+    touch(tmp_path / "all" / "cat" / "1.png", tmp_path / "all" / "dog" / "2.png")
+    os.symlink(tmp_path / "all", tmp_path / "all" / "cat" / "up")
+    os.symlink(tmp_path / "all", tmp_path / "linked")
+    for root in ("all", "linked"):
+        paths, passed_over = images_below(tmp_path / root / "cat")
+        assert [Path(path).name for path in paths] == ["1.png"]
+        assert passed_over.loops == [str(tmp_path / root / "cat" / "up")]
 
 
 def test_folders_of_systems_are_no_folders(tmp_path: Path):

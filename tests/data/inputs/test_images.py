@@ -80,7 +80,7 @@ def test_files_folders_patterns_and_lists(folder: Path):
     (folder / "a" / "notes.txt").write_text("x")
     assert find_images(["a"]) == (
         ["a/0.png", "a/sub/0.png"],
-        ("Ignored 1 hidden files or folders.", "Ignored 1 files that are not named like images: 1 .txt."),
+        ("Hidden files or folders, ignored: 1.", "Files that are not named like images, ignored: 1 .txt."),
     )
     assert find_images(["b/0.png", "a/*.png"])[0] == ["b/0.png", "a/0.png"]
     (folder / "b" / "list.txt").write_text("1.png\n\n../a/0.png\n")
