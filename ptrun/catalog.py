@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ptrun import plugins
-from ptrun.data.datasets import arrays, image_files, mnist_cifar, scikit_learn, sequences, series, table
+from ptrun.data.datasets import arrays, image_files, mnist_cifar, recall, scikit_learn, sequences, series, table
 from ptrun.loggers import files, tensorboard
 from ptrun.losses import classification as classification_losses
 from ptrun.losses import regression as regression_losses
@@ -37,7 +37,7 @@ MODULES = (
     *(files, tensorboard, adaptive, gradient_descent, schedules),
     *(classification_losses, regression_losses, classification_metrics, regression_metrics),
     *(color, erasing, geometry, mixing, rand_augment),
-    *(arrays, scikit_learn, mnist_cifar, image_files, sequences, series, table),
+    *(arrays, scikit_learn, mnist_cifar, recall, image_files, sequences, series, table),
     *(attention, cifar_net, convnet, fcn, linear, lstm, patch_transformer, pretrained),
     *(regularized, resnet_cifar, resnet_table, simplenet, timm, transformer),
 )

@@ -33,6 +33,7 @@ OWNERS: dict[str, set[str]] = {
     "safetensors": {"models", "export"},
     "optuna": {"sweeps"},
     "cmaes": {"sweeps"},
+    "ray": {"sweeps"},
 }
 
 
@@ -250,7 +251,9 @@ def test_each_module_has_a_test_file_in_the_same_folder_of_the_tests():
     assert [relative(path) for path, test in tests.items() if not test.is_file()] == []
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "tests/faults/README.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/sweeps.md", "tests/faults/README.md"]
+)
 def test_paths_named_in_a_document_exist(document: str):
     text = (ROOT / document).read_text(encoding="utf-8")
     paths = re.findall(r"`((?:ptrun|tests|benchmarks|conf)/[\w./-]*)`", text)

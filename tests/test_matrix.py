@@ -150,6 +150,7 @@ DATASETS: dict[str, Callable[[Path], list[str]]] = {
     "table": table,
     "series": lambda folder: ["dataset.window=10", "dataset.horizon=2"],
     "sequences": sequences,
+    "recall": lambda folder: ["dataset.length=6", "dataset.num_sequences=100"],
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ptrun.config import load, overrides, schema
+from ptrun.config.comparison import require_jobs
 from ptrun.config.compose import Composer
 from ptrun.config.composition import Composition, JobConfig
 from ptrun.config.hydra_section import OWN_TARGETS
@@ -105,6 +106,8 @@ def load_sweep(composer: Composer, texts: Sequence[str]) -> SweepConfig | None:
     composition = Composition(composer, registries, axes, composed)
     search = _search(texts, composition) if settings.is_search else None
     jobs = composition.load_all(search.ends() if search else overrides.grid(texts, composer.folders))
+    if not search:  # the jobs of a search are not known yet
+        require_jobs(settings.compare or (), [job.overrides for job in jobs])
     folder = str(composed.hydra.sweep.dir) or ("" if settings.dir in ("auto", "new") else settings.dir)
     keys = {overrides.key_of(text) for text in fixed}
     shared = [text for text in jobs[0].overrides if overrides.key_of(text) in keys and not text.startswith("hydra.")]

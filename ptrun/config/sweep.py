@@ -8,6 +8,7 @@ from typing import Any
 
 from ptrun.config import schema
 from ptrun.config.check import check_section
+from ptrun.config.comparison import comparison_problems
 from ptrun.config.compose import Composed, section
 from ptrun.config.folders import shipped_conf
 from ptrun.config.run_config import SWEEP
@@ -15,6 +16,7 @@ from ptrun.errors import ConfigError, did_you_mean, join_words
 
 GRID = "grid"
 SEARCHES = ("random", "tpe", "cmaes", "gp")
+GIB = 2**30  # bytes
 COSTS = ("parameters", "training_seconds", "peak_memory_bytes")  # objectives of which less is better
 REPEATS = ("seed", "dataset.split_seed", "split.seed", "split.fold")  # several values of these repeat a configuration
 
@@ -32,14 +34,23 @@ class SweepSettings:
     min_epochs: int
     reduction_factor: int
     test: str
+    compare: list[str] | None
+    compare_by: str | None
     jobs: int | str
     timeout_minutes: float | None
+    memory_gib: float | None
     retries: int
     fail_fast: bool
     launch: str
     workers: int
     launch_command: str | None
     slurm_options: str | None
+    hosts: list[str] | None
+    python: str | None
+    worker_cpus: int
+    worker_gpus: int
+    storage: str | None
+    plots: bool | str
     dir: str
 
     @property
@@ -68,7 +79,13 @@ def as_settings(values: Mapping[str, Any]) -> SweepSettings:
             f"sweep.trials: a grid runs every combination of its values, so it takes no number of trials, and got "
             f"{settings['trials']}. sweep=random sweep.trials={settings['trials']} draws that many from them."
         )
+    if name == GRID and settings["storage"] is not None:
+        raise ConfigError(
+            "sweep.storage: only the trials of a search are mirrored to a storage of Optuna's, as of sweep=tpe."
+        )
     _check_objectives(name, settings)
+    if problems := comparison_problems(settings["compare"] or (), settings["compare_by"], settings["test"]):
+        raise ConfigError(problems)
     if name != GRID and settings["trials"] is None:
         raise ConfigError(f"sweep.trials: sweep={name} needs a number of trials, as sweep.trials=50.")
     return SweepSettings(name, **settings)

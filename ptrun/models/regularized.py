@@ -18,17 +18,25 @@ from ptrun.spec import DataSpec
 class Regularized(nn.Module):
     """Blocks of linear, batch norm, ReLU, dropout, then a linear layer, on flattened inputs.
 
-    Batch norm: Ioffe and Szegedy 2015 (arXiv:1502.03167), before the activation as in the paper.
+    Batch norm, if wanted: Ioffe and Szegedy 2015 (arXiv:1502.03167), before the activation as in the paper.
     Dropout: Srivastava et al. 2014 (JMLR 15). A linear layer that batch norm follows has no bias,
     which batch norm would subtract again.
     """
 
-    def __init__(self, num_features: int, hidden_features: Sequence[int], num_outputs: int, dropout: float) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        hidden_features: Sequence[int],
+        num_outputs: int,
+        dropout: float,
+        batch_norm: bool = True,
+    ) -> None:
         super().__init__()
         widths = [num_features, *hidden_features]
         layers: list[nn.Module] = [nn.Flatten()]
         for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU(), nn.Dropout(dropout)]
+            norms = [nn.BatchNorm1d(after)] if batch_norm else []
+            layers += [nn.Linear(before, after, bias=not batch_norm), *norms, nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], num_outputs))
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -38,6 +46,8 @@ class Regularized(nn.Module):
 
 
 @models.register
-def regularized(spec: DataSpec, *, hidden_features: Sequence[int] = (128, 64), dropout: float = 0.3) -> nn.Module:
+def regularized(
+    spec: DataSpec, *, hidden_features: Sequence[int] = (128, 64), dropout: float = 0.3, batch_norm: bool = True
+) -> nn.Module:
     """Fully connected network with batch norm and dropout after every hidden layer."""
-    return Regularized(math.prod(spec.input_shape), hidden_features, spec.num_outputs, dropout)
+    return Regularized(math.prod(spec.input_shape), hidden_features, spec.num_outputs, dropout, batch_norm)

@@ -18,16 +18,19 @@ class BasicBlock(nn.Module):
 
     The shortcut has no weights. Where the block halves the image, it takes every other pixel and fills the new
     channels with zeros (option A of section 3.3): all of them behind the old channels (`end`), or half of them before
-    and half behind (`both`).
+    and half behind (`both`). Without the shortcut it is a block of the plain networks of section 3.3.
     """
 
-    def __init__(self, before: int, after: int, stride: int, zero_channels: str = "end") -> None:
+    def __init__(
+        self, before: int, after: int, stride: int, zero_channels: str = "end", has_shortcut: bool = True
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(after)
         self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(after)
         self.stride = stride
+        self.has_shortcut = has_shortcut
         new_channels = after - before
         self.new_before = new_channels // 2 if zero_channels == "both" else 0
         self.new_behind = new_channels - self.new_before
@@ -36,7 +39,7 @@ class BasicBlock(nn.Module):
         """Map [batch, before, height, width] to [batch, after, height / stride, width / stride], rounded up."""
         hidden = F.relu(self.norm1(self.conv1(maps)))
         change: Tensor = self.norm2(self.conv2(hidden))
-        return F.relu(change + self._shortcut(maps))
+        return F.relu(change + self._shortcut(maps) if self.has_shortcut else change)
 
     def _shortcut(self, maps: Tensor) -> Tensor:
         if self.stride == 1 and not self.new_behind:
@@ -51,18 +54,22 @@ class CifarResNet(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, width: int, blocks_per_stage: int, num_outputs: int, zero_channels: str = "end"
+        self,
+        in_channels: int,
+        width: int,
+        blocks_per_stage: int,
+        num_outputs: int,
+        zero_channels: str = "end",
+        has_shortcuts: bool = True,
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
         )
-        blocks = [BasicBlock(width, width, 1) for _ in range(blocks_per_stage)]
+        shapes = [(width, width, 1)] * blocks_per_stage
         for before, after in pairwise((width, 2 * width, 4 * width)):
-            blocks += [
-                BasicBlock(before, after, 2, zero_channels),
-                *(BasicBlock(after, after, 1) for _ in range(blocks_per_stage - 1)),
-            ]
+            shapes += [(before, after, 2), *[(after, after, 1)] * (blocks_per_stage - 1)]
+        blocks = [BasicBlock(*shape, zero_channels, has_shortcuts) for shape in shapes]
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(4 * width, num_outputs)
         for module in self.modules():  # He et al. 2015 (arXiv:1502.01852), equation 10
@@ -77,7 +84,9 @@ class CifarResNet(nn.Module):
 
 
 @models.register
-def resnet_cifar(spec: DataSpec, *, depth: int = 20, width: int = 16, zero_channels: str = "end") -> nn.Module:
+def resnet_cifar(
+    spec: DataSpec, *, depth: int = 20, width: int = 16, zero_channels: str = "end", shortcuts: bool = True
+) -> nn.Module:
     """ResNet of 6n + 2 layers, for images of about 32 pixels a side. Raises ConfigError for another depth or layout."""
     require_layout(spec, "resnet_cifar", Layout.IMAGE)
     if depth < 8 or depth % 6 != 2:
@@ -87,4 +96,4 @@ def resnet_cifar(spec: DataSpec, *, depth: int = 20, width: int = 16, zero_chann
             f"model.depth={depth} is not 6n + 2: the network has a first layer, three stages of n blocks "
             f"with two layers, and a last layer. Use {' or '.join(valid)}; the paper has 20, 32, 44, 56 and 110."
         )
-    return CifarResNet(spec.input_shape[0], width, depth // 6, spec.num_outputs, zero_channels)
+    return CifarResNet(spec.input_shape[0], width, depth // 6, spec.num_outputs, zero_channels, shortcuts)

@@ -10,6 +10,8 @@ from typing import Any
 
 from ptrun.config.sweep import REPEATS
 
+_CONFIDENCE = 0.95
+
 Row = Mapping[str, Any]
 
 
@@ -18,7 +20,7 @@ class Configuration:
     """The finished jobs that differ in their seeds alone. std: of a single run (n - 1); None for one run.
 
     settings: the values of the other axes, as typed. planned: how many jobs there are to be. jobs: the finished ones,
-    best first. num_pruned: how many were ended early, because others are better.
+    best first. num_pruned: how many were ended early, because others are better. repeats: seed or fold of each value.
     """
 
     settings: str
@@ -29,6 +31,12 @@ class Configuration:
     tests: Mapping[str, Sequence[float]]
     jobs: Sequence[str] = ()
     num_pruned: int = 0
+    repeats: Sequence[str] = ()
+
+    @property
+    def by_repeat(self) -> dict[str, float]:
+        """Seed or fold, as typed → value of that run."""
+        return dict(zip(self.repeats, self.values, strict=True))
 
     @property
     def mean(self) -> float:
@@ -39,6 +47,23 @@ class Configuration:
     def std(self) -> float | None:
         """Of the finished runs."""
         return std(self.values)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval of the mean; None for one run."""
+        return confidence_interval(self.values)
+
+
+def confidence_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Where the mean of very many runs lies, in 95 of 100 cases (Student's t). None for fewer than two values."""
+    deviation = std(values)
+    if deviation is None:
+        return None
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(values) - 1, (1 + _CONFIDENCE) / 2)) * deviation / math.sqrt(len(values))
+    mean = statistics.fmean(values)
+    return mean - half, mean + half
 
 
 def std(values: Sequence[float]) -> float | None:
@@ -58,6 +83,11 @@ def ranked(rows: Sequence[Row]) -> list[Configuration]:
     for row in rows:
         groups.setdefault(settings_text(row["overrides"], keys), []).append(row)
     return sorted((_sum_up(settings, group) for settings, group in groups.items()), key=_rank)
+
+
+def without_repeats(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The overrides that tell one configuration from the others: without seed and fold."""
+    return tuple(text for text in overrides if text.partition("=")[0] not in REPEATS)
 
 
 def settings_text(overrides: Sequence[str], keys: Collection[str]) -> str:
@@ -89,6 +119,7 @@ def _sum_up(settings: str, rows: Sequence[Row]) -> Configuration:
         tests,
         [row["job"] for row in sorted(finished, key=lambda row: sign * row["value"])],
         sum(row["state"] == "pruned" for row in rows),
+        [settings_text(row["overrides"], REPEATS) for row in finished],
     )
 
 

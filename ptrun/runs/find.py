@@ -10,8 +10,9 @@ from typing import Any
 from ptrun.checkpoint.names import BEST, LAST, not_found_error
 from ptrun.errors import CheckpointError, join_words
 from ptrun.files import lock
+from ptrun.files.claim import holder
 from ptrun.runs.configurations import configurations
-from ptrun.runs.folder import CHECKPOINTS, LATEST, RECEIPT, RESOLVED, STATUS, SUMMARY, SWEEP_PLAN, RunDir
+from ptrun.runs.folder import CHECKPOINTS, CLAIM, LATEST, RECEIPT, RESOLVED, STATUS, SUMMARY, SWEEP_PLAN, RunDir
 
 
 def find_run(text: str | None, output_dir: str) -> Path:
@@ -39,7 +40,7 @@ def find_checkpoint(text: str) -> tuple[Path, tuple[str, ...]]:
     Raises CheckpointError, with the reason why the run ended where its folder gives one.
     """
     path = Path(text).expanduser()
-    folder, note = _best_of_sweep(path)
+    folder, note = best_of_sweep(path)
     try:
         checkpoint = _checkpoint_of(folder)
     except CheckpointError as error:
@@ -48,7 +49,7 @@ def find_checkpoint(text: str) -> tuple[Path, tuple[str, ...]]:
     return checkpoint, (note,) if note else ()
 
 
-def _best_of_sweep(path: Path) -> tuple[Path, str]:
+def best_of_sweep(path: Path) -> tuple[Path, str]:
     """The best run of a sweep's best configuration, and a note on the choice; any other path as it is."""
     rows = sweep_rows(path) if RunDir(path).is_sweep() else []
     if not rows:
@@ -66,7 +67,7 @@ def unfinished_runs(output_dir: str) -> Iterator[Path]:
     statuses = {path.parent.resolve() / STATUS for path in Path(output_dir).expanduser().glob(f"*/*/{STATUS}")}
     for folder in _newest_first(statuses):
         # The folder of an evaluation has no resolved configuration.
-        if (folder / RESOLVED).is_file() and not has_ended(folder) and not lock.is_locked(folder):
+        if (folder / RESOLVED).is_file() and not has_ended(folder) and not is_at_work(folder):
             yield folder
 
 
@@ -92,6 +93,11 @@ def sweep_rows(folder: Path) -> list[dict[str, Any]]:
 def has_ended(folder: Path) -> bool:
     """Whether a run is done, or was pruned: it trains on only when a user or a sweep wants it to."""
     return read_leniently(folder, STATUS).get("state") in ("done", "pruned")
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a process trains this run now, also one on another machine, where a sweep runs it."""
+    return lock.is_locked(folder) or bool(holder(folder / CLAIM))
 
 
 def is_tested(folder: Path) -> bool:
@@ -129,11 +135,14 @@ def find_sweep(text: str | None, output_dir: str) -> Path:
 
 
 def all_runs(output_dir: str) -> list[Path]:
-    """The folders of all training runs, those of sweeps included, newest first."""
+    """The folders of all training runs, those of sweeps included, newest first.
+
+    output_dir: where runs are made, or one of its days, or a sweep.
+    """
     base = Path(output_dir).expanduser()
-    statuses = [path for pattern in ("*/*", "*/*/*") for path in base.glob(f"{pattern}/{STATUS}")]
-    runs = [path for path in statuses if (path.parent / RESOLVED).is_file() and path.parent.parent.name != LATEST]
-    return _newest_first(runs)
+    statuses = [path for pattern in ("*", "*/*", "*/*/*") for path in base.glob(f"{pattern}/{STATUS}")]
+    runs = [path for path in statuses if (path.parent / RESOLVED).is_file()]
+    return _newest_first(path for path in runs if LATEST not in path.relative_to(base).parts)
 
 
 def _newest_first(files: Iterable[Path]) -> list[Path]:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ptrun.config import compose, load
 from ptrun.config.compose import Composed, Composer
-from ptrun.config.overrides import without_sweeps
+from ptrun.config.overrides import quoted, without_sweeps
 from ptrun.errors import Interrupted, PtrunError
 from ptrun.runs import find
 from ptrun.runs.folder import ERROR, create_run_dir
-from ptrun.sweeps import table
+from ptrun.sweeps import report, table
 from ptrun.terminal.console import Console
 
 
@@ -63,7 +63,7 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
     console = Console(quiet)
     console.header([("jobs", "as the sweeper decides"), ("folder", str(folder))], "ptrun train -m")
     if not users_folder:
-        overrides = [*overrides, f"hydra.sweep.dir='{folder}'"]
+        overrides = [*overrides, f"hydra.sweep.dir={quoted(str(folder))}"]
     earlier = {row["job"] for row in find.sweep_rows(folder)}  # of another sweep in a folder that the user chose
     try:
         composer.multirun(overrides, HydraJob(tuple(command), composer.folders, quiet))
@@ -71,7 +71,7 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
         from ptrun.sweeps import cross_validation  # needs NumPy and torch
 
         rows = find.sweep_rows(folder)
-        table.report(rows, folder, console)
+        table.report(rows, folder, console, (), report.write(folder, rows, console, plots=first.plots))
         cross_validation.report(folder, rows, console)
     states = [row["state"] for row in rows if row["job"] not in earlier]
     return folder, 0 if states and all(state == "done" for state in states) else 1

@@ -5,19 +5,15 @@ All of it is read from the files in the sweep's folder, so it can be shown while
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ptrun.files import lock
 from ptrun.loggers.records import read_records
 from ptrun.runs import find
 from ptrun.runs.configurations import Configuration, Row, ranked
 from ptrun.runs.folder import JOB, RunDir
-
-SIGNIFICANT = 0.05  # a smaller probability of a difference by chance is called a difference
+from ptrun.sweeps.difference import difference
 
 
 def all_rows(folder: Path) -> list[dict[str, Any]]:
@@ -54,33 +50,15 @@ def best_jobs(rows: Sequence[Row]) -> list[str]:
 
 def comparison(places: Sequence[Configuration]) -> str:
     """One sentence on whether the best configuration is better than the second beyond chance; "" if that is unknown."""
-    if len(places) < 2 or any(len(place.values) < 2 for place in places[:2]):
+    if len(places) < 2 or places[0].monitor != places[1].monitor:
         return ""
-    first, second = places[:2]
-    if first.monitor != second.monitor:
+    found = difference(places[0].by_repeat, places[1].by_repeat)
+    if found is None:
         return ""
-    probability = welch(first.values, second.values)
-    runs = f"{len(first.values)} and {len(second.values)} runs, Welch's t-test: p = {probability:.2g}"
-    if probability < SIGNIFICANT:
-        return f"The best configuration differs from the second by more than chance ({runs})."
-    return f"The best two configurations can't be told apart ({runs}). More seeds would tell."
-
-
-def welch(first: Sequence[float], second: Sequence[float]) -> float:
-    """The two-sided probability of such a difference of means by chance. Each needs two values.
-
-    B. L. Welch, The generalization of Student's problem when several different population variances are involved, 1947.
-    """
-    parts = [statistics.variance(values) / len(values) for values in (first, second)]
-    difference = abs(statistics.fmean(first) - statistics.fmean(second))
-    if sum(parts) == 0:
-        return 0.0 if difference else 1.0
-    from scipy.special import stdtr
-
-    degrees = sum(parts) ** 2 / sum(
-        part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)
-    )
-    return float(2 * stdtr(degrees, -difference / math.sqrt(sum(parts))))
+    basis = f"({found.basis}: p = {found.probability:.2g})"
+    if found.is_significant:
+        return f"The best configuration differs from the second by more than chance {basis}."
+    return f"The best two configurations can't be told apart {basis}. More seeds would tell."
 
 
 def _state(folder: Path, state: str) -> str:
@@ -89,7 +67,7 @@ def _state(folder: Path, state: str) -> str:
         return "planned"
     if state != "running":
         return state
-    if not lock.is_locked(folder):
+    if not find.is_at_work(folder):
         return "killed"
     records = read_records(RunDir(folder).metrics)
     return f"running, epoch {records[-1].get('epoch')}" if records else "running"

@@ -11,6 +11,7 @@ from ptrun.config.overrides import parse_values
 from ptrun.reports.html_table import html_table
 from ptrun.runs.configurations import ranked, swept_keys
 from ptrun.sweeps.leaderboard import all_rows
+from ptrun.sweeps.verdicts import verdicts
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,17 @@ class SweepResult:
     """A sweep that has come to its end.
 
     records: one for each job, best first: its settings, state, monitored value, test metrics, seconds and folder.
-    configurations: one for each configuration, best first, with mean and standard deviation over its seeds.
+    configurations: one for each configuration, best first, with mean, standard deviation and 95 % confidence interval
+        over its seeds.
     best: the folder of the best run of the best configuration; None when no run is done.
+    verdicts: a sentence for each comparison of sweep.compare.
     """
 
     folder: Path
     records: Sequence[Mapping[str, Any]]
     configurations: Sequence[Mapping[str, Any]]
     best: Path | None
+    verdicts: Sequence[str] = ()
 
     def __repr__(self) -> str:
         return f"SweepResult({len(self.records)} jobs, best {self.best}; folder {self.folder})"
@@ -48,10 +52,11 @@ def sweep_result(folder: Path) -> SweepResult:
             "monitor": place.monitor,
             "mean": place.mean if place.values else None,
             "std": place.std,
+            "confidence_interval_95": place.interval,
         }
         for place in places
     ]
-    return SweepResult(folder, [_record(row, keys, folder) for row in rows], summed, best)
+    return SweepResult(folder, [_record(row, keys, folder) for row in rows], summed, best, verdicts(folder, rows))
 
 
 def _record(row: Mapping[str, Any], keys: Sequence[str], folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from ptrun.models.regularized import Regularized
 
@@ -21,6 +22,12 @@ def test_training_mode_normalises_and_drops():
     torch.testing.assert_close(normalized.std(0, correction=0), torch.ones(400), atol=1e-3, rtol=0)
     dropped = model.layers[4](torch.ones(64, 400))
     assert abs((dropped == 0).float().mean().item() - 0.25) < 0.02
+
+
+def test_without_batch_norm_the_linear_layers_have_a_bias():
+    model = Regularized(6, [8, 8], 3, dropout=0.5, batch_norm=False)
+    assert not any(isinstance(module, nn.BatchNorm1d) for module in model.modules())
+    assert all(module.bias is not None for module in model.modules() if isinstance(module, nn.Linear))
 
 
 def test_a_step_trains_every_parameter():

@@ -46,6 +46,15 @@ def test_the_empty_channels_can_be_put_on_both_sides():
     assert torch.equal(block(maps), expected)
 
 
+def test_without_shortcuts_it_is_a_plain_network_of_the_same_weights():
+    block = BasicBlock(2, 2, 1, has_shortcut=False).eval()
+    nn.init.zeros_(block.norm2.weight)
+    assert not block(torch.rand(3, 2, 6, 6)).any()
+    networks = [resnet_cifar(make_spec(3, 32, 32), depth=20, shortcuts=shortcuts) for shortcuts in (True, False)]
+    first, second = ({name: value.shape for name, value in network.state_dict().items()} for network in networks)
+    assert first == second
+
+
 @pytest.mark.parametrize(("depth", "words"), [(18, "Use 14 or 20"), (21, "Use 20 or 26"), (2, "Use 8;")])
 def test_another_depth_is_told(depth: int, words: str):
     with pytest.raises(ConfigError, match=rf"model\.depth={depth} is not 6n \+ 2.*{words}"):

@@ -15,7 +15,7 @@ from ptrun.errors import CheckpointError, ConfigError
 
 HELP = """\
 ptrun sweep [PATH] [flags]
-ptrun sweep work [PATH] [sweep.KEY=VALUE ...] [-q]
+ptrun sweep work [PATH] [sweep.KEY=VALUE ...] [flags]
 
   ptrun sweep                   the newest sweep in outputs
   ptrun sweep PATH              the sweep in this folder; `ptrun train -m ...` starts one
@@ -23,13 +23,17 @@ ptrun sweep work [PATH] [sweep.KEY=VALUE ...] [-q]
                                 do, here or on other machines that share the folder; sweep.jobs=1 is for this process
 
 Prints every job with its state (planned, running, done, pruned, failed, interrupted, killed) and result, best first;
-with several seeds also the mean and standard deviation of each configuration; and why jobs failed. It only reads, so
-it can be called while the sweep runs.
+with several seeds also the mean, standard deviation and 95 % confidence interval of each configuration; and why jobs
+failed. It can be called while the sweep runs. Only --html writes: sweep.html and plots/, as at the end of a sweep.
 
 Flags
   --json                        everything, as one JSON object
   --csv                         one line for each job
+  --html                        draw the figures and write the page sweep.html into the folder of the sweep
   --output-dir DIR              where the newest sweep is looked for (outputs)
+  --cores N                     work: use at most this many cores
+  --until-eof                   work: save the jobs and stop when standard input ends, as it does with a connection
+  -q, --quiet                   work: print nothing but warnings and errors
 """
 
 
@@ -41,13 +45,15 @@ def main(argv: list[str]) -> int:
     parser.add_argument("path", nargs="?")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--csv", action="store_true")
+    parser.add_argument("--html", action="store_true")
     parser.add_argument("--output-dir", default="outputs")
     options = parser.parse(argv)
     if options.help:
         print(HELP, end="")
         return 0
-    if options.json and options.csv:
-        raise ConfigError("ptrun sweep: --json and --csv exclude each other. Choose one.")
+    chosen = [f"--{name}" for name in ("json", "csv", "html") if getattr(options, name)]
+    if len(chosen) > 1:
+        raise ConfigError(f"ptrun sweep: {' and '.join(chosen)} exclude each other. Choose one.")
     from ptrun.runs.find import find_sweep
     from ptrun.sweeps import leaderboard, table
 
@@ -59,6 +65,8 @@ def main(argv: list[str]) -> int:
         print(json.dumps(_document(folder, rows), indent=2, ensure_ascii=False))
     elif options.csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows(table.csv_rows(rows))
+    elif options.html:
+        return _write_page(folder, rows)
     else:
         _show(folder, rows)
     return 0
@@ -68,12 +76,15 @@ def _work(argv: list[str]) -> int:
     parser = Parser("sweep work", "sweep.jobs=1")
     parser.add_argument("words", nargs="*")
     parser.add_argument("--output-dir", default="outputs")
+    parser.add_argument("--cores", type=_number_of_cores)
+    parser.add_argument("--until-eof", action="store_true")
     add_quiet_flag(parser)
     options = parser.parse(argv)
     if options.help:
         print(HELP, end="")
         return 0
     from ptrun.config.sweep import is_setting
+    from ptrun.process.machine import use_at_most
     from ptrun.process.signals import interrupt_raised
     from ptrun.runs.find import find_sweep
 
@@ -87,34 +98,60 @@ def _work(argv: list[str]) -> int:
     folder = find_sweep(paths[0] if paths else None, options.output_dir)
     from ptrun.sweeps import session
 
+    if options.cores is not None:
+        use_at_most(options.cores)
     with interrupt_raised():
         settings = [word for word in options.words if is_setting(word)]
-        return session.work(folder, settings, options.quiet).code
+        return session.work(folder, settings, options.quiet, options.until_eof).code
+
+
+def _number_of_cores(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"ptrun sweep work: --cores {text}: expected a number of cores, as --cores 2.")
+    return int(text)
+
+
+def _write_page(folder: Path, rows: list[dict[str, Any]]) -> int:
+    from ptrun.sweeps import report
+    from ptrun.terminal.console import Console
+
+    page = report.write(folder, rows, Console(), plots=True)
+    if page is None:
+        return 1
+    print(page)
+    return 0
 
 
 def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
-    from ptrun.sweeps import table
+    from ptrun.runs.find import read_plan
+    from ptrun.sweeps import table, verdicts
     from ptrun.terminal.console import Console
 
     console = Console()
     states = collections.Counter(row["state"].partition(",")[0] for row in rows)
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     console.header([("folder", str(folder)), ("jobs", f"{len(rows)}: {counts}")], "Sweep")
-    table.show(rows, folder, console)
+    table.show(rows, folder, console, read_plan(folder).get("objectives", ()))
+    for sentence in verdicts.verdicts(folder, rows):
+        console.note(sentence)
 
 
 def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from ptrun.files.json_file import nonfinite_to_none
     from ptrun.runs.configurations import configurations
-    from ptrun.sweeps import leaderboard
+    from ptrun.sweeps import leaderboard, verdicts
 
     ranked = configurations(rows)
-    places = [{**asdict(place), "mean": place.mean, "std": place.std} for place in ranked]
+    places = [
+        {**asdict(place), "mean": place.mean, "std": place.std, "confidence_interval_95": place.interval}
+        for place in ranked
+    ]
     values = {
         "folder": str(folder),
         "jobs": rows,
         "configurations": places,
         "comparison": leaderboard.comparison(ranked),
+        "verdicts": verdicts.verdicts(folder, rows),
     }
     document: dict[str, Any] = nonfinite_to_none(values)
     return document

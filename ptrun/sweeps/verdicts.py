@@ -1,0 +1,121 @@
+"""The comparisons of a sweep (`sweep.compare`) judged by its runs: a sentence for each, printed and written."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ptrun.config import schema
+from ptrun.config.comparison import TRAIN_LOSS, Comparison, has_settings, parse_comparison
+from ptrun.files.atomic import replacing_text
+from ptrun.loggers.records import read_records
+from ptrun.runs import find
+from ptrun.runs.configurations import Configuration, ranked
+from ptrun.runs.folder import METRICS
+from ptrun.sweeps.difference import Difference, difference
+from ptrun.terminal.console import Console
+from ptrun.terminal.format import format_metric, is_fraction
+
+FILE = "verdicts.txt"
+
+Row = Mapping[str, Any]
+
+
+def report(folder: Path, rows: Sequence[Row], console: Console) -> None:
+    """Print the verdict on each comparison of a sweep, and write all into its folder."""
+    sentences = verdicts(folder, rows)
+    if not sentences:
+        return
+    console.text()
+    console.text("Comparisons")
+    for sentence in sentences:
+        console.note(sentence)
+    with replacing_text(folder / FILE) as file:
+        file.write("\n".join(sentences) + "\n")
+
+
+def verdicts(folder: Path, rows: Sequence[Row]) -> list[str]:
+    """A sentence for each comparison that the plan of a sweep has."""
+    plan = find.read_plan(folder)
+    texts, metric = plan.get("compare") or [], plan.get("compare_by")
+    if not texts:
+        return []
+    places = ranked(measured(folder, rows, metric))
+    overrides = {row["job"]: row["overrides"] for row in rows}
+    return [_verdict(parse_comparison(text), places, overrides) for text in texts]
+
+
+def measured(folder: Path, rows: Sequence[Row], metric: str | None) -> list[dict[str, Any]]:
+    """The rows of a sweep with another metric in the place of the monitored one; None: as they are.
+
+    train/loss is that of the last epoch.
+    """
+    if metric is None:
+        return [dict(row) for row in rows]
+    name = metric.partition("/")[2]
+    declared = schema.find("metric", name)
+    is_higher = declared is not None and "higher" in declared.facts.get("better", ())
+    return [
+        {**row, "monitor": metric, "value": _value(folder, row, metric, name), "higher_is_better": is_higher}
+        for row in rows
+    ]
+
+
+def _value(folder: Path, row: Row, metric: str, name: str) -> float | None:
+    if metric != TRAIN_LOSS:
+        value = row["test"].get(name)
+    else:
+        records = read_records(folder / row["job"] / METRICS)
+        value = records[-1].get(metric) if records else None
+    return None if value is None else float(value)
+
+
+def _verdict(comparison: Comparison, places: Sequence[Configuration], overrides: Mapping[str, Sequence[str]]) -> str:
+    sides = [(comparison.first_text, comparison.first), (comparison.second_text, comparison.second)]
+    best, values = [], []
+    for text, settings in sides:
+        matching = [place for place in places if place.jobs and has_settings(overrides[place.jobs[0]], settings)]
+        if not matching:
+            return f"{comparison.text} is open: no run with {text} has a result yet."
+        best.append(matching[0])
+        chosen = f" ({matching[0].settings}, the best of {len(matching)})" if len(matching) > 1 else ""
+        values.append(f"{_mean_text(matching[0])}{chosen}")
+    found = difference(*(place.by_repeat for place in best))
+    metric = best[0].monitor
+    numbers = f"{metric.replace('/', ' ')} {values[0]} against {values[1]}"
+    if found is None:
+        return f"{comparison.text} is open: {numbers}. One run decides nothing: sweep.seeds=3 makes three."
+    return f"{comparison.text} {_judgement(comparison, found)}: {numbers}, {_difference_text(found, metric)}."
+
+
+def _judgement(comparison: Comparison, found: Difference) -> str:
+    if not found.is_significant:
+        return "is undecided, because the difference may be chance"
+    return "holds" if (found.mean > 0) is comparison.is_higher else "does not hold, the opposite is true"
+
+
+def _difference_text(found: Difference, metric: str) -> str:
+    sign = 1 if found.mean >= 0 else -1
+    low, high = sorted((sign * found.low, sign * found.high))
+    interval = f"{_amount(metric, low, unit=False)} to {_amount(metric, high, unit=False)}"
+    word = "higher" if sign == 1 else "lower"
+    return f"{word} by {_amount(metric, sign * found.mean)}, 95 % interval {interval} ({found.basis})"
+
+
+def _amount(metric: str, value: float, *, unit: bool = True) -> str:
+    """A difference: of fractions in percentage points."""
+    if is_fraction(metric):
+        return f"{100 * value:.2f}{' points' if unit else ''}"
+    return format_metric(metric, value)
+
+
+def _mean_text(place: Configuration) -> str:
+    """`94.10 ± 0.30 %`."""
+    if len(place.values) < 2:
+        return format_metric(place.monitor, place.mean)
+    deviation = statistics.stdev(place.values)
+    if is_fraction(place.monitor):
+        return f"{100 * place.mean:.2f} ± {100 * deviation:.2f} %"
+    return f"{format_metric(place.monitor, place.mean)} ± {format_metric(place.monitor, deviation)}"
