@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ptrun.version import __version__
 
 if TYPE_CHECKING:
+    from ptrun.runs.compare import Comparison
     from ptrun.runs.evaluate import EvalResult
     from ptrun.runs.loaded_model import LoadedModel
     from ptrun.runs.predict import Predicted
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     Checkpoint = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-__all__ = ["__version__", "eval", "load", "predict", "sweep", "train"]
+__all__ = ["__version__", "compare", "eval", "load", "predict", "sweep", "train"]
 
 
 def train(*overrides: str, config_dir: str | None = None, quiet: bool = False, **settings: Any) -> TrainResult:
@@ -110,6 +111,17 @@ def sweep(
     with preserve_caller_state():
         finished = session.run(composer, words, ["ptrun", "train", "-m", *words], quiet)
     return sweep_result(finished.folder)
+
+
+def compare(*runs: str | os.PathLike[str], output_dir: str = "outputs") -> Comparison:
+    """Run `ptrun compare` from Python: what differs between two or more runs, in settings and metrics.
+
+    A run is its folder, "latest" for the newest one in `output_dir`, or a sweep for its best run; a job of a sweep is
+    the folder within that of the sweep. Raises ptrun.errors.PtrunError.
+    """
+    from ptrun.runs.compare import compare as compare_runs
+
+    return compare_runs([os.fspath(run) for run in runs], output_dir)
 
 
 def _eval_weights(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
@@ -16,6 +18,7 @@ from ptrun.config.auto import resolve_auto
 from ptrun.config.compose import Composer
 from ptrun.config.load import load_config
 from ptrun.config.run_config import RunConfig
+from ptrun.runs.folder import RunDir
 from ptrun.spec import DataSpec, Layout, Task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,6 +97,13 @@ def has_color(picture: Image.Image, color: str) -> bool:
     return bool((np.abs(np.asarray(picture).astype(int) - wanted).max(axis=2) <= 3).any())
 
 
+def svg_texts(path: Path) -> list[str]:
+    """The texts of a well-formed SVG, every one of which has a color of its own."""
+    texts = [node for node in ElementTree.parse(path).iter() if node.tag.endswith("}text")]
+    assert all("fill:" in (node.get("style") or "") for node in texts), "a black text can't be read on a dark page"
+    return ["".join(node.itertext()) for node in texts]
+
+
 def job_row(settings: str, value: float | None, **changes: Any) -> dict[str, Any]:
     """The row of a job in the table of a sweep; value: None for one that failed."""
     return {
@@ -101,3 +111,24 @@ def job_row(settings: str, value: float | None, **changes: Any) -> dict[str, Any
         "higher_is_better": True, "state": "failed" if value is None else "done", "reason": "",
         "test": {} if value is None else {"accuracy": value / 2}, "seconds": 1.0, **changes,
     }  # fmt: skip
+
+
+def make_sweep(folder: Path, jobs: Sequence[str], values: Sequence[float | None], **plan: Any) -> Path:
+    """The folder of a sweep as far as its table and its figures look at it; a job without a value failed."""
+    planned = [{"job": str(i), "id": str(i), "overrides": settings.split()} for i, settings in enumerate(jobs)]
+    for job, value in zip(planned, values, strict=True):
+        run = RunDir(folder / job["job"])
+        run.path.mkdir(parents=True)
+        (run.path / "resolved.yaml").write_text("{}")
+        run.write_json("receipt.json", {"overrides": job["overrides"], "started": "2026-01-02T03:04:05+00:00"})
+        if value is None:
+            run.write_status("failed", reason="ValueError: <b>not good</b>")
+            (run.path / "job.log").write_text("the last line\n")
+            continue
+        run.write_status("done")
+        summary = {"monitor": "val/accuracy", "best_value": value, "higher_is_better": True, "training_seconds": 2.0}
+        run.write_json("summary.json", {**summary, "test": {"accuracy": value}, "best_epoch": 3, "parameters": 10})
+        records = [{"epoch": epoch, "step": epoch, "val/accuracy": value * epoch / 3} for epoch in (1, 2, 3)]
+        run.metrics.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    RunDir(folder).write_json("sweep.json", {"jobs": planned, "overrides": [], "command": ["ptrun", "train"], **plan})
+    return folder

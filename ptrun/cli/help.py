@@ -5,12 +5,12 @@ ptrun {version}: train any PyTorch model on any data from YAML.
 
   ptrun train                                          a small network on handwritten digits, in seconds
   ptrun train model=simplenet train.epochs=5           choose a component, change a setting
-  ptrun train experiment=digits_convnet                a recommended recipe (ptrun list experiments)
   ptrun train dataset=image_folder dataset.root=DIR model=transfer      your own images
   ptrun train dataset=table dataset.path=FILE.csv dataset.target=COLUMN your own table
   ptrun train -m model=convnet,simplenet optimizer.lr=0.1,0.01          a sweep: four runs, one table
   ptrun sweep                                          the table of the newest sweep, also while it runs
-  ptrun runs                                           all runs, newest first, with state and best value
+  ptrun runs model=convnet --best                      all runs (here some, best first), with state and best value
+  ptrun compare RUN RUN                                settings and metrics that differ between runs
   ptrun eval checkpoint=outputs/latest                 metrics, predictions and plots of a run
   ptrun predict outputs/latest photos                  what the model of a run says of new files (here images)
   ptrun resume                                         continue the newest run that was interrupted
@@ -19,7 +19,7 @@ ptrun {version}: train any PyTorch model on any data from YAML.
   ptrun export outputs/latest format=onnx              a file for onnxruntime, checked against the checkpoint
   ptrun show outputs/latest                            what was trained, on what, with which result, how to use it
   ptrun publish outputs/latest model.pt                a checkpoint to give away, with a model card
-  ptrun list                                           every component (ptrun list models convnet: its settings)
+  ptrun list                                           every component (ptrun list experiments: the recipes)
   ptrun show model=convnet                             the composed and checked configuration; runs nothing
   ptrun doctor                                         what this machine has, and whether training works on it
 

@@ -19,7 +19,7 @@ from ptrun.version import __version__
 # A verb is the file of its name in ptrun/cli/commands/, with a function `main(argv)` that returns the exit code.
 VERBS = (
     *("train", "eval", "predict", "export", "publish", "resume", "verify", "reproduce"),
-    *("sweep", "runs", "list", "show", "doctor"),
+    *("sweep", "runs", "compare", "list", "show", "doctor"),
 )
 _OTHER_VERBS = {"fit": "train", "val": "eval", "validate": "eval", "test": "eval"}  # words of other tools
 

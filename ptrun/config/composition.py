@@ -56,11 +56,7 @@ class JobConfig:
 
 def identity(config: RunConfig, axes: Sequence[str]) -> str:
     """What identifies a job: a hash of all settings but those that are harmless and have one value in this sweep."""
-    values = {
-        key: value
-        for key, value in _flat(config.to_dict())
-        if key == "checkpoint.name" or _is_part_of(axes, key) or not _is_part_of(HARMLESS, key)
-    }
+    values = {key: value for key, value in flat(config.to_dict()) if _is_part_of(axes, key) or not is_harmless(key)}
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -70,10 +66,16 @@ def _is_part_of(names: Sequence[str], key: str) -> bool:
     return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 
-def _flat(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def is_harmless(key: str) -> bool:
+    """Whether a setting changes no result of a run."""
+    return key != "checkpoint.name" and _is_part_of(HARMLESS, key)
+
+
+def flat(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting with its dotted key."""
     if isinstance(values, Mapping) and values:
         for key, value in values.items():
-            yield from _flat(value, f"{path}.{key}" if path else str(key))
+            yield from flat(value, f"{path}.{key}" if path else str(key))
     else:
         yield path, values
 

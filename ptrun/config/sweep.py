@@ -43,6 +43,7 @@ class SweepSettings:
     workers: int
     launch_command: str | None
     slurm_options: str | None
+    plots: bool | str
     dir: str
 
     @property

@@ -5,6 +5,9 @@ pyplot and matplotlib's global settings are not used: they would change what a p
 
 from __future__ import annotations
 
+import io
+import re
+import textwrap
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +27,11 @@ GREEN = "#009E73"
 INK = "#2B2F36"
 SOFT = "#6B7280"
 PALE = "#E5E7EB"
+SPINE = "#B6BBC4"
+
+_LETTER_WIDTH = 0.105  # inches, of a title
+# In an SVG: what stands between two tags, which stays as it is, or a number with more than two digits behind its point.
+_TEXT_OR_LONG_NUMBER = re.compile(r">[^<]+<|(?<![\w#.])-?\d+\.\d{3,}(?![\w.])")
 
 
 def preload() -> None:
@@ -35,8 +43,10 @@ def preload() -> None:
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
-    """An empty white figure of `width` x `height` inches with a title above all its panels."""
+    """An empty white figure of `width` x `height` inches with a title above all its panels, in lines that fit."""
     from matplotlib.figure import Figure
+
+    title = textwrap.fill(title, max(round(width / _LETTER_WIDTH), 10))
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
     figure.suptitle(title, fontsize=12.5, color=INK, fontweight="bold", parse_math=False)
@@ -46,7 +56,7 @@ def new_figure(width: float, height: float, title: str) -> Figure:
 def tidy(axes: Axes, *, grid: str = "both") -> None:
     """Remove what carries no information: two spines, tick marks, strong lines. `grid`: x, y or both."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#B6BBC4")
+    axes.spines[["left", "bottom"]].set_color(SPINE)
     axes.tick_params(colors=SOFT, labelcolor=INK, labelsize=9, length=0)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set(color=SOFT, fontsize=9.5, parse_math=False)
@@ -64,13 +74,36 @@ def legend(axes: Axes) -> None:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write `figure` as PNG to `path`; its folder is made if there is none."""
+    """Write `figure` as PNG to `path`, or as SVG if that is its ending; its folder is made if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file, warnings.catch_warnings():
+    content = _as_svg(figure) if path.suffix == ".svg" else _as_png(figure)
+    with replacing(path) as file:
+        file.write(content)
+    return path
+
+
+def _as_png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    with warnings.catch_warnings():
         # The font lacks the letters of some scripts and draws boxes instead. That is no reason for a warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure.savefig(file, format="png")
-    return path
+    return file.getvalue()
+
+
+def _as_svg(figure: Figure) -> bytes:
+    """An SVG with text as text, equal for equal figures, with coordinates to a hundredth of a point."""
+    import matplotlib
+
+    file = io.StringIO()
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ptrun"}):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return _TEXT_OR_LONG_NUMBER.sub(_shortened, file.getvalue()).encode()
+
+
+def _shortened(match: re.Match[str]) -> str:
+    return match[0] if match[0].startswith(">") else f"{float(match[0]):.2f}"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 from ptrun.config.sweep import REPEATS
 
+CONFIDENCE = 0.95
+
 Row = Mapping[str, Any]
 
 
@@ -45,6 +47,23 @@ class Configuration:
     def std(self) -> float | None:
         """Of the finished runs."""
         return std(self.values)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval of the mean; None for one run."""
+        return confidence_interval(self.values)
+
+
+def confidence_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Where the mean of very many runs lies, in 95 of 100 cases (Student's t). None for fewer than two values."""
+    deviation = std(values)
+    if deviation is None:
+        return None
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(len(values))
+    mean = statistics.fmean(values)
+    return mean - half, mean + half
 
 
 def std(values: Sequence[float]) -> float | None:

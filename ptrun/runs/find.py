@@ -39,7 +39,7 @@ def find_checkpoint(text: str) -> tuple[Path, tuple[str, ...]]:
     Raises CheckpointError, with the reason why the run ended where its folder gives one.
     """
     path = Path(text).expanduser()
-    folder, note = _best_of_sweep(path)
+    folder, note = best_of_sweep(path)
     try:
         checkpoint = _checkpoint_of(folder)
     except CheckpointError as error:
@@ -48,7 +48,7 @@ def find_checkpoint(text: str) -> tuple[Path, tuple[str, ...]]:
     return checkpoint, (note,) if note else ()
 
 
-def _best_of_sweep(path: Path) -> tuple[Path, str]:
+def best_of_sweep(path: Path) -> tuple[Path, str]:
     """The best run of a sweep's best configuration, and a note on the choice; any other path as it is."""
     rows = sweep_rows(path) if RunDir(path).is_sweep() else []
     if not rows:
@@ -129,11 +129,14 @@ def find_sweep(text: str | None, output_dir: str) -> Path:
 
 
 def all_runs(output_dir: str) -> list[Path]:
-    """The folders of all training runs, those of sweeps included, newest first."""
+    """The folders of all training runs, those of sweeps included, newest first.
+
+    output_dir: where runs are made, or one of its days, or a sweep.
+    """
     base = Path(output_dir).expanduser()
-    statuses = [path for pattern in ("*/*", "*/*/*") for path in base.glob(f"{pattern}/{STATUS}")]
-    runs = [path for path in statuses if (path.parent / RESOLVED).is_file() and path.parent.parent.name != LATEST]
-    return _newest_first(runs)
+    statuses = [path for pattern in ("*", "*/*", "*/*/*") for path in base.glob(f"{pattern}/{STATUS}")]
+    runs = [path for path in statuses if (path.parent / RESOLVED).is_file()]
+    return _newest_first(path for path in runs if LATEST not in path.relative_to(base).parts)
 
 
 def _newest_first(files: Iterable[Path]) -> list[Path]:

@@ -13,7 +13,7 @@ from ptrun.config.overrides import without_sweeps
 from ptrun.errors import Interrupted, PtrunError
 from ptrun.runs import find
 from ptrun.runs.folder import ERROR, create_run_dir
-from ptrun.sweeps import table
+from ptrun.sweeps import report, table
 from ptrun.terminal.console import Console
 
 
@@ -71,7 +71,7 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
         from ptrun.sweeps import cross_validation  # needs NumPy and torch
 
         rows = find.sweep_rows(folder)
-        table.report(rows, folder, console)
+        table.report(rows, folder, console, (), report.write(folder, rows, console, plots=first.plots))
         cross_validation.report(folder, rows, console)
     states = [row["state"] for row in rows if row["job"] not in earlier]
     return folder, 0 if states and all(state == "done" for state in states) else 1

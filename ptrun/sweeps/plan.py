@@ -107,6 +107,7 @@ def write_plan(config: SweepConfig, folder: Path, jobs: Sequence[Job], command: 
             "working_folder": os.getcwd(),
             "signature": _signature(config),
             "axes": list(config.axes),
+            "objectives": config.settings.objectives or [],
             "compare": config.settings.compare,
             "compare_by": config.settings.compare_by,
             "jobs": [*earlier, *map(_frozen, jobs)],

@@ -19,7 +19,8 @@ class SweepResult:
     """A sweep that has come to its end.
 
     records: one for each job, best first: its settings, state, monitored value, test metrics, seconds and folder.
-    configurations: one for each configuration, best first, with mean and standard deviation over its seeds.
+    configurations: one for each configuration, best first, with mean, standard deviation and 95 % confidence interval
+        over its seeds.
     best: the folder of the best run of the best configuration; None when no run is done.
     verdicts: a sentence for each comparison of sweep.compare.
     """
@@ -51,6 +52,7 @@ def sweep_result(folder: Path) -> SweepResult:
             "monitor": place.monitor,
             "mean": place.mean if place.values else None,
             "std": place.std,
+            "confidence_interval_95": place.interval,
         }
         for place in places
     ]

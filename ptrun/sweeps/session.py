@@ -18,7 +18,7 @@ from ptrun.config.compose import Composer
 from ptrun.config.composition import JobConfig
 from ptrun.config.jobs import SweepConfig, load_sweep
 from ptrun.config.load import thaw
-from ptrun.config.sweep import REPEATS, SweepSettings
+from ptrun.config.sweep import REPEATS
 from ptrun.errors import CheckpointError, Interrupted
 from ptrun.files import lock
 from ptrun.process.children import can_fork
@@ -27,7 +27,7 @@ from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import STATUS
-from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, search, table, verdicts
+from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, report, search, table, verdicts
 from ptrun.sweeps.driver import Driver, Watcher
 from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.queue import PLAN_LOCK, Queue
@@ -118,7 +118,7 @@ def _run(
         driver.run(queue)
         if settings.test == "best" and not driver.tests and not driver.is_over():
             _test_best(driver, queue)
-    _report(folder, console, config.settings)
+    _report(folder, console, config, plots=not stop.received)
     left = queue.left()
     if stop.received:
         raise Interrupted(
@@ -143,18 +143,21 @@ def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
             time.sleep(_LOOK_SECONDS)
         said = workers.stop() if stop.received else ""
         watcher.look()
-    _report(folder, console, config.settings)
+    _report(folder, console, config, plots=not stop.received)
     left = config.num_jobs - sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
     if stop.received:
         raise Interrupted(f"Stopped by {stop.received}. {said} `ptrun sweep {folder}` shows how far the sweep is.")
     return Finished(folder, 1 if left > 0 else 0)
 
 
-def _report(folder: Path, console: Console, settings: SweepSettings) -> None:
+def _report(folder: Path, console: Console, config: SweepConfig, *, plots: bool) -> None:
+    """Print the tables; write results.csv and the page, with figures if there is time for them."""
     from ptrun.sweeps import cross_validation  # needs NumPy and torch
 
     rows = leaderboard.all_rows(folder)
-    table.report(rows, folder, console, settings.objectives or ())
+    wanted = config.example.loaded.config.plots if config.settings.plots == "auto" else bool(config.settings.plots)
+    page = report.write(folder, rows, console, plots=plots and wanted)
+    table.report(rows, folder, console, config.settings.objectives or (), page)
     cross_validation.report(folder, rows, console)
     verdicts.report(folder, rows, console)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import shlex
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,35 +23,41 @@ from ptrun.terminal.format import format_metric, format_seconds, is_fraction
 
 _TEST_METRICS = ("accuracy", "f1_macro", "rmse", "mae", "r2", "loss")  # most telling first; two fit into the table
 _LAST_LINES = 4  # of a failed job
+SEVERAL_MONITORS = "The jobs have different monitored metrics, so they are ranked within each of them only."
 
 Row = Mapping[str, Any]
 
 
-def report(rows: Sequence[Row], folder: Path, console: Console, objectives: Sequence[str] = ()) -> None:
+def report(
+    rows: Sequence[Row], folder: Path, console: Console, objectives: Sequence[str] = (), page: Path | None = None
+) -> None:
     """Print the tables, best first, then why jobs failed; write every job to results.csv.
 
-    objectives: several, of which the best combinations are shown, too.
+    objectives: several, of which the best combinations are shown, too. page: where the same can be seen in a browser.
     """
     if not rows:
         return
-    show(rows, folder, console)
-    if objectives:
-        _show_front(rows, folder, objectives, console)
+    show(rows, folder, console, objectives)
     path = folder / SWEEP_RESULTS
     with replacing_text(path) as file:
         csv.writer(file).writerows(csv_rows(rows))
     best = next(iter(best_jobs(rows)), None)
     console.text()
-    console.header([("table", str(path)), *([("best", str(folder / best))] if best else [])], "Sweep")
+    files = [("table", str(path)), *([("page", str(page))] if page else [])]
+    console.header([*files, *([("best", str(folder / best))] if best else [])], "Sweep")
     if best:
         console.text()
-        job = shlex.quote(str(folder / best))
-        commands = [("evaluate", f"ptrun eval checkpoint={job}"), ("use it", f"ptrun show checkpoint={job}")]
-        console.header(commands, "Next")
+        console.header(next_commands(folder, best), "Next")
 
 
-def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
-    """Print the tables, best first, then why jobs failed."""
+def next_commands(folder: Path, best: str) -> list[tuple[str, str]]:
+    """What to type to evaluate the best job, and to see how to use it."""
+    job = shlex.quote(str(folder / best))
+    return [("evaluate", f"ptrun eval checkpoint={job}"), ("use it", f"ptrun show checkpoint={job}")]
+
+
+def show(rows: Sequence[Row], folder: Path, console: Console, objectives: Sequence[str] = ()) -> None:
+    """Print the tables, best first, then why jobs failed; at last the front of several objectives."""
     console.text()
     console.table(*_job_table(rows))
     ranked = configurations(rows)
@@ -62,11 +68,13 @@ def show(rows: Sequence[Row], folder: Path, console: Console) -> None:
         if sentence:
             console.note(sentence)
     if len({row["monitor"] for row in rows if row["monitor"]}) > 1:
-        console.note("The jobs have different monitored metrics, so they are ranked within each of them only.")
+        console.note(SEVERAL_MONITORS)
     for row in rows:
         if row["reason"] and row["state"] not in ("failed", "pruned"):
             console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
-    _report_failures([row for row in rows if row["state"] == "failed"], folder, console)
+    _report_failures(rows, folder, console)
+    if objectives:
+        _show_front(rows, folder, objectives, console)
 
 
 def _show_front(rows: Sequence[Row], folder: Path, objectives: Sequence[str], console: Console) -> None:
@@ -87,7 +95,7 @@ def _show_front(rows: Sequence[Row], folder: Path, objectives: Sequence[str], co
 def csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
     """The header and one line for each job, with every test metric unrounded."""
     best = rows[0]
-    tests = _test_names(rows)
+    tests = names_of_tests(rows)
     keys = swept_keys(rows)
     yield ["job", "state", *keys, best["monitor"] or "value", *(f"test/{name}" for name in tests), "seconds"]
     for row in rows:
@@ -97,27 +105,52 @@ def csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
         yield [row["job"], row["state"], *values, *results]
 
 
-def _test_names(rows: Sequence[Row]) -> list[str]:
+def names_of_tests(rows: Sequence[Row]) -> list[str]:
     """The test metrics of any job: with sweep.test=best only some have them."""
     return list(dict.fromkeys(name for row in rows for name in row["test"]))
 
 
+def shown_tests(names: Collection[str]) -> list[str]:
+    """The test metrics that a table shows."""
+    return [name for name in _TEST_METRICS if name in names][:2]
+
+
+def failed(rows: Sequence[Row]) -> list[Row]:
+    """The jobs that failed."""
+    return [row for row in rows if row["state"] == "failed"]
+
+
+def reason(row: Row) -> str:
+    """Why a job failed."""
+    return str(row["reason"]) or "(no reason is known)"
+
+
+def last_lines(folder: Path, row: Row) -> list[str]:
+    """What a job printed last, without its reason, which is said already."""
+    log = folder / row["job"] / JOB_LOG
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    return [line for line in lines[-_LAST_LINES:] if row["reason"] not in line]
+
+
 def _report_failures(rows: Sequence[Row], folder: Path, console: Console) -> None:
     """Print why each of these jobs failed, the last lines that it printed, and where the rest is."""
-    for row in rows:
-        log = folder / row["job"] / JOB_LOG
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    for row in failed(rows):
         console.text()
-        console.text(f"  job {row['job']} failed: {(row['reason'].splitlines() or ['(no reason is known)'])[0]}")
+        console.text(f"  job {row['job']} failed: {reason(row).splitlines()[0]}")
         console.text(f"    folder {folder / row['job']}")
-        for line in [line for line in lines[-_LAST_LINES:] if row["reason"] not in line]:
+        for line in last_lines(folder, row):
             console.text(f"    {JOB_LOG}: {line}")
+
+
+def state_text(row: Row) -> str:
+    """The state of a job, of a pruned one with the epoch."""
+    return f"pruned, epoch {row['epochs']}" if row["state"] == "pruned" else str(row["state"])
 
 
 def _job_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Column names and cells; of the settings only those that differ between jobs."""
     best = rows[0]
-    tests = [name for name in _TEST_METRICS if name in _test_names(rows)][:2]
+    tests = shown_tests(names_of_tests(rows))
     monitor = best["monitor"] or "value"
     keys = swept_keys(rows)
     cells = []
@@ -126,33 +159,50 @@ def _job_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         other = f" {row['monitor']}" if row["monitor"] not in ("", monitor) else ""
         values = [f"{format_metric(row['monitor'] or monitor, row['value'])}{other}"]
         values += [format_metric(name, row["test"].get(name)) for name in tests]
-        state = f"pruned, epoch {row['epochs']}" if row["state"] == "pruned" else row["state"]
-        cells.append([row["job"], settings, *values, format_seconds(row["seconds"]), state])
+        cells.append([row["job"], settings, *values, format_seconds(row["seconds"]), state_text(row)])
     return ["job", "settings", monitor, *(f"test {name}" for name in tests), "time", "state"], cells
 
 
 def _configuration_table(ranked: Sequence[Configuration]) -> tuple[list[str], list[list[str]]]:
     best = ranked[0]
-    tests = [name for name in _TEST_METRICS if name in best.tests][:2]
+    tests = shown_tests(best.tests)
     cells = [
         [
             place.settings,
             f"{len(place.values)} of {place.planned}",
-            _spread(place.monitor, place.values),
-            *(_spread(name, place.tests.get(name, ())) for name in tests),
+            spread_text(place.monitor, place.values),
+            interval_text(place.monitor, place.interval),
+            *(spread_text(name, place.tests.get(name, ())) for name in tests),
         ]
         for place in ranked
     ]
-    return ["configuration", "runs", best.monitor or "value", *(f"test {name}" for name in tests)], cells
+    return [
+        "configuration",
+        "runs",
+        best.monitor or "value",
+        "95 % interval",
+        *(f"test {name}" for name in tests),
+    ], cells
 
 
-def _spread(name: str, values: Sequence[float]) -> str:
+def interval_text(name: str, interval: tuple[float, float] | None) -> str:
+    """`96.80 to 97.82 %`: the confidence interval of a mean."""
+    if interval is None:
+        return "-"
+    low, high = interval
+    if is_fraction(name.rpartition("/")[2]):
+        low, high = max(low, 0.0), min(high, 1.0)
+    return f"{format_metric(name, low).removesuffix(' %')} to {format_metric(name, high)}"
+
+
+def spread_text(name: str, values: Sequence[float]) -> str:
     """`97.31 ± 0.42 %`: mean and standard deviation of a single run."""
     if not values:
         return "-"
+    name = name.rpartition("/")[2]
     mean, deviation = statistics.fmean(values), std(values)
     if deviation is None:
         return format_metric(name, mean)
-    if is_fraction(name.rpartition("/")[2]):
+    if is_fraction(name):
         return f"{100 * mean:.2f} ± {100 * deviation:.2f} %"
     return f"{format_metric(name, mean)} ± {format_metric(name, deviation)}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
+from scipy import stats
 from support import job_row as row
 
-from ptrun.runs.configurations import configurations, ranked
+from ptrun.runs.configurations import confidence_interval, configurations, ranked
 
 ROWS = [
     row("optimizer.lr=0.1 seed=0", 0.9),
@@ -32,6 +35,14 @@ def test_configurations_are_ranked_by_the_mean_over_seeds():
 def test_without_several_seeds_there_is_nothing_to_sum_up():
     assert configurations([row("a=1 seed=0", 1.0), row("a=2 seed=0", 2.0)]) == []
     assert [place.settings for place in configurations([row("seed=0", 1.0), row("seed=1", 2.0)])] == ["(defaults)"]
+
+
+def test_the_confidence_interval_is_that_of_scipy():
+    values = (0.5, 0.9, 0.7, 0.72)
+    expected = stats.t.interval(0.95, 3, loc=statistics.fmean(values), scale=stats.sem(values))
+    assert confidence_interval(values) == pytest.approx(expected, abs=1e-12)
+    assert confidence_interval((0.5,)) is None
+    assert configurations(ROWS)[1].interval == pytest.approx((0.7 - 12.7062 * 0.1, 0.7 + 12.7062 * 0.1), abs=1e-4)
 
 
 def test_every_run_belongs_to_a_configuration():

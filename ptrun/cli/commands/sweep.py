@@ -23,12 +23,13 @@ ptrun sweep work [PATH] [sweep.KEY=VALUE ...] [-q]
                                 do, here or on other machines that share the folder; sweep.jobs=1 is for this process
 
 Prints every job with its state (planned, running, done, pruned, failed, interrupted, killed) and result, best first;
-with several seeds also the mean and standard deviation of each configuration; and why jobs failed. It only reads, so
-it can be called while the sweep runs.
+with several seeds also the mean, standard deviation and 95 % confidence interval of each configuration; and why jobs
+failed. It can be called while the sweep runs. Only --html writes: sweep.html and plots/, as at the end of a sweep.
 
 Flags
   --json                        everything, as one JSON object
   --csv                         one line for each job
+  --html                        draw the figures and write the page sweep.html into the folder of the sweep
   --output-dir DIR              where the newest sweep is looked for (outputs)
 """
 
@@ -41,13 +42,15 @@ def main(argv: list[str]) -> int:
     parser.add_argument("path", nargs="?")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--csv", action="store_true")
+    parser.add_argument("--html", action="store_true")
     parser.add_argument("--output-dir", default="outputs")
     options = parser.parse(argv)
     if options.help:
         print(HELP, end="")
         return 0
-    if options.json and options.csv:
-        raise ConfigError("ptrun sweep: --json and --csv exclude each other. Choose one.")
+    chosen = [f"--{name}" for name in ("json", "csv", "html") if getattr(options, name)]
+    if len(chosen) > 1:
+        raise ConfigError(f"ptrun sweep: {' and '.join(chosen)} exclude each other. Choose one.")
     from ptrun.runs.find import find_sweep
     from ptrun.sweeps import leaderboard, table
 
@@ -59,6 +62,8 @@ def main(argv: list[str]) -> int:
         print(json.dumps(_document(folder, rows), indent=2, ensure_ascii=False))
     elif options.csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows(table.csv_rows(rows))
+    elif options.html:
+        return _write_page(folder, rows)
     else:
         _show(folder, rows)
     return 0
@@ -92,7 +97,19 @@ def _work(argv: list[str]) -> int:
         return session.work(folder, settings, options.quiet).code
 
 
+def _write_page(folder: Path, rows: list[dict[str, Any]]) -> int:
+    from ptrun.sweeps import report
+    from ptrun.terminal.console import Console
+
+    page = report.write(folder, rows, Console(), plots=True)
+    if page is None:
+        return 1
+    print(page)
+    return 0
+
+
 def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
+    from ptrun.runs.find import read_plan
     from ptrun.sweeps import table, verdicts
     from ptrun.terminal.console import Console
 
@@ -100,9 +117,8 @@ def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
     states = collections.Counter(row["state"].partition(",")[0] for row in rows)
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     console.header([("folder", str(folder)), ("jobs", f"{len(rows)}: {counts}")], "Sweep")
-    table.show(rows, folder, console)
-    for sentence in verdicts.verdicts(folder, rows):
-        console.note(sentence)
+    table.show(rows, folder, console, read_plan(folder).get("objectives", ()))
+    verdicts.show(folder, rows, console)
 
 
 def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -111,7 +127,10 @@ def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from ptrun.sweeps import leaderboard, verdicts
 
     ranked = configurations(rows)
-    places = [{**asdict(place), "mean": place.mean, "std": place.std} for place in ranked]
+    places = [
+        {**asdict(place), "mean": place.mean, "std": place.std, "confidence_interval_95": place.interval}
+        for place in ranked
+    ]
     values = {
         "folder": str(folder),
         "jobs": rows,

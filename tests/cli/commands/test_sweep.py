@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import Ended
+from support import Ended, make_sweep
 
 from ptrun.runs.folder import RunDir
 
@@ -45,7 +45,7 @@ def test_the_newest_sweep_as_tables(sweep: Path, ptrun: Call):
     assert f"folder {sweep.relative_to(Path.cwd())}" in lines
     assert "jobs 4: 3 done, 1 planned" in lines
     assert "2 optimizer.lr=0.2 seed=0 90.00 % 90.00 % 1.0000 2.00 s done" in lines
-    assert "optimizer.lr=0.1 2 of 2 60.00 ± 14.14 % 60.00 ± 14.14 % 1.0000 ± 0" in lines
+    assert "optimizer.lr=0.1 2 of 2 60.00 ± 14.14 % 0.00 to 100.00 % 60.00 ± 14.14 % 1.0000 ± 0" in lines
     assert ptrun("sweep", str(sweep)).out == ended.out.replace(str(sweep.relative_to(Path.cwd())), str(sweep))
 
 
@@ -54,10 +54,26 @@ def test_as_json_and_as_csv(sweep: Path, ptrun: Call):
     assert [job["job"] for job in document["jobs"]] == ["2", "1", "0", "3"]
     assert [place["settings"] for place in document["configurations"]] == ["optimizer.lr=0.2", "optimizer.lr=0.1"]
     assert document["configurations"][1]["mean"] == pytest.approx(0.6)
+    half = 12.7062 * 0.1  # Student's t of one degree of freedom, 95 %, times the standard error
+    assert document["configurations"][1]["confidence_interval_95"] == pytest.approx([0.6 - half, 0.6 + half], abs=1e-4)
+    assert document["configurations"][0]["confidence_interval_95"] is None
     rows = list(csv.DictReader(io.StringIO(ptrun("sweep", "--csv").out)))
     assert [(row["job"], row["state"], row["seed"]) for row in rows][-1] == ("3", "planned", "1")
     assert rows[0]["val/accuracy"] == "0.9"
     assert ptrun("sweep", "--csv", "--json").code == 2
+
+
+def test_as_a_page(sweep: Path, ptrun: Call):
+    ended = ptrun("sweep", "--html")
+    assert (ended.code, ended.out) == (0, f"{sweep.relative_to(Path.cwd()) / 'sweep.html'}\n"), ended.err
+    assert "0.00 to 100.00 %" in (sweep / "sweep.html").read_text()
+    assert (sweep / "plots" / "by_setting.svg").is_file()
+    assert "--csv and --html exclude each other" in ptrun("sweep", "--csv", "--html").err
+
+
+def test_several_objectives(folder: Path, ptrun: Call):
+    make_sweep(folder / "sw", ["model=a", "model=b"], [0.5, 0.6], objectives=["val/accuracy", "parameters"])
+    assert "1 of 2 runs are beaten by no other in all objectives" in " ".join(ptrun("sweep", "sw").out.split())
 
 
 def test_what_is_no_sweep(folder: Path, ptrun: Call):

@@ -1,0 +1,147 @@
+"""`sweep.html`: what the folder of a sweep says, as one page that needs no network."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ptrun.files.atomic import replace_text
+from ptrun.reports.sweep.page import Cell, Failure, Page, Table, render
+from ptrun.runs import find
+from ptrun.runs.configurations import Configuration, configurations, ranked, swept_keys
+from ptrun.runs.folder import RECEIPT, SWEEP_PAGE, now
+from ptrun.sweeps import leaderboard, table
+from ptrun.sweeps.verdicts import verdicts
+from ptrun.terminal.format import format_metric, format_seconds
+from ptrun.version import __version__
+
+Row = Mapping[str, Any]
+
+
+def write(folder: Path, rows: Sequence[Row], figures: Sequence[Path]) -> Path:
+    """Write the page with these figures into the folder of the sweep."""
+    places = configurations(rows)
+    best = leaderboard.best_jobs(rows)
+    plan = find.read_plan(folder)
+    page = Page(
+        f"Sweep {folder.resolve().name}",
+        _when(folder, rows),
+        _counts(rows),
+        [*_facts(folder, plan, rows)],
+        table.next_commands(folder, best[0]) if best else [],
+        [*_notes(rows, places), *verdicts(folder, rows)],
+        [*([_configuration_table(places)] if places else []), _job_table(rows, best)],
+        _failures(folder, rows),
+        figures,
+        f"ptrun {__version__}, {_moment(now())}. `ptrun sweep {shlex.quote(str(folder))} --html` writes the page anew.",
+    )
+    path = folder / SWEEP_PAGE
+    replace_text(path, render(page))
+    return path
+
+
+def _moment(moment: datetime.datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _when(folder: Path, rows: Sequence[Row]) -> str:
+    """When the first job began, and how long all of them trained."""
+    began = [find.read_leniently(folder / row["job"], RECEIPT).get("started") for row in rows]
+    moments = sorted(datetime.datetime.fromisoformat(text) for text in began if isinstance(text, str))
+    seconds = sum(row["seconds"] or 0 for row in rows)
+    trained = f"{len(rows)} jobs, {format_seconds(seconds)} of training in all"
+    return f"Begun {_moment(moments[0])}; {trained}" if moments else trained
+
+
+def _counts(rows: Sequence[Row]) -> list[tuple[str, int]]:
+    return collections.Counter(row["state"].partition(",")[0] for row in rows).most_common()
+
+
+def _facts(folder: Path, plan: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, str]]:
+    facts = [("folder", str(folder))]
+    if plan.get("command"):
+        facts.append(("command", shlex.join(plan["command"])))
+    axes = swept_keys(rows)
+    facts.append(("varied", ", ".join(axes) or "nothing"))
+    best = next((place for place in ranked(rows) if place.values), None)
+    if best:
+        facts.append(("best", f"{best.settings}: {best.monitor} {table.spread_text(best.monitor, best.values)}"))
+    return facts
+
+
+def _notes(rows: Sequence[Row], places: Sequence[Configuration]) -> list[str]:
+    notes = [leaderboard.comparison(places)] if leaderboard.comparison(places) else []
+    if len({row["monitor"] for row in rows if row["monitor"]}) > 1:
+        notes.append(table.SEVERAL_MONITORS)
+    return notes
+
+
+def _failures(folder: Path, rows: Sequence[Row]) -> list[Failure]:
+    by_reason: dict[str, list[Row]] = {}
+    for row in table.failed(rows):
+        by_reason.setdefault(table.reason(row), []).append(row)
+    return [
+        Failure([row["job"] for row in same], reason, table.last_lines(folder, same[0]))
+        for reason, same in by_reason.items()
+    ]
+
+
+def _configuration_table(places: Sequence[Configuration]) -> Table:
+    best = places[0]
+    tests = table.shown_tests(best.tests)
+    rows = []
+    for place in places:
+        mean = place.mean if place.values else None
+        cells = [
+            Cell(place.settings),
+            Cell(f"{len(place.values)} of {place.planned}", len(place.values)),
+            Cell(table.spread_text(place.monitor, place.values), mean),
+            Cell(table.interval_text(place.monitor, place.interval), place.interval[1] - place.interval[0])
+            if place.interval
+            else Cell("-"),
+        ]
+        for name in tests:
+            values = place.tests.get(name, ())
+            cells.append(Cell(table.spread_text(name, values), sum(values) / len(values) if values else None))
+        rows.append(cells)
+    value = f"{best.monitor or 'value'}, mean ± std"
+    columns = ["configuration", "runs", value, "95 % interval", *(f"test {name}" for name in tests)]
+    return Table("Configurations", columns, rows, [0] if best.values else [])
+
+
+def _job_table(rows: Sequence[Row], best: Sequence[str]) -> Table:
+    keys = swept_keys(rows)
+    tests = table.shown_tests(table.names_of_tests(rows))
+    monitor = rows[0]["monitor"] or "value"
+    cells = [_job_cells(row, keys, tests, monitor) for row in rows]
+    marked = [number for number, row in enumerate(rows) if row["job"] in best]
+    return Table("Jobs", ["job", "state", *keys, monitor, *(f"test {name}" for name in tests), "time"], cells, marked)
+
+
+def _job_cells(row: Row, keys: Sequence[str], tests: Sequence[str], monitor: str) -> list[Cell]:
+    texts = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
+    number = float(row["job"]) if row["job"].isdigit() else None
+    values = [_metric(row["monitor"] or monitor, row["value"], row["monitor"] not in ("", monitor))]
+    values += [_metric(name, row["test"].get(name)) for name in tests]
+    return [
+        Cell(row["job"], number, row["job"]),
+        Cell(table.state_text(row), state=row["state"]),
+        *(_setting(texts.get(key, "")) for key in keys),
+        *values,
+        Cell(format_seconds(row["seconds"]), row["seconds"]),
+    ]
+
+
+def _metric(name: str, value: float | None, is_named: bool = False) -> Cell:
+    return Cell(f"{format_metric(name, value)}{f' {name}' if is_named else ''}", value)
+
+
+def _setting(text: str) -> Cell:
+    try:
+        return Cell(text, float(text))
+    except ValueError:
+        return Cell(text)
