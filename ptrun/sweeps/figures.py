@@ -72,7 +72,7 @@ def read(folder: Path, rows: Sequence[Row]) -> SweepData | None:
         next(row["higher_is_better"] for row in rows if row["monitor"]),
         axes,
         points,
-        list(_curves(folder, rows, axes, monitor, finished[0].jobs)),
+        list(_curves(folder, rows, axes, monitor, finished[0].jobs if len(points) > 1 else [])),
         importance(axes, finished, is_search=2 * len(finished) < cells),
         _objectives(folder, rows, plan.get("objectives", [])),
     )

@@ -110,7 +110,7 @@ def _configuration_table(places: Sequence[Configuration]) -> Table:
         rows.append(cells)
     value = f"{best.monitor or 'value'}, mean ± std"
     columns = ["configuration", "runs", value, "95 % interval", *(f"test {name}" for name in tests)]
-    return Table("Configurations", columns, rows, [0] if best.values else [])
+    return Table("Configurations", columns, rows, [0] if best.values and len(places) > 1 else [])
 
 
 def _job_table(rows: Sequence[Row], best: Sequence[str]) -> Table:
@@ -118,7 +118,7 @@ def _job_table(rows: Sequence[Row], best: Sequence[str]) -> Table:
     tests = table.shown_tests(table.names_of_tests(rows))
     monitor = rows[0]["monitor"] or "value"
     cells = [_job_cells(row, keys, tests, monitor) for row in rows]
-    marked = [number for number, row in enumerate(rows) if row["job"] in best]
+    marked = [number for number, row in enumerate(rows) if row["job"] in best] if len(ranked(rows)) > 1 else []
     return Table("Jobs", ["job", "state", *keys, monitor, *(f"test {name}" for name in tests), "time"], cells, marked)
 
 

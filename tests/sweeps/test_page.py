@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support import make_sweep
 
-from ptrun.sweeps import page
+from ptrun.sweeps import figures, page
 from ptrun.sweeps.leaderboard import all_rows
 
 JOBS = [f"optimizer.lr={lr} seed={seed}" for lr in ("0.1", "0.2") for seed in (0, 1)]
@@ -25,7 +25,16 @@ def test_what_the_page_says(tmp_path: Path):
     assert "0.00 to 100.00 %" in text  # of two seeds
     assert "ValueError: &lt;b&gt;not good&lt;/b&gt;" in text
     assert "the last line" in text
+    assert text.count("class=best") == 2  # a configuration and its job
     assert "<td data-v=0.9 class=number>90.00 %</td>" in text
+
+
+def test_one_configuration_is_not_called_the_best(tmp_path: Path):
+    sweep = make_sweep(tmp_path / "sw", ["seed=0", "seed=1"], [0.5, 0.7])
+    assert "class=best" not in page.write(sweep, all_rows(sweep), []).read_text()
+    data = figures.read(sweep, all_rows(sweep))
+    assert data is not None
+    assert not any(curve.is_best for curve in data.curves)
 
 
 def test_five_hundred_jobs_make_a_page_of_moderate_size(tmp_path: Path):

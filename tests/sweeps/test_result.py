@@ -18,8 +18,10 @@ def test_the_table_as_records(folder: Path):
         plots=False,
         quiet=True,
         axes={"optimizer.lr": [0.01, 1e-6], "seed": range(2)},
-        sweep={"dir": "sw"},
+        sweep={"dir": "sw", "plots": True},
     )
+    page = (result.folder / "sweep.html").read_text()
+    assert page.count("<figure") == 1  # by setting; no job has two epochs, which a learning curve needs
     assert [(record["optimizer.lr"], record["state"]) for record in result.records] == [
         (0.01, "done"), (0.01, "done"), (1e-6, "done"), (1e-6, "done"),
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptrun.reports.figure import BLUE, SOFT, new_figure, save, tidy
-from ptrun.reports.sweep.data import Axis, Point, Setting, SweepData
+from ptrun.reports.sweep.data import Axis, Setting, SweepData
 from ptrun.reports.sweep.look import (
     MARKERS,
     color_of,
@@ -22,6 +22,7 @@ from ptrun.reports.sweep.look import (
     setting_text,
     title_of,
 )
+from ptrun.terminal.format import is_fraction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _MOST_PANELS = 6
 _MOST_LINES = 5
 _FEW_VALUES = 10
+_FAR = 30  # times the distance from the median to the best
 
 
 def draw(data: SweepData, path: Path) -> Path | None:
@@ -49,7 +51,9 @@ def draw(data: SweepData, path: Path) -> Path | None:
         tidy(panel, grid="y")
         if (number - 1) % columns == 0:
             panel.set_ylabel(metric_name(data.monitor))
-    figure.supxlabel(_caption(data, axes), fontsize=9, color=SOFT)
+    low, high = panel.get_ylim()
+    outside = sum(not low <= point.mean <= high for point in data.points)
+    figure.supxlabel(_caption(data, axes, outside), fontsize=9, color=SOFT)
     return save(figure, path)
 
 
@@ -59,11 +63,14 @@ def _title(data: SweepData) -> str:
 
 
 def _drawn_range(values: Sequence[float], data: SweepData) -> list[float]:
-    """The values that fit: of a metric where less is better, not those that a diverged run makes a thousand-fold."""
-    middle = statistics.median(values)
-    if data.higher_is_better or middle <= 0:
+    """The values that fit on the axis: not those of diverged runs, which would make all others a flat line."""
+    middle, best = statistics.median(values), max(values) if data.higher_is_better else min(values)
+    if is_fraction(data.monitor.rpartition("/")[2]) or middle == best:
         return list(values)
-    return [value for value in values if value < 1000 * middle]
+    if data.higher_is_better:
+        return [value for value in values if value > middle - _FAR * (best - middle)]
+    reach = 1000 * middle if best > 0 else middle + _FAR * (middle - best)
+    return [value for value in values if value < reach]
 
 
 def _draw_panel(panel: Axes, data: SweepData, axis: Axis) -> None:
@@ -112,7 +119,7 @@ def _draw_lines(panel: Axes, data: SweepData, axis: Axis, other: Axis | None) ->
 
 
 def _draw_points(panel: Axes, data: SweepData, axis: Axis) -> None:
-    """A point for each configuration, and the mean of those with the same value."""
+    """A point for each configuration, and the median of those with the same value."""
     for is_pruned in (True, False):
         points = [p for p in data.points if p.is_pruned is is_pruned and axis.key in p.settings]
         x = [place(axis, p) for p in points]
@@ -122,27 +129,23 @@ def _draw_points(panel: Axes, data: SweepData, axis: Axis) -> None:
             markeredgecolor=SOFT if is_pruned else BLUE, markeredgewidth=0.9, alpha=0.55 if is_pruned else 0.7,
         )  # fmt: skip
     if _has_medians(axis):
-        _draw_means(panel, data, axis)
+        _draw_medians(panel, data, axis)
 
 
-def _draw_means(panel: Axes, data: SweepData, axis: Axis) -> None:
-    means = []
+def _draw_medians(panel: Axes, data: SweepData, axis: Axis) -> None:
+    medians = []
     for value in axis.values:
-        points = [point for point in data.finished if point.settings.get(axis.key) == value]
-        if points:
-            means.append((axis.position(value), _middle(points)))
-    x, y = zip(*means, strict=True) if means else ((), ())
+        means = [point.mean for point in data.finished if point.settings.get(axis.key) == value]
+        if means:
+            medians.append((axis.position(value), statistics.median(means)))
+    x, y = zip(*medians, strict=True) if medians else ((), ())
     if axis.is_numeric:
         panel.plot(x, y, color=SOFT, linewidth=1.6, zorder=4)
     else:
         panel.hlines(y, [at - 0.32 for at in x], [at + 0.32 for at in x], color=SOFT, linewidth=2.2, zorder=4)
 
 
-def _middle(points: Sequence[Point]) -> float:
-    return statistics.median(point.mean for point in points)
-
-
-def _caption(data: SweepData, axes: Sequence[Axis]) -> str:
+def _caption(data: SweepData, axes: Sequence[Axis], outside: int) -> str:
     runs = data.most_runs
     parts = [f"Each point is the mean of up to {runs} runs" if runs > 1 else "Each point is one run"]
     if runs > 1 and any(_has_lines(data, axis) for axis in axes):
@@ -152,4 +155,6 @@ def _caption(data: SweepData, axes: Sequence[Axis]) -> str:
         parts.append("gray lines are medians")
     if any(point.is_pruned for point in data.points):
         parts.append("hollow points were pruned, at their last epoch")
+    if outside:
+        parts.append(f"{outside} far worse than the others {'is' if outside == 1 else 'are'} not shown")
     return "; ".join(parts) + "."

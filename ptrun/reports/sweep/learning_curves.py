@@ -34,8 +34,8 @@ def draw(data: SweepData, path: Path) -> Path | None:
     curves = data.curves
     if all(len(curve.epochs) < 2 for curve in curves):
         return None
-    axes = data.axes_by_importance
-    axis = axes[0] if axes else None
+    colored = [axis for axis in data.axes_by_importance if axis.is_numeric or len(axis.values) <= _MOST_NAMES]
+    axis = colored[0] if colored else None
     figure = new_figure(8.8, 5.0, f"{title_of(data.monitor)} of {_count(len(curves), 'run')} by epoch")
     panel = figure.add_subplot()
     metric_axis(panel, data.monitor, _shown(curves, data))

@@ -77,7 +77,7 @@ def _draw_line(panel: Axes, data: SweepData, axes: Sequence[Axis], point: Point,
         codes += [Curve.CURVE4] * 3
     is_best = point is data.finished[0]
     is_crowded = len(data.points) > _CROWD
-    color = GREEN if is_best else shade(goodness(point.mean, low, high, data.higher_is_better))
+    color = GREEN if is_best else shade(0.25 + 0.75 * goodness(point.mean, low, high, data.higher_is_better))
     width = 3.0 if is_best else 0.9 if point.is_pruned or is_crowded else 1.5
     panel.add_patch(
         PathPatch(

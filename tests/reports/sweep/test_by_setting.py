@@ -29,6 +29,7 @@ def test_a_diverged_run_does_not_squeeze_the_others(grid: SweepData, tmp_path: P
     data = replace(grid, higher_is_better=False, monitor="val/loss", points=[*grid.points, bad])
     texts = svg_texts(draw(data, tmp_path / "a.svg") or tmp_path)
     assert not any("e+0" in text for text in texts)
+    assert any("1 far worse than the others is not shown" in text for text in texts)
 
 
 def test_nothing_varied_or_nothing_done(grid: SweepData, tmp_path: Path):

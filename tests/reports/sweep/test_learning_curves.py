@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support import svg_texts
 
-from ptrun.reports.sweep.data import Curve, SweepData
+from ptrun.reports.sweep.data import Axis, Curve, SweepData
 from ptrun.reports.sweep.learning_curves import draw
 
 
@@ -26,6 +26,12 @@ def test_many_values_have_a_scale_and_pruned_runs_a_cross(search: SweepData, tmp
 def test_runs_without_an_axis(grid: SweepData, tmp_path: Path):
     alone = replace(grid, axes=[], importance=None)
     assert "Validation accuracy of 18 runs by epoch" in svg_texts(draw(alone, tmp_path / "a.svg") or tmp_path)
+
+
+def test_many_words_have_no_colors(grid: SweepData, tmp_path: Path):
+    words = [f"word{number}" for number in range(9)]
+    many = replace(grid, axes=[Axis("model", words)], importance=None)
+    assert not any("Colors" in text for text in svg_texts(draw(many, tmp_path / "a.svg") or tmp_path))
 
 
 def test_long_curves_of_many_runs_stay_small(grid: SweepData, tmp_path: Path):

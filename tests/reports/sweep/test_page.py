@@ -119,6 +119,9 @@ def test_in_a_browser(chromium: browser.Browser, figures: list[Path], tmp_path: 
     assert values == [*(f"{i} %" for i in range(30) if i % 3), *["-"] * 10]  # by value, empty ones last
     chromium.evaluate(click)
     assert chromium.evaluate(column) == [*(f"{i} %" for i in reversed(range(30)) if i % 3), *["-"] * 10]
+    rates = f"[...{first}.rows].map(row => row.cells[2].textContent)"
+    chromium.evaluate(click.replace("[4]", "[2]"))
+    assert chromium.evaluate(rates) == [f"1e-{i}" for i in (4, 3, 2, 1, 0) for _ in range(6)]  # numbers, not words
     chromium.evaluate(
         f"(box => {{ box.value = 'FAILED 1e-3'; box.dispatchEvent(new Event('input')); }})"
         f"({first}.closest('section').querySelector('input'))"
