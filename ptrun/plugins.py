@@ -34,6 +34,8 @@ REGISTRIES: Mapping[str, registry.Registry[Any]] = {
 }
 _loaded_paths: dict[str, str] = {}  # module name → path, as Python writes it in tracebacks
 _digests: dict[str, bytes] = {}  # of each imported file, by module name
+_copies: dict[Path, Path] = {}  # path of a file → its copy that is imported instead
+_named: dict[str, str] = {}  # module name → path of the file that was asked for
 
 
 def load(files: Sequence[str]) -> None:
@@ -46,14 +48,28 @@ def load(files: Sequence[str]) -> None:
         # The name depends on the path alone. So a worker process that is not forked, and imports the file itself,
         # finds the classes of pickled objects under the same module name.
         name = f"ptrun_plugin_{path.stem}_{zlib.crc32(os.fsencode(path)):x}"
-        if not path.is_file():
+        source = _copies.get(path, path)
+        if not source.is_file():
             if name in sys.modules:  # removed since, which a run that goes on need not notice
                 continue
             raise ConfigError(f"plugins: there is no file {path}.")
-        digest = hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+        digest = hashlib.blake2b(source.read_bytes(), digest_size=16).digest()
         if name not in sys.modules or _digests.get(name) != digest:
-            _import(name, path)
+            _import(name, path, source)
             _digests[name] = digest
+
+
+def use_copies(copies: Mapping[Path, Path]) -> None:
+    """Import these copies in place of the files of which they are, which may have been edited since.
+
+    A module knows the place of the original as its `__file__`, beside which it may keep other files.
+    """
+    _copies.update(copies)
+
+
+def _load_as_elsewhere(files: Sequence[str], copies: Mapping[Path, Path]) -> None:
+    use_copies(copies)
+    load(files)
 
 
 class _UncachedLoader(SourceFileLoader):
@@ -64,16 +80,17 @@ class _UncachedLoader(SourceFileLoader):
         return self.source_to_code(self.get_data(path), path)
 
 
-def _import(name: str, path: Path) -> None:
-    """Run a file as the module `name`, without the components of its former content."""
-    spec = importlib.util.spec_from_file_location(name, path, loader=_UncachedLoader(name, str(path)))
+def _import(name: str, path: Path, source: Path) -> None:
+    """Run a file, or its copy `source`, as the module `name`, without the components of its former content."""
+    spec = importlib.util.spec_from_file_location(name, source, loader=_UncachedLoader(name, str(source)))
     if path.suffix != ".py" or spec is None or spec.loader is None:
         raise ConfigError(f"plugins: {path} is not a Python file.")
     for components in REGISTRIES.values():
         components.remove_module(name)
     module: ModuleType = importlib.util.module_from_spec(spec)
+    module.__file__ = str(path)
     sys.modules[name] = module
-    _loaded_paths[name] = str(path)
+    _loaded_paths[name], _named[name] = str(source), str(path)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -82,8 +99,8 @@ def _import(name: str, path: Path) -> None:
         if isinstance(error, PtrunError):
             raise
         frames = reversed(traceback.extract_tb(error.__traceback__))
-        line = next((frame.lineno for frame in frames if frame.filename == str(path)), None)
-        location = f"{path}, line {line}" if line else str(path)
+        line = next((frame.lineno for frame in frames if frame.filename == str(source)), None)
+        location = f"{source}, line {line}" if line else str(source)
         raise ConfigError(f"plugins: {location}: {type(error).__name__}: {error}.") from error
 
 
@@ -95,8 +112,8 @@ class LoadOnUnpickling:
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        imported = [path for name, path in _loaded_paths.items() if name in sys.modules]
-        return load, (sorted(path for path in imported if Path(path).is_file()),)
+        imported = [name for name, path in _loaded_paths.items() if name in sys.modules and Path(path).is_file()]
+        return _load_as_elsewhere, (sorted(_named[name] for name in imported), dict(_copies))
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ OWNERS: dict[str, set[str]] = {
     "safetensors": {"models", "export"},
     "optuna": {"sweeps"},
     "cmaes": {"sweeps"},
+    "ray": {"sweeps"},
 }
 
 

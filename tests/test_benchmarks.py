@@ -36,6 +36,7 @@ SCRIPTS = {  # texts that its output must contain
     "search": ["random", "ptrun, tpe and asha", "Optuna, tpe and asha", "epochs / those of random trials"],
     "small_step": ["tuned by hand", "ptrun compile=none", "time of ptrun / tutorial"],
     "startup": ["ptrun train, to the first step", "ptrun --help", "ptrun train, a mistake"],
+    "sweep": ["hydra/launcher=basic", "ptrun train, a process for each", "until the first of 200 jobs starts"],
     "read_table": ["ptrun, numbers as float64", "peak resident memory", "memory of ptrun / pyarrow"],
     "tables_series": ["rows/s", "windows/s", "ptrun dataset=series"],
 }

@@ -240,19 +240,22 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
 def _table_file(location: str, preparation: Preparation) -> Source:
     path = Path(location).expanduser()
     is_stdin = location == STDIN
+    encodings, keep = _encodings(preparation), preparation.settings.kept_columns
     reading: dict[str, Any] = {
         "names": preparation.dataset.get("columns"),
         "header": preparation.header,
         "delimiter": preparation.dataset.get("delimiter", "auto"),
+        "wanted": rows.wanted_columns(encodings, keep),
     }
     return rows.TableRows(
         read=partial(read_chunks, sys.stdin, "standard input", **reading)
         if is_stdin
         else partial(read_file_chunks, path, **reading),
-        encodings=_encodings(preparation),
+        encodings=encodings,
         batch_size=preparation.batch_size(files=False),
-        keep=preparation.settings.kept_columns,
+        keep=keep,
         identity=f"{os.getpid()} {time.time_ns()}" if is_stdin else file_identity(path),
+        reads_ahead=not is_stdin,
     )
 
 

@@ -19,11 +19,16 @@ class Slot:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def slots(jobs: int | str, configs: Sequence[RunConfig], cores: int, memory_bytes: float) -> list[Slot]:
-    """One slot for each job that runs at the same time; `auto`: one per GPU, else one per core if memory allows."""
+def slots(
+    jobs: int | str, configs: Sequence[RunConfig], cores: int, memory_bytes: float, job_bytes: float = JOB_BYTES
+) -> list[Slot]:
+    """One slot for each job that runs at the same time; `auto`: one per GPU, else one per core if memory allows.
+
+    job_bytes: memory that a job may take.
+    """
     gpus = gpu_ids(configs[0].device.name)
     if isinstance(jobs, str):
-        jobs = len(gpus) or min(cores, int(memory_bytes / JOB_BYTES))
+        jobs = len(gpus) or min(cores, int(memory_bytes / job_bytes))
     number = max(1, min(int(jobs), len(configs)))
     chosen = any(config.device.settings["index"] for config in configs)  # by the user, who numbers all GPUs
     shares = len(gpus) > 1 and number > 1 and not chosen

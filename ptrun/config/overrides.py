@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from ptrun.config.as_typed import as_typed
 from ptrun.config.habits import dataset_for
 from ptrun.config.run_config import CHOSEN
 from ptrun.errors import ConfigError, did_you_mean, join_words
+
+
+def quoted(text: str) -> str:
+    """A text as the value of an override that means just this text, whatever it holds."""
+    escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", text).replace("'", "\\'").replace("${", "\\${")
+    return f"'{escaped}'"
 
 
 def parse_values(overrides: Sequence[str]) -> dict[str, Any]:

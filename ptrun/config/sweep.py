@@ -16,6 +16,7 @@ from ptrun.errors import ConfigError, did_you_mean, join_words
 
 GRID = "grid"
 SEARCHES = ("random", "tpe", "cmaes", "gp")
+GIB = 2**30  # bytes
 COSTS = ("parameters", "training_seconds", "peak_memory_bytes")  # objectives of which less is better
 REPEATS = ("seed", "dataset.split_seed", "split.seed", "split.fold")  # several values of these repeat a configuration
 
@@ -37,12 +38,18 @@ class SweepSettings:
     compare_by: str | None
     jobs: int | str
     timeout_minutes: float | None
+    memory_gib: float | None
     retries: int
     fail_fast: bool
     launch: str
     workers: int
     launch_command: str | None
     slurm_options: str | None
+    hosts: list[str] | None
+    python: str | None
+    worker_cpus: int
+    worker_gpus: int
+    storage: str | None
     plots: bool | str
     dir: str
 
@@ -71,6 +78,10 @@ def as_settings(values: Mapping[str, Any]) -> SweepSettings:
         raise ConfigError(
             f"sweep.trials: a grid runs every combination of its values, so it takes no number of trials, and got "
             f"{settings['trials']}. sweep=random sweep.trials={settings['trials']} draws that many from them."
+        )
+    if name == GRID and settings["storage"] is not None:
+        raise ConfigError(
+            "sweep.storage: only the trials of a search are mirrored to a storage of Optuna's, as of sweep=tpe."
         )
     _check_objectives(name, settings)
     if problems := comparison_problems(settings["compare"] or (), settings["compare_by"], settings["test"]):

@@ -29,6 +29,7 @@ class Identified:
 
 _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of splitmix64, by S. Vigna
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+_BLOCK = 8192  # keys that are mixed at a time: they stay in the CPU's cache
 
 
 def keys_of_bytes(samples: Iterable[bytes]) -> Keys:
@@ -50,16 +51,29 @@ def keys_of_columns(columns: Iterable[NDArray[np.float64] | tuple[Sequence[str],
             texts, codes = column
             values = keys_of_bytes(text.encode("utf-8", "surrogatepass") for text in texts)[codes]
         else:
-            values = np.where(np.isnan(column), np.nan, column + 0.0).view(np.uint64)  # one NaN, and -0.0 is 0.0
-        keys = _mixed(keys * _MULTIPLIERS[0] + _mixed(values + _STEP))
+            numbers = column + 0.0  # -0.0 is 0.0
+            numbers[np.isnan(numbers)] = np.nan  # there are several NaNs
+            values = numbers.view(np.uint64)
+        for start in range(0, count, _BLOCK):
+            _mix_in(keys[start : start + _BLOCK], values[start : start + _BLOCK])
     return keys
 
 
+def _mix_in(keys: Keys, values: Keys) -> None:
+    """Change keys by the values of one more column."""
+    keys *= _MULTIPLIERS[0]
+    keys += _mixed(values + _STEP)
+    _mixed(keys)
+
+
 def _mixed(values: Keys) -> Keys:
-    """Spread each bit over all bits, as numbers differ in few of them."""
-    values = (values ^ (values >> np.uint64(30))) * _MULTIPLIERS[0]
-    values = (values ^ (values >> np.uint64(27))) * _MULTIPLIERS[1]
-    return values ^ (values >> np.uint64(31))
+    """Spread each bit over all bits, in place, as numbers differ in few of them."""
+    values ^= values >> np.uint64(30)
+    values *= _MULTIPLIERS[0]
+    values ^= values >> np.uint64(27)
+    values *= _MULTIPLIERS[1]
+    values ^= values >> np.uint64(31)
+    return values
 
 
 def units_of(keys: NDArray[np.generic]) -> tuple[Indices, Indices]:

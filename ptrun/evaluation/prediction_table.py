@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,35 @@ from ptrun.spec import DataSpec, Task
 
 WHAT = ("auto", "class", "probabilities", "values", "logits", "embedding")
 Width = NDArray[np.float64] | None  # of the interval on either side of each number [num_outputs], in original units
-Table = dict[str, list[Any]]  # name of a column → a text or a number for each input
+Table = dict[str, Any]  # name of a column → a text or a number for each input: a sequence, or an array of numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Labels(Sequence[str]):
+    """Names of classes, given by the class of each input, [N]."""
+
+    names: Sequence[str]
+    codes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Labels: ...
+    def __getitem__(self, index: int | slice) -> str | Labels:
+        return Labels(self.names, self.codes[index]) if isinstance(index, slice) else self.names[self.codes[index]]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def as_list(cells: Any) -> list[Any]:
+    """The cells of a column as texts and numbers of Python."""
+    return cells.tolist() if isinstance(cells, np.ndarray) else list(cells)
 
 
 @dataclass(frozen=True)
@@ -101,7 +129,7 @@ def _interval(names: Sequence[str], numbers: NDArray[Any], width: NDArray[np.flo
 
 
 def _top_classes(predicted: Interpreted, top_k: int) -> Table:
-    names = np.array(predicted.spec.class_names)
+    names = predicted.spec.class_names
     assert predicted.probabilities is not None
     probabilities = predicted.probabilities
     rows = np.arange(len(probabilities))
@@ -113,8 +141,8 @@ def _top_classes(predicted: Interpreted, top_k: int) -> Table:
     table: Table = {}
     for k in range(order.shape[1]):
         suffix = "" if k == 0 else f"_{k + 1}"
-        table[f"label{suffix}"] = names[order[:, k]].tolist()
-        table[f"probability{suffix}"] = probabilities[rows, order[:, k]].tolist()
+        table[f"label{suffix}"] = Labels(names, order[:, k])
+        table[f"probability{suffix}"] = probabilities[rows, order[:, k]]
     if predicted.disagreement is not None:
         table |= _disagreement(predicted.disagreement, predicted.spec)
     return table
@@ -122,7 +150,7 @@ def _top_classes(predicted: Interpreted, top_k: int) -> Table:
 
 def _disagreement(disagreement: NDArray[np.float64], spec: DataSpec) -> Table:
     if disagreement.ndim == 1:
-        return {"disagreement": disagreement.tolist()}
+        return {"disagreement": disagreement}
     return _named([f"disagreement_{name}" for name in spec.target_names], disagreement)
 
 
@@ -136,4 +164,4 @@ def _column_names(what: str, spec: DataSpec, count: int) -> list[str]:
 
 def _named(names: Sequence[str], numbers: NDArray[Any]) -> Table:
     # Adding 0.0 turns -0 into 0.
-    return {name: column.tolist() for name, column in zip(names, (numbers + 0.0).T, strict=True)}
+    return dict(zip(names, (numbers + 0.0).T, strict=True))

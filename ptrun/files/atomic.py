@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,5 +85,5 @@ def remove_temporary_files(folder: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """The process number keeps two processes that replace the same file apart."""
-    return path.with_name(f"{_PREFIX}{os.getpid()}-{path.name}")
+    """A name of its own for each call: in two containers two processes can have the same number."""
+    return path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name}")

@@ -55,29 +55,25 @@ def lock_file(path: Path, in_use: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def wait_for_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made if there is none; wait while another process holds it."""
-    with _opened(path) as file:
-        _lock_file(file, wait=True)
-        yield
+def wait_for_lock(path: Path) -> Iterator[str]:
+    """Hold the lock of a file, which is made if there is none; wait while another process holds it.
 
-
-def claim(path: Path) -> TextIO | None:
-    """Lock a file, which is made if there is none; None when another process holds it.
-
-    The lock is held until the file is closed by this process and by the children that were forked with it open.
+    Gives out why it can't be locked, as the system says it, or "".
     """
-    file = path.open("a+", encoding="utf-8")
-    try:
-        _lock_file(file, wait=False)
-    except OSError:
-        file.close()
-        return None
-    return file
+    with _opened(path) as file:
+        yield _lock_file(file, wait=True)
+
+
+def try_lock(file: TextIO) -> str:
+    """Lock an open file until it is closed by this process and by the children that were forked with it open.
+
+    Returns why the file system can't, or "". Raises OSError when another process holds it.
+    """
+    return _lock_file(file, wait=False)
 
 
 def adopt(file: TextIO) -> None:
-    """Keep a claim, which was passed on to this process, from the children of this process."""
+    """Keep a locked file, which was passed on to this process, from the children of this process."""
     _OPEN.add(file)
 
 

@@ -14,6 +14,7 @@ from ptrun.loggers.logger import Record
 
 JSONL_FILE = "metrics.jsonl"
 CSV_FILE = "metrics.csv"
+_END_BYTES = 16384  # of a file, in which a whole record is found
 
 
 def read_records(path: Path) -> list[Record]:
@@ -25,6 +26,17 @@ def read_records(path: Path) -> list[Record]:
         return []
     records = map(_parse, path.read_text(encoding="utf-8", errors="replace").splitlines())
     return [record for record in records if record is not None]
+
+
+def last_record(path: Path) -> Record:
+    """The last complete record of a JSON-lines file, of which only the end is read; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, io.SEEK_END) - _END_BYTES))
+            lines = file.read().decode("utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    return next((record for line in reversed(lines) if (record := _parse(line)) is not None), {})
 
 
 def read_intact(path: Path) -> list[Record]:

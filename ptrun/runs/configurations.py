@@ -85,6 +85,11 @@ def ranked(rows: Sequence[Row]) -> list[Configuration]:
     return sorted((_sum_up(settings, group) for settings, group in groups.items()), key=_rank)
 
 
+def without_repeats(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The overrides that tell one configuration from the others: without seed and fold."""
+    return tuple(text for text in overrides if text.partition("=")[0] not in REPEATS)
+
+
 def settings_text(overrides: Sequence[str], keys: Collection[str]) -> str:
     """The overrides of these keys, as typed."""
     return " ".join(text for text in overrides if text.partition("=")[0] in keys) or "(defaults)"

@@ -10,8 +10,9 @@ from typing import Any
 from ptrun.checkpoint.names import BEST, LAST, not_found_error
 from ptrun.errors import CheckpointError, join_words
 from ptrun.files import lock
+from ptrun.files.claim import holder
 from ptrun.runs.configurations import configurations
-from ptrun.runs.folder import CHECKPOINTS, LATEST, RECEIPT, RESOLVED, STATUS, SUMMARY, SWEEP_PLAN, RunDir
+from ptrun.runs.folder import CHECKPOINTS, CLAIM, LATEST, RECEIPT, RESOLVED, STATUS, SUMMARY, SWEEP_PLAN, RunDir
 
 
 def find_run(text: str | None, output_dir: str) -> Path:
@@ -66,7 +67,7 @@ def unfinished_runs(output_dir: str) -> Iterator[Path]:
     statuses = {path.parent.resolve() / STATUS for path in Path(output_dir).expanduser().glob(f"*/*/{STATUS}")}
     for folder in _newest_first(statuses):
         # The folder of an evaluation has no resolved configuration.
-        if (folder / RESOLVED).is_file() and not has_ended(folder) and not lock.is_locked(folder):
+        if (folder / RESOLVED).is_file() and not has_ended(folder) and not is_at_work(folder):
             yield folder
 
 
@@ -92,6 +93,11 @@ def sweep_rows(folder: Path) -> list[dict[str, Any]]:
 def has_ended(folder: Path) -> bool:
     """Whether a run is done, or was pruned: it trains on only when a user or a sweep wants it to."""
     return read_leniently(folder, STATUS).get("state") in ("done", "pruned")
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a process trains this run now, also one on another machine, where a sweep runs it."""
+    return lock.is_locked(folder) or bool(holder(folder / CLAIM))
 
 
 def is_tested(folder: Path) -> bool:

@@ -54,8 +54,9 @@ SWEEP_PAGE = "sweep.html"
 ERROR = "error.txt"  # the traceback of a job of a sweep
 LATEST = "latest"  # beside the folders of the days: a link to the newest run
 
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, in a run of half a second
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C takes a tenth of the time
-_BEFORE_RUN = (JOB, JOB_LOG, CLAIM, lock.LOCK_FILE)  # what the folder of a job holds before its run begins
+_BEFORE_RUN = (JOB, JOB_LOG, lock.LOCK_FILE)  # what the folder of a job holds before its run begins, and its claim
 _MAX_WORD = 75  # characters: three words, time and id stay below the 255 bytes that a file name may have
 _SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
@@ -117,7 +118,7 @@ class RunDir:
             (CONFIG, as_written),
             (RESOLVED, redact(unresolved_environment(as_written, resolved))),
         ):
-            replace_text(self.path / name, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
+            replace_text(self.path / name, yaml.dump(dict(values), Dumper=_DUMPER, sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
         """The resolved configuration. Raises CheckpointError when the file is missing or damaged."""
@@ -164,7 +165,7 @@ class RunDir:
     def start_over(self) -> None:
         """Remove what a run has written, so that the job that it was begins anew."""
         for entry in self.path.iterdir():
-            if entry.name in _BEFORE_RUN:
+            if _is_from_before(entry):
                 continue
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
@@ -207,7 +208,7 @@ def create_run_dir(output_dir: str, words: Sequence[str]) -> RunDir:
 
 def create_run_dir_at(path: Path) -> RunDir:
     """Make the run folder at a given path, which must hold no run. Raises ConfigError when it is in use."""
-    if path.is_dir() and any(entry.name not in _BEFORE_RUN for entry in path.iterdir()):
+    if path.is_dir() and not all(map(_is_from_before, path.iterdir())):
         raise ConfigError(f"{path}: this folder already holds a run. Choose another one.")
     path.mkdir(parents=True, exist_ok=True)
     return RunDir(path)
@@ -261,6 +262,10 @@ def unresolved_environment(as_written: Any, resolved: Any) -> Any:
     if isinstance(as_written, Mapping) and isinstance(resolved, Mapping):
         return {key: unresolved_environment(as_written.get(key), value) for key, value in resolved.items()}
     return resolved
+
+
+def _is_from_before(entry: Path) -> bool:
+    return entry.name in _BEFORE_RUN or entry.name.startswith(CLAIM)
 
 
 def _make(path: Path) -> None:

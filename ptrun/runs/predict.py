@@ -19,6 +19,7 @@ from ptrun.errors import ConfigError, DataError
 from ptrun.evaluation.prediction_table import (
     Interpreted,
     Table,
+    as_list,
     columns_for,
     forecast_steps,
     numbers_for,
@@ -28,7 +29,8 @@ from ptrun.evaluation.prediction_table import (
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.runs.find import sweep_runs
 from ptrun.runs.predicted_interval import interval_width
-from ptrun.runs.prediction_file import STDOUT, PredictionFile, Tally, csv_text, format_of, import_pyarrow
+from ptrun.runs.prediction_file import STDOUT, PredictionFile, Tally, format_of, import_pyarrow
+from ptrun.runs.prediction_text import csv_text
 from ptrun.runs.predictor import Predictor, aligned_chunks
 from ptrun.runs.trained_model import Changes, load_trained_model
 from ptrun.terminal.console import Console
@@ -164,7 +166,7 @@ class _Prediction:
             return
         table = self._table(chunk, predicted)
         if not self.shown:
-            self.shown.append({name: cells[:_SHOWN_ROWS] for name, cells in table.items()})
+            self.shown.append({name: as_list(cells[:_SHOWN_ROWS]) for name, cells in table.items()})
         file.append(table, short=probability_columns(self.what, table))
 
     def _table(self, chunk: Chunk, predicted: Interpreted) -> Table:
@@ -177,13 +179,13 @@ class _Prediction:
         problems: list[str | None] = [None] * len(chunk.names)
         for position, reason in chunk.problems.items():
             problems[position] = reason
-        return {"input": list(chunk.names), **kept, **_spread(columns, chunk), "problem": problems}
+        return {"input": chunk.names, **kept, **_spread(columns, chunk), "problem": problems}
 
     def _to_stdout(self, tally: Tally) -> None:
         for chunk, predicted in self._predicted(tally):
             table = self._table(chunk, predicted)
             short = probability_columns(self.what, table)
-            sys.stdout.write(csv_text(table, short, header=not tally.done))
+            sys.stdout.write(csv_text(table, short, header=not tally.done).decode())
             tally.done += len(chunk.names)
 
     def _key(self) -> dict[str, Any]:
@@ -254,10 +256,10 @@ def _count_labels(predicted: Interpreted, tally: Tally) -> None:
     """Add to the tally how often each class was predicted."""
     if predicted.probabilities is None:
         return
-    labels, counts = np.unique(predicted.values, return_counts=True)
-    for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
-        name = predicted.spec.class_names[label]
-        tally.labels[name] = tally.labels.get(name, 0) + count
+    counts = np.bincount(predicted.values, minlength=len(predicted.spec.class_names))
+    for name, count in zip(predicted.spec.class_names, counts.tolist(), strict=True):
+        if count:
+            tally.labels[name] = tally.labels.get(name, 0) + count
 
 
 def _spread(columns: Table, chunk: Chunk) -> Table:
@@ -267,7 +269,7 @@ def _spread(columns: Table, chunk: Chunk) -> Table:
     readable = chunk.readable
     spread: Table = {name: [None] * len(chunk.names) for name in columns}
     for name, cells in columns.items():
-        for i, cell in zip(readable, cells, strict=True):
+        for i, cell in zip(readable, as_list(cells), strict=True):
             spread[name][i] = cell
     return spread
 

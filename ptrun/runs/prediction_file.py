@@ -7,8 +7,6 @@ from there, and the finished file is the same as that of an undisturbed one.
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import itertools
 import json
 import os
@@ -22,16 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptrun.errors import ConfigError, join_words
-from ptrun.evaluation.prediction_table import Table
+from ptrun.evaluation.prediction_table import Table, as_list
 from ptrun.files.atomic import replacing
 from ptrun.files.json_file import write_json
 from ptrun.files.lock import lock_file
+from ptrun.runs.prediction_text import csv_text
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".npy": "npy"}
 STDOUT = "-"
 _SYNC_SECONDS = 2.0  # between notes of how far the file is: a killed command loses that much work at most
 _PARQUET_ROWS = 65_536  # in a row group
-_PROBABILITY = "%.6g"  # six significant digits, as in predictions.csv of an evaluation
 
 
 def format_of(output: str) -> str:
@@ -91,11 +89,12 @@ class PredictionFile:
         """Append rows of a table, all of one set of columns. short: columns of probabilities (see `csv_text`)."""
         is_first, self._columns = not self._columns, list(table)
         if self.format == "csv":
-            self._file.write(csv_text(table, short, header=is_first).encode())
+            self._file.write(csv_text(table, short, header=is_first))
             return
+        columns = {name: as_list(cells) for name, cells in table.items()}
         if self.format == "parquet":
-            self._numeric |= {name for name, cells in table.items() if any(isinstance(c, int | float) for c in cells)}
-        for row in zip(*table.values(), strict=True):
+            self._numeric |= {name for name, cells in columns.items() if any(isinstance(c, int | float) for c in cells)}
+        for row in zip(*columns.values(), strict=True):
             record = {name: value for name, value in zip(self._columns, row, strict=True) if value is not None}
             self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
 
@@ -157,38 +156,6 @@ class PredictionFile:
             np.lib.format.write_array_header_1_0(target, header)
             while block := source.read(2**20):
                 target.write(block)
-
-
-def csv_text(table: Table, short: Collection[str], *, header: bool) -> str:
-    """A table as the text of a CSV file. Numbers of the columns `short` get six significant digits, others all."""
-    columns = [_as_texts(cells, _PROBABILITY if name in short else "%r") for name, cells in table.items()]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if header:
-        writer.writerow(table)
-    if len(columns) > 1 and not any(map(_needs_quotes, columns)):  # a fifth of the time of the csv module
-        rows = "\n".join(map(",".join, zip(*columns, strict=True)))
-        text.write(f"{rows}\n" if rows else "")
-    else:
-        writer.writerows(zip(*columns, strict=True))
-    return text.getvalue()
-
-
-def _as_texts(cells: Sequence[Any], number_format: str) -> list[str]:
-    kinds = set(map(type, cells))
-    if kinds == {str}:
-        return list(cells)
-    if kinds == {type(None)}:
-        return [""] * len(cells)
-    if kinds == {float}:
-        return list(map(number_format.__mod__, cells))
-    return ["" if c is None else number_format % c if isinstance(c, float) else str(c) for c in cells]
-
-
-def _needs_quotes(cells: Sequence[str]) -> bool:
-    """Whether a text holds a sign that has a meaning in a CSV file."""
-    joined = "\n".join(cells)
-    return any(sign in joined for sign in ',"\r') or joined.count("\n") >= len(cells)
 
 
 def _write_parquet(lines: Path, target: Path, columns: Sequence[str], numeric: Collection[str]) -> None:

@@ -19,6 +19,7 @@ from ptrun.errors import ConfigError
 from ptrun.evaluation.prediction_table import Interpreted
 from ptrun.metrics.predictions import interpret
 from ptrun.models.embedding import Embedder
+from ptrun.runs.merged_batches import MergedBatches
 from ptrun.runs.trained_model import TrainedModel
 from ptrun.spec import DataSpec, Task
 
@@ -62,10 +63,14 @@ class Predictor:
         if what == "embedding":
             return self._embedded(by_member[0], batch_size)
         outputs = [
-            torch.cat([member.outputs(batch) for batch in torch.split(member_inputs, batch_size)])
-            for member, member_inputs in zip(self.members, by_member, strict=True)
+            merged.outputs(member_inputs, batch_size)
+            for merged, member_inputs in zip(self._merged, by_member, strict=True)
         ]
         return _averaged(self.spec, outputs, [predicts_one_vs_rest(m.config, m.spec) for m in self.members])
+
+    @cached_property
+    def _merged(self) -> list[MergedBatches]:
+        return [MergedBatches(member) for member in self.members]
 
     @cached_property
     def _embedder(self) -> Embedder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import platform
@@ -18,6 +19,13 @@ from ptrun.runs.folder import now
 from ptrun.version import __version__
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pillow", "hydra-core", "omegaconf")
+
+
+def preload() -> None:
+    """Find out what is the same for all runs of this process and of its forks. A sweep of small runs feels it."""
+    code_digest()
+    for name in PACKAGES:
+        _version(name)
 
 
 def make_receipt(command: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
@@ -37,11 +45,12 @@ def make_receipt(command: Sequence[str], overrides: Sequence[str]) -> dict[str, 
             "cores": os.cpu_count(),
         },
         "git": git.commit(),
-        "code": _code_digest(),
+        "code": code_digest(),
     }
 
 
-def _code_digest() -> str:
+@functools.cache
+def code_digest() -> str:
     """Hash of the package's own files: while ptrun is being worked on, its version alone does not identify the code."""
     digest, package = hashlib.blake2b(digest_size=8), Path(__file__).parent.parent
     for path in sorted(package.rglob("*.py")):
@@ -49,6 +58,7 @@ def _code_digest() -> str:
     return digest.hexdigest()
 
 
+@functools.cache
 def _version(package: str) -> str | None:
     with contextlib.suppress(metadata.PackageNotFoundError):
         return metadata.version(package)

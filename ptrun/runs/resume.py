@@ -16,11 +16,12 @@ from ptrun.config.run_config import RunConfig
 from ptrun.config.stored import CHANGEABLE_WHEN_RESUMING, as_old_as, changed_config, refuse_changes
 from ptrun.engine.progress import Standing
 from ptrun.errors import CheckpointError, ConfigError
+from ptrun.files.claim import holder
 from ptrun.plugins import REGISTRIES
 from ptrun.runs import session
 from ptrun.runs.continuation import ResumeState
 from ptrun.runs.find import find_run, unfinished_runs
-from ptrun.runs.folder import RunDir
+from ptrun.runs.folder import CLAIM, RunDir
 from ptrun.runs.summary import TrainResult
 
 
@@ -55,6 +56,8 @@ class UndamagedCheckpoint:
 def run(request: ResumeRequest) -> TrainResult:
     """Continue a run. Raises ConfigError, CheckpointError, and what training raises."""
     folder = find_run(request.run, request.output_dir)
+    if machine := holder(folder / CLAIM):
+        raise ConfigError(f"{folder}: this run is in use by its sweep, on {machine}. Wait for it.")
     checkpoint = newest_good(folder)
     stored = stored_config(folder, checkpoint)
     values = {**stored, "plugins": list(request.plugins)}

@@ -23,11 +23,10 @@ from ptrun.config.run_config import RunConfig
 from ptrun.config.stored import changed_config
 from ptrun.engine.nonfinite import first_nonfinite, learned_tensors
 from ptrun.errors import CheckpointError, ConfigError
-from ptrun.files import lock
 from ptrun.loggers.logger import Record
 from ptrun.loggers.records import as_csv, read_intact
 from ptrun.plugins import REGISTRIES
-from ptrun.runs.find import sweep_runs
+from ptrun.runs.find import is_at_work, sweep_runs
 from ptrun.runs.folder import CHECKPOINTS, CONFIG, METRICS, METRICS_CSV, RECEIPT, RESOLVED, STATUS, SUMMARY, RunDir
 from ptrun.spec import DataSpec
 
@@ -79,9 +78,18 @@ def findings(path: Path, plugins: Sequence[str], folders: tuple[Path, ...]) -> I
         return
     if not run_dir.is_run():
         raise CheckpointError(f"{path}: this is neither a checkpoint file nor the folder of a training run.")
+    if _has_not_begun(run_dir):
+        yield _finding(STATUS, partial(_check_status, run_dir))
+        return
     yield from _checkpoint_findings(run_dir, plugins, folders)
     for name, check in _CHECKS.items():
         yield _finding(name, partial(check, run_dir))
+
+
+def _has_not_begun(run_dir: RunDir) -> bool:
+    """Whether a job of a sweep ended before it was a run: it failed early, or was pruned with another one."""
+    files = (CONFIG, RESOLVED, RECEIPT, CHECKPOINTS)
+    return RunDir(run_dir.path.parent).is_sweep() and not any((run_dir.path / name).exists() for name in files)
 
 
 def _finding(name: str, check: Callable[[], str]) -> Finding:
@@ -198,7 +206,7 @@ def _check_status(run_dir: RunDir) -> str:
     status = json.loads(_read_text(run_dir, STATUS))
     if status.get("state") not in _STATES:
         raise Damage(f"the state is {status.get('state')!r}, expected one of {', '.join(_STATES)}.")
-    if status["state"] == "running" and not lock.is_locked(run_dir.path):
+    if status["state"] == "running" and not is_at_work(run_dir.path):
         return "running, but no process holds it: it was killed. `ptrun resume` continues it."
     return f"{status['state']}."
 

@@ -7,23 +7,27 @@ this one was killed, and several processes work side by side.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ptrun.build.slots import Slot
 from ptrun.config.jobs import SweepConfig
-from ptrun.files import lock
+from ptrun.config.sweep import GIB
+from ptrun.errors import ResourceError
+from ptrun.files.claim import BEAT_SECONDS
+from ptrun.process import standard_input
 from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshChild
 from ptrun.process.signals import StopSignals
 from ptrun.runs import find
 from ptrun.runs.configurations import settings_text
-from ptrun.runs.folder import CLAIM, JOB, JOB_LOG, STATUS, RunDir
+from ptrun.runs.folder import JOB, JOB_LOG, STATUS, RunDir
 from ptrun.sweeps import leaderboard
+from ptrun.sweeps.live_table import LiveTable
 from ptrun.sweeps.plan import Command, Job, write_job
-from ptrun.sweeps.pool import Pool, Running
+from ptrun.sweeps.pool import Limit, Limits, Pool, Running
 from ptrun.sweeps.queue import Queue, Taken
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_bytes, format_metric, format_seconds
@@ -34,6 +38,7 @@ class Driver:
     """Starts the jobs of one sweep and prints how each of them ended.
 
     tests: whether the jobs are evaluated on the test split. verb: what is done with them, for messages.
+    until_eof: whether the end of standard input is a reason to stop. after_job: called when a job has ended.
     """
 
     config: SweepConfig
@@ -45,20 +50,33 @@ class Driver:
     forks: bool
     tests: bool
     verb: str = "started"
+    until_eof: bool = False
+    after_job: Callable[[], None] = lambda: None
     attempts: dict[str, int] = field(default_factory=dict)
     failed: list[Job] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     queue: Queue = field(init=False)
+    table: LiveTable = field(init=False)
+    beaten: float = field(default_factory=time.monotonic)
 
     def run(self, queue: Queue) -> None:
         """Run these jobs to their end, or until a signal or, with fail_fast, a failure."""
         settings = self.config.settings
-        limit = None if settings.timeout_minutes is None else 60 * settings.timeout_minutes
+        seconds = None if settings.timeout_minutes is None else 60 * settings.timeout_minutes
+        most = None if settings.memory_gib is None else int(settings.memory_gib * GIB)
         self.queue = queue
-        Pool[Taken](self.slots, queue.take, self.start, self.end, self.is_over, limit).run()
+        number = self.config.num_jobs if self.verb == "started" else len(queue.jobs)
+        self.table = LiveTable(self.console, self.config.axes, lambda: queue.jobs, number)
+        limits = Limits(seconds, most)
+        try:
+            Pool[Taken](self.slots, queue.take, self.start, self._ended, self.is_over, self.look, limits).run()
+        finally:
+            self.console.clear()
 
     def is_over(self) -> bool:
         """Whether no more jobs are to be started."""
+        if self.until_eof and not self.stop.received and standard_input.has_ended():
+            self.stop.received = "the end of its input"
         return bool(self.stop.received or (self.failed and self.config.settings.fail_fast))
 
     def start(self, taken: Taken, slot: Slot) -> Child:
@@ -69,9 +87,9 @@ class Driver:
         begun = find.read_leniently(job.folder, JOB)
         cores = int(begun.get("cores", slot.cores))
         write_job(job, cores=cores)
-        is_pruned = find.read_leniently(job.folder, STATUS).get("state") == "pruned"
-        verb = "goes on" if is_pruned else self.verb
-        self.console.text(f"  job {job.name} {verb}: {job.settings(self.config.axes)}")
+        was_pruned = taken.is_promoted or find.read_leniently(job.folder, STATUS).get("state") == "pruned"
+        verb = "goes on" if was_pruned else self.verb
+        self._say(f"  job {job.name} {verb}: {job.settings(self.config.axes)}")
         log = job.folder / JOB_LOG
         request = one_job.JobRequest(
             job.folder,
@@ -84,23 +102,40 @@ class Driver:
             slot.environment,
             self.tests,
         )
-        with claim:  # from here on the child holds it
+        with claim.file as file:  # from here on the child holds its lock
             if self.forks:
-                return ForkedChild(lambda: one_job.run(request, claim), log)
-            return FreshChild(request.words(claim), log, slot.environment, [claim.fileno()])
+                return ForkedChild(lambda: one_job.run(request, file), log)
+            return FreshChild(request.words(file), log, slot.environment, [file.fileno()])
+
+    def look(self, running: Sequence[Running[Taken]]) -> None:
+        """Draw the table, and tell other machines that these jobs are run. One that they have taken is left to them."""
+        self.table.draw()
+        if time.monotonic() - self.beaten < BEAT_SECONDS:
+            return
+        self.beaten = time.monotonic()
+        for place in running:
+            if not place.job.claim.beat():
+                place.child.kill()
+
+    def _ended(self, place: Running[Taken], ended: Ended) -> None:
+        self.end(place, ended)
+        self.after_job()
 
     def end(self, place: Running[Taken], ended: Ended) -> None:
         """Print how a job ended, and write it into its folder where the job could not."""
-        job = place.job.job
-        with self._held(job) as is_held:
-            state = self._final_state(place, ended) if is_held else "is continued by another process"
+        job, claim = place.job.job, place.job.claim
+        if claim.regain():
+            state = self._final_state(place, ended)
+            claim.release()
+        else:
+            state = "is continued by another process"
         if state in ("done", "pruned"):
             self.seconds.append(place.seconds)
             how = self._how_ended(job, state)
-            self.console.text(f"  job {job.name} {how}, {format_seconds(place.seconds)}{self._estimate()}")
+            self._say(f"  job {job.name} {how}, {format_seconds(place.seconds)}{self._estimate()}")
             return
         if state != "failed":
-            self.console.text(f"  job {job.name} {state or 'not begun'}")
+            self._say(f"  job {job.name} {state or 'not begun'}")
             return
         self.attempts[job.name] = self.attempts.get(job.name, 0) + 1
         again = self.attempts[job.name] <= self.config.settings.retries and not self.stop.received
@@ -112,21 +147,16 @@ class Driver:
             self.queue.give_up(job)
             self.failed.append(job)
 
+    def _say(self, line: str) -> None:
+        """Print what a terminal shows in its table."""
+        if not self.console.is_live:
+            self.console.text(line)
+
     def _how_ended(self, job: Job, state: str) -> str:
         """The result of a job that ended well, or why it was pruned."""
         if state == "pruned":
             return str(find.read_leniently(job.folder, STATUS).get("reason", ""))
         return f"tested: {_tested(job)}" if self.verb == "is tested" else f"done: {_value(job)}"
-
-    @contextmanager
-    def _held(self, job: Job) -> Iterator[bool]:
-        """Whether the job is this process's again, whose process has ended: another one may have taken it up since."""
-        claim = lock.claim(job.folder / CLAIM)
-        if claim is None:
-            yield False
-            return
-        with claim:
-            yield True
 
     def _final_state(self, place: Running[Taken], ended: Ended) -> str:
         """What status.json says; what it can't say, as of a process that was killed, is written first."""
@@ -137,17 +167,28 @@ class Driver:
         state = str(status.get("state", ""))
         if state in ("done", "pruned"):
             return state
-        if self.is_over() and not place.timed_out and ended.code in (75, -15):
+        if self.is_over() and place.exceeded is None and ended.code in (75, -15):
             return "interrupted" if state == "running" else state
-        if place.timed_out:
-            limit = f"{self.config.settings.timeout_minutes:g} minutes"
-            note_end(run_dir, f"The job took longer than sweep.timeout_minutes allows ({limit}).", TIMED_OUT)
+        if place.exceeded is not None:
+            note_end(run_dir, *self._excess(place))
         elif ended.code < 0 or state not in ("failed", "interrupted"):
             code = ended.code if ended.code >= 0 else 128 - ended.code
             note_end(run_dir, f"The process of the job {ended.text}.{_memory(ended)}", code)
         elif state == "interrupted":
             note_end(run_dir, str(status.get("reason", "")), 75)
         return "failed"
+
+    def _excess(self, place: Running[Taken]) -> tuple[str, int]:
+        """Which limit a job has exceeded, and the exit code that stands for it."""
+        settings = self.config.settings
+        if place.exceeded is Limit.TIME:
+            limit = f"{settings.timeout_minutes:g} minutes"
+            return f"The job took longer than sweep.timeout_minutes allows ({limit}).", TIMED_OUT
+        held = f"{place.held_bytes / GIB:.3g} GiB"
+        return (
+            f"The job held {held}, more than sweep.memory_gib allows ({settings.memory_gib:g}).",
+            ResourceError.exit_code,
+        )
 
     def _estimate(self) -> str:
         left = self.config.num_jobs - sum(self.queue.has_ended(path.parent) for path in self.folder.glob(f"*/{STATUS}"))

@@ -36,7 +36,7 @@ class Trial:
 
     value: the mean over the repetitions; of a pruned one, when it was stopped. epochs: those of its shortest run.
     values: the same of several objectives; none for a search with one.
-    generation: of a search that proposes in generations.
+    generation: of a search that proposes in generations. ids: what identifies its jobs.
     """
 
     number: int
@@ -47,6 +47,7 @@ class Trial:
     epochs: int
     generation: int | None
     values: Sequence[float] = ()
+    ids: frozenset[str] = frozenset()
 
 
 def read_trials(folder: Path, objectives: Sequence[str] = ()) -> list[Trial]:
@@ -71,7 +72,9 @@ def _trial(number: int, jobs: Sequence[tuple[Path, Mapping[str, Any]]], objectiv
     values = mean_values([folder for folder, _ in jobs], objectives) if objectives else None
     if outcome is Outcome.COMPLETE and (value is None or (objectives and values is None)):
         outcome = Outcome.BAD
-    return Trial(number, first["point"], outcome, value, higher, epochs, first.get("generation"), tuple(values or ()))
+    ids = frozenset(str(job.get("id")) for _, job in jobs)
+    generation, others = first.get("generation"), tuple(values or ())
+    return Trial(number, first["point"], outcome, value, higher, epochs, generation, others, ids)
 
 
 _DECISIVE = (Outcome.PRUNED, Outcome.FAILED, Outcome.BAD)  # one job decides for its trial, the last of these first

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ptrun.config import compose, load
 from ptrun.config.compose import Composed, Composer
-from ptrun.config.overrides import without_sweeps
+from ptrun.config.overrides import quoted, without_sweeps
 from ptrun.errors import Interrupted, PtrunError
 from ptrun.runs import find
 from ptrun.runs.folder import ERROR, create_run_dir
@@ -63,7 +63,7 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
     console = Console(quiet)
     console.header([("jobs", "as the sweeper decides"), ("folder", str(folder))], "ptrun train -m")
     if not users_folder:
-        overrides = [*overrides, f"hydra.sweep.dir='{folder}'"]
+        overrides = [*overrides, f"hydra.sweep.dir={quoted(str(folder))}"]
     earlier = {row["job"] for row in find.sweep_rows(folder)}  # of another sweep in a folder that the user chose
     try:
         composer.multirun(overrides, HydraJob(tuple(command), composer.folders, quiet))

@@ -23,6 +23,7 @@ from ptrun.process import machine
 from ptrun.process.children import TIMED_OUT, stop_with_parent
 from ptrun.runs import find
 from ptrun.runs.folder import JOB, RESOLVED, STATUS, RunDir
+from ptrun.sweeps import sources
 from ptrun.terminal import console
 
 # Exit codes of a run that is continued; after any other it is done over, as its code or its data may have changed.
@@ -54,7 +55,7 @@ class JobRequest:
 def run(request: JobRequest, claim: TextIO) -> int:
     """Train, and return the exit code. Errors are printed and stand in status.json afterwards.
 
-    claim: the lock by which the job is this process's until it ends.
+    claim: the file whose lock makes the job this process's until it ends.
     """
     lock.adopt(claim)
     os.environ.update(request.environment)
@@ -128,7 +129,7 @@ def main(folder: Path, values: Mapping[str, Any]) -> int:
     job = find.read_leniently(folder, JOB)
     if "config" not in job:  # of a grid
         job = next(planned for planned in plan["jobs"] if planned["job"] == folder.name)
-    conf_folders = tuple(map(Path, plan["conf_folders"]))
+    conf_folders = sources.thaw(folder.parent, plan)
     loaded, settings = thaw(job["config"], conf_folders), SweepSettings(**values["settings"])
     words = job["overrides"], plan["command"], conf_folders
     return run(JobRequest(folder, loaded, *words, values["cores"], settings, test=values["test"]), claim)

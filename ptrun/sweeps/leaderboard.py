@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ptrun.files import lock
 from ptrun.loggers.records import read_records
 from ptrun.runs import find
 from ptrun.runs.configurations import Configuration, Row, ranked
@@ -68,7 +67,7 @@ def _state(folder: Path, state: str) -> str:
         return "planned"
     if state != "running":
         return state
-    if not lock.is_locked(folder):
+    if not find.is_at_work(folder):
         return "killed"
     records = read_records(RunDir(folder).metrics)
     return f"running, epoch {records[-1].get('epoch')}" if records else "running"

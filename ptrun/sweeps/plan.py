@@ -93,8 +93,10 @@ def known_folders(folder: Path) -> dict[str, Path]:
     return known | {job["id"]: folder / job["job"] for job in planned if job["id"] not in known}
 
 
-def write_plan(config: SweepConfig, folder: Path, jobs: Sequence[Job], command: Command) -> None:
-    """Write `sweep.json`, with the jobs of earlier commands in this folder."""
+def write_plan(
+    config: SweepConfig, folder: Path, jobs: Sequence[Job], command: Command, sources: Mapping[str, Any]
+) -> None:
+    """Write `sweep.json`, with the jobs of earlier commands in this folder. sources: what `sources.freeze` returns."""
     now = {job.config.identity for job in jobs}
     earlier = [job for job in find.read_plan(folder).get("jobs", []) if job["id"] not in now]
     RunDir(folder).write_json(
@@ -104,6 +106,7 @@ def write_plan(config: SweepConfig, folder: Path, jobs: Sequence[Job], command: 
             "overrides": list(command.overrides),
             "config_name": command.config_name,
             "conf_folders": [str(path.resolve()) for path in command.conf_folders],
+            "sources": dict(sources),
             "working_folder": os.getcwd(),
             "signature": _signature(config),
             "axes": list(config.axes),

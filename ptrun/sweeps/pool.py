@@ -12,10 +12,13 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 from ptrun.build.slots import Slot
+from ptrun.process import memory
 from ptrun.process.children import Child, Ended, wait_for_any
 
 GRACE_SECONDS = 30  # from the request to save and stop until a job is killed; at most its time limit
-_POLL_SECONDS = 0.5  # how soon a signal, a time limit or a lost notice is acted on
+_POLL_SECONDS = 0.5  # how soon a signal, a limit or a lost notice is acted on
+_FAR = 1.25  # a job that holds this many times what it may is killed: saving could take what is left to the others
+_PAUSES = 20  # of the time that measuring the memory of a job takes, until it is measured again
 
 T = TypeVar("T")
 
@@ -29,15 +32,32 @@ class Later(Enum):
 LATER = Later.LATER
 
 
+class Limit(Enum):
+    """What a job can take too much of."""
+
+    TIME = "time"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may take; None for any."""
+
+    seconds: float | None = None
+    memory_bytes: int | None = None
+
+
 @dataclass
 class Running(Generic[T]):
-    """A job in its slot."""
+    """A job in its slot. held_bytes: its memory when it was measured last."""
 
     job: T
     slot: Slot
     child: Child
     told: float | None = None  # when it was asked to stop, by time.monotonic
-    timed_out: bool = False
+    exceeded: Limit | None = None
+    held_bytes: int = 0
+    next_measurement: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -50,14 +70,30 @@ class Running(Generic[T]):
             self.told = time.monotonic()
             self.child.stop()
 
-    def enforce(self, timeout_seconds: float | None) -> None:
-        """Stop a job that takes too long, and kill one that does not stop."""
-        if timeout_seconds is not None and self.told is None and self.seconds > timeout_seconds:
-            self.timed_out = True
-            self.ask_to_stop()
-        grace = min(GRACE_SECONDS, timeout_seconds or GRACE_SECONDS)
-        if self.told is not None and time.monotonic() - self.told > grace:
+    def enforce(self, limits: Limits) -> None:
+        """Stop a job that takes too much, and kill one that does not stop."""
+        if limits.seconds is not None and self.told is None and self.seconds > limits.seconds:
+            self._exceed(Limit.TIME)
+        if limits.memory_bytes is not None:
+            self._measure(limits.memory_bytes)
+        grace = min(GRACE_SECONDS, limits.seconds or GRACE_SECONDS)
+        is_far = limits.memory_bytes is not None and self.held_bytes > _FAR * limits.memory_bytes
+        if self.told is not None and (is_far or time.monotonic() - self.told > grace):
             self.child.kill()
+
+    def _measure(self, most_bytes: int) -> None:
+        now = time.monotonic()
+        if now < self.next_measurement:
+            return
+        self.held_bytes = max(memory.held_bytes(self.child.pid, most_bytes), self.held_bytes)
+        ended = time.monotonic()
+        self.next_measurement = ended + _PAUSES * (ended - now)
+        if self.held_bytes > most_bytes and self.exceeded is None:
+            self._exceed(Limit.MEMORY)
+
+    def _exceed(self, limit: Limit) -> None:
+        self.exceeded = self.exceeded or limit
+        self.ask_to_stop()
 
 
 @dataclass(frozen=True)
@@ -66,8 +102,9 @@ class Pool(Generic[T]):
 
     take: the next job, LATER, or None when there are no more.
     start: begins a job in a slot.
-    ended: is told of each end, and whether it was the time limit.
+    ended: is told of each end, and of the limit that was exceeded.
     is_over: whether to start no more jobs and stop the running ones.
+    look: is shown the running jobs every half second.
     """
 
     slots: Sequence[Slot]
@@ -75,7 +112,8 @@ class Pool(Generic[T]):
     start: Callable[[T, Slot], Child]
     ended: Callable[[Running[T], Ended], None]
     is_over: Callable[[], bool]
-    timeout_seconds: float | None = None
+    look: Callable[[Sequence[Running[T]]], None] = lambda running: None
+    limits: Limits = Limits()
 
     def run(self) -> None:
         """Run all jobs to their end, in order."""
@@ -92,8 +130,9 @@ class Pool(Generic[T]):
                     continue
                 if self.is_over():
                     place.ask_to_stop()
-                place.enforce(self.timeout_seconds)
+                place.enforce(self.limits)
             later = self._fill(free, running)
+            self.look(running)
 
     def _fill(self, free: list[Slot], running: list[Running[T]]) -> bool:
         """Start a job in each free slot. Returns whether there may be more jobs later."""

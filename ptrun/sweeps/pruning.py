@@ -2,6 +2,7 @@
 
 Each run decides for itself, from the metrics in the folders of the others: nobody waits for anybody. A pruned run keeps
 its checkpoint, so it can be continued; asha continues one that is among the best after all, when more runs have come.
+Of several runs of one configuration, which differ in seed or fold, the first one is compared; the others go with it.
 
 asha: L. Li et al., A System for Massively Parallel Hyperparameter Tuning, 2020.
 hyperband: L. Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, 2018.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptrun.config.sweep import SweepSettings
@@ -21,7 +22,8 @@ from ptrun.engine.progress import Standing
 from ptrun.loggers.logger import Record
 from ptrun.loggers.records import read_records
 from ptrun.runs import find
-from ptrun.runs.folder import METRICS, STATUS, SUMMARY
+from ptrun.runs.configurations import without_repeats
+from ptrun.runs.folder import JOB, METRICS, STATUS, SUMMARY
 from ptrun.terminal.format import format_metric
 
 _FEWEST = 5  # other runs that have come as far, before the median of their values decides
@@ -35,15 +37,23 @@ class Pruner:
     folder: Path
     job: str
     number: int
+    configurations: dict[str, object] = field(default_factory=dict)  # what was read of each job, which never changes
 
     def why_prune(self, now: Standing) -> str:
         """One sentence on why the run ends here; "" when it goes on."""
         kind = self.settings.pruner
         if kind == "none" or now.best_value is None or now.epoch < self.settings.min_epochs:
             return ""
+        first = self._first_runs()[self.job]
+        if first != self.job:
+            return f"pruned after epoch {now.epoch}, {with_run(first)}" if is_pruned(self.folder / first) else ""
         if kind == "median":
             return self._against_median(now)
         return self._against_best(now) if self._is_rung(now) else ""
+
+    def _first_runs(self) -> dict[str, str]:
+        """Each job → the first run of its configuration."""
+        return first_runs(_configurations(self.folder, [self.job], self.configurations))
 
     def _against_median(self, now: Standing) -> str:
         others = self._others(now, self.folder.glob(f"*/{METRICS}"))
@@ -89,21 +99,53 @@ class Pruner:
 
     def _others(self, now: Standing, paths: Iterable[Path]) -> list[float]:
         """The best values that the other runs had after as many epochs, of those that have come as far."""
-        curves = (read_records(path) for path in paths if path.parent.name != self.job)
+        first = self._first_runs()
+        curves = (read_records(path) for path in paths if self.job != path.parent.name == first[path.parent.name])
         return [value for curve in curves if (value := _best_until(curve, now)) is not None]
+
+
+def is_pruned(folder: Path) -> bool:
+    """Whether a run was ended early."""
+    return bool(find.read_leniently(folder, STATUS).get("state") == "pruned")
+
+
+def with_run(first: str) -> str:
+    """Why a run is pruned that is not compared itself."""
+    return f"as run {first} of the same configuration was"
+
+
+def first_runs(configurations: Mapping[str, object]) -> dict[str, str]:
+    """Each of these jobs → the first of those with an equal configuration."""
+    first: dict[object, str] = {}
+    for name in sorted(configurations, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name)):
+        first.setdefault(configurations[name], name)
+    return {name: first[configuration] for name, configuration in configurations.items()}
+
+
+def _configurations(folder: Path, jobs: Iterable[str], known: dict[str, object] | None = None) -> Mapping[str, object]:
+    """What tells the configuration of each job, of these and of those that have begun, from the others."""
+    known = {} if known is None else known
+    begun = {path.parent.name for pattern in (JOB, METRICS) for path in folder.glob(f"*/{pattern}")}
+    for name in {*jobs, *begun} - set(known):
+        overrides = find.read_leniently(folder / name, JOB).get("overrides")
+        known[name] = name if overrides is None else without_repeats(overrides)
+    return known
 
 
 def promoted(settings: SweepSettings, folder: Path, jobs: Iterable[str]) -> list[str]:
     """Those of these jobs that asha has ended early, and that are among the best by now."""
     if settings.pruner != "asha":
         return []
-    curves = {path.parent.name: read_records(path) for path in folder.glob(f"*/{METRICS}")}
-    return [job for job in jobs if _is_promoted(settings, folder / job, curves)]
+    jobs = list(jobs)
+    first = first_runs(_configurations(folder, jobs))
+    paths = {name: folder / name / METRICS for name in first if name == first[name]}
+    curves = {name: read_records(path) for name, path in paths.items() if path.is_file()}
+    return [job for job in jobs if job == first[job] and _is_promoted(settings, folder / job, curves)]
 
 
 def _is_promoted(settings: SweepSettings, folder: Path, curves: Mapping[str, Sequence[Record]]) -> bool:
     summary = find.read_leniently(folder, SUMMARY)
-    if find.read_leniently(folder, STATUS).get("state") != "pruned" or "epochs" not in summary:
+    if not is_pruned(folder) or "epochs" not in summary:
         return False
     epoch = summary["epochs"]
     now = Standing(summary["monitor"], summary["best_value"], summary["higher_is_better"], epoch, epoch)

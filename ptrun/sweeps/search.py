@@ -32,17 +32,18 @@ class Proposal:
 
 def require_libraries(name: str) -> None:
     """Import what a search needs. Raises ConfigError naming the extra when it is not installed."""
-    for library in ("optuna", *(("cmaes",) if name == "cmaes" else ())):
-        _library(library, name)
+    for package in ("optuna", *(("cmaes",) if name == "cmaes" else ())):
+        library(package, name)
 
 
-def _library(library: str, name: str) -> ModuleType:
+def library(package: str, name: str) -> ModuleType:
+    """A package that a search needs. Raises ConfigError naming the extra when it is not installed."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            return importlib.import_module(library)
+            return importlib.import_module(package)
     except ImportError as error:
         raise ConfigError(
-            f"sweep={name}: the package {library} is needed, and can't be imported ({error}). "
+            f"sweep={name}: the package {package} is needed, and can't be imported ({error}). "
             'Install it: pip install "ptrun[search]". A grid (sweep=grid) needs nothing.'
         ) from error
 
@@ -62,7 +63,7 @@ def propose(
     attempt: another number gives another proposal, where the first one was tried already.
     objectives: several, whose values the trials have; none for the one value of each.
     """
-    optuna = _library("optuna", name)
+    optuna = library("optuna", name)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     known = [trial for trial in trials if _lies_in(trial, space)]
     number = max((trial.number + 1 for trial in trials), default=0)
@@ -75,10 +76,10 @@ def propose(
     with warnings.catch_warnings(action="ignore"):
         study = optuna.create_study(
             study_name="sweep",
-            directions=_directions(known, objectives),
+            directions=directions(known, objectives),
             sampler=_sampler(optuna, name, own_seed, space),
         )
-        study.add_trials([_as_optuna(optuna, trial, space, bool(objectives)) for trial in known])
+        study.add_trials([as_optuna(optuna, trial, space, bool(objectives)) for trial in known])
         asked = study.ask()
         point: dict[str, Value] = {}
         for axis in sorted(space, key=lambda axis: axis.key != axis.group):  # components before their settings
@@ -88,7 +89,8 @@ def propose(
     return Proposal({axis.key: point[axis.key] for axis in space if axis.key in point}, generation)
 
 
-def _directions(trials: Sequence[Trial], objectives: Sequence[str]) -> list[str]:
+def directions(trials: Sequence[Trial], objectives: Sequence[str]) -> list[str]:
+    """`maximize` or `minimize` for each objective."""
     better = [is_higher_better(name) for name in objectives] or [any(trial.higher_is_better for trial in trials)]
     return ["maximize" if higher else "minimize" for higher in better]
 
@@ -118,7 +120,7 @@ def _suggest(asked: Any, axis: Axis) -> Value:
     return axis.number(asked.suggest_float(axis.key, axis.low, axis.high, step=axis.step, log=axis.log))
 
 
-def _as_optuna(optuna: Any, trial: Trial, space: Sequence[Axis], is_multiple: bool) -> Any:
+def as_optuna(optuna: Any, trial: Trial, space: Sequence[Axis], is_multiple: bool) -> Any:
     """A trial in Optuna's form. One that failed because of its configuration counts as worse than all pruned ones."""
     states = optuna.trial.TrialState
     state = {
@@ -151,7 +153,7 @@ def _next_of_generation(
     space: Sequence[Axis], trials: Sequence[Trial], own_seed: int
 ) -> tuple[dict[str, Value], int | None]:
     """The numbers that CMA-ES tries next, and their generation; it is led through the earlier generations again."""
-    cmaes: Any = _library("cmaes", "cmaes")
+    cmaes: Any = library("cmaes", "cmaes")
     import numpy as np
 
     axes = [axis for axis in space if not axis.choices and axis.within is None]

@@ -13,24 +13,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptrun.build.slots import slots
+from ptrun.build.slots import JOB_BYTES, slots
 from ptrun.config.compose import Composer
 from ptrun.config.composition import JobConfig
 from ptrun.config.jobs import SweepConfig, load_sweep
 from ptrun.config.load import thaw
-from ptrun.config.sweep import REPEATS
-from ptrun.errors import CheckpointError, Interrupted
-from ptrun.files import lock
+from ptrun.config.overrides import quoted
+from ptrun.config.sweep import GIB, REPEATS, SweepSettings
+from ptrun.errors import CheckpointError, ConfigError, Interrupted
+from ptrun.files import claim
+from ptrun.process import memory
 from ptrun.process.children import can_fork
 from ptrun.process.machine import available_memory_bytes, usable_cores
 from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.runs.folder import STATUS
-from ptrun.sweeps import hydra_launch, launch, leaderboard, pruning, report, search, table, verdicts
+from ptrun.sweeps import hydra_launch, leaderboard, pruning, report, search, sources, table, verdicts
 from ptrun.sweeps.driver import Driver, Watcher
+from ptrun.sweeps.launch.start import check_launch, start_workers
+from ptrun.sweeps.launch.workers import Workers
 from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.queue import PLAN_LOCK, Queue
+from ptrun.sweeps.storage import Mirror
 from ptrun.sweeps.trials import Trials
 from ptrun.terminal.console import Console
 
@@ -57,40 +62,65 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
         print(f"note: {note}")
     if config.search is not None:
         search.require_libraries(config.settings.name)
-    launch.check(config.settings)
+    check_launch(config.settings)
+    _refuse_unmeasurable(config.settings)
     folder = sweep_folder(config)
     place_jobs(config.jobs, folder)  # finds two jobs in one folder before there is any
     folder.mkdir(parents=True, exist_ok=True)
     command = Command(words, overrides, composer.config_name, composer.folders)
-    with lock.wait_for_lock(folder / PLAN_LOCK):
-        jobs = place_jobs(config.jobs, folder)
-        write_plan(config, folder, jobs, command)
+    changed, jobs = _write_plan(config, folder, composer, command)
+    for note in changed if not quiet else ():
+        print(f"note: {note}")
     if config.settings.launch != "none":
         return _launch(config, folder, Console(quiet))
     return _run(config, jobs, folder, command, Console(quiet), "ptrun train -m")
 
 
-def work(folder: Path, more: Sequence[str], quiet: bool) -> Finished:
+def _write_plan(config: SweepConfig, folder: Path, composer: Composer, command: Command) -> tuple[list[str], list[Job]]:
+    """Write the plan, and leave a search to copies of its sources. Returns notes on edited sources, and the jobs."""
+    configs = [job.loaded.config for job in (config.example, *config.jobs)]
+    used = composer.folders, list(dict.fromkeys(file for each in configs for file in each.plugins))
+    with claim.held(folder / PLAN_LOCK):
+        changed, frozen = sources.changes(folder, *used), sources.freeze(folder, *used)
+        jobs = place_jobs(config.jobs, folder)
+        write_plan(config, folder, jobs, command, frozen)
+    if config.search is not None and composer.folders:
+        copies = [folder.resolve() / path for path in frozen["conf_folders"]]
+        config.search.composition.composer = Composer(composer.config_name, copies)
+    return changed, jobs
+
+
+def work(folder: Path, more: Sequence[str], quiet: bool, until_eof: bool = False) -> Finished:
     """Take jobs from the folder of a sweep until none is left, beside other processes that do.
 
-    The jobs of a grid are those of its plan, whatever has become of the YAML files since. more: settings of the sweep
-    for this process, as sweep.jobs=1.
+    Its jobs are those of the plan, whatever has become of YAML files and plugins since. more: settings of the sweep
+    for this process, as sweep.jobs=1. until_eof: whether to stop when standard input ends.
     """
     folder = folder.resolve()
     plan = find.read_plan(folder)
     if "overrides" not in plan:
         raise CheckpointError(f"{folder}: sweep.json does not say how the sweep was started. Start it again there.")
-    conf_folders = tuple(map(Path, plan["conf_folders"]))
+    conf_folders = sources.thaw(folder, plan)
     with contextlib.chdir(plan["working_folder"] if Path(plan["working_folder"]).is_dir() else os.getcwd()):
         composer = Composer(plan["config_name"], conf_folders)
-        overrides = [*plan["overrides"], "sweep.launch=none", *more, f"sweep.dir='{folder}'"]
+        overrides = [*plan["overrides"], "sweep.launch=none", *more, f"sweep.dir={quoted(str(folder))}"]
         config = load_sweep(composer, overrides)
         assert config is not None  # only such a sweep has a plan
         if config.search is not None:
             search.require_libraries(config.settings.name)
+        _refuse_unmeasurable(config.settings)
         jobs = [_planned(folder, job, conf_folders) for job in plan["jobs"]]
         command = Command(plan["command"], overrides, composer.config_name, conf_folders)
-        return _run(config, jobs, folder, command, Console(quiet), "ptrun sweep work")
+        return _run(config, jobs, folder, command, Console(quiet), "ptrun sweep work", until_eof)
+
+
+def _refuse_unmeasurable(settings: SweepSettings) -> None:
+    """Raise ConfigError for a limit that can't be held here."""
+    if settings.memory_gib is not None and settings.launch == "none" and not memory.can_measure():
+        raise ConfigError(
+            f"sweep.memory_gib: the memory of a job is known on Linux only (/proc), so it can't be limited to "
+            f"{settings.memory_gib:g} GiB here. Leave it out."
+        )
 
 
 def _planned(folder: Path, job: Mapping[str, Any], conf_folders: tuple[Path, ...]) -> Job:
@@ -98,27 +128,42 @@ def _planned(folder: Path, job: Mapping[str, Any], conf_folders: tuple[Path, ...
 
 
 def _run(
-    config: SweepConfig, jobs: list[Job], folder: Path, command: Command, console: Console, title: str
+    config: SweepConfig,
+    jobs: list[Job],
+    folder: Path,
+    command: Command,
+    console: Console,
+    title: str,
+    until_eof: bool = False,
 ) -> Finished:
     settings = config.settings
     has_ended = find.is_done if settings.pruner == "none" else find.has_ended
     queue = Queue(folder, jobs, has_ended, promoted=lambda names: pruning.promoted(settings, folder, names))
+    queue.tell = (lambda line: None) if console.is_live else console.text
+    queue.prunes = settings.pruner != "none"
     if config.search is not None:
         queue.propose = Trials(folder, settings, config.search).more
     num_ended = sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
     configs = [job.config.loaded.config for job in queue.left()]
     configs = configs or [config.example.loaded.config] * max(config.num_jobs - num_ended, 1)
-    places = slots(settings.jobs, configs, usable_cores(), available_memory_bytes())
+    job_bytes = JOB_BYTES if settings.memory_gib is None else settings.memory_gib * GIB
+    places = slots(settings.jobs, configs, usable_cores(), available_memory_bytes(), job_bytes)
     at_once = f"{len(places)}, each with {places[0].cores} of the cores"
     rows = _plan_rows(config, num_ended)
     console.header([*rows, ("at once", at_once), ("folder", str(folder))], title)
     with stop_signals() as stop, stop.only_noted():
-        driver = Driver(config, folder, command, console, stop, places, warm_up(console), _tests_all(config))
+        forks, tests = warm_up(console), _tests_all(config)
+        mirror = _mirror(config, folder, forks)
+        driver = Driver(config, folder, command, console, stop, places, forks, tests, until_eof=until_eof)
+        if mirror is not None:
+            driver.after_job = mirror.begin
         console.text()
         driver.run(queue)
         if settings.test == "best" and not driver.tests and not driver.is_over():
             _test_best(driver, queue)
     _report(folder, console, config, plots=not stop.received)
+    if mirror is not None and not stop.received and (problem := mirror.finish()):
+        console.warn(problem)
     left = queue.left()
     if stop.received:
         raise Interrupted(
@@ -128,26 +173,48 @@ def _run(
     return Finished(folder, 1 if left else 0)
 
 
+def _mirror(config: SweepConfig, folder: Path, forks: bool) -> Mirror | None:
+    if config.settings.storage is None or config.search is None:
+        return None
+    return Mirror(folder, config.settings, config.search.space, forks)
+
+
 def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
     """Start workers elsewhere, print how their jobs end, and at last the table."""
     ended = find.is_done if config.settings.pruner == "none" else find.has_ended
     num_ended = sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
     with stop_signals() as stop, stop.only_noted():
-        workers = launch.launch(config.settings, folder)
-        rows = _plan_rows(config, num_ended)
-        console.header([*rows, ("workers", workers.text), ("folder", str(folder))], "ptrun train -m")
+        console.header([*_plan_rows(config, num_ended), ("folder", str(folder))], "ptrun train -m")
+        workers = start_workers(config.settings, folder)
+        console.note(f"Workers: {workers.text}.")
         console.text()
         watcher = Watcher(folder, console, config.axes)
-        while workers.are_alive() and not stop.received:
-            watcher.look()
-            time.sleep(_LOOK_SECONDS)
-        said = workers.stop() if stop.received else ""
+        try:
+            while workers.are_alive() and not stop.received:
+                _look(watcher, workers, console)
+                time.sleep(_LOOK_SECONDS)
+            _look(watcher, workers, console)
+        finally:
+            said = workers.stop()
         watcher.look()
     _report(folder, console, config, plots=not stop.received)
     left = config.num_jobs - sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
     if stop.received:
         raise Interrupted(f"Stopped by {stop.received}. {said} `ptrun sweep {folder}` shows how far the sweep is.")
+    failed = sum(row["state"] == "failed" for row in leaderboard.all_rows(folder))
+    if (unfinished := left - failed) > 0:
+        console.error(
+            f"{unfinished} of {config.num_jobs} jobs are not done, and no worker is left. The same command starts "
+            "workers again and goes on with them."
+        )
     return Finished(folder, 1 if left > 0 else 0)
+
+
+def _look(watcher: Watcher, workers: Workers, console: Console) -> None:
+    """Print what has become of jobs and workers since the last look."""
+    watcher.look()
+    for problem in workers.problems():
+        console.error(problem)
 
 
 def _report(folder: Path, console: Console, config: SweepConfig, *, plots: bool) -> None:
@@ -202,9 +269,10 @@ def warm_up(console: Console) -> bool:
     """Import what every job needs, once. Returns whether jobs can be forked from this process."""
     with resting_collector():
         from ptrun.metrics import compute
-        from ptrun.runs import preload, resume, session  # noqa: F401
+        from ptrun.runs import preload, receipt, resume, session  # noqa: F401
 
         compute.preload(["roc_auc"])
+        receipt.preload()
     forks = can_fork()
     if not forks:
         console.note(

@@ -144,7 +144,7 @@ def _report_failures(rows: Sequence[Row], folder: Path, console: Console) -> Non
 
 def state_text(row: Row) -> str:
     """The state of a job, of a pruned one with the epoch."""
-    return f"pruned, epoch {row['epochs']}" if row["state"] == "pruned" else str(row["state"])
+    return f"pruned, epoch {row['epochs']}" if row["state"] == "pruned" and row["epochs"] else str(row["state"])
 
 
 def _job_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:

@@ -34,7 +34,7 @@ class Trials:
         return self._new(trials)
 
     def _jobs_of(self, trial: Trial) -> list[Job]:
-        """The jobs of an earlier trial, with repetitions that it had not; none of one with values of another space."""
+        """The jobs of an earlier trial, with repetitions that it had not; none of one with other settings."""
         self.seen.add(trial.number)
         axes = {axis.key: axis for axis in self.search.space}
         if not all(key in axes and axes[key].contains(value) for key, value in trial.point.items()):
@@ -42,6 +42,8 @@ class Trials:
         try:
             jobs = place_jobs(self.search.jobs(trial.point), self.folder)
         except ConfigError:
+            return []
+        if not trial.ids & {job.config.identity for job in jobs}:  # its YAML files were others
             return []
         for job in jobs:
             propose_job(job, trial.number, trial.point, trial.generation)

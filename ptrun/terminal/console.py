@@ -25,6 +25,7 @@ from ptrun.terminal.format import (
     pad,
     table_lines,
 )
+from ptrun.terminal.live_region import LiveRegion
 
 Segment = tuple[str, str]  # text, and the rich style it has on a terminal ("" for none)
 
@@ -96,7 +97,13 @@ class Console:
         self._live = self._stream is not None and _is_terminal(self._stream)
         self._rich: RichConsole | None = None
         self._bar_visible = False
+        self._region: LiveRegion | None = None
         self._epochs = EpochTable(0, ())
+
+    @property
+    def is_live(self) -> bool:
+        """Whether stdout is a terminal, where lines can be drawn anew."""
+        return self._live
 
     def header(self, rows: Sequence[tuple[str, str]], title: str = "") -> None:
         """Print two columns: names and values (model, data, device, run folder, ...)."""
@@ -156,8 +163,24 @@ class Console:
             bar = [(f"{done:,} done", "dim")] if total is None else _bar(done, total)
             self._show([("  ", ""), *bar], erasable=True)
 
+    def live_lines(self, lines: Sequence[Sequence[Segment]]) -> None:
+        """Draw lines at the bottom in place of the former ones; other lines go above them. `clear` erases them."""
+        if not self._live:
+            return
+        fitting = [[(self._fit(text), style) for text, style in line] for line in lines]
+        try:
+            self._region = self._region or LiveRegion(self._styled())
+            self._region.show(fitting)
+            self._flush()
+        except OSError:  # the terminal has gone
+            self._stream, self._live, self._region = None, False, None
+
     def clear(self) -> None:
-        """Erase the progress bar, if there is one. Call this after an exception, too, to leave the terminal clean."""
+        """Erase the progress bar or the live lines. Call this after an exception, too, to leave the terminal clean."""
+        if self._region is not None:
+            with contextlib.suppress(OSError):
+                self._region.close()
+            self._region = None
         if not self._bar_visible:
             return
         from rich.control import Control
@@ -223,7 +246,8 @@ class Console:
         if self._stream is None:
             return
         try:
-            self.clear()
+            if self._region is None or erasable:
+                self.clear()
             if self._live:
                 self._print_styled(segments, erasable)
             else:

@@ -13,6 +13,7 @@ from ptrun.spec import DataSpec
 from ptrun.transforms.pipeline import Pipeline
 from ptrun.transforms.transform import Normalize, Statistic
 
+_STACKED_VALUES = 2**16
 SAMPLE_LIMIT = 2000  # images that statistics are computed from: the error is then far below one gray level
 
 STATISTICS = {  # means and standard deviations of the channels, in units of [0, 1]
@@ -86,11 +87,11 @@ def _resolve(
 def _compute_statistics(images: Iterator[Tensor]) -> tuple[list[float], list[float], int]:
     """Mean and std of each channel in units of [0, 1], and the number of images.
 
-    From sums of whole numbers, which are exact, over one image or batch at a time: memory does not grow with their
-    number, and images may differ in size.
+    From sums of whole numbers, which are exact, over a few images or one batch at a time: memory does not grow with
+    their number, and images may differ in size.
     """
     total, squares, pixels, count = torch.zeros(1), torch.zeros(1), 0, 0
-    for image in images:
+    for image in _stacked(images):
         values = image.movedim(-3, 0).flatten(1).long()  # [channels, pixels]
         if count and len(values) != len(total):
             raise DataError(
@@ -104,6 +105,21 @@ def _compute_statistics(images: Iterator[Tensor]) -> tuple[list[float], list[flo
     mean = total / pixels
     std = (squares / pixels - mean.square()).clamp(min=0).sqrt()
     return (mean / 255).tolist(), (std / 255).tolist(), count
+
+
+def _stacked(images: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Images of one size as a batch, while that is small: of small images, the calls take longer than the sums."""
+    together: list[Tensor] = []
+    for image in images:
+        if together and (image.shape != together[0].shape or len(together) * image.numel() >= _STACKED_VALUES):
+            yield torch.stack(together)
+            together = []
+        if image.dim() == 3 and image.numel() < _STACKED_VALUES:
+            together.append(image)
+        else:
+            yield image
+    if together:
+        yield torch.stack(together)
 
 
 def _format(values: Sequence[float]) -> str:

@@ -30,6 +30,7 @@ def test_auto_leaves_memory_to_each_job():
     assert slots("auto", [config] * 9, 8, 5e9) == [Slot(4)] * 2
     assert slots("auto", [config] * 9, 8, 1e9) == [Slot(8)]
     assert slots("auto", [config] * 9, 8, 1e12) == [Slot(1)] * 8
+    assert slots("auto", [config] * 9, 8, 5e9, job_bytes=1e9) == [Slot(1)] * 5
 
 
 def test_each_job_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch):

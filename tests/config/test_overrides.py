@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from ptrun.config import overrides
 from ptrun.config.compose import Composer
@@ -104,3 +105,9 @@ def test_a_text_arrives_as_typed_wherever_overrides_are_read():
     }
     assert overrides.grid(["label=1.50,2", "seed=1"]) == [["label='1.50'", "seed=1"], ["label=2", "seed=1"]]
     assert Composer().compose(["label=2020_21", "optimizer.lr=1_0"]).label == "2020_21"
+
+
+@pytest.mark.parametrize("text", ["a b", "it's", "a\\'b", "back\\", "${x}/y", "a=b,c", "{a}[b]: ü", "'"])
+def test_a_quoted_text_means_itself(text: str):
+    values = overrides.parse_values([f"label={overrides.quoted(text)}"])
+    assert OmegaConf.create({"x": 1, **values}).label == text

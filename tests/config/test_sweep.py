@@ -44,6 +44,7 @@ def test_a_root_file_without_the_group_has_the_defaults():
     [
         ("sweep.jobs=0", "sweep.jobs: expected int >= 1 or auto, got 0"),
         ("sweep.timeout_minutes=soon", "sweep.timeout_minutes: expected float > 0 or null"),
+        ("sweep.memory_gib=0", "sweep.memory_gib: expected float > 0 or null"),
         ("sweep.trials=5", "a grid runs every combination of its values, .*sweep=random sweep.trials=5"),
         ("sweep.pruner=halving", "sweep.pruner: expected none or asha or median or hyperband"),
         ("sweep.objectives=[val/acuracy,parameters]", "there is no 'val/acuracy'. Did you mean 'val/accuracy'?"),

@@ -66,7 +66,7 @@ def _file_event(event: str, arguments: tuple[Any, ...]) -> None:
         return
     path = str(arguments[1] if kind in ("rename", "link") else arguments[0])
     if "outputs" in path.split(os.sep):
-        plain = re.sub(r"\.tmp-\d+-", "new ", os.path.basename(path))
+        plain = re.sub(r"\.tmp-[0-9a-f]+-", "new ", os.path.basename(path))
         _instant(f"{kind} {re.sub(r'step-[0-9]+', 'step', plain)}")
 
 

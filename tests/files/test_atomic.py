@@ -37,6 +37,18 @@ def test_the_old_content_is_there_until_the_block_ends(tmp_path: Path):
     assert path.read_bytes() == b"new"
 
 
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path):
+    """Not even when their processes have the same number, as in two containers."""
+    path = tmp_path / "a.bin"
+    with replacing(path) as outer:
+        with replacing(path) as inner:
+            inner.write(b"inner")
+            outer.write(b"outer, longer")
+        assert path.read_bytes() == b"inner"
+    assert path.read_bytes() == b"outer, longer"
+    assert names(tmp_path) == ["a.bin"]
+
+
 def test_an_error_while_writing_keeps_the_old_content(tmp_path: Path):
     path = tmp_path / "a.txt"
     path.write_text("old")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ptrun.loggers.records import as_csv, csv_text, read_intact, read_records, repair
+from ptrun.loggers.records import as_csv, csv_text, last_record, read_intact, read_records, repair
 
 RECORDS = [{"epoch": epoch, "step": 10 * epoch, "val/loss": 0.5} for epoch in (1, 2, 3)]
 TEXT = "".join(json.dumps(record) + "\n" for record in RECORDS)
@@ -68,3 +68,15 @@ def test_csv_has_a_column_for_every_name_and_tells_missing_from_undefined():
     assert as_csv(records) == "epoch,best,val/loss\n1,true,\n2,false,nan\n"
     assert csv_text(["val/loss", "epoch"], records, header=False) == ",1\nnan,2\n"
     assert as_csv([]) == ""
+
+
+def test_the_last_record_is_found_at_the_end_of_a_long_file(tmp_path: Path):
+    path = tmp_path / "metrics.jsonl"
+    assert last_record(path) == {}
+    path.write_text("")
+    assert last_record(path) == {}
+    path.write_text("".join(json.dumps({"epoch": number, "text": "x" * 100}) + "\n" for number in range(1000)))
+    assert last_record(path)["epoch"] == 999
+    with path.open("a") as file:
+        file.write('{"epoch": 1000, "te')  # cut off
+    assert last_record(path)["epoch"] == 999

@@ -33,6 +33,11 @@ def ends(outputs, targets, *, how: str = "well"):
         raise MemoryError("out of memory")
     if how == "hangs":
         time.sleep(1000)
+    if how == "eats":
+        held = []
+        while True:
+            held.append(b"x" * (64 << 20))
+            time.sleep(0.05)
 """
 PLUGIN = "plugins=[own.py]"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import ROOT, Ended, newest_run
+from support import ROOT, Ended, newest_run, train
 
 from ptrun.checkpoint import store
 
@@ -51,6 +51,27 @@ def test_a_job_of_a_sweep_equals_the_same_run_alone(folder: Path, ptrun: Call, p
 
 
 @pytest.mark.slow
+def test_a_grid_on_two_slots_has_the_bits_of_each_job_run_alone(folder: Path, process: Call):
+    common = ("model=simplenet", "train.epochs=2", "device.threads=1")
+    axes = ("optimizer.lr=0.1,0.03,0.01,0.003,0.001,0.0003", "seed=0,1,2,3")
+    ended = process("train", "-m", *common, *axes, "sweep.jobs=2", "sweep.dir=sw", "-q")
+    assert ended.code == 0, ended.err
+    receipts = [json.loads((folder / "sw" / str(job) / "receipt.json").read_text()) for job in range(24)]
+    assert len({tuple(receipt["overrides"]) for receipt in receipts}) == 24
+    for job, receipt in enumerate(receipts):
+        alone = train(*receipt["overrides"], quiet=True).run_dir
+        saved = [store.load(path / "checkpoints" / "last.pt") for path in (folder / "sw" / str(job), alone)]
+        expected, found = (states["model"] for states in saved)
+        assert all(torch.equal(expected[name], found[name]) for name in expected), receipt["overrides"]
+        records = [(path / "metrics.csv").read_text().splitlines() for path in (folder / "sw" / str(job), alone)]
+        assert len(records[0]) == 3
+        header = records[0][0].split(",")
+        measured = [index for index, name in enumerate(header) if name.startswith(("train/loss", "val/"))]
+        rows = [[[line.split(",")[index] for index in measured] for line in lines] for lines in records]
+        assert rows[0] == rows[1]
+
+
+@pytest.mark.slow
 def test_a_failing_job_does_not_stop_the_others(folder: Path, process: Call):
     ended = process("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,0.1", "train.epochs=1")
     assert ended.code == 1
@@ -66,41 +87,55 @@ def states(sweep: Path) -> dict[str, str]:
     return {path.parent.name: json.loads(path.read_text())["state"] for path in sorted(sweep.glob("*/status.json"))}
 
 
+LIMITS = ("sweep.timeout_minutes=0.2", *(("sweep.memory_gib=1",) if sys.platform == "linux" else ()))
+
+
 @pytest.mark.slow
 def test_jobs_that_end_in_all_bad_ways_are_named_and_the_others_finish(
     folder: Path, process: Call, ends: tuple[str, ...]
 ):
-    how = "raises,exits,leaves,killed,memory,well"
-    words = ("train", "-m", *ends, f"loss.how={how}", "sweep.dir=sw")
-    ended = process(*words)
-    assert ended.code == 1
-    assert states(folder / "sw") == {**dict.fromkeys("01234", "failed"), "5": "done"}
     reasons = {
         "0": "ValueError: a mistake in the loss", "1": "sys.exit(3)", "2": "ended with exit code 0",
         "3": "was killed by SIGKILL", "4": "Out of memory",
+        "5": "The job took longer than sweep.timeout_minutes allows (0.2 minutes).",
+        "6": "more than sweep.memory_gib allows (1)." if len(LIMITS) == 2 else "sweep.timeout_minutes",
     }  # fmt: skip
+    words = (
+        "train",
+        "-m",
+        *ends,
+        "loss.how=raises,exits,leaves,killed,memory,hangs,eats,well",
+        "sweep.dir=sw",
+        *LIMITS,
+    )
+    ended = process(*words)
+    assert ended.code == 1
+    assert states(folder / "sw") == {**dict.fromkeys(reasons, "failed"), "7": "done"}
     for job, reason in reasons.items():
         assert re.search(f"job {job} failed: .*{re.escape(reason)}", ended.out), job
         assert re.search(f"error: job {job} failed: .*{re.escape(reason)}", ended.err), job
         assert f"folder {Path('sw') / job}" in ended.out
     assert "in ends" in (folder / "sw" / "1" / "job.log").read_text()  # the traceback of sys.exit
 
-    untouched = (folder / "sw" / "5" / "status.json").read_bytes()
+    untouched = (folder / "sw" / "7" / "status.json").read_bytes()
     (folder / "fixed").touch()
     ended = process(*words)
     assert ended.code == 0, ended.err
-    assert "6, of which 1 are done" in ended.out
+    assert "8, of which 1 are done" in ended.out
     assert set(states(folder / "sw").values()) == {"done"}
-    assert (folder / "sw" / "5" / "status.json").read_bytes() == untouched
+    assert (folder / "sw" / "7" / "status.json").read_bytes() == untouched
 
 
 @pytest.mark.slow
-def test_a_job_that_hangs_is_stopped_at_its_limit(folder: Path, process: Call, ends: tuple[str, ...]):
-    limit = "sweep.timeout_minutes=0.02"
-    ended = process("train", "-m", *ends, "loss.how=hangs,well", "sweep.dir=sw", limit, "sweep.jobs=2")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory of a process")
+def test_a_fresh_process_is_held_to_its_memory_too(folder: Path, process: Call, ends: tuple[str, ...]):
+    with (folder / "own.py").open("a") as plugin:  # nothing can be forked beside a thread
+        plugin.write("import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()\n")
+    ended = process("train", "-m", *ends, "loss.how=eats,well", "sweep.dir=sw", "sweep.memory_gib=1", "sweep.jobs=2")
+    assert "a Python process of its own" in ended.out
     assert ended.code == 1
-    assert "job 0 failed: The job took longer than sweep.timeout_minutes allows (0.02 minutes)." in ended.err
-    assert states(folder / "sw")["0"] == "failed"
+    assert re.search(r"job 0 failed: The job held 1\.\d+ GiB, more than sweep.memory_gib allows \(1\)\.", ended.err)
+    assert states(folder / "sw") == {"0": "failed", "1": "done"}
 
 
 @pytest.mark.slow
@@ -213,6 +248,27 @@ def test_a_stopped_or_killed_sweep_goes_on_with_equal_bits(folder: Path, process
 
 
 @pytest.mark.slow
+def test_a_job_that_another_machine_has_taken_up_is_left_to_it(folder: Path):
+    words = ["train", "-m", "model=simplenet", "seed=0", "train.epochs=3000", "plots=false", "sweep.dir=sw"]
+    driver = subprocess.Popen(
+        [sys.executable, "-um", "ptrun", *words],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        if "job 0 started" in line:
+            break
+    record = folder / "sw" / "0" / ".claim-by"
+    record.write_text(json.dumps({"token": "1", "peers": "another system", "host": "far"}))
+    assert driver.stdout.readline() == "  job 0 is continued by another process\n"
+    driver.terminate()  # it waits for the other machine
+    assert driver.wait() == 75
+    driver.stdout.close()
+    assert states(folder / "sw") in ({}, {"0": "running"})
+    assert record.is_file()
+
+
+@pytest.mark.slow
 def test_latest_after_a_sweep_stands_for_its_runs(folder: Path, ptrun: Call, process: Call):
     assert process("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,1e-6,0.1", "train.epochs=1", "-q").code == 1
     sweep = newest_run(folder)
@@ -264,6 +320,21 @@ def test_a_search_prunes_goes_on_and_promotes_bit_for_bit(folder: Path, process:
     weights = [store.load(run / "checkpoints" / "last.pt")["model"] for run in runs]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert "continued" in json.loads((runs[0] / "receipt.json").read_text())
+
+
+@pytest.mark.slow
+def test_the_runs_of_a_configuration_are_pruned_and_promoted_together(folder: Path, process: Call):
+    words = ("train", "-m", "model=simplenet", "sweep.seeds=2", "train.epochs=3", "sweep.pruner=asha", "sweep.dir=sw")
+    ended = process(*words, "optimizer.lr=0.01,1e-6", "sweep.jobs=1")
+    assert ended.code == 0, ended.err
+    assert states(folder / "sw") == {"0": "done", "1": "done", "2": "pruned", "3": "pruned"}
+    assert "job 3 pruned without a run, as run 2 of the same configuration was" in ended.out
+    assert not (folder / "sw" / "3" / "resolved.yaml").exists()
+    assert process("verify", "sw").code == 0
+    ended = process(*words, "optimizer.lr=0.01,1e-6,1e-7,1e-8,1e-9,1e-10", "sweep.jobs=1")
+    assert ended.code == 0, ended.err
+    assert "job 2 goes on" in ended.out
+    assert [states(folder / "sw")[job] for job in "0123"] == ["done"] * 4
 
 
 def test_the_best_configuration_is_tested_with_all_its_seeds(folder: Path, process: Call):

@@ -35,5 +35,5 @@ def test_trials_and_their_outcomes(tmp_path: Path):
     (tmp_path / "8" / "job.json").write_text('{"id": "of a grid"}')
     trials = read_trials(tmp_path)
     assert [trial.outcome.value for trial in trials] == ["complete", "pruned", "bad", "failed", "running", "running"]
-    assert trials[0] == Trial(0, {"optimizer.lr": 0.0}, Outcome.COMPLETE, 0.6, True, 3, None)
+    assert trials[0] == Trial(0, {"optimizer.lr": 0.0}, Outcome.COMPLETE, 0.6, True, 3, None, (), frozenset("01"))
     assert trials[1].value == 0.25

@@ -17,7 +17,7 @@ from ptrun.checkpoint import store
 from ptrun.config.compose import Composer
 from ptrun.config.load import load_config
 from ptrun.config.sweep import as_settings
-from ptrun.files import lock
+from ptrun.files.claim import claim
 from ptrun.process.children import ForkedChild, wait_for_any
 from ptrun.runs import session  # noqa: F401 (imported here once, rather than in each child)
 from ptrun.sweeps.job import JobRequest, run
@@ -31,10 +31,10 @@ def end(folder: Path, *words: str, test: bool = True) -> int:
     loaded = load_config(Composer(), [*WORDS, *words])
     request = JobRequest(folder, loaded, words, ["ptrun"], (), 1, as_settings({}), test=test)
     folder.mkdir(exist_ok=True)
-    claim = lock.claim(folder / ".claim")
-    assert claim is not None
-    with claim:
-        child = ForkedChild(lambda: run(request, claim), folder / "job.log")
+    made = claim(folder / ".claim")
+    assert made is not None
+    with made.file as file:
+        child = ForkedChild(lambda: run(request, file), folder / "job.log")
     while (ended := child.poll()) is None:
         wait_for_any([child], 1)
     return ended.code
@@ -100,13 +100,13 @@ def test_a_fresh_process_computes_what_a_forked_one_does(folder: Path, ptrun: Ca
     (folder / "fresh" / "0").mkdir(parents=True)
     plan = (folder / "forked" / "sweep.json").read_text()
     (folder / "fresh" / "sweep.json").write_text(plan)
-    loaded, claim = load_config(Composer(), WORDS), lock.claim(folder / "fresh" / "0" / ".claim")
-    assert claim is not None
+    loaded, made = load_config(Composer(), WORDS), claim(folder / "fresh" / "0" / ".claim")
+    assert made is not None
     request = JobRequest(folder / "fresh" / "0", loaded, (), (), (), 1, as_settings({}))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with claim:
-        words = [sys.executable, *request.words(claim)]
-        subprocess.run(words, cwd=folder, env=environment, check=True, pass_fds=[claim.fileno()])
+    with made.file as file:
+        words = [sys.executable, *request.words(file)]
+        subprocess.run(words, cwd=folder, env=environment, check=True, pass_fds=[file.fileno()])
     weights = [store.load(folder / sweep / "0" / "checkpoints" / "last.pt")["model"] for sweep in ("forked", "fresh")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     resolved = [(folder / sweep / "0" / "resolved.yaml").read_text() for sweep in ("forked", "fresh")]

@@ -26,7 +26,7 @@ def plan(folder: Path, *words: str) -> dict[str, str]:
     """Write the plan of a command, and begin its jobs. Returns overrides → name of the folder."""
     config = sweep(*words)
     jobs = place_jobs(config.jobs, folder)
-    write_plan(config, folder, jobs, COMMAND)
+    write_plan(config, folder, jobs, COMMAND, {})
     for job in jobs:
         job.folder.mkdir(exist_ok=True)
         (job.folder / "job.json").write_text(json.dumps({"id": job.config.identity}))
@@ -51,7 +51,7 @@ def test_either_record_is_enough(folder: Path, lost: str):
 
 def test_a_job_that_never_began_keeps_its_number(folder: Path):
     config = sweep("seed=5,6")
-    write_plan(config, folder, place_jobs(config.jobs, folder), COMMAND)
+    write_plan(config, folder, place_jobs(config.jobs, folder), COMMAND, {})
     assert plan(folder, "seed=6,7") == {"seed=6": "1", "seed=7": "2"}
 
 
@@ -69,7 +69,7 @@ def test_the_folder_of_the_same_command(folder: Path):
     def begin(*words: str) -> Path:
         config = sweep(*words)
         path = sweep_folder(config)
-        write_plan(config, path, place_jobs(config.jobs, path), COMMAND)
+        write_plan(config, path, place_jobs(config.jobs, path), COMMAND, {})
         return path
 
     first = begin("seed=1,2", "train.epochs=3")

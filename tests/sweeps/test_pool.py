@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from ptrun.build.slots import Slot
+from ptrun.process import memory
 from ptrun.process.children import Child, Ended, ForkedChild
-from ptrun.sweeps.pool import Pool, Running
+from ptrun.sweeps.pool import Limit, Limits, Pool, Running
 
 Work = Callable[[], int]
 
@@ -20,11 +24,11 @@ def run(
     works: list[Work],
     slots: int = 2,
     is_over: Callable[[], bool] = lambda: False,
-    seconds: float | None = None,
+    limits: Limits | None = None,
     again: int = 0,
-) -> list[tuple[Work, int, bool]]:
-    """Each end: work, exit code, whether it was the time limit; and at most `slots` at the same time."""
-    ends: list[tuple[Work, int, bool]] = []
+) -> list[tuple[Work, int, Limit | None]]:
+    """Each end: work, exit code, which limit was exceeded; and at most `slots` at the same time."""
+    ends: list[tuple[Work, int, Limit | None]] = []
     running: list[Work] = []
     waiting = list(works)
 
@@ -35,11 +39,12 @@ def run(
 
     def end(place: Running[Work], ended: Ended) -> None:
         running.remove(place.job)
-        ends.append((place.job, ended.code, place.timed_out))
+        ends.append((place.job, ended.code, place.exceeded))
         if len(ends) <= again:
             waiting.append(place.job)
 
-    Pool[Work]([Slot(1)] * slots, lambda: waiting.pop(0) if waiting else None, start, end, is_over, seconds).run()
+    take = lambda: waiting.pop(0) if waiting else None  # noqa: E731
+    Pool[Work]([Slot(1)] * slots, take, start, end, is_over, limits=limits or Limits()).run()
     return ends
 
 
@@ -61,8 +66,28 @@ def test_one_slot_keeps_the_order(tmp_path: Path):
 
 
 def test_a_job_that_takes_too_long_is_stopped_and_the_others_go_on(tmp_path: Path):
-    ends = run(tmp_path, [wait, lambda: 7, lambda: 8], seconds=0.5)
-    assert sorted((code, late) for _, code, late in ends) == [(-signal.SIGTERM, True), (7, False), (8, False)]
+    ends = run(tmp_path, [wait, lambda: 7, lambda: 8], limits=Limits(seconds=0.5))
+    assert {(code, limit) for _, code, limit in ends} == {(-signal.SIGTERM, Limit.TIME), (7, None), (8, None)}
+
+
+def hold(mebibytes: int, *, deaf: bool = False) -> int:
+    if deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    held = b"x" * (mebibytes << 20)
+    time.sleep(100)
+    return len(held)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory of a process")
+def test_a_job_that_holds_too_much_memory_is_stopped_or_killed_and_the_others_go_on(tmp_path: Path):
+    before = memory.held_bytes(os.getpid())  # a child's share of what this process holds is less
+    most = before + (100 << 20)
+    works: list[Work] = [lambda: hold(most // 10 * 11 >> 20, deaf=False), lambda: 7]
+    ends = run(tmp_path, works, limits=Limits(memory_bytes=most))
+    assert {(code, limit) for _, code, limit in ends} == {(-signal.SIGTERM, Limit.MEMORY), (7, None)}
+    works = [lambda: hold(most * 2 >> 20, deaf=True)]  # so far beyond that it is not waited for
+    [(_, code, limit)] = run(tmp_path, works, limits=Limits(memory_bytes=most))
+    assert (code, limit) == (-signal.SIGKILL, Limit.MEMORY)
 
 
 def test_a_job_can_be_run_again(tmp_path: Path):

@@ -78,6 +78,29 @@ def test_nothing_is_pruned_without_a_pruner_or_a_value(tmp_path: Path, pruner: s
     assert reason(tmp_path, value, 1, pruner) == ""
 
 
+def repetitions(folder: Path, **jobs: str) -> None:
+    """What the jobs are: their overrides."""
+    for name, text in jobs.items():
+        (folder / name.lstrip("j")).mkdir(exist_ok=True)
+        (folder / name.lstrip("j") / "job.json").write_text(json.dumps({"overrides": text.split()}))
+
+
+@pytest.mark.parametrize("pruner", ["asha", "median"])
+def test_the_first_run_of_a_configuration_is_compared_and_the_others_go_with_it(tmp_path: Path, pruner: str):
+    curves(tmp_path, **{f"j{name}": [0.9] for name in (0, 1, 2, 3, 4, 5, 6)})
+    repetitions(tmp_path, **{f"j{name}": f"lr=0.1 seed={name}" for name in range(6)}, j6="lr=0.3 seed=0")
+    repetitions(tmp_path, j7="lr=0.2 seed=0", j8="lr=0.2 seed=1")
+    now = Standing("val/accuracy", 0.8, True, 1, 27)
+    first, second = (Pruner(as_settings({"pruner": pruner}), tmp_path, name, int(name)) for name in "78")
+    if pruner == "asha":
+        assert "which is place 3 of 3" in first.why_prune(now)  # with one run of each other configuration
+    else:
+        assert first.why_prune(now) == ""  # two others are too few
+    assert second.why_prune(now) == ""
+    RunDir(tmp_path / "7").write_status("pruned")
+    assert second.why_prune(now) == "pruned after epoch 1, as run 7 of the same configuration was"
+
+
 def test_asha_promotes_what_is_among_the_best_after_all(tmp_path: Path):
     curves(tmp_path, j0=[0.8], j1=[0.9, 0.95, 0.95], j2=[0.7])
     for name, value in (("0", 0.8), ("2", 0.7)):

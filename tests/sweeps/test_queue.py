@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from ptrun.config.composition import JobConfig
 from ptrun.files import lock
+from ptrun.files.claim import claim
 from ptrun.process.children import ForkedChild, wait_for_any
 from ptrun.runs import find
 from ptrun.runs.folder import RunDir
@@ -31,7 +33,7 @@ OPEN: list[Taken] = []
 def _claims() -> Iterator[None]:
     yield
     while OPEN:
-        OPEN.pop().claim.close()
+        OPEN.pop().claim.file.close()
 
 
 def take(source: Queue) -> Taken:
@@ -43,7 +45,7 @@ def take(source: Queue) -> Taken:
 
 def end(taken: Taken, state: str) -> None:
     RunDir(taken.job.folder).write_status(state)
-    taken.claim.close()
+    taken.claim.file.close()
 
 
 def test_each_job_is_given_out_once(tmp_path: Path):
@@ -103,6 +105,19 @@ def test_a_run_that_a_user_continues_is_left_to_him(tmp_path: Path):
     assert take(source).job.name == "0"
 
 
+def test_a_job_of_another_machine_is_left_to_it_while_it_says_that_it_lives(tmp_path: Path):
+    source = queue(tmp_path, 1)
+    take(source).claim.close()
+    record = tmp_path / "0" / ".claim-by"
+    record.write_text(json.dumps({"token": "1", "peers": "another system", "host": "far"}))
+    RunDir(tmp_path / "0").write_status("running")
+    assert source.take() is LATER
+    assert find.is_at_work(tmp_path / "0")
+    os.utime(record, (0, 0))
+    assert not find.is_at_work(tmp_path / "0")
+    assert take(source).job.name == "0"
+
+
 def test_new_jobs_are_asked_for_when_all_others_are_taken(tmp_path: Path):
     source, more = queue(tmp_path, 2), queue(tmp_path, 3).jobs[2:]
     source.jobs, rest = source.jobs[:1], [source.jobs[1:], more]
@@ -126,19 +141,53 @@ def test_a_pruned_job_goes_on_when_it_is_promoted(tmp_path: Path):
     assert (source.take(), other.take()) == (None, None)
 
 
+def repeated(folder: Path) -> Queue:
+    """Two configurations of two runs each, which are pruned together."""
+    texts = [(f"optimizer.lr={lr}", f"seed={seed}") for lr in (0.1, 0.2) for seed in (0, 1)]
+    configs = [JobConfig(str(index), text, None, "") for index, text in enumerate(texts)]  # type: ignore[arg-type]
+    jobs = [Job(folder / config.identity, config) for config in configs]
+    return Queue(folder, jobs, find.has_ended, prunes=True)
+
+
+def test_a_configuration_whose_run_was_pruned_is_not_repeated(tmp_path: Path):
+    source, lines = repeated(tmp_path), list[str]()
+    source.tell = lines.append
+    end(take(source), "pruned")
+    assert take(source).job.name == "2"
+    assert find.run_row(tmp_path / "1")["reason"] == "pruned without a run, as run 0 of the same configuration was"
+    assert lines == ["  job 1 pruned without a run, as run 0 of the same configuration was"]
+    assert [job.name for job in source.left()] == ["2", "3"]
+    assert take(repeated(tmp_path)).job.name == "3"
+
+
+def test_a_promotion_lets_all_runs_of_the_configuration_go_on(tmp_path: Path):
+    source = repeated(tmp_path)
+    end(take(source), "pruned")
+    for _ in range(2):
+        end(take(source), "done")
+    assert source.take() is None
+    source.promoted = lambda names: [name for name in names if name == "0" and not find.is_done(tmp_path / name)]
+    [held] = [made for made in [claim(tmp_path / "1" / ".claim")] if made]
+    assert source.take() is None  # the process of a repetition has not ended yet
+    held.release()
+    again = take(source)
+    assert (again.job.name, again.is_promoted) == ("0", True)
+    assert take(repeated(tmp_path)).job.name == "1"  # at once, also in another process
+
+
 def test_the_process_of_the_job_holds_it_until_its_death(tmp_path: Path):
     source = queue(tmp_path, 1)
     taken = take(source)
     read, write = os.pipe()
 
     def work() -> int:
-        lock.adopt(taken.claim)
+        lock.adopt(taken.claim.file)
         os.write(write, b"x")
         signal.pause()
         return 0
 
     child = ForkedChild(work, tmp_path / "log")
-    taken.claim.close()
+    taken.claim.file.close()
     os.read(read, 1)
     assert source.take() is LATER
     child.kill()

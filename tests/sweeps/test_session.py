@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from support import ROOT, Ended
 
 Call = Callable[..., Ended]
@@ -40,11 +42,53 @@ def test_a_worker_goes_on_with_a_search(folder: Path, process: Call):
     assert [json.loads((folder / "sw" / job / "job.json").read_text())["trial"] for job in "012"] == [0, 1, 2]
 
 
+PLUGIN = """
+from pathlib import Path
+from torch import nn
+from ptrun.registry import models
+
+@models.register
+def own(spec, *, hidden: int = 8):
+    assert Path(__file__).with_name("beside.txt").is_file()
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.Linear(hidden, 10))
+"""
+
+
+def test_edits_of_yaml_files_and_plugins_do_not_reach_the_workers_of_a_search(folder: Path, process: Call):
+    (folder / "conf" / "experiment").mkdir(parents=True)
+    recipe, plugin = folder / "conf" / "experiment" / "mine.yaml", folder / "own.py"
+    recipe.write_text("# @package _global_\ntrain:\n  batch_size: 8\n")
+    plugin.write_text(PLUGIN)
+    (folder / "beside.txt").touch()
+    words = ("train", "-m", "plugins=[own.py]", "experiment=mine", "sweep=random", "train.max_steps=2", "sweep.dir=sw")
+    words = (*words, "model=own", "model.hidden=range(4,6)", "optimizer.lr=interval(0.1,0.2)", "sweep.jobs=1")
+    ended = process(*words, "sweep.trials=1")
+    assert ended.code == 0, ended.err
+    recipe.write_text("# @package _global_\ntrain:\n  batch_size: 16\n")
+    plugin.write_text("raise ValueError('edited')")
+    ended = process("sweep", "work", "sw", "sweep.trials=2", "-q")
+    assert ended.code == 0, ended.err
+    assert "batch_size: 8" in (folder / "sw" / "1" / "resolved.yaml").read_text()
+
+    plugin.write_text(PLUGIN + "# edited")
+    ended = process(*words, "sweep.trials=3")
+    assert ended.code == 0, ended.err
+    said = [line for line in ended.out.splitlines() if line.startswith("note: ")]
+    assert [re.search(r"(\S+) was edited since this sweep was started", line)[1] for line in said] == [  # type: ignore[index]
+        str(plugin), str(recipe)
+    ]  # fmt: skip
+    resolved = [(folder / "sw" / job / "resolved.yaml").read_text() for job in "012"]
+    assert ["batch_size: 8" in text for text in resolved] == [True, True, False]
+
+
 def test_what_a_worker_can_be_told(ptrun: Call, folder: Path):
     assert "there is no sweep in this folder" in ptrun("sweep", "work").err
     (folder / "sw").mkdir()
     (folder / "sw" / "sweep.json").write_text("{}")
     assert "does not say how the sweep was started" in ptrun("sweep", "work", "sw").err
+    ended = ptrun("sweep", "work", "sw", "--cores", "0")
+    assert ended.code == 2
+    assert "--cores 0: expected a number of cores, as --cores 2." in ended.err
     ended = ptrun("sweep", "work", "sw", "optimizer.lr=0.1")
     assert (ended.code, "optimizer.lr=0.1: expected one folder of a sweep" in ended.err) == (2, True)
 
@@ -57,3 +101,13 @@ def test_a_search_needs_its_packages_before_anything_starts(folder: Path, proces
     assert ended.code == 2
     assert 'pip install "ptrun[search]"' in ended.err
     assert not (folder / "sw").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_uses_few_cores_and_stops_when_its_input_ends(folder: Path, process: Call):
+    words = ("train", "-m", "model=simplenet", "seed=0,1,2", "train.max_steps=3", "sweep.dir=sw")
+    assert process(*words, "sweep.launch=command", "sweep.launch_command=true %work").code == 1  # the plan alone
+    ended = process("sweep", "work", "sw", "--cores", "1", "--until-eof")  # of an input that has ended
+    assert ended.code == 75
+    assert "at once  1, each with 1 of the cores" in ended.out
+    assert "Stopped by the end of its input: 0 of 3 jobs are done." in ended.err

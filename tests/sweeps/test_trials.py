@@ -61,3 +61,11 @@ def test_trials_of_other_values_are_passed_over(folder: Path):
     source = trials(folder, LR, "sweep.trials=2")
     [job] = source.more()
     assert job.name == "1"
+
+
+def test_trials_of_edited_files_are_passed_over(folder: Path):
+    [job] = trials(folder, LR, "sweep.trials=1").more()
+    assert trials(folder, LR, "sweep.trials=1", "train.epochs=3").more() == []
+    [new] = trials(folder, LR, "sweep.trials=2", "train.epochs=3").more()
+    assert new.name == "1"
+    assert job.name == "0"

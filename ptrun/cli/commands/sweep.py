@@ -15,7 +15,7 @@ from ptrun.errors import CheckpointError, ConfigError
 
 HELP = """\
 ptrun sweep [PATH] [flags]
-ptrun sweep work [PATH] [sweep.KEY=VALUE ...] [-q]
+ptrun sweep work [PATH] [sweep.KEY=VALUE ...] [flags]
 
   ptrun sweep                   the newest sweep in outputs
   ptrun sweep PATH              the sweep in this folder; `ptrun train -m ...` starts one
@@ -31,6 +31,9 @@ Flags
   --csv                         one line for each job
   --html                        draw the figures and write the page sweep.html into the folder of the sweep
   --output-dir DIR              where the newest sweep is looked for (outputs)
+  --cores N                     work: use at most this many cores
+  --until-eof                   work: save the jobs and stop when standard input ends, as it does with a connection
+  -q, --quiet                   work: print nothing but warnings and errors
 """
 
 
@@ -73,12 +76,15 @@ def _work(argv: list[str]) -> int:
     parser = Parser("sweep work", "sweep.jobs=1")
     parser.add_argument("words", nargs="*")
     parser.add_argument("--output-dir", default="outputs")
+    parser.add_argument("--cores", type=_number_of_cores)
+    parser.add_argument("--until-eof", action="store_true")
     add_quiet_flag(parser)
     options = parser.parse(argv)
     if options.help:
         print(HELP, end="")
         return 0
     from ptrun.config.sweep import is_setting
+    from ptrun.process.machine import use_at_most
     from ptrun.process.signals import interrupt_raised
     from ptrun.runs.find import find_sweep
 
@@ -92,9 +98,17 @@ def _work(argv: list[str]) -> int:
     folder = find_sweep(paths[0] if paths else None, options.output_dir)
     from ptrun.sweeps import session
 
+    if options.cores is not None:
+        use_at_most(options.cores)
     with interrupt_raised():
         settings = [word for word in options.words if is_setting(word)]
-        return session.work(folder, settings, options.quiet).code
+        return session.work(folder, settings, options.quiet, options.until_eof).code
+
+
+def _number_of_cores(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"ptrun sweep work: --cores {text}: expected a number of cores, as --cores 2.")
+    return int(text)
 
 
 def _write_page(folder: Path, rows: list[dict[str, Any]]) -> int:

@@ -22,7 +22,7 @@ from ptrun.data.features.columns import (
     fit_columns,
     unknown_categories,
 )
-from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds
+from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds, is_id_name
 from ptrun.data.features.labels import labelled
 from ptrun.data.features.row_samples import columns_of_split, identity_columns, possible_groups, row_samples
 from ptrun.data.features.suspicions import suspicions
@@ -65,7 +65,8 @@ def table(
     is a class; any other is a number, standardized with the training rows.
     Raises DataError naming row and column for cells that do not fit.
     """
-    reading = _Reading(columns, header_setting(header, fitted), delimiter)
+    texts = {target, *categorical, *(dates or ()), *_read_as_texts(fitted)}
+    reading = _Reading(columns, header_setting(header, fitted), delimiter, frozenset(texts))
     file = reading.read(path, "dataset.path")
     splitting = find_split_column({} if test_path else file.columns, splitting)
     ignore = [*ignore, *columns_of_split(file, splitting, (target, *ignore))]
@@ -115,14 +116,25 @@ def _data(
 
 @dataclass(frozen=True)
 class _Reading:
-    """How the files of a table are read."""
+    """How the files of a table are read. texts: columns whose texts matter, even if they are numbers."""
 
     columns: Sequence[str] | None
     header: Header
     delimiter: str
+    texts: frozenset[str]
 
     def read(self, path: str, setting: str) -> CsvFile:
-        return read_csv(existing_file(path, setting), self.columns, header=self.header, delimiter=self.delimiter)
+        file = existing_file(path, setting)
+        return read_csv(file, self.columns, header=self.header, delimiter=self.delimiter, is_text=self._is_text)
+
+    def _is_text(self, name: str) -> bool:
+        return name in self.texts or is_id_name(name)
+
+
+def _read_as_texts(fitted: Mapping[str, Any] | None) -> list[str]:
+    """The columns that a trained model does not read as plain numbers."""
+    encodings = fitted["columns"] if fitted else ()
+    return [encoding["name"] for encoding in encodings if encoding["kind"] != "numeric" or "form" in encoding]
 
 
 def _decide(

@@ -282,7 +282,9 @@ def read_numbers(file: CsvFile, name: str, form: NumberForm, missing_values: Seq
     cells = file[name]
     if not missing_values:
         return numbers(cells, file.rows, file.source, name, form)
-    values = numbers(cells.without(missing_values), file.rows, file.source, name, form).copy()
+    if form != PLAIN or cells.floats is None:  # else a text for a missing value is a number, or missing anyway
+        cells = cells.without(missing_values)
+    values = numbers(cells, file.rows, file.source, name, form).copy()
     meant = [float(value) for value in missing_values if is_number(str(value))]
     values[np.isin(values, meant)] = np.nan
     return values

@@ -23,6 +23,11 @@ _STEP_NAMES = TIME_NAMES | {"t", "step", "time_step", "timestep", "reading_id", 
 _ID_NAMES = frozenset({"case", "sequence", "sample", "series"})
 
 
+def tells_sequences_apart(name: str) -> bool:
+    """Whether a column is named like one that says to which sequence a row belongs."""
+    return is_id_name(name) or name.lower() in _ID_NAMES
+
+
 def find_id_column(file: CsvFile, id_column: str | None) -> str | None:
     """The column that tells the sequences apart, or None when each row is a sequence.
 
@@ -34,7 +39,7 @@ def find_id_column(file: CsvFile, id_column: str | None) -> str | None:
     if id_column != "auto":
         file.column(id_column, "dataset.id_column")
         return id_column
-    names = [name for name in file.columns if is_id_name(name) or name.lower() in _ID_NAMES]
+    names = [name for name in file.columns if tells_sequences_apart(name)]
     return next((name for name in names if len(file) >= MIN_STEPS * len(file[name].distinct[0])), None)
 
 

@@ -109,10 +109,10 @@ def _sentinels(present: Floats) -> Iterator[tuple[float, int, float, float]]:
     if len(present) < MIN_ROWS:
         return
     for extreme in (present.min(), present.max()):
-        count = int((present == extreme).sum())
-        rest = present[present != extreme]
-        if count < MIN_REPEATS or len(rest) < MIN_ROWS // 2:
+        count = int(np.count_nonzero(present == extreme))
+        if count < MIN_REPEATS or len(present) - count < MIN_ROWS // 2:
             continue
+        rest = present[present != extreme]
         low, high = float(rest.min()), float(rest.max())
         gap = max(low - extreme, extreme - high)
         needed = 0.25 if float(extreme) in SENTINELS else 1.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ptrun.data.features.kinds import COUNTS_ROWS, ColumnKind, ColumnSettings, decide_kinds, read_numbers
-from ptrun.data.features.long_sequences import find_id_column, read_long
+from ptrun.data.features.long_sequences import find_id_column, read_long, tells_sequences_apart
 from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.number_form import PLAIN, NumberForm
@@ -36,7 +36,12 @@ def read_sequences(
     """
     if path.suffix.lower() == ".ts":
         return read_ts(path, labeled=labeled)
-    file = read_csv(path, header=header, delimiter=delimiter)
+    texts = {label_column, id_column, "column 1"}  # the last one is the label of a file without a header line
+
+    def is_text(name: str) -> bool:
+        return name in texts or name.lower() in LABEL_NAMES or tells_sequences_apart(name)
+
+    file = read_csv(path, header=header, delimiter=delimiter, is_text=is_text)
     if labeled:
         name = _label_name(file, label_column)
         labels = _labels(file, name)

@@ -1,27 +1,45 @@
-"""Reads large CSV files, and Parquet files, with Arrow: alone imports pyarrow. All cells become text.
+"""Reads large CSV files, and Parquet files, with Arrow. Numbers are read as such, and their texts when asked for.
 
 What Arrow would read in another way than Python's csv module is left to that.
 """
 
 from __future__ import annotations
 
-import re
+import codecs
+import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ptrun.data.formats.column import Column
+import numpy as np
+from numpy.typing import NDArray
+
+from ptrun.data.formats.arrow_csv import Block, BlockParser, has_bare_return, has_spaced_quote, read_texts
+from ptrun.data.formats.column import Column, to_numpy
 from ptrun.data.formats.csv_dialect import Dialect
 from ptrun.errors import DataError
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
-_BLOCK_BYTES = 2**22
+PIECE_BYTES = 2**22
 _SCAN_BYTES = 2**17  # stays in the CPU's cache
 _OVERLAP = 64
 _BUFFER_BYTES = 2**20  # of each column of a Parquet file, in place of all its bytes in a row group
+
+IsText = Callable[[str], bool]  # whether the texts of a column of this name will be asked for
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Whole lines of a file: where they begin and end in it, and the lines before and with them."""
+
+    start: int
+    stop: int
+    first_line: int
+    last_line: int
 
 
 @dataclass
@@ -31,93 +49,141 @@ class _Scan:
     lines: int = 0
     has_quotes: bool = False
     is_odd: bool = False
+    pieces: list[_Piece] = field(default_factory=list)
 
 
-def read_columns(path: Path, dialect: Dialect) -> tuple[dict[str, Column], list[int] | range] | None:
+def read_columns(
+    path: Path, dialect: Dialect, is_text: IsText = lambda name: False
+) -> tuple[dict[str, Column], list[int] | range] | None:
     """The columns of a CSV file, and the row number of each row; None when Python's csv module has to read it."""
     import pyarrow
 
     scan = _scan(path, dialect.delimiter.encode())
     if scan.is_odd or len(dialect.names) == 1:
         return None
-    columns = _parse(path, dialect, scan.has_quotes, int(dialect.has_header), use_threads=True)
-    if columns is None:
-        return None
-    num_rows = len(next(iter(columns.values())))
-    rows = _row_numbers(path, dialect, scan, num_rows)
-    if rows is None:
-        return None
     with ThreadPoolExecutor(pyarrow.cpu_count()) as pool:
+        columns = None if scan.has_quotes else _Pieces(path, dialect, scan, is_text).columns(pool)
+        if columns is None:
+            columns = _read_texts(path, dialect, dialect.names, has_quotes=scan.has_quotes)
+        if columns is None:
+            return None
+        rows = _row_numbers(path, dialect, scan, len(next(iter(columns.values()))))
+        if rows is None:
+            return None
         deque(pool.map(lambda column: column.floats, columns.values()), maxlen=0)  # each column keeps its numbers
     return columns, rows
 
 
-def read_lines(lines: Sequence[str], dialect: Dialect) -> dict[str, Column] | None:
-    """The columns of lines that are one row each; None when Python's csv module has to read them."""
-    text = "".join(lines).encode()
-    if b"\0" in text or _has_bare_return(text) or len(dialect.names) == 1:
-        return None
-    if b'"' in text and (text.count(b'"') % 2 or _has_spaced_quote(text, dialect.delimiter.encode())):
-        return None
-    import pyarrow
+class _Pieces:
+    """Reads a file without quotes piece by piece, in threads: columns of numbers at once as numbers."""
 
-    # Without Arrow's threads, which abort a process that ends soon after (apache/arrow issue 34314).
-    columns = _parse(pyarrow.BufferReader(text), dialect, has_quotes=False, skip_rows=0, use_threads=False)
-    return columns if columns is not None and len(next(iter(columns.values()))) == len(lines) else None
+    def __init__(self, path: Path, dialect: Dialect, scan: _Scan, is_text: IsText) -> None:
+        self._path, self._dialect, self._scan = path, dialect, scan
+        self._parser = BlockParser(dialect, [name for name in dialect.names if not is_text(name)])
+        self._floats: dict[str, NDArray[np.float64]] = {}
+
+    def columns(self, pool: ThreadPoolExecutor) -> dict[str, Column] | None:
+        """All columns; None when a line is blank or of another length."""
+        state = _state(self._path)
+        blocks = [self._block(self._scan.pieces[0], self._parser.learn)]
+        if blocks[0] is not None:
+            others = self._scan.pieces[1:]
+            blocks += pool.map(self._block, others, itertools.repeat(self._parser.parse))
+        if any(block is None for block in blocks):
+            return None
+        return self._joined([block for block in blocks if block is not None], state)
+
+    def _block(self, piece: _Piece, parse_block: Callable[[bytes, int], Block | None]) -> Block | None:
+        """The texts of a piece; its numbers are put in their place."""
+        with self._path.open("rb") as file:
+            file.seek(piece.start)
+            text = file.read(piece.stop - piece.start)
+        if piece.start and text.startswith(codecs.BOM_UTF8):
+            return None  # a sign of its own here; Arrow leaves it out
+        header = int(self._dialect.has_header)
+        block = parse_block(text, 0 if piece.start else header)
+        first, last = max(0, piece.first_line - header), piece.last_line - header
+        if block is None or block.num_rows != last - first:
+            return None
+        if piece.start == 0:
+            self._floats = {name: np.empty(self._scan.lines - header) for name in block.floats}
+        for name in self._floats.keys() & block.floats.keys():
+            self._floats[name][first:last] = block.floats[name]
+        return Block(block.num_rows, {}, block.texts, block.heads if piece.start == 0 else {})
+
+    def _joined(self, blocks: Sequence[Block], state: object) -> dict[str, Column] | None:
+        """The columns of all blocks; those that became texts after the first block are read again."""
+        import pyarrow
+
+        path, dialect, numeric = self._path, self._dialect, self._parser.numeric
+        mixed = [name for name in self._floats if name not in numeric]
+        again = _read_texts(path, dialect, mixed, has_quotes=False) if mixed else {}
+        if again is None:
+            return None
+        later = _LaterTexts(path, dialect, [name for name in dialect.names if name in numeric], state)
+        columns = dict(again)
+        for name in dialect.names:
+            if name in numeric:
+                columns[name] = Column.of_numbers(self._floats[name], partial(later.of, name), blocks[0].heads[name])
+            elif name not in again:
+                chunks = [chunk for block in blocks for chunk in block.texts[name].chunks]
+                columns[name] = Column(pyarrow.chunked_array(chunks, pyarrow.string()))
+        return {name: columns[name] for name in dialect.names}
 
 
-def _parse(
-    source: Any, dialect: Dialect, has_quotes: bool, skip_rows: int, *, use_threads: bool
-) -> dict[str, Column] | None:
-    """The columns of a CSV text; None when a row is of another length."""
-    import pyarrow
-    from pyarrow import csv as arrow_csv
+class _LaterTexts:
+    """The texts of columns whose numbers are known: all are read when the first of them is asked for."""
 
-    names = [*dialect.names, "\0end of row"] if dialect.ends_empty else list(dialect.names)
-    try:
-        table = arrow_csv.read_csv(
-            source,
-            arrow_csv.ReadOptions(
-                column_names=names, skip_rows=skip_rows, block_size=_BLOCK_BYTES, use_threads=use_threads
-            ),
-            arrow_csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=has_quotes),
-            arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False),
-        )
-    except (pyarrow.ArrowException, OSError):
-        return None
-    cells = {name: table[name] for name in names}
-    if dialect.ends_empty and any(cell.strip() for cell in cells.pop(names[-1]).to_pylist()):
-        return None
-    return {name: Column(array) for name, array in cells.items()}
+    def __init__(self, path: Path, dialect: Dialect, names: Sequence[str], state: object) -> None:
+        self._path, self._dialect, self._names, self._state = path, dialect, names, state
+        self._texts: Any = None
+
+    def of(self, name: str) -> Any:
+        """The texts of a column, as an array of Arrow. Raises DataError when the file is another one by now."""
+        if self._texts is None:
+            self._texts = read_texts(self._path, self._dialect, self._names, has_quotes=False)
+            if self._texts is None or _state(self._path) != self._state:
+                raise DataError(f"{self._path} was changed while it was read. Give the command again.")
+        return self._texts[name]
 
 
-def _has_spaced_quote(text: bytes, delimiter: bytes) -> bool:
-    """Whether a quote follows a space at the begin of a cell: for Python alone, it begins a quoted cell."""
-    pattern = rb"(?:^|[\n" + re.escape(delimiter) + rb"])[ ]+\""
-    return b' "' in text and re.search(pattern, text, re.MULTILINE) is not None
+def _state(path: Path) -> object:
+    """What changes when a file is written to."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _read_texts(path: Path, dialect: Dialect, names: Collection[str], *, has_quotes: bool) -> dict[str, Column] | None:
+    table = read_texts(path, dialect, names, has_quotes=has_quotes)
+    return None if table is None else {name: Column(table[name]) for name in names}
 
 
 def _scan(path: Path, delimiter: bytes) -> _Scan:
-    scan, before = _Scan(), b""
-    last = b"\n"
+    scan, before, last = _Scan(), b"", b"\n"
+    start = start_line = position = 0  # of the piece, and of the block in the file
     with path.open("rb") as file:
         first_line = file.readline()
         scan.is_odd = not first_line.strip() or first_line.count(b'"') % 2 == 1  # one row is not one line here
         file.seek(0)
         while block := file.read(_SCAN_BYTES):
             scan.lines += block.count(b"\n")
-            scan.has_quotes = scan.has_quotes or b'"' in block
-            window = before + block
-            scan.is_odd = scan.is_odd or b"\0" in block or _has_bare_return(window)
-            scan.is_odd = scan.is_odd or _has_spaced_quote(window, delimiter)
+            _note_oddness(scan, before + block, delimiter)
             before, last = block[-_OVERLAP:], block[-1:]
+            line_end = block.rfind(b"\n")
+            end = position + line_end + 1
+            position += len(block)
+            if line_end >= 0 and end - start >= PIECE_BYTES:
+                scan.pieces.append(_Piece(start, end, start_line, scan.lines))
+                start, start_line = end, scan.lines
     scan.lines += last != b"\n"
+    if position > start:
+        scan.pieces.append(_Piece(start, position, start_line, scan.lines))
     return scan
 
 
-def _has_bare_return(text: bytes) -> bool:
-    """Whether a line ends in a carriage return alone, as on very old systems."""
-    return b"\r" in text and re.search(rb"\r(?!\n)", text[:-1]) is not None
+def _note_oddness(scan: _Scan, window: bytes, delimiter: bytes) -> None:
+    scan.has_quotes = scan.has_quotes or b'"' in window
+    scan.is_odd = scan.is_odd or b"\0" in window or has_bare_return(window) or has_spaced_quote(window, delimiter)
 
 
 def _row_numbers(path: Path, dialect: Dialect, scan: _Scan, count: int) -> list[int] | range | None:
@@ -165,16 +231,31 @@ def _no_parquet(path: Path, error: Exception) -> DataError:
 
 
 def _as_text(table: Any, path: Path) -> dict[str, Column]:
+    columns = {}
+    for name in table.column_names:
+        array = table[name]
+        if (values := _exact_floats(array)) is not None:
+            columns[name] = Column.of_numbers(values, partial(_texts, array, name, path))
+        else:
+            columns[name] = Column(_texts(array, name, path))
+    return columns
+
+
+def _exact_floats(array: Any) -> NDArray[np.float64] | None:
+    """The numbers that the texts of a column of a Parquet file are; None where they have to be parsed."""
     import pyarrow
     from pyarrow import compute
 
-    columns = {}
-    for name in table.column_names:
-        try:
-            text = compute.cast(table[name], pyarrow.string())
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
-            raise DataError(
-                f"{path}, column '{name}': {table[name].type} can't be read as cells of a table."
-            ) from error
-        columns[name] = Column(compute.fill_null(text, ""))
-    return columns
+    if not (pyarrow.types.is_integer(array.type) or pyarrow.types.is_float64(array.type)):
+        return None
+    return to_numpy(compute.cast(array, pyarrow.float64(), safe=False))
+
+
+def _texts(array: Any, name: str, path: Path) -> Any:
+    import pyarrow
+    from pyarrow import compute
+
+    try:
+        return compute.fill_null(compute.cast(array, pyarrow.string()), "")
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
+        raise DataError(f"{path}, column '{name}': {array.type} can't be read as cells of a table.") from error

@@ -1,12 +1,13 @@
 """One column of a file: its cells as text, the distinct texts among them, and the numbers that they are.
 
-The cells are a list, or an array of Arrow, which takes a tenth of the memory of Python's texts.
+The cells are a list, or an array of Arrow, which takes a tenth of the memory of Python's texts. Where a reader knows
+the numbers, it leaves the texts out until somebody asks for them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, overload
 
@@ -17,14 +18,30 @@ MISSING = frozenset({"", "?", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "
 
 
 class Column(Sequence[str]):
-    """Cells without surrounding spaces. `raw` is a list of such texts, or a string array of Arrow with any spaces."""
+    """Cells without surrounding spaces."""
 
     def __init__(self, raw: Any) -> None:
-        self._raw = raw
+        """`raw` is a list of such texts, or a string array of Arrow with any spaces."""
+        self._read: Callable[[], Any] = lambda: raw
+        self._head: Sequence[str] = ()
         self._floats: tuple[NDArray[np.float64] | None] | None = None
 
+    @classmethod
+    def of_numbers(cls, floats: NDArray[np.float64], read: Callable[[], Any], head: Sequence[str] = ()) -> Column:
+        """Cells that are known as numbers, NaN for missing ones. read: gives their texts.
+
+        head: the texts of the first cells, for those who look at the beginning only.
+        """
+        column = cls(None)
+        column._read, column._head, column._floats = read, head, (finite(floats),)
+        return column
+
     def __len__(self) -> int:
-        return len(self._raw)
+        return len(self._raw if self._floats is None or self._floats[0] is None else self._floats[0])
+
+    @cached_property
+    def _raw(self) -> Any:
+        return self._read()
 
     @cached_property
     def _cells(self) -> Any:
@@ -41,6 +58,8 @@ class Column(Sequence[str]):
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
+            if not index.start and index.step is None and 0 < (index.stop or 0) <= len(self._head):
+                return list(self._head[: index.stop])
             return self.texts()[index] if isinstance(self._cells, list) else self._cells[index].to_pylist()
         cell = self._cells[index]
         return cell if isinstance(cell, str) else str(cell.as_py())
@@ -63,19 +82,29 @@ class Column(Sequence[str]):
 
     def take(self, positions: Sequence[int] | NDArray[np.int64]) -> Column:
         """The cells at `positions`."""
+        if self._floats is not None and self._floats[0] is not None:
+            return Column.of_numbers(self._floats[0][np.asarray(positions, np.int64)], lambda: self._taken(positions))
+        return Column(self._taken(positions))
+
+    def _taken(self, positions: Sequence[int] | NDArray[np.int64]) -> Any:
         if isinstance(self._cells, list):
-            return Column([self._cells[i] for i in positions])
-        return Column(self._cells.take(np.asarray(positions, np.int64)))
+            return [self._cells[i] for i in positions]
+        return self._cells.take(np.asarray(positions, np.int64))
 
     @cached_property
     def distinct(self) -> tuple[list[str], NDArray[np.int64]]:
         """The distinct texts in the order in which they first appear, and the position of each cell's text [N]."""
-        if isinstance(self._cells, list):
+        if isinstance(self._raw, list):
             positions: dict[str, int] = {}
             codes = [positions.setdefault(cell, len(positions)) for cell in self._cells]
             return list(positions), np.array(codes, np.int64)
-        encoded = _one_chunk(self._cells).dictionary_encode()
-        return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
+        encoded = _one_chunk(self._raw).dictionary_encode()
+        if any(text != text.strip() for text in encoded.dictionary.to_pylist()):
+            encoded = _one_chunk(self._cells).dictionary_encode()
+        indices = np.zeros(0, np.int32)
+        if len(encoded):  # Arrow's own way imports pandas
+            indices = np.frombuffer(encoded.indices.buffers()[1], np.int32, len(encoded))
+        return encoded.dictionary.to_pylist(), indices.astype(np.int64)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -99,12 +128,10 @@ class Column(Sequence[str]):
         return self._floats[0]
 
     def _parsed(self) -> NDArray[np.float64] | None:
-        values = None if isinstance(self._raw, list) else _arrow_floats(self._raw)
+        values = None if isinstance(self._raw, list) else arrow_floats(self._raw)
         if values is None:
             values = _floats_or_none(self._cells)
-        if values is None or (is_finite := np.isfinite(values)).all():
-            return values
-        return np.where(is_finite, values, np.nan)
+        return values if values is None else finite(values)
 
 
 def is_number(cell: str) -> bool:
@@ -128,35 +155,70 @@ def _python_floats(cells: list[str]) -> NDArray[np.float64] | None:
     return None if "_" in "".join(cells) else np.array(values, np.float64)
 
 
+def finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers with NaN in place of infinite ones."""
+    is_finite = np.isfinite(values)
+    return values if is_finite.all() else np.where(is_finite, values, np.nan)
+
+
 def _floats_or_none(cells: Any) -> NDArray[np.float64] | None:
     """The numbers of cells of which some are missing, or written as Arrow does not read them."""
     if isinstance(cells, list):
         return _python_floats(cells)
-    import pyarrow
-    from pyarrow import compute
-
-    if all(not is_number(text) for text in cells[:64].to_pylist() if text not in MISSING):
+    first = [text for text in cells[:64].to_pylist() if text not in MISSING]
+    if first and not any(map(is_number, first)):
         return None  # texts: spares the attempts below
-    is_missing = compute.is_in(cells, value_set=pyarrow.array(sorted(MISSING)))
-    present = compute.if_else(is_missing, pyarrow.scalar(None, pyarrow.string()), cells)
-    values = _arrow_floats(present)
+    values = arrow_floats(without_missing(cells))
     return _python_floats(cells.to_pylist()) if values is None else values
 
 
-def _arrow_floats(cells: Any) -> NDArray[np.float64] | None:
+def string_array(texts: Sequence[str]) -> Any:
+    """Texts as an array of Arrow. Its own way, `pyarrow.array`, imports pandas where that is installed."""
+    import pyarrow
+
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    buffers = [None, pyarrow.py_buffer(offsets), pyarrow.py_buffer(b"".join(encoded))]
+    return pyarrow.Array.from_buffers(pyarrow.string(), len(encoded), buffers)
+
+
+def without_missing(cells: Any) -> Any:
+    """A string array of Arrow with null for missing cells."""
+    import pyarrow
+    from pyarrow import compute
+
+    is_missing = compute.is_in(cells, value_set=string_array(sorted(MISSING)))
+    return compute.if_else(is_missing, pyarrow.nulls(1, pyarrow.string())[0], cells)
+
+
+def arrow_floats(cells: Any) -> NDArray[np.float64] | None:
+    """The numbers of a string array of Arrow, NaN for null; None when a cell is no number that Arrow reads."""
     import pyarrow
     from pyarrow import compute
 
     try:
-        return _to_numpy(compute.cast(cells, pyarrow.float64()))
+        return to_numpy(compute.cast(cells, pyarrow.float64()))
     except pyarrow.ArrowInvalid:
         return None
 
 
-def _to_numpy(values: Any) -> NDArray[np.float64]:
-    """An array of Arrow, or a chunked one, as an array with NaN for null."""
-    array: NDArray[np.float64] = values.to_numpy(**({} if hasattr(values, "chunks") else {"zero_copy_only": False}))
-    return array
+def to_numpy(values: Any) -> NDArray[np.float64]:
+    """A float64 array of Arrow, or a chunked one, as an array with NaN for null. Arrow's own way imports pandas."""
+    parts = [_of_chunk(chunk) for chunk in (values.chunks if hasattr(values, "chunks") else [values])]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0), *parts])
+
+
+def _of_chunk(values: Any) -> NDArray[np.float64]:
+    import pyarrow
+    from pyarrow import compute
+
+    if not len(values):
+        return np.zeros(0)
+    numbers = np.frombuffer(values.buffers()[1], np.float64, len(values), 8 * values.offset)
+    if not values.null_count:
+        return numbers
+    is_null = np.frombuffer(compute.cast(compute.is_null(values), pyarrow.uint8()).buffers()[1], np.bool_, len(values))
+    return np.where(is_null, np.nan, numbers)
 
 
 def _one_chunk(cells: Any) -> Any:

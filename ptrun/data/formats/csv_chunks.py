@@ -6,17 +6,21 @@ files are done before Arrow is imported.
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from ptrun.data.formats import arrow_file
+from ptrun.data.formats.arrow_csv import BlockParser, has_bare_return
 from ptrun.data.formats.column import Column
 from ptrun.data.formats.csv_dialect import SAMPLE_LINES, Dialect, Header, find_dialect
-from ptrun.data.formats.csv_file import CsvFile, readable_csv
+from ptrun.data.formats.csv_file import CsvFile, csv_errors
 from ptrun.errors import DataError
 
 
@@ -30,6 +34,17 @@ class CsvChunk:
     file: CsvFile
     rows: Sequence[int]
     problems: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of a large file. columns: None for all. numbers: those to be read as numbers at once."""
+
+    columns: Collection[str] | None = None
+    numbers: Collection[str] = ()
+
+
+ALL = Wanted()
 
 
 class ReadChunks(Protocol):
@@ -60,19 +75,20 @@ def read_file_chunks(
     header: Header = True,
     delimiter: str = "auto",
     start: int = 0,
+    wanted: Wanted = ALL,
 ) -> Iterator[CsvChunk]:
     """The rows of a Parquet or CSV file, as `read_chunks` gives them. Raises DataError for an unreadable file."""
     if path.suffix.lower() in arrow_file.PARQUET_SUFFIXES:
         yield from _parquet_chunks(path, chunk_rows, start)
         return
-    with readable_csv(path) as lines:
+    with csv_errors(path), path.open("rb") as lines:
         yield from read_chunks(
-            lines, str(path), chunk_rows, names=names, header=header, delimiter=delimiter, start=start
+            lines, str(path), chunk_rows, names=names, header=header, delimiter=delimiter, start=start, wanted=wanted
         )
 
 
 def read_chunks(
-    lines: Iterable[str],
+    lines: Iterable[bytes] | Iterable[str],
     source: str,
     chunk_rows: int,
     *,
@@ -80,35 +96,74 @@ def read_chunks(
     header: Header = True,
     delimiter: str = "auto",
     start: int = 0,
+    wanted: Wanted = ALL,
 ) -> Iterator[CsvChunk]:
     """The rows of a CSV text from the row at position `start` on, counted without the header and blank lines.
 
     All chunks but the last have `chunk_rows` rows. names: of the columns, for a file without a header.
     Raises DataError for an empty file and a repeated name.
     """
-    lines = iter(lines)
-    first_lines = list(itertools.islice(lines, SAMPLE_LINES))
-    dialect = find_dialect(first_lines, source, names, header, delimiter)
-    lines = itertools.chain(first_lines, lines)
-    reader = dialect.reader(lines)
+    queue = _Lines(lines)
+    dialect = find_dialect(queue.first(SAMPLE_LINES), source, names, header, delimiter)
+    parser = BlockParser(dialect, wanted.numbers, wanted.columns)
+    reader = dialect.reader(queue)
     rows: Iterator[tuple[int, list[str]]] = itertools.islice(dialect.data_rows(reader), start, None)
     line_count = 0  # before the lines of `reader`
     try:
         while chunk := list(itertools.islice(rows, chunk_rows)):
             yield _chunk([(line_count + number, cells) for number, cells in chunk], dialect, source)
             line_count += reader.line_num
-            while block := list(itertools.islice(lines, chunk_rows)):
-                columns = arrow_file.read_lines(block, dialect)
+            while block := queue.take(chunk_rows):
+                columns = parser.parse_lines(block)
                 if columns is None:
+                    queue.give_back(block)
                     break
                 yield _arrow_chunk(columns, line_count + 1, len(block), dialect, source)
                 line_count += len(block)
-            lines = itertools.chain(block, lines)
-            reader = dialect.reader(lines)
+            reader = dialect.reader(queue)
             rows = replace(dialect, has_header=False).data_rows(reader)
     except csv.Error as error:
         row = line_count + reader.line_num
         raise DataError(f"{source}, row {row}: it can't be read as CSV: {error}.") from error
+
+
+class _Lines:
+    """The lines of a CSV file: texts for Python's csv module, one by one, or bytes for Arrow, many at once."""
+
+    def __init__(self, lines: Iterable[bytes] | Iterable[str]) -> None:
+        self._lines: Iterator[bytes | str] = iter(lines)
+        self._waiting: deque[bytes | str] = deque()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._waiting.popleft() if self._waiting else next(self._lines)
+        text = line.decode() if isinstance(line, bytes) else line
+        if "\r" in text and has_bare_return(text.encode()):  # a line end in very old files
+            text, *others = io.StringIO(text, newline="")
+            self._waiting.extendleft(reversed(others))
+        return text
+
+    def first(self, count: int) -> list[str]:
+        """The first lines, which are not taken out, without the mark that some programs begin a file with."""
+        lines = list(itertools.islice(self, 1))
+        lines = [line.removeprefix(codecs.BOM_UTF8.decode()) for line in lines]
+        lines += itertools.islice(self, count - 1)
+        self._waiting.extendleft(reversed(lines))
+        return lines
+
+    def take(self, count: int) -> list[bytes]:
+        """The next lines."""
+        waiting = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        lines = [*waiting, *itertools.islice(self._lines, count - len(waiting))]
+        if waiting or (lines and isinstance(lines[0], str)):
+            return [line.encode() if isinstance(line, str) else line for line in lines]
+        return cast("list[bytes]", lines)
+
+    def give_back(self, lines: Sequence[bytes]) -> None:
+        """Put lines before those that come."""
+        self._waiting.extendleft(reversed(lines))
 
 
 def _chunk(chunk: Sequence[tuple[int, list[str]]], dialect: Dialect, source: str) -> CsvChunk:

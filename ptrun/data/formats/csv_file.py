@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
@@ -88,11 +88,17 @@ def joined(files: Sequence[CsvFile]) -> CsvFile:
 
 
 def read_csv(
-    path: Path, names: Sequence[str] | None = None, *, header: Header = True, delimiter: str = "auto"
+    path: Path,
+    names: Sequence[str] | None = None,
+    *,
+    header: Header = True,
+    delimiter: str = "auto",
+    is_text: Callable[[str], bool] = lambda name: False,
 ) -> CsvFile:
     """Read a Parquet file, or a CSV file whose delimiter is a comma, semicolon, tab or bar, found from its first lines.
 
     names: the columns of a file without a header line. header: "auto" finds out whether there is one.
+    is_text: whether the texts of a column will be asked for; those of other numbers are then read a second time.
     Blank lines are skipped. Raises DataError for an empty or unreadable file, a header that repeats a name, and a row
     of another length.
     """
@@ -100,7 +106,7 @@ def read_csv(
         columns = arrow_file.read_parquet(path)
         return CsvFile(str(path), columns, range(1, 1 + len(next(iter(columns.values()), []))))
     dialect = _dialect(path, names, header, delimiter)
-    if path.stat().st_size >= LARGE_BYTES and (found := arrow_file.read_columns(path, dialect)) is not None:
+    if path.stat().st_size >= LARGE_BYTES and (found := arrow_file.read_columns(path, dialect, is_text)) is not None:
         columns, rows = found
         return _file(path, dialect, columns, rows)
     chunks = list(_python_chunks(path, dialect, CHUNK_ROWS))
@@ -131,9 +137,15 @@ def _dialect(path: Path, names: Sequence[str] | None, header: Header, delimiter:
 @contextlib.contextmanager
 def readable_csv(path: Path) -> Iterator[TextIO]:
     """Open a CSV file as text; errors of opening, decoding and parsing it become DataErrors that name the file."""
+    with csv_errors(path), path.open(encoding="utf-8-sig", newline="") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def csv_errors(path: Path) -> Iterator[None]:
+    """Errors of opening, decoding and parsing a CSV file become DataErrors that name it."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield file
+        yield
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."

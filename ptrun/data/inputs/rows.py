@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 import torch
 
 from ptrun.data.features.columns import Encoding, encode_columns, unusual_cells
-from ptrun.data.formats.csv_chunks import CsvChunk, ReadChunks
+from ptrun.data.formats.csv_chunks import CsvChunk, ReadChunks, Wanted
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.inputs.source import Chunk
+from ptrun.data.inputs.source import Chunk, RowNames
 from ptrun.errors import DataError, did_you_mean, join_words
 
 CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer, more take memory
@@ -20,7 +21,10 @@ CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer
 
 @dataclass(frozen=True)
 class TableRows:
-    """The source of the rows of a file. keep: names of columns to keep beside the predictions; None keeps all."""
+    """The source of the rows of a file. keep: names of columns to keep beside the predictions; None keeps all.
+
+    reads_ahead: whether the next rows are read while others are predicted; not where they may be long in coming.
+    """
 
     read: ReadChunks
     encodings: Sequence[Encoding]
@@ -29,12 +33,25 @@ class TableRows:
     identity: str = ""
     notes: tuple[str, ...] = ()
     count: int | None = None
+    reads_ahead: bool = False
 
     def chunks(self, start: int) -> Iterator[Chunk]:
+        return ahead(self._chunks(start)) if self.reads_ahead else self._chunks(start)
+
+    def _chunks(self, start: int) -> Iterator[Chunk]:
         chunk_rows = max(1, CHUNK_ROWS // self.batch_size) * self.batch_size
         for chunk in self.read(chunk_rows=chunk_rows, start=start):
             require_columns(chunk.file, self.encodings)
             yield encoded_chunk(chunk, self.encodings, self.keep)
+
+
+def ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The chunks of an iterator, of which a thread prepares the next one while the last one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = pool.submit(next, chunks, None)
+            yield chunk
 
 
 def encoded_chunk(chunk: CsvChunk, encodings: Sequence[Encoding], keep: Sequence[str] | None) -> Chunk:
@@ -50,12 +67,20 @@ def encoded_chunk(chunk: CsvChunk, encodings: Sequence[Encoding], keep: Sequence
     position = {number: i for i, number in enumerate(chunk.rows)} if problems else {}
     kept = list(chunk.file.columns) if keep is None else list(keep)
     return Chunk(
-        [f"row {number}" for number in chunk.rows],
+        RowNames(chunk.rows),
         torch.from_numpy(features),
         {position[number]: reason for number, reason in sorted(problems.items())},
         {name: _texts(chunk, name) for name in kept},
         unusual_cells(file, encodings, features),
     )
+
+
+def wanted_columns(encodings: Sequence[Encoding], keep: Sequence[str] | None) -> Wanted:
+    """What is read of a file: the columns that the model needs, and those that are kept. keep: None for all."""
+    kept = set(keep or ())
+    numbers = [e["name"] for e in encodings if e["kind"] == "numeric" and "form" not in e and e["name"] not in kept]
+    columns = None if keep is None else {*kept, *(encoding["name"] for encoding in encodings)}
+    return Wanted(columns, () if keep is None else numbers)
 
 
 def numeric_encodings(names: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> list[Mapping[str, Any]]:

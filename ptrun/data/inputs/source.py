@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, overload
 
 from torch import Tensor
+
+ROW_PREFIX = "row "
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,28 @@ class Chunk:
         name, reason = self.names[position], self.problems[position]
         sentence = reason if name in reason else f"{name}: {reason}"
         return sentence if sentence.endswith(".") else f"{sentence}."
+
+
+@dataclass(frozen=True, eq=False)
+class RowNames(Sequence[str]):
+    """The names of the rows of a file: "row 2", "row 3"."""
+
+    rows: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> RowNames: ...
+    def __getitem__(self, index: int | slice) -> str | RowNames:
+        return RowNames(self.rows[index]) if isinstance(index, slice) else f"{ROW_PREFIX}{self.rows[index]}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Source(Protocol):

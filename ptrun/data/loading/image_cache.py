@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -195,7 +196,7 @@ def _build(images: _Images, folder: Path) -> None:
             f"{format_bytes(free)} are free. Make room, choose another dataset.cache_dir, or use dataset.cache=none."
         )
     message = f"caching {len(images):,} decoded images in {folder} ({format_bytes(size)} of {format_bytes(free)} free)"
-    partial = folder.with_name(f"{folder.name}.partial{os.getpid()}")
+    partial = folder.with_name(f"{folder.name}.partial{secrets.token_hex(4)}")
     partial.mkdir()
     try:
         with (partial / "pixels.bin").open("wb") as file:

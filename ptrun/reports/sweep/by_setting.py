@@ -53,7 +53,7 @@ def draw(data: SweepData, path: Path) -> Path | None:
             panel.set_ylabel(metric_name(data.monitor))
     low, high = panel.get_ylim()
     outside = sum(not low <= point.mean <= high for point in data.points)
-    figure.supxlabel(_caption(data, axes, outside), fontsize=9, color=SOFT)
+    figure.supxlabel(_caption(data, axes, outside), fontsize=9, color=SOFT, parse_math=False)
     return save(figure, path)
 
 

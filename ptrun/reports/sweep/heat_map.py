@@ -82,7 +82,7 @@ def _draw_table(data: SweepData, across: Axis, down: Axis, cells: Cells, path: P
     tidy(panel)
     panel.grid(False)
     panel.spines[:].set_visible(False)
-    figure.supxlabel(f"{over} color is better, the frame is the best.", fontsize=9, color=SOFT)
+    figure.supxlabel(f"{over} color is better, the frame is the best.", fontsize=9, color=SOFT, parse_math=False)
     return save(figure, path)
 
 

@@ -29,5 +29,5 @@ def draw(data: SweepData, path: Path) -> Path | None:
     tidy(panel, grid="x")
     panel.spines["bottom"].set_visible(False)
     note = f" {data.importance.note}" if data.importance.note else ""
-    figure.supxlabel(f"{data.importance.method}.{note}", fontsize=9, color=SOFT)
+    figure.supxlabel(f"{data.importance.method}.{note}", fontsize=9, color=SOFT, parse_math=False)
     return save(figure, path)

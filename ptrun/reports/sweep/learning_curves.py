@@ -47,7 +47,7 @@ def draw(data: SweepData, path: Path) -> Path | None:
     _epochs(panel)
     panel.set_ylabel(metric_name(data.monitor))
     tidy(panel)
-    figure.supxlabel(_caption(curves, axis), fontsize=9, color=SOFT)
+    figure.supxlabel(_caption(curves, axis), fontsize=9, color=SOFT, parse_math=False)
     return save(figure, path)
 
 

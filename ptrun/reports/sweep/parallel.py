@@ -52,7 +52,9 @@ def draw(data: SweepData, path: Path) -> Path | None:
     _draw_metric(panel, data, len(axes), low, high)
     panel.set(xlim=(-0.45, len(axes) + 0.6), ylim=(_ABSENT - 0.08 if has_absent else -0.08, 1.18))
     pruned = "; thin dashed lines were pruned" if any(point.is_pruned for point in data.points) else ""
-    figure.supxlabel(f"Stronger color is better, the green line is the best{pruned}.", fontsize=9, color=SOFT)
+    figure.supxlabel(
+        f"Stronger color is better, the green line is the best{pruned}.", fontsize=9, color=SOFT, parse_math=False
+    )
     return save(figure, path)
 
 

@@ -32,7 +32,7 @@ def draw(data: SweepData, path: Path) -> Path | None:
     text = (
         "Green: the front, with the names of its jobs" if len(objectives.front) <= _MOST_LABELS else "Green: the front"
     )
-    figure.supxlabel(f"{text}. {_better(objectives)}", fontsize=9, color=SOFT)
+    figure.supxlabel(f"{text}. {_better(objectives)}", fontsize=9, color=SOFT, parse_math=False)
     return save(figure, path)
 
 

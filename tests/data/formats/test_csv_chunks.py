@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ptrun.data.formats.csv_chunks import CsvChunk, read_chunks, read_file_chunks
+from ptrun.data.formats.csv_chunks import ALL, CsvChunk, Wanted, read_chunks, read_file_chunks
 from ptrun.errors import DataError
 
 TEXT = 'a;b\n1;"x\ny"\n\n2;z \n3\n4;w;v\n5;u\n'
@@ -104,3 +104,36 @@ def test_rows_are_read_when_they_are_asked_for():
     chunks = read_chunks(lines, "t.csv", 100)
     next(chunks), next(chunks)
     assert len(list(lines)) == 800
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n" + "1,x\n" * 9,
+        "\ufeffa,b\r\n" + "1,x\r\n" * 9,
+        "a,b\r" + "1,x\r" * 9,
+        "a,b\n" + "1,x\n" * 5 + "2,y\r3,z\n" + "1,x\n" * 5,
+        "a,b\n" + '1,"x\ny"\n' * 5 + '2,"v\rw"\n' + "1,é\n" * 5,
+        "a,b",
+        "a,b\n\n" + "1, x \n\n" * 9,
+    ],
+)
+def test_a_file_is_read_as_its_text_is(tmp_path: Path, text: str):
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        expected = [*read_chunks(lines, str(path), 1000)]
+    for chunk_rows, wanted in itertools.product((1, 2, 4), (ALL, Wanted(["a"], ["a"]), Wanted(None, ["a", "b"]))):
+        chunks = [*read_file_chunks(path, chunk_rows, wanted=wanted)]
+        names = ["a", "b"] if wanted.columns is None else ["a"]
+        for name in names:
+            cells = [cell for chunk in chunks for cell in chunk.file[name]]
+            assert cells == [cell for chunk in expected for cell in chunk.file[name]]
+        assert [n for chunk in chunks for n in chunk.rows] == [n for chunk in expected for n in chunk.rows]
+
+
+def test_bytes_that_are_no_text_are_found_in_any_column(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\n" + b"1,x\n" * 9 + b"2,\xe9\n")
+    with pytest.raises(DataError, match="is not UTF-8 text"):
+        list(read_file_chunks(path, 2, wanted=Wanted(["a"], ["a"])))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from ptrun.data.features.columns import ColumnSettings, encode_columns, fit_columns
-from ptrun.data.formats.csv_chunks import InMemory, read_chunks
+from ptrun.data.formats.csv_chunks import ALL, InMemory, read_chunks, read_file_chunks
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs import rows
-from ptrun.data.inputs.rows import TableRows, as_rows, numeric_encodings, require_columns
+from ptrun.data.inputs.rows import TableRows, as_rows, numeric_encodings, require_columns, wanted_columns
 from ptrun.errors import DataError
 
 
@@ -84,3 +85,33 @@ def test_columns_of_numbers_are_standardized_as_arrays_are():
     encodings = numeric_encodings(["p", "q"], [1.0, 2.0], [0.5, 3.0])
     (chunk,) = TableRows(InMemory(as_rows([{"q": 7.3, "p": -1.1}], "rows")), encodings, 256).chunks(0)
     assert chunk.inputs.tolist() == ((np.array([[-1.1, 7.3]]) - [1.0, 2.0]) / [0.5, 3.0]).astype(np.float32).tolist()
+
+
+def test_rows_that_are_read_ahead_are_the_same_and_end_in_the_same_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rows, "CHUNK_ROWS", 4)
+    lines = ["size,kind", *(f"{i},a" for i in range(79))]
+    plain, early = (list(table(lines, reads_ahead=ahead).chunks(3)) for ahead in (False, True))
+    assert [list(chunk.names) for chunk in early] == [list(chunk.names) for chunk in plain]
+    assert all(torch.equal(a.inputs, b.inputs) for a, b in zip(early, plain, strict=True))
+    chunks = table([*lines, '"' + "x" * 200_000], reads_ahead=True).chunks(0)
+    with pytest.raises(DataError, match="can't be read as CSV"):
+        list(chunks)
+
+
+def test_only_what_is_needed_is_read_and_numbers_as_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rows, "CHUNK_ROWS", 8)
+    lines = ["size,kind,other,id", *(f"{i % 9}{'.5' * (i % 2)},a,{i},n{i}" for i in range(64))]
+    lines[30], lines[40], lines[41], lines[50] = "big,a,1,n", " 7 ,b,2,n", "NA,b,2,n", "1,a"
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    for keep in ((), ["id"], ["size", "other"], None):
+        wanted = wanted_columns(ENCODINGS, keep)
+        sources = [
+            TableRows(partial(read_file_chunks, tmp_path / "t.csv", wanted=what), ENCODINGS, 4, keep)
+            for what in (ALL, wanted)
+        ]
+        for whole, part in zip(*(source.chunks(0) for source in sources), strict=True):
+            assert torch.equal(whole.inputs, part.inputs)
+            assert (whole.names, whole.problems, whole.columns) == (part.names, part.problems, part.columns)
+            assert whole.unusual == part.unusual
+    assert wanted_columns(ENCODINGS, ["size"]).numbers == []
+    assert wanted_columns(ENCODINGS, None).columns is None

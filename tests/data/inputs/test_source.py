@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ptrun.data.inputs.source import Chunk
+from ptrun.data.inputs.source import Chunk, RowNames
 
 
 def test_a_chunk_without_problems_is_the_usual_one():
@@ -20,3 +20,10 @@ def test_problems_are_sentences_with_the_name_of_the_input():
     assert chunk.readable == [1]
     assert chunk.problem_sentence(0) == "a.png is empty."
     assert chunk.problem_sentence(2) == "c.png: it has 2 cells."
+
+
+def test_names_of_rows_are_texts():
+    names = RowNames(range(2, 9))
+    assert (len(names), names[0], names[-1]) == (7, "row 2", "row 8")
+    assert names[:2] == ["row 2", "row 3"]
+    assert names == [f"row {i}" for i in range(2, 9)]

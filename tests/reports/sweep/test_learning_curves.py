@@ -44,3 +44,10 @@ def test_long_curves_of_many_runs_stay_small(grid: SweepData, tmp_path: Path):
 
 def test_single_epochs_give_none(grid: SweepData, tmp_path: Path):
     assert draw(replace(grid, curves=[Curve("0", {}, [1], [0.5], False, True)]), tmp_path / "a.svg") is None
+
+
+def test_words_are_no_formulas(grid: SweepData, tmp_path: Path):
+    words = ["$a_{", "b$"]
+    curves = [Curve(word, {"plugin.$x_{$": word}, [1, 2], [0.5, 0.6], False, False) for word in words]
+    data = replace(grid, axes=[Axis("plugin.$x_{$", words)], curves=curves)
+    assert {*words, "plugin.$x_{$"} <= set(svg_texts(draw(data, tmp_path / "a.svg") or tmp_path))

@@ -1,0 +1,65 @@
+"""What a sweep is made from is copied into its folder, and edits made since are told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ptrun import plugins
+from ptrun.sweeps import sources
+
+
+@pytest.fixture
+def given(folder: Path) -> tuple[list[Path], list[str]]:
+    """Folders with YAML files, and plugins."""
+    (folder / "conf" / "model").mkdir(parents=True)
+    (folder / "conf" / "model" / "mine.yaml").write_text("a: 1\n")
+    (folder / "conf" / "data.bin").write_bytes(b"large")
+    (folder / "own.py").write_text("VALUE = 'as it was'\n")
+    (folder / "sw").mkdir()
+    return [folder / "conf"], ["own.py"]
+
+
+def frozen(folder: Path, given: tuple[list[Path], list[str]]) -> dict[str, object]:
+    plan = {"sources": sources.freeze(folder / "sw", *given)}
+    (folder / "sw" / "sweep.json").write_text(json.dumps(plan))
+    return plan
+
+
+def test_yaml_files_and_plugins_are_read_as_they_were(folder: Path, given: tuple[list[Path], list[str]]):
+    plan = frozen(folder, given)
+    (folder / "conf" / "model" / "mine.yaml").write_text("a: 2\n")
+    (folder / "own.py").unlink()
+    [conf] = sources.thaw(folder / "sw", plan)
+    assert (conf / "model" / "mine.yaml").read_text() == "a: 1\n"
+    assert [path.name for path in conf.rglob("*") if path.is_file()] == ["mine.yaml"]
+    plugins.load(["own.py"])
+    [module] = [module for name, module in sys.modules.items() if name.startswith("ptrun_plugin_own_")]
+    assert module.VALUE == "as it was"
+    assert module.__file__ == str(folder / "own.py")
+    function, arguments = plugins.LoadOnUnpickling().__reduce__()
+    del sys.modules[module.__name__]
+    function(*arguments)
+    assert sys.modules[module.__name__].VALUE == "as it was"
+
+
+def test_edited_sources_are_told(folder: Path, given: tuple[list[Path], list[str]]):
+    assert sources.changes(folder / "sw", *given) == []
+    frozen(folder, given)
+    assert sources.changes(folder / "sw", *given) == []
+    (folder / "conf" / "model" / "mine.yaml").write_text("a: 2\n")
+    (folder / "conf" / "model" / "new.yaml").write_text("a: 2\n")
+    [sentence] = sources.changes(folder / "sw", *given)
+    assert "mine.yaml was edited since this sweep was started" in sentence
+    assert "new jobs" in sentence
+    (folder / "own.py").write_text("VALUE = 'as it is'\n")
+    assert "the others run with it as it is now" in sources.changes(folder / "sw", *given)[0]
+    frozen(folder, given)
+    assert sources.changes(folder / "sw", *given) == []
+
+
+def test_a_plan_of_an_earlier_version_names_its_folders(folder: Path):
+    assert sources.thaw(folder, {"conf_folders": ["/conf"]}) == (Path("/conf"),)
