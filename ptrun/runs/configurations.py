@@ -10,7 +10,7 @@ from typing import Any
 
 from ptrun.config.sweep import REPEATS
 
-_CONFIDENCE = 0.95
+CONFIDENCE = 0.95
 
 Row = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ def confidence_interval(values: Sequence[float]) -> tuple[float, float] | None:
         return None
     from scipy.special import stdtrit
 
-    half = float(stdtrit(len(values) - 1, (1 + _CONFIDENCE) / 2)) * deviation / math.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(len(values))
     mean = statistics.fmean(values)
     return mean - half, mean + half
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-CONFIDENCE = 0.95
+from ptrun.runs.configurations import CONFIDENCE
 
 
 @dataclass(frozen=True)

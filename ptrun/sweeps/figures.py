@@ -18,9 +18,12 @@ from ptrun.runs.configurations import Configuration, ranked, settings_text, swep
 from ptrun.runs.folder import METRICS, PLOTS
 from ptrun.runs.objectives import is_higher_better, objective_values, pareto_front
 from ptrun.sweeps.importance import importance
+from ptrun.sweeps.verdicts import measured
 
 _LOG_RATIO = 100  # of the largest to the smallest value of an axis from which on it is logarithmic
+_COMPARED = "compared"  # the metric that is compared (sweep.compare_by) in place of the monitored one
 _DRAWN = (
+    (_COMPARED, by_setting.draw),
     ("by_setting", by_setting.draw),
     ("heat_map", heat_map.draw),
     ("pareto", pareto.draw),
@@ -35,10 +38,13 @@ Row = Mapping[str, Any]
 def draw(folder: Path, rows: Sequence[Row]) -> list[Path]:
     """Draw into `plots` of the sweep, without what an earlier call drew and makes no sense now. Returns the files."""
     data = read(folder, rows)
+    metric = find.read_plan(folder).get("compare_by")
+    compared = read(folder, measured(folder, rows, metric)) if metric else None
     written = []
     for name, draw_one in _DRAWN:
         path = folder / PLOTS / f"{name}.svg"
-        drawn = draw_one(data, path) if data else None
+        shown = compared if name == _COMPARED else data
+        drawn = draw_one(shown, path) if shown else None
         if drawn is None:
             path.unlink(missing_ok=True)
         else:

@@ -15,6 +15,7 @@ from ptrun.runs import find
 from ptrun.runs.configurations import Configuration, configurations, ranked, swept_keys
 from ptrun.runs.folder import RECEIPT, SWEEP_PAGE, now
 from ptrun.sweeps import leaderboard, table
+from ptrun.sweeps.verdicts import verdicts
 from ptrun.terminal.format import format_metric, format_seconds
 from ptrun.version import __version__
 
@@ -32,7 +33,7 @@ def write(folder: Path, rows: Sequence[Row], figures: Sequence[Path]) -> Path:
         _counts(rows),
         [*_facts(folder, plan, rows)],
         table.next_commands(folder, best[0]) if best else [],
-        _notes(rows, places),
+        [*_notes(rows, places), *verdicts(folder, rows)],
         [*([_configuration_table(places)] if places else []), _job_table(rows, best)],
         _failures(folder, rows),
         figures,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from ptrun.runs import find
 from ptrun.runs.configurations import Configuration, ranked
 from ptrun.runs.folder import METRICS
 from ptrun.sweeps.difference import Difference, difference
+from ptrun.sweeps.table import spread_text
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_metric, is_fraction
 
@@ -25,15 +25,21 @@ Row = Mapping[str, Any]
 
 def report(folder: Path, rows: Sequence[Row], console: Console) -> None:
     """Print the verdict on each comparison of a sweep, and write all into its folder."""
+    sentences = show(folder, rows, console)
+    if sentences:
+        with replacing_text(folder / FILE) as file:
+            file.write("\n".join(sentences) + "\n")
+
+
+def show(folder: Path, rows: Sequence[Row], console: Console) -> list[str]:
+    """Print the verdict on each comparison of a sweep, and return them."""
     sentences = verdicts(folder, rows)
-    if not sentences:
-        return
-    console.text()
-    console.text("Comparisons")
+    if sentences:
+        console.text()
+        console.text("Comparisons")
     for sentence in sentences:
         console.note(sentence)
-    with replacing_text(folder / FILE) as file:
-        file.write("\n".join(sentences) + "\n")
+    return sentences
 
 
 def verdicts(folder: Path, rows: Sequence[Row]) -> list[str]:
@@ -81,7 +87,7 @@ def _verdict(comparison: Comparison, places: Sequence[Configuration], overrides:
             return f"{comparison.text} is open: no run with {text} has a result yet."
         best.append(matching[0])
         chosen = f" ({matching[0].settings}, the best of {len(matching)})" if len(matching) > 1 else ""
-        values.append(f"{_mean_text(matching[0])}{chosen}")
+        values.append(f"{spread_text(matching[0].monitor, matching[0].values)}{chosen}")
     found = difference(*(place.by_repeat for place in best))
     metric = best[0].monitor
     numbers = f"{metric.replace('/', ' ')} {values[0]} against {values[1]}"
@@ -109,13 +115,3 @@ def _amount(metric: str, value: float, *, unit: bool = True) -> str:
     if is_fraction(metric):
         return f"{100 * value:.2f}{' points' if unit else ''}"
     return format_metric(metric, value)
-
-
-def _mean_text(place: Configuration) -> str:
-    """`94.10 ± 0.30 %`."""
-    if len(place.values) < 2:
-        return format_metric(place.monitor, place.mean)
-    deviation = statistics.stdev(place.values)
-    if is_fraction(place.monitor):
-        return f"{100 * place.mean:.2f} ± {100 * deviation:.2f} %"
-    return f"{format_metric(place.monitor, place.mean)} ± {format_metric(place.monitor, deviation)}"

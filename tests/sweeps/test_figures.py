@@ -61,6 +61,13 @@ def test_objectives(tmp_path: Path):
     assert data.objectives.values["0"] == pytest.approx([0.5, 10])
 
 
+def test_the_metric_that_is_compared_has_a_figure_of_its_own(tmp_path: Path):
+    values = [0.5 + number / 100 for number in range(len(GRID))]
+    sweep = make_sweep(tmp_path / "sw", GRID, values, compare_by="test/accuracy")
+    assert "compared.svg" in [path.name for path in figures.draw(sweep, all_rows(sweep))]
+    assert "Test accuracy by setting" in (sweep / "plots" / "compared.svg").read_text(encoding="utf-8")
+
+
 def test_nothing_is_done_yet(tmp_path: Path):
     sweep = make_sweep(tmp_path / "sw", ["seed=0", "seed=1"], [None, None])
     assert figures.read(sweep, all_rows(sweep)) is None

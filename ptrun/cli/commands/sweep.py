@@ -132,8 +132,7 @@ def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     console.header([("folder", str(folder)), ("jobs", f"{len(rows)}: {counts}")], "Sweep")
     table.show(rows, folder, console, read_plan(folder).get("objectives", ()))
-    for sentence in verdicts.verdicts(folder, rows):
-        console.note(sentence)
+    verdicts.show(folder, rows, console)
 
 
 def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:

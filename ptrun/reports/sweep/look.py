@@ -119,7 +119,7 @@ def metric_axis(axes: Axes, monitor: str, values: Sequence[float], which: str = 
     pad = 0.06 * (high - low) or abs(high) * 0.05 or 0.05
     limits = (low - pad, high + pad)
     if is_fraction(monitor.rpartition("/")[2]):
-        narrow = high - low < 0.03
+        narrow = high - low < 0.05  # as two ticks may then be half a percent apart
         own.set_major_formatter(PercentFormatter(xmax=1, symbol=" %", decimals=1 if narrow else 0))
         limits = (max(limits[0], -0.02), min(limits[1], 1.02))
     elif is_wide(low, high):
