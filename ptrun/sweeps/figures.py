@@ -23,8 +23,8 @@ from ptrun.sweeps.verdicts import measured
 _LOG_RATIO = 100  # of the largest to the smallest value of an axis from which on it is logarithmic
 _COMPARED = "compared"  # the metric that is compared (sweep.compare_by) in place of the monitored one
 _DRAWN = (
-    (_COMPARED, by_setting.draw),
     ("by_setting", by_setting.draw),
+    (_COMPARED, by_setting.draw),
     ("heat_map", heat_map.draw),
     ("pareto", pareto.draw),
     ("importance", importance_bars.draw),
