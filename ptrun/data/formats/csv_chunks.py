@@ -81,7 +81,7 @@ def read_file_chunks(
     if path.suffix.lower() in arrow_file.PARQUET_SUFFIXES:
         yield from _parquet_chunks(path, chunk_rows, start)
         return
-    with csv_errors(path), path.open("rb") as lines:
+    with csv_errors(path), path.open("rb") as lines:  # errors of opening it
         yield from read_chunks(
             lines, str(path), chunk_rows, names=names, header=header, delimiter=delimiter, start=start, wanted=wanted
         )
@@ -104,7 +104,8 @@ def read_chunks(
     Raises DataError for an empty file and a repeated name.
     """
     queue = _Lines(lines)
-    dialect = find_dialect(queue.first(SAMPLE_LINES), source, names, header, delimiter)
+    with csv_errors(source):
+        dialect = find_dialect(queue.first(SAMPLE_LINES), source, names, header, delimiter)
     parser = BlockParser(dialect, wanted.numbers, wanted.columns)
     reader = dialect.reader(queue)
     rows: Iterator[tuple[int, list[str]]] = itertools.islice(dialect.data_rows(reader), start, None)

@@ -142,16 +142,16 @@ def readable_csv(path: Path) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def csv_errors(path: Path) -> Iterator[None]:
+def csv_errors(source: str | Path) -> Iterator[None]:
     """Errors of opening, decoding and parsing a CSV file become DataErrors that name it."""
     try:
         yield
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
+            f"{source} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
         ) from error
     except (OSError, csv.Error) as error:
-        raise DataError(f"{path} can't be read as CSV: {error}.") from error
+        raise DataError(f"{source} can't be read as CSV: {error}.") from error
 
 
 Chunk = tuple[list[list[str]], list[int]]  # cells, column by column, and the row number of each row

@@ -41,7 +41,10 @@ def test_without_a_header():
     assert chunk.file.columns == {"p": ["1"], "q": ["2"]}
 
 
-@pytest.mark.parametrize(("text", "message"), [("", "is empty"), ("a,a\n1,2\n", "more than once")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "is empty"), ("a,a\n1,2\n", "more than once"), (f"a,b\n{'x' * 200_000},1\n", r"t\.csv can't be read as CSV")],
+)
 def test_files_that_are_no_table(text: str, message: str):
     with pytest.raises(DataError, match=message):
         list(read_chunks(io.StringIO(text), "t.csv", 9))
