@@ -18,7 +18,6 @@ from typing import Any
 
 from ptrun.config.search_space import Axis
 from ptrun.config.sweep import SweepSettings
-from ptrun.errors import PtrunError
 from ptrun.files import lock
 from ptrun.loggers.records import read_records
 from ptrun.process.children import Child, ForkedChild, wait_for_any
@@ -32,8 +31,8 @@ _LOCK, _LOG = ".storage.lock", "storage.log"  # in the folder of the sweep
 _FOLDER, _TRIAL, _JOBS, _STATE = "ptrun:folder", "ptrun:trial", "ptrun:jobs", "ptrun:state"
 
 
-class StorageError(PtrunError):
-    """The storage can't be used. The search goes on without it."""
+class StorageError(Exception):
+    """The storage can't be used. The search goes on without it, so this ends no command."""
 
 
 @dataclass

@@ -19,6 +19,7 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_each_sample_is_predicted_by_the_fold_that_tests_it(folder: Path, ptrun: Call):
     ended = ptrun("train", "-m", "dataset=iris", "split.folds=3", "split.fold=0,1,2", *QUICK)
     assert ended.code == 0, ended.err
@@ -37,6 +38,7 @@ def test_each_sample_is_predicted_by_the_fold_that_tests_it(folder: Path, ptrun:
     assert "3 of 3" in ended.out  # the folds are summed up as repetitions of one configuration
 
 
+@pytest.mark.slow
 def test_numbers_of_several_configurations(folder: Path, ptrun: Call):
     words = ("dataset=diabetes", "split.folds=3", "optimizer.lr=0.1,0.01", *QUICK)
     first = ptrun("train", "-m", *words, "split.fold=0,1")

@@ -299,6 +299,7 @@ SEARCH = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_search_prunes_goes_on_and_promotes_bit_for_bit(folder: Path, process: Call, ptrun: Call):
     ended = process(*SEARCH, "sweep.trials=3", "sweep.pruner=asha", "sweep.jobs=1")
     assert ended.code == 0, ended.err
@@ -337,6 +338,7 @@ def test_the_runs_of_a_configuration_are_pruned_and_promoted_together(folder: Pa
     assert [states(folder / "sw")[job] for job in "0123"] == ["done"] * 4
 
 
+@pytest.mark.slow
 def test_the_best_configuration_is_tested_with_all_its_seeds(folder: Path, process: Call):
     words = ("train", "-m", "model=simplenet", "optimizer.lr=0.01,1e-6", "sweep.seeds=2", "train.max_steps=20")
     ended = process(*words, "sweep.dir=sw")

@@ -11,6 +11,7 @@ from ptrun.errors import ConfigError
 from ptrun.sweeps.result import sweep_result
 
 
+@pytest.mark.slow
 def test_the_table_as_records(folder: Path):
     result = ptrun.sweep(
         "train.max_steps=20",

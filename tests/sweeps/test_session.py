@@ -15,6 +15,7 @@ Call = Callable[..., Ended]
 WORDS = ("train", "-m", "model=simplenet", "train.max_steps=2", "sweep.dir=sw", "sweep.jobs=1")
 
 
+@pytest.mark.slow
 def test_a_worker_does_what_is_left_as_the_plan_says(folder: Path, process: Call):
     (folder / "conf" / "experiment").mkdir(parents=True)
     recipe = folder / "conf" / "experiment" / "mine.yaml"
@@ -34,6 +35,7 @@ def test_a_worker_does_what_is_left_as_the_plan_says(folder: Path, process: Call
     assert not (folder / "sw" / "3").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_goes_on_with_a_search(folder: Path, process: Call):
     search = ("sweep=random", "optimizer.lr=tag(log,interval(1e-3,1e-1))", "sweep.trials=2")
     assert process(*WORDS, *search).code == 0
@@ -54,6 +56,7 @@ def own(spec, *, hidden: int = 8):
 """
 
 
+@pytest.mark.slow
 def test_edits_of_yaml_files_and_plugins_do_not_reach_the_workers_of_a_search(folder: Path, process: Call):
     (folder / "conf" / "experiment").mkdir(parents=True)
     recipe, plugin = folder / "conf" / "experiment" / "mine.yaml", folder / "own.py"

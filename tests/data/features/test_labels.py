@@ -36,7 +36,9 @@ def test_encode_accepts_a_period_at_the_end() -> None:
 
 
 def test_an_unknown_label_is_named_with_its_row_and_the_nearest() -> None:
-    with pytest.raises(DataError, match=r"'kat', first in row 6\. Did you mean 'cat'.*The training data have: cat"):
+    with pytest.raises(
+        DataError, match=r"'kat' \(2\), first in row 6\. Did you mean 'cat'.*The training data have: cat"
+    ):
         encode(["cat", "kat", "kat"], ("cat", "dog"), "a.csv", [5, 6, 7])
 
 
