@@ -11,10 +11,10 @@ from ptrun.config.compose import Composer
 from ptrun.config.jobs import load_sweep
 
 SHORTENED = {
-    "paper_dropout": ["model.hidden_features=[16]"],
+    "paper_dropout": ["model.hidden_features=[16]", "model.dropout=0.0,0.5"],
     "paper_residual": ["model.width=1", "split.test_fraction=0.8"],
-    "paper_adam": ["model.hidden_features=[16]"],
-    "paper_attention": ["dataset.num_sequences=200"],
+    "paper_adam": ["model.hidden_features=[16]", "optimizer.lr=0.01"],
+    "paper_attention": ["dataset.num_sequences=200", "dataset.length=8,64"],
 }
 
 
