@@ -76,7 +76,10 @@ def _cpu_name() -> str:
 
 def is_installed(package: str) -> bool:
     """Return whether a package can be imported."""
-    return importlib.util.find_spec(package) is not None
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
 
 
 def alternate(cases: Mapping[str, Case], rounds: int, *, warm_up: bool = True) -> dict[str, list[float]]:

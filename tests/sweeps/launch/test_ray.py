@@ -78,7 +78,7 @@ def test_a_worker_leaves_other_cores_to_others():
 def test_a_killed_worker_is_started_again_and_the_table_is_that_of_a_plain_run(
     folder: Path, process: Callable[..., Ended]
 ):
-    started = driver(folder, *LAUNCHED, "train.epochs=150")
+    started = driver(folder, *LAUNCHED, "train.epochs=60")
     [pid, *_] = wait_for_jobs(started, folder / "sw")
     os.kill(parent(pid), signal.SIGKILL)
     out, _ = started.communicate()
@@ -86,13 +86,13 @@ def test_a_killed_worker_is_started_again_and_the_table_is_that_of_a_plain_run(
     assert "Workers: 2, tasks of Ray at" in out
     finished = re.findall(r"job (\d+) done:", out)
     assert {*finished} == {"0", "1", "2", "3"}
-    assert process(*WORDS, "train.epochs=150", "sweep.dir=plain").code == 0
+    assert process(*WORDS, "train.epochs=60", "sweep.dir=plain").code == 0
     tables = [(folder / sweep / "results.csv").read_text().splitlines() for sweep in ("sw", "plain")]
     assert len(tables[0]) == 5
     assert [line.rpartition(",")[0] for line in tables[0]] == [line.rpartition(",")[0] for line in tables[1]]
     for job in "0123":  # a job done twice would have its epochs twice
         records = (folder / "sw" / job / "metrics.jsonl").read_text().splitlines()
-        assert [json.loads(record)["epoch"] for record in records] == list(range(1, 151))
+        assert [json.loads(record)["epoch"] for record in records] == list(range(1, 61))
 
 
 @needs_ray
