@@ -131,7 +131,10 @@ HALF = np.arange(40) % 2
         ({"x_train": X, "y_train": HALF[:39]}, "39"),
         ({"x_train": X, "y_train": HALF * 0}, "classification needs at least two"),
         ({"x_train": X, "y_train": HALF, "x_test": X[:4], "y_test": np.array([0, 1, 2, 0])}, "'2' (1), first in row 2"),
-        ({"x_train": X, "y_train": HALF, "x_test": X[:4], "y_test": np.array([0, 1, -1, 0])}, "'-1' (1), first in row 2"),
+        (
+            {"x_train": X, "y_train": HALF, "x_test": X[:4], "y_test": np.array([0, 1, -1, 0])},
+            "'-1' (1), first in row 2",
+        ),
         ({"x_train": np.where(X > 2, np.nan, X), "y_train": HALF}, "x_train"),
         ({"x_train": X.astype(object), "y_train": HALF}, "it holds Python objects, which are refused"),
     ],
