@@ -17,7 +17,14 @@ class Parser(argparse.ArgumentParser):
         """setting_example: how a setting of this verb is typed, for a message; "" for a verb without settings."""
         super().__init__(prog=f"ptrun {verb}", add_help=False, allow_abbrev=False)
         self._setting_example = setting_example
+        self._formats: tuple[str, ...] = ()
         self.add_argument("-h", "--help", action="store_true")
+
+    def add_formats(self, *names: str) -> None:
+        """A flag for each other form of the output, as --json; at most one of them can be chosen."""
+        self._formats = names
+        for name in names:
+            self.add_argument(f"--{name}", action="store_true")
 
     @property
     def flags(self) -> list[str]:
@@ -29,6 +36,9 @@ class Parser(argparse.ArgumentParser):
         options, unknown = self.parse_known_intermixed_args(list(argv))
         if unknown:
             self._refuse(unknown, argv)
+        chosen = [f"--{name}" for name in self._formats if getattr(options, name)]
+        if len(chosen) > 1 and not options.help:
+            raise ConfigError(f"{self.prog}: {' and '.join(chosen)} exclude each other. Choose one.")
         return options
 
     def _refuse(self, unknown: Sequence[str], argv: Sequence[str]) -> NoReturn:

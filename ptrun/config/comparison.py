@@ -26,6 +26,11 @@ class Comparison:
     is_higher: bool
 
     @property
+    def sides(self) -> tuple[tuple[str, Mapping[str, Any]], tuple[str, Mapping[str, Any]]]:
+        """The first and the second settings, each as they were written and as values."""
+        return (self.first_text, self.first), (self.second_text, self.second)
+
+    @property
     def text(self) -> str:
         """As it was written."""
         return f"{self.first_text} {'>' if self.is_higher else '<'} {self.second_text}"
@@ -50,7 +55,7 @@ def has_settings(overrides: Sequence[str], settings: Mapping[str, Any]) -> bool:
 
 
 def comparison_problems(compare: Sequence[str], metric: str | None, test: str) -> list[str]:
-    """What is wrong with the settings sweep.compare and sweep.compare_by, given sweep.test, whatever the jobs are."""
+    """What is wrong with sweep.compare and sweep.compare_by. test: the setting sweep.test."""
     problems: list[str] = []
     for text in compare:
         try:
@@ -72,20 +77,12 @@ def comparison_problems(compare: Sequence[str], metric: str | None, test: str) -
 
 def require_jobs(compare: Sequence[str], jobs: Sequence[Sequence[str]]) -> None:
     """Raise ConfigError for a comparison with settings that no job has. jobs: the overrides of each."""
-    sides = [
-        (text, side, side_text)
-        for text in compare
-        for comparison in (parse_comparison(text),)
-        for side, side_text in (
-            (comparison.first, comparison.first_text),
-            (comparison.second, comparison.second_text),
-        )
-    ]
     problems = [
-        f"sweep.compare: '{text}': no job of this sweep has {side_text}. Give the axes these values, other "
-        "comparisons, or sweep.compare=null."
-        for text, side, side_text in sides
-        if not any(has_settings(job, side) for job in jobs)
+        f"sweep.compare: '{text}': no job of this sweep has {side}. Give the axes these values, other comparisons, or "
+        "sweep.compare=null."
+        for text in compare
+        for side, settings in parse_comparison(text).sides
+        if not any(has_settings(job, settings) for job in jobs)
     ]
     if problems:
         raise ConfigError(problems)

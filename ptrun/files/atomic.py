@@ -85,5 +85,5 @@ def remove_temporary_files(folder: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """A name of its own for each call: in two containers two processes can have the same number."""
+    """Another name at each call. Process numbers would not do: processes in two containers can have the same one."""
     return path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name}")

@@ -30,7 +30,7 @@ PALE = "#E5E7EB"
 SPINE = "#B6BBC4"
 
 _LETTER_WIDTH = 0.105  # inches, of a title
-# In an SVG: what stands between two tags, which stays as it is, or a number with more than two digits behind its point.
+# In an SVG: the text between two tags, which is not changed, or a number with more than two decimals, which is rounded.
 _TEXT_OR_LONG_NUMBER = re.compile(r">[^<]+<|(?<![\w#.])-?\d+\.\d{3,}(?![\w.])")
 
 

@@ -59,11 +59,15 @@ def confidence_interval(values: Sequence[float]) -> tuple[float, float] | None:
     deviation = std(values)
     if deviation is None:
         return None
+    half, mean = half_width(deviation / math.sqrt(len(values)), len(values) - 1), statistics.fmean(values)
+    return mean - half, mean + half
+
+
+def half_width(error: float, degrees_of_freedom: float) -> float:
+    """Half of the confidence interval of a mean with this standard error (Student's t)."""
     from scipy.special import stdtrit
 
-    half = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(len(values))
-    mean = statistics.fmean(values)
-    return mean - half, mean + half
+    return float(stdtrit(degrees_of_freedom, (1 + CONFIDENCE) / 2)) * error
 
 
 def std(values: Sequence[float]) -> float | None:
@@ -95,14 +99,19 @@ def settings_text(overrides: Sequence[str], keys: Collection[str]) -> str:
     return " ".join(text for text in overrides if text.partition("=")[0] in keys) or "(defaults)"
 
 
+def values_by_key(overrides: Sequence[str]) -> dict[str, str]:
+    """The overrides as key → value, as typed."""
+    return dict(text.split("=", 1) for text in overrides if "=" in text)
+
+
 def swept_keys(rows: Sequence[Row]) -> list[str]:
     """Keys whose values differ between jobs."""
-    values_by_key: dict[str, set[str]] = {}
+    values_of: dict[str, set[str]] = {}
     for row in rows:
         for text in row["overrides"]:
             key, _, value = text.partition("=")
-            values_by_key.setdefault(key, set()).add(value)
-    return [key for key, values in values_by_key.items() if len(values) > 1]
+            values_of.setdefault(key, set()).add(value)
+    return [key for key, values in values_of.items() if len(values) > 1]
 
 
 def _sum_up(settings: str, rows: Sequence[Row]) -> Configuration:

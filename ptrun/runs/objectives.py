@@ -15,8 +15,9 @@ from ptrun.runs.folder import METRICS, SUMMARY
 
 
 def is_higher_better(name: str) -> bool:
-    """Whether more of an objective is better: val/METRIC as the metric is, val/loss and costs are not."""
-    declared = schema.find("metric", name.removeprefix("val/")) if name.startswith("val/") else None
+    """Whether more of a value is better: val/METRIC and test/METRIC as the metric is; losses and costs are not."""
+    part, _, metric = name.rpartition("/")
+    declared = schema.find("metric", metric) if part else None
     return declared is not None and "higher" in declared.facts.get("better", ())
 
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ptrun.runs.configurations import CONFIDENCE
+from ptrun.runs.configurations import CONFIDENCE, half_width
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Difference:
 def _difference(mean: float, error: float, degrees: float, basis: str) -> Difference:
     if error == 0:
         return Difference(mean, mean, mean, 0.0 if mean else 1.0, basis)
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtr
 
-    half = float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
+    half = half_width(error, degrees)
     return Difference(mean, mean - half, mean + half, float(2 * stdtr(degrees, -abs(mean) / error)), basis)

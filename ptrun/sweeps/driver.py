@@ -28,7 +28,7 @@ from ptrun.sweeps import leaderboard
 from ptrun.sweeps.live_table import LiveTable
 from ptrun.sweeps.plan import Command, Job, write_job
 from ptrun.sweeps.pool import Limit, Limits, Pool, Running
-from ptrun.sweeps.queue import Queue, Taken
+from ptrun.sweeps.queue import Queue, Taken, num_ended
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_bytes, format_metric, format_seconds
 
@@ -89,7 +89,7 @@ class Driver:
         write_job(job, cores=cores)
         was_pruned = taken.is_promoted or find.read_leniently(job.folder, STATUS).get("state") == "pruned"
         verb = "goes on" if was_pruned else self.verb
-        self._say(f"  job {job.name} {verb}: {job.settings(self.config.axes)}")
+        self.console.event(f"  job {job.name} {verb}: {job.settings(self.config.axes)}")
         log = job.folder / JOB_LOG
         request = one_job.JobRequest(
             job.folder,
@@ -132,10 +132,10 @@ class Driver:
         if state in ("done", "pruned"):
             self.seconds.append(place.seconds)
             how = self._how_ended(job, state)
-            self._say(f"  job {job.name} {how}, {format_seconds(place.seconds)}{self._estimate()}")
+            self.console.event(f"  job {job.name} {how}, {format_seconds(place.seconds)}{self._estimate()}")
             return
         if state != "failed":
-            self._say(f"  job {job.name} {state or 'not begun'}")
+            self.console.event(f"  job {job.name} {state or 'not begun'}")
             return
         self.attempts[job.name] = self.attempts.get(job.name, 0) + 1
         again = self.attempts[job.name] <= self.config.settings.retries and not self.stop.received
@@ -146,11 +146,6 @@ class Driver:
         else:
             self.queue.give_up(job)
             self.failed.append(job)
-
-    def _say(self, line: str) -> None:
-        """Print what a terminal shows in its table."""
-        if not self.console.is_live:
-            self.console.text(line)
 
     def _how_ended(self, job: Job, state: str) -> str:
         """The result of a job that ended well, or why it was pruned."""
@@ -191,7 +186,7 @@ class Driver:
         )
 
     def _estimate(self) -> str:
-        left = self.config.num_jobs - sum(self.queue.has_ended(path.parent) for path in self.folder.glob(f"*/{STATUS}"))
+        left = self.config.num_jobs - num_ended(self.folder, self.queue.has_ended)
         if left <= 0 or self.verb != "started":
             return ""
         seconds = statistics.fmean(self.seconds) * left / len(self.slots)
@@ -212,7 +207,7 @@ class Watcher:
         rows = leaderboard.all_rows(self.folder)
         is_first = not self.seen
         for row in rows:
-            state = row["state"].partition(",")[0]
+            state = leaderboard.bare_state(row)
             before, self.seen[row["job"]] = self.seen.get(row["job"]), state
             if not is_first and before != state and state != "planned":
                 self._tell(row, state)

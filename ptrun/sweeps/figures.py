@@ -14,7 +14,7 @@ from ptrun.reports.sweep import by_setting, heat_map, learning_curves, parallel,
 from ptrun.reports.sweep import importance as importance_bars
 from ptrun.reports.sweep.data import Axis, Curve, Objectives, Point, Setting, SweepData
 from ptrun.runs import find
-from ptrun.runs.configurations import Configuration, ranked, settings_text, swept_keys
+from ptrun.runs.configurations import Configuration, ranked, settings_text, swept_keys, values_by_key
 from ptrun.runs.folder import METRICS, PLOTS
 from ptrun.runs.objectives import is_higher_better, objective_values, pareto_front
 from ptrun.sweeps.importance import importance
@@ -83,7 +83,7 @@ def _number(job: str) -> tuple[int, str]:
 
 
 def _axis(key: str, rows: Sequence[Row], overrides: Sequence[str]) -> Axis:
-    texts = list(dict.fromkeys(settings[key] for row in rows if key in (settings := _texts(row))))
+    texts = list(dict.fromkeys(settings[key] for row in rows if key in (settings := values_by_key(row["overrides"]))))
     numbers = [_as_number(text) for text in texts]
     if any(number is None for number in numbers):
         return Axis(key, texts)
@@ -91,10 +91,6 @@ def _axis(key: str, rows: Sequence[Row], overrides: Sequence[str]) -> Axis:
     is_declared = any(re.match(rf"{re.escape(key)}=.*\blog\b", text) for text in overrides)
     is_log = values[0] > 0 and (is_declared or values[-1] / values[0] >= _LOG_RATIO)
     return Axis(key, values, is_log)
-
-
-def _texts(row: Row) -> dict[str, str]:
-    return dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
 
 
 def _as_number(text: str) -> float | None:
@@ -106,7 +102,7 @@ def _as_number(text: str) -> float | None:
 
 
 def _settings(row: Row, axes: Sequence[Axis]) -> dict[str, Setting]:
-    texts = _texts(row)
+    texts = values_by_key(row["overrides"])
     return {
         axis.key: float(texts[axis.key]) if axis.is_numeric else texts[axis.key] for axis in axes if axis.key in texts
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Trial:
 
     value: the mean over the repetitions; of a pruned one, when it was stopped. epochs: those of its shortest run.
     values: the same of several objectives; none for a search with one.
-    generation: of a search that proposes in generations. ids: what identifies its jobs.
+    generation: of a search that proposes in generations. ids: what identifies its jobs. folders: of its jobs.
     """
 
     number: int
@@ -48,12 +48,13 @@ class Trial:
     generation: int | None
     values: Sequence[float] = ()
     ids: frozenset[str] = frozenset()
+    folders: Sequence[Path] = field(default=(), compare=False)
 
 
 def read_trials(folder: Path, objectives: Sequence[str] = ()) -> list[Trial]:
     """All trials in the folder of a sweep, in the order in which they were proposed."""
     jobs: dict[int, list[tuple[Path, Mapping[str, Any]]]] = {}
-    for path in folder.glob(f"*/{JOB}"):
+    for path in sorted(folder.glob(f"*/{JOB}")):
         job = find.read_leniently(path.parent, JOB)
         if isinstance(job.get("trial"), int):
             jobs.setdefault(job["trial"], []).append((path.parent, job))
@@ -61,20 +62,20 @@ def read_trials(folder: Path, objectives: Sequence[str] = ()) -> list[Trial]:
 
 
 def _trial(number: int, jobs: Sequence[tuple[Path, Mapping[str, Any]]], objectives: Sequence[str]) -> Trial:
-    first = jobs[0][1]
-    outcomes = [_outcome(folder) for folder, _ in jobs]
+    first, folders = jobs[0][1], [folder for folder, _ in jobs]
+    outcomes = [_outcome(folder) for folder in folders]
     outcome = max(outcomes, key=[Outcome.COMPLETE, Outcome.RUNNING, *_DECISIVE].index)
-    rows = [find.run_row(folder) for folder, _ in jobs]
+    rows = [find.run_row(folder) for folder in folders]
     rows = [row for row in rows if row["value"] is not None]
     value = statistics.fmean(row["value"] for row in rows) if rows else None
     higher = bool(rows and rows[0]["higher_is_better"])
     epochs = min((row["epochs"] for row in rows), default=0)
-    values = mean_values([folder for folder, _ in jobs], objectives) if objectives else None
+    values = mean_values(folders, objectives) if objectives else None
     if outcome is Outcome.COMPLETE and (value is None or (objectives and values is None)):
         outcome = Outcome.BAD
     ids = frozenset(str(job.get("id")) for _, job in jobs)
     generation, others = first.get("generation"), tuple(values or ())
-    return Trial(number, first["point"], outcome, value, higher, epochs, generation, others, ids)
+    return Trial(number, first["point"], outcome, value, higher, epochs, generation, others, ids, folders)
 
 
 _DECISIVE = (Outcome.PRUNED, Outcome.FAILED, Outcome.BAD)  # one job decides for its trial, the last of these first

@@ -5,6 +5,7 @@ All of it is read from the files in the sweep's folder, so it can be shown while
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,16 @@ def job_row(folder: Path) -> dict[str, Any]:
 
 def _with_live_state(folder: Path, row: Row) -> dict[str, Any]:
     return {**row, "state": _state(folder, row["state"])}
+
+
+def bare_state(row: Row) -> str:
+    """The state of a job without its epoch."""
+    return str(row["state"].partition(",")[0])
+
+
+def state_counts(rows: Sequence[Row]) -> collections.Counter[str]:
+    """How many jobs are in each state."""
+    return collections.Counter(map(bare_state, rows))
 
 
 def best_jobs(rows: Sequence[Row]) -> list[str]:

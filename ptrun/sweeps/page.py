@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import datetime
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 from ptrun.files.atomic import replace_text
 from ptrun.reports.sweep.page import Cell, Failure, Page, Table, render
 from ptrun.runs import find
-from ptrun.runs.configurations import Configuration, configurations, ranked, swept_keys
+from ptrun.runs.configurations import Configuration, configurations, ranked, swept_keys, values_by_key
 from ptrun.runs.folder import RECEIPT, SWEEP_PAGE, now
 from ptrun.sweeps import leaderboard, table
 from ptrun.sweeps.verdicts import verdicts
@@ -30,7 +29,7 @@ def write(folder: Path, rows: Sequence[Row], figures: Sequence[Path]) -> Path:
     page = Page(
         f"Sweep {folder.resolve().name}",
         _when(folder, rows),
-        _counts(rows),
+        leaderboard.state_counts(rows).most_common(),
         [*_facts(folder, plan, rows)],
         table.next_commands(folder, best[0]) if best else [],
         [*_notes(rows, places), *verdicts(folder, rows)],
@@ -57,10 +56,6 @@ def _when(folder: Path, rows: Sequence[Row]) -> str:
     return f"Begun {_moment(moments[0])}; {trained}" if moments else trained
 
 
-def _counts(rows: Sequence[Row]) -> list[tuple[str, int]]:
-    return collections.Counter(row["state"].partition(",")[0] for row in rows).most_common()
-
-
 def _facts(folder: Path, plan: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, str]]:
     facts = [("folder", str(folder))]
     if plan.get("command"):
@@ -74,7 +69,8 @@ def _facts(folder: Path, plan: Mapping[str, Any], rows: Sequence[Row]) -> list[t
 
 
 def _notes(rows: Sequence[Row], places: Sequence[Configuration]) -> list[str]:
-    notes = [leaderboard.comparison(places)] if leaderboard.comparison(places) else []
+    comparison = leaderboard.comparison(places)
+    notes = [comparison] if comparison else []
     if len({row["monitor"] for row in rows if row["monitor"]}) > 1:
         notes.append(table.SEVERAL_MONITORS)
     return notes
@@ -123,7 +119,7 @@ def _job_table(rows: Sequence[Row], best: Sequence[str]) -> Table:
 
 
 def _job_cells(row: Row, keys: Sequence[str], tests: Sequence[str], monitor: str) -> list[Cell]:
-    texts = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
+    texts = values_by_key(row["overrides"])
     number = float(row["job"]) if row["job"].isdigit() else None
     values = [_metric(row["monitor"] or monitor, row["value"], row["monitor"] not in ("", monitor))]
     values += [_metric(name, row["test"].get(name)) for name in tests]

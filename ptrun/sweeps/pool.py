@@ -54,7 +54,7 @@ class Running(Generic[T]):
     job: T
     slot: Slot
     child: Child
-    told: float | None = None  # when it was asked to stop, by time.monotonic
+    asked_to_stop: float | None = None  # when, by time.monotonic
     exceeded: Limit | None = None
     held_bytes: int = 0
     next_measurement: float = 0.0
@@ -66,19 +66,19 @@ class Running(Generic[T]):
 
     def ask_to_stop(self) -> None:
         """Ask once."""
-        if self.told is None:
-            self.told = time.monotonic()
+        if self.asked_to_stop is None:
+            self.asked_to_stop = time.monotonic()
             self.child.stop()
 
     def enforce(self, limits: Limits) -> None:
         """Stop a job that takes too much, and kill one that does not stop."""
-        if limits.seconds is not None and self.told is None and self.seconds > limits.seconds:
+        if limits.seconds is not None and self.asked_to_stop is None and self.seconds > limits.seconds:
             self._exceed(Limit.TIME)
         if limits.memory_bytes is not None:
             self._measure(limits.memory_bytes)
         grace = min(GRACE_SECONDS, limits.seconds or GRACE_SECONDS)
         is_far = limits.memory_bytes is not None and self.held_bytes > _FAR * limits.memory_bytes
-        if self.told is not None and (is_far or time.monotonic() - self.told > grace):
+        if self.asked_to_stop is not None and (is_far or time.monotonic() - self.asked_to_stop > grace):
             self.child.kill()
 
     def _measure(self, most_bytes: int) -> None:
@@ -102,7 +102,7 @@ class Pool(Generic[T]):
 
     take: the next job, LATER, or None when there are no more.
     start: begins a job in a slot.
-    ended: is told of each end, and of the limit that was exceeded.
+    ended: is called with each job that has ended, and how its process did.
     is_over: whether to start no more jobs and stop the running ones.
     look: is shown the running jobs every half second.
     """

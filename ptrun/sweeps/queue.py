@@ -23,6 +23,13 @@ from ptrun.sweeps.pruning import first_runs, is_pruned, with_run
 
 PLAN_LOCK = ".plan.lock"  # in the folder of a sweep: held while a job is chosen
 
+HasEnded = Callable[[Path], bool]  # whether nothing is left to do for the job in a folder
+
+
+def num_ended(folder: Path, has_ended: HasEnded) -> int:
+    """How many jobs in the folder of a sweep have ended."""
+    return sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -37,7 +44,7 @@ class Taken:
 class Queue:
     """The jobs of a sweep that are still to be run.
 
-    jobs: all that are known now. has_ended: whether nothing is left to do for a job in this folder.
+    jobs: all that are known now.
     promoted: which of these jobs, which were pruned, are to go on.
     prunes: whether the runs of a configuration are pruned and promoted together with its first one.
     tell: is given a line for each job that is not run because of that.
@@ -46,7 +53,7 @@ class Queue:
 
     folder: Path
     jobs: list[Job]
-    has_ended: Callable[[Path], bool]
+    has_ended: HasEnded
     promoted: Callable[[Sequence[str]], Sequence[str]] = lambda names: ()
     prunes: bool = False
     propose: Callable[[], Sequence[Job]] = lambda: ()

@@ -65,7 +65,7 @@ def propose(
     """
     optuna = library("optuna", name)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    known = [trial for trial in trials if _lies_in(trial, space)]
+    known = [trial for trial in trials if lies_in(trial, space)]
     number = max((trial.number + 1 for trial in trials), default=0)
     digest = hashlib.blake2b(f"{seed}/{number}/{attempt}".encode(), digest_size=4).digest()
     own_seed = int.from_bytes(digest, "big")
@@ -106,7 +106,7 @@ def _sampler(optuna: Any, name: str, seed: int, space: Sequence[Axis]) -> Any:
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _lies_in(trial: Trial, space: Sequence[Axis]) -> bool:
+def lies_in(trial: Trial, space: Sequence[Axis]) -> bool:
     """Whether a trial is one of this space, rather than of an earlier command with other values."""
     axes = {axis.key: axis for axis in space}
     return all(key in axes and axes[key].contains(value) for key, value in trial.point.items())

@@ -28,13 +28,12 @@ from ptrun.process.machine import available_memory_bytes, usable_cores
 from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
-from ptrun.runs.folder import STATUS
 from ptrun.sweeps import hydra_launch, leaderboard, pruning, report, search, sources, table, verdicts
 from ptrun.sweeps.driver import Driver, Watcher
 from ptrun.sweeps.launch.start import check_launch, start_workers
 from ptrun.sweeps.launch.workers import Workers
 from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
-from ptrun.sweeps.queue import PLAN_LOCK, Queue
+from ptrun.sweeps.queue import PLAN_LOCK, HasEnded, Queue, num_ended
 from ptrun.sweeps.storage import Mirror
 from ptrun.sweeps.trials import Trials
 from ptrun.terminal.console import Console
@@ -60,10 +59,8 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
         return Finished(*hydra_launch.run(composer, overrides, words, quiet))
     for note in composer.notes if not quiet else ():
         print(f"note: {note}")
-    if config.search is not None:
-        search.require_libraries(config.settings.name)
+    _check_machine(config)
     check_launch(config.settings)
-    _refuse_unmeasurable(config.settings)
     folder = sweep_folder(config)
     place_jobs(config.jobs, folder)  # finds two jobs in one folder before there is any
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,16 +103,17 @@ def work(folder: Path, more: Sequence[str], quiet: bool, until_eof: bool = False
         overrides = [*plan["overrides"], "sweep.launch=none", *more, f"sweep.dir={quoted(str(folder))}"]
         config = load_sweep(composer, overrides)
         assert config is not None  # only such a sweep has a plan
-        if config.search is not None:
-            search.require_libraries(config.settings.name)
-        _refuse_unmeasurable(config.settings)
+        _check_machine(config)
         jobs = [_planned(folder, job, conf_folders) for job in plan["jobs"]]
         command = Command(plan["command"], overrides, composer.config_name, conf_folders)
         return _run(config, jobs, folder, command, Console(quiet), "ptrun sweep work", until_eof)
 
 
-def _refuse_unmeasurable(settings: SweepSettings) -> None:
-    """Raise ConfigError for a limit that can't be held here."""
+def _check_machine(config: SweepConfig) -> None:
+    """Raise ConfigError for a search whose libraries are not here, and for a limit that can't be held here."""
+    settings = config.settings
+    if config.search is not None:
+        search.require_libraries(settings.name)
     if settings.memory_gib is not None and settings.launch == "none" and not memory.can_measure():
         raise ConfigError(
             f"sweep.memory_gib: the memory of a job is known on Linux only (/proc), so it can't be limited to "
@@ -137,19 +135,23 @@ def _run(
     until_eof: bool = False,
 ) -> Finished:
     settings = config.settings
-    has_ended = find.is_done if settings.pruner == "none" else find.has_ended
-    queue = Queue(folder, jobs, has_ended, promoted=lambda names: pruning.promoted(settings, folder, names))
-    queue.tell = (lambda line: None) if console.is_live else console.text
-    queue.prunes = settings.pruner != "none"
-    if config.search is not None:
-        queue.propose = Trials(folder, settings, config.search).more
-    num_ended = sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
+    has_ended = _has_ended(settings)
+    queue = Queue(
+        folder,
+        jobs,
+        has_ended,
+        promoted=lambda names: pruning.promoted(settings, folder, names),
+        prunes=settings.pruner != "none",
+        tell=console.event,
+        propose=Trials(folder, settings, config.search).more if config.search is not None else lambda: (),
+    )
+    done = num_ended(folder, has_ended)
     configs = [job.config.loaded.config for job in queue.left()]
-    configs = configs or [config.example.loaded.config] * max(config.num_jobs - num_ended, 1)
+    configs = configs or [config.example.loaded.config] * max(config.num_jobs - done, 1)
     job_bytes = JOB_BYTES if settings.memory_gib is None else settings.memory_gib * GIB
     places = slots(settings.jobs, configs, usable_cores(), available_memory_bytes(), job_bytes)
     at_once = f"{len(places)}, each with {places[0].cores} of the cores"
-    rows = _plan_rows(config, num_ended)
+    rows = _plan_rows(config, done)
     console.header([*rows, ("at once", at_once), ("folder", str(folder))], title)
     with stop_signals() as stop, stop.only_noted():
         forks, tests = warm_up(console), _tests_all(config)
@@ -181,10 +183,10 @@ def _mirror(config: SweepConfig, folder: Path, forks: bool) -> Mirror | None:
 
 def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
     """Start workers elsewhere, print how their jobs end, and at last the table."""
-    ended = find.is_done if config.settings.pruner == "none" else find.has_ended
-    num_ended = sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
+    has_ended = _has_ended(config.settings)
     with stop_signals() as stop, stop.only_noted():
-        console.header([*_plan_rows(config, num_ended), ("folder", str(folder))], "ptrun train -m")
+        done = num_ended(folder, has_ended)
+        console.header([*_plan_rows(config, done), ("folder", str(folder))], "ptrun train -m")
         workers = start_workers(config.settings, folder)
         console.note(f"Workers: {workers.text}.")
         console.text()
@@ -198,7 +200,7 @@ def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
             said = workers.stop()
         watcher.look()
     _report(folder, console, config, plots=not stop.received)
-    left = config.num_jobs - sum(ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
+    left = config.num_jobs - num_ended(folder, has_ended)
     if stop.received:
         raise Interrupted(f"Stopped by {stop.received}. {said} `ptrun sweep {folder}` shows how far the sweep is.")
     failed = sum(row["state"] == "failed" for row in leaderboard.all_rows(folder))
@@ -229,9 +231,14 @@ def _report(folder: Path, console: Console, config: SweepConfig, *, plots: bool)
     verdicts.report(folder, rows, console)
 
 
-def _plan_rows(config: SweepConfig, num_ended: int) -> list[tuple[str, str]]:
-    done = f", of which {num_ended} are done" if num_ended else ""
-    settings, rows = config.settings, [("jobs", f"{config.num_jobs}{done}")]
+def _has_ended(settings: SweepSettings) -> HasEnded:
+    """Without a pruner, a job that an earlier command has pruned is trained to its end."""
+    return find.is_done if settings.pruner == "none" else find.has_ended
+
+
+def _plan_rows(config: SweepConfig, done: int) -> list[tuple[str, str]]:
+    of_which = f", of which {done} are done" if done else ""
+    settings, rows = config.settings, [("jobs", f"{config.num_jobs}{of_which}")]
     if config.search is not None:
         repeats = len(config.search.repeats)
         by = f"{settings.name}, {settings.trials} trials{f' of {repeats} runs each' if repeats > 1 else ''}"

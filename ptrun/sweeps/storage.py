@@ -22,9 +22,9 @@ from ptrun.files import lock
 from ptrun.loggers.records import read_records
 from ptrun.process.children import Child, ForkedChild, wait_for_any
 from ptrun.runs import find
-from ptrun.runs.folder import JOB, METRICS, RECEIPT, STATUS
+from ptrun.runs.folder import METRICS, RECEIPT, STATUS
 from ptrun.sweeps.history import Outcome, Trial, read_trials
-from ptrun.sweeps.search import as_optuna, directions, library
+from ptrun.sweeps.search import as_optuna, directions, library, lies_in
 
 _WAIT_SECONDS = 60  # at the end, for a copy that has begun
 _LOCK, _LOG = ".storage.lock", "storage.log"  # in the folder of the sweep
@@ -83,7 +83,7 @@ def copy_trials(folder: Path, settings: SweepSettings, space: Sequence[Axis]) ->
     try:
         with lock.wait_for_lock(folder / _LOCK), warnings.catch_warnings(action="ignore"):
             study = _study(optuna, folder, settings, trials)
-            return _add(optuna, study, folder, _new(study, trials), space, settings)
+            return _add(optuna, study, _new(study, trials), space, settings)
     except StorageError:
         raise
     except Exception as error:
@@ -134,16 +134,12 @@ def _new(study: Any, trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in trials if (trial.number, trial.outcome.value) not in copied]
 
 
-def _add(
-    optuna: Any, study: Any, folder: Path, trials: Sequence[Trial], space: Sequence[Axis], settings: SweepSettings
-) -> int:
-    jobs = _jobs(folder)
-    axes = {axis.key: axis for axis in space}
+def _add(optuna: Any, study: Any, trials: Sequence[Trial], space: Sequence[Axis], settings: SweepSettings) -> int:
     added = 0
     for trial in trials:
-        if not all(key in axes and axes[key].contains(value) for key, value in trial.point.items()):
-            continue  # of an earlier command with other values
-        paths = jobs[trial.number]
+        if not lies_in(trial, space):
+            continue
+        paths = trial.folders
         made = as_optuna(optuna, trial, space, bool(settings.objectives))
         made.user_attrs = {
             _TRIAL: trial.number,
@@ -163,16 +159,6 @@ def _has_ended(child: Child, seconds: float) -> bool:
     while child.poll() is None and time.monotonic() < deadline:
         wait_for_any([child], 1.0)
     return child.poll() is not None
-
-
-def _jobs(folder: Path) -> dict[int, list[Path]]:
-    """Trial → the folders of its jobs."""
-    jobs: dict[int, list[Path]] = {}
-    for path in sorted(folder.glob(f"*/{JOB}")):
-        number = find.read_leniently(path.parent, JOB).get("trial")
-        if isinstance(number, int):
-            jobs.setdefault(number, []).append(path.parent)
-    return jobs
 
 
 def _curve(job: Path) -> dict[int, float]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.files.atomic import replacing_text
-from ptrun.runs.configurations import Configuration, configurations, settings_text, std, swept_keys
+from ptrun.runs.configurations import Configuration, configurations, settings_text, std, swept_keys, values_by_key
 from ptrun.runs.folder import JOB_LOG, SWEEP_RESULTS
 from ptrun.runs.objectives import pareto_front
 from ptrun.sweeps.leaderboard import best_jobs, comparison
@@ -99,8 +99,8 @@ def csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
     keys = swept_keys(rows)
     yield ["job", "state", *keys, best["monitor"] or "value", *(f"test/{name}" for name in tests), "seconds"]
     for row in rows:
-        overrides = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
-        values = [overrides.get(key, "") for key in keys]
+        texts = values_by_key(row["overrides"])
+        values = [texts.get(key, "") for key in keys]
         results = [row["value"], *(row["test"].get(name) for name in tests), row["seconds"]]
         yield [row["job"], row["state"], *values, *results]
 

@@ -11,7 +11,7 @@ from ptrun.config.sweep import SweepSettings
 from ptrun.errors import ConfigError
 from ptrun.sweeps.history import Trial, read_trials
 from ptrun.sweeps.plan import Job, known_folders, place_jobs, propose_job
-from ptrun.sweeps.search import propose
+from ptrun.sweeps.search import lies_in, propose
 
 _ATTEMPTS = 30  # to find a configuration that was not tried, before the search is over
 
@@ -36,8 +36,7 @@ class Trials:
     def _jobs_of(self, trial: Trial) -> list[Job]:
         """The jobs of an earlier trial, with repetitions that it had not; none of one with other settings."""
         self.seen.add(trial.number)
-        axes = {axis.key: axis for axis in self.search.space}
-        if not all(key in axes and axes[key].contains(value) for key, value in trial.point.items()):
+        if not lies_in(trial, self.search.space):
             return []
         try:
             jobs = place_jobs(self.search.jobs(trial.point), self.folder)

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptrun.config import schema
 from ptrun.config.comparison import TRAIN_LOSS, Comparison, has_settings, parse_comparison
 from ptrun.files.atomic import replacing_text
 from ptrun.loggers.records import read_records
 from ptrun.runs import find
 from ptrun.runs.configurations import Configuration, ranked
 from ptrun.runs.folder import METRICS
+from ptrun.runs.objectives import is_higher_better
 from ptrun.sweeps.difference import Difference, difference
 from ptrun.sweeps.table import spread_text
 from ptrun.terminal.console import Console
@@ -60,18 +60,15 @@ def measured(folder: Path, rows: Sequence[Row], metric: str | None) -> list[dict
     """
     if metric is None:
         return [dict(row) for row in rows]
-    name = metric.partition("/")[2]
-    declared = schema.find("metric", name)
-    is_higher = declared is not None and "higher" in declared.facts.get("better", ())
+    is_higher = is_higher_better(metric)
     return [
-        {**row, "monitor": metric, "value": _value(folder, row, metric, name), "higher_is_better": is_higher}
-        for row in rows
+        {**row, "monitor": metric, "value": _value(folder, row, metric), "higher_is_better": is_higher} for row in rows
     ]
 
 
-def _value(folder: Path, row: Row, metric: str, name: str) -> float | None:
+def _value(folder: Path, row: Row, metric: str) -> float | None:
     if metric != TRAIN_LOSS:
-        value = row["test"].get(name)
+        value = row["test"].get(metric.partition("/")[2])
     else:
         records = read_records(folder / row["job"] / METRICS)
         value = records[-1].get(metric) if records else None
@@ -79,9 +76,8 @@ def _value(folder: Path, row: Row, metric: str, name: str) -> float | None:
 
 
 def _verdict(comparison: Comparison, places: Sequence[Configuration], overrides: Mapping[str, Sequence[str]]) -> str:
-    sides = [(comparison.first_text, comparison.first), (comparison.second_text, comparison.second)]
     best, values = [], []
-    for text, settings in sides:
+    for text, settings in comparison.sides:
         matching = [place for place in places if place.jobs and has_settings(overrides[place.jobs[0]], settings)]
         if not matching:
             return f"{comparison.text} is open: no run with {text} has a result yet."

@@ -129,6 +129,11 @@ class Console:
         """Print one line as it is."""
         self._emit((line, ""))
 
+    def event(self, line: str) -> None:
+        """Print one line on something that live lines show, where these are not drawn."""
+        if not self._live:
+            self.text(line)
+
     def epoch_table_start(self, epochs: int, metric_keys: Sequence[str], start_epoch: int = 0) -> None:
         """Begin the table of epochs: their number, the keys of a record to show, how many epochs are done already."""
         room = shutil.get_terminal_size().columns if self._live else None

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptrun.cli.arguments import Parser
-from ptrun.errors import ConfigError
 
 if TYPE_CHECKING:
     from ptrun.runs.compare import Comparison, Differences
@@ -36,15 +35,12 @@ def main(argv: list[str]) -> int:
     """Print what differs. Returns 0."""
     parser = Parser("compare")
     parser.add_argument("runs", nargs="*")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--csv", action="store_true")
+    parser.add_formats("json", "csv")
     parser.add_argument("--output-dir", default="outputs")
     options = parser.parse(argv)
     if options.help:
         print(HELP, end="")
         return 0
-    if options.json and options.csv:
-        raise ConfigError("ptrun compare: --json and --csv exclude each other. Choose one.")
     from ptrun.files.json_file import nonfinite_to_none
     from ptrun.runs.compare import compare
     from ptrun.terminal.console import Console

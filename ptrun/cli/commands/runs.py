@@ -38,14 +38,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("words", nargs="*")
     parser.add_argument("--best", action="store_true")
     parser.add_argument("-n", "--number", type=int)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--csv", action="store_true")
+    parser.add_formats("json", "csv")
     options = parser.parse(argv)
     if options.help:
         print(HELP, end="")
         return 0
-    if options.json and options.csv:
-        raise ConfigError("ptrun runs: --json and --csv exclude each other. Choose one.")
     if options.number is not None and options.number < 0:
         raise ConfigError(f"ptrun runs: -n: expected int >= 0, got {options.number}. 0 shows all.")
     folders, total = _folders(options.words)
@@ -78,10 +75,10 @@ def _folders(words: Sequence[str]) -> tuple[list[Path], int]:
         missing = "" if Path(place).expanduser().is_dir() else " There is no such folder."
         raise ConfigError(f"{place}: there is no run in this folder.{missing} `ptrun train` starts one.")
     wanted = [word for word in words if "=" in word]
-    found = matching(folders, wanted)
-    if not found:
+    chosen = matching(folders, wanted)
+    if not chosen:
         raise ConfigError(f"{place}: none of the {len(folders)} runs in this folder has {' '.join(wanted)}.")
-    return found, len(folders)
+    return chosen, len(folders)
 
 
 def _rows(folders: Sequence[Path], is_best: bool, number: int | None, *, is_data: bool) -> Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import csv
 import json
 import sys
@@ -43,17 +42,12 @@ def main(argv: list[str]) -> int:
         return _work(argv[1:])
     parser = Parser("sweep")
     parser.add_argument("path", nargs="?")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--csv", action="store_true")
-    parser.add_argument("--html", action="store_true")
+    parser.add_formats("json", "csv", "html")
     parser.add_argument("--output-dir", default="outputs")
     options = parser.parse(argv)
     if options.help:
         print(HELP, end="")
         return 0
-    chosen = [f"--{name}" for name in ("json", "csv", "html") if getattr(options, name)]
-    if len(chosen) > 1:
-        raise ConfigError(f"ptrun sweep: {' and '.join(chosen)} exclude each other. Choose one.")
     from ptrun.runs.find import find_sweep
     from ptrun.sweeps import leaderboard, table
 
@@ -124,12 +118,11 @@ def _write_page(folder: Path, rows: list[dict[str, Any]]) -> int:
 
 def _show(folder: Path, rows: list[dict[str, Any]]) -> None:
     from ptrun.runs.find import read_plan
-    from ptrun.sweeps import table, verdicts
+    from ptrun.sweeps import leaderboard, table, verdicts
     from ptrun.terminal.console import Console
 
     console = Console()
-    states = collections.Counter(row["state"].partition(",")[0] for row in rows)
-    counts = ", ".join(f"{number} {state}" for state, number in states.items())
+    counts = ", ".join(f"{number} {state}" for state, number in leaderboard.state_counts(rows).items())
     console.header([("folder", str(folder)), ("jobs", f"{len(rows)}: {counts}")], "Sweep")
     table.show(rows, folder, console, read_plan(folder).get("objectives", ()))
     verdicts.show(folder, rows, console)

@@ -37,14 +37,14 @@ def chosen_column(file: CsvFile, setting: str, column: str, kind: str) -> str:
         return names[0 if kind == "path" else 1]
     if column != "auto":
         return column
-    usual = {name.lower(): name for name in reversed(names)}
-    found = next((usual[name] for name in USUAL_NAMES[kind] if name in usual), None)
-    if found is None:
+    by_lower_case = {name.lower(): name for name in reversed(names)}
+    usual_column = next((by_lower_case[name] for name in USUAL_NAMES[kind] if name in by_lower_case), None)
+    if usual_column is None:
         raise DataError(
             f"{file.source} has no column called {join_words(USUAL_NAMES[kind])}. It has: {join_words(names)}. Name "
             f"the column of {kind}s: {setting}=NAME."
         )
-    return found
+    return usual_column
 
 
 def filled_column(file: CsvFile, setting: str, column: str, kind: str) -> list[str]:

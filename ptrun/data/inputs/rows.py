@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ptrun.data.features.columns import Encoding, encode_columns, unusual_cells
-from ptrun.data.formats.csv_chunks import CsvChunk, ReadChunks, Wanted
+from ptrun.data.formats.csv_chunks import ALL, CsvChunk, ReadChunks, Wanted
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs.source import Chunk, RowNames
 from ptrun.errors import DataError, did_you_mean, join_words
@@ -77,10 +77,10 @@ def encoded_chunk(chunk: CsvChunk, encodings: Sequence[Encoding], keep: Sequence
 
 def wanted_columns(encodings: Sequence[Encoding], keep: Sequence[str] | None) -> Wanted:
     """What is read of a file: the columns that the model needs, and those that are kept. keep: None for all."""
-    kept = set(keep or ())
-    numbers = [e["name"] for e in encodings if e["kind"] == "numeric" and "form" not in e and e["name"] not in kept]
-    columns = None if keep is None else {*kept, *(encoding["name"] for encoding in encodings)}
-    return Wanted(columns, () if keep is None else numbers)
+    if keep is None:
+        return ALL
+    numbers = [e["name"] for e in encodings if e["kind"] == "numeric" and "form" not in e and e["name"] not in keep]
+    return Wanted({*keep, *(encoding["name"] for encoding in encodings)}, numbers)
 
 
 def numeric_encodings(names: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> list[Mapping[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ptrun.config.sweep import SweepSettings
 from ptrun.errors import ConfigError, ResourceError
-from ptrun.sweeps.launch.workers import Processes, ended_text, work_words
+from ptrun.sweeps.launch.workers import Processes, work_words, worker_ended_text
 
 
 def check(settings: SweepSettings) -> None:
@@ -29,7 +29,7 @@ def start(settings: SweepSettings, folder: Path) -> Processes:
     for number in range(settings.workers):
         words = command_words(settings.launch_command or "", work_words(folder), number)
         try:
-            processes.add(words, folder, partial(_describe, number), has_input=False)
+            processes.add(words, folder, partial(worker_ended_text, number), has_input=False)
         except OSError as error:
             processes.stop()
             raise ResourceError(f"sweep.launch_command: {words[0]} can't be started ({error.strerror}).") from error
@@ -43,7 +43,3 @@ def command_words(template: str, work: Sequence[str], number: int) -> list[str]:
         word = word.replace("%n", str(number))
         words += work if word == "%work" else [word.replace("%work", shlex.join(work))]
     return words
-
-
-def _describe(number: int, code: int, line: str) -> str:
-    return f"worker {number} {ended_text(code, line)}"

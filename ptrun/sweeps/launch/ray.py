@@ -21,7 +21,7 @@ from typing import Any
 
 from ptrun.config.sweep import SweepSettings
 from ptrun.errors import ConfigError, ResourceError
-from ptrun.sweeps.launch.workers import USUAL_CODES, ended_text, last_line, work_words
+from ptrun.sweeps.launch.workers import USUAL_CODES, last_line, log_of, work_words, worker_ended_text
 
 _POLL_SECONDS = 0.2
 _KILLED = -9  # exit code
@@ -75,7 +75,7 @@ class RayTasks:
             cause = getattr(error, "cause", None) or error
             return f"worker {number} could not be run by Ray: {str(cause).strip().splitlines()[-1]}"
         line = last_line(log_of(self.folder, number))
-        return "" if code in USUAL_CODES else f"worker {number} {ended_text(code, line)}"
+        return "" if code in USUAL_CODES else worker_ended_text(number, code, line)
 
 
 def check() -> None:
@@ -128,11 +128,6 @@ def run_worker(folder: str, number: int, cores: int) -> int:
     if process.returncode == _KILLED:
         raise WorkerKilled(f"Worker {number} was killed.")
     return process.returncode
-
-
-def log_of(folder: Path, number: int) -> Path:
-    """Where the output of a worker goes."""
-    return folder / f"worker-{number}.log"
 
 
 def _ray() -> Any:

@@ -88,7 +88,7 @@ class Processes:
 
         has_input: whether it gets an input that stays open until the worker is to stop, or until this process ends.
         """
-        log = folder / f"worker-{len(self.workers)}.log"
+        log = log_of(folder, len(self.workers))
         with log.open("ab") as output:
             start = output.tell()
             # In a session of its own: Ctrl-C reaches this process, which then stops the workers.
@@ -107,10 +107,20 @@ def work_words(folder: Path, *flags: str, python: str | None = None) -> list[str
     return [python or sys.executable, "-m", "ptrun", "sweep", "work", str(folder.resolve()), "-q", *flags]
 
 
+def log_of(folder: Path, number: int) -> Path:
+    """Where the output of a worker goes that this command starts."""
+    return folder / f"worker-{number}.log"
+
+
 def last_line(log: Path, start: int = 0) -> str:
     """The last line of a file that says something, from this byte on."""
     text = log.read_bytes()[start:].decode("utf-8", errors="replace")
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it printed nothing")
+
+
+def worker_ended_text(number: int, code: int, line: str) -> str:
+    """`ended_text` of the worker with a number."""
+    return f"worker {number} {ended_text(code, line)}"
 
 
 def ended_text(code: int, line: str) -> str:
