@@ -85,23 +85,36 @@ def _import(name: str, path: Path, source: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, source, loader=_UncachedLoader(name, str(source)))
     if path.suffix != ".py" or spec is None or spec.loader is None:
         raise ConfigError(f"plugins: {path} is not a Python file.")
-    for components in REGISTRIES.values():
-        components.remove_module(name)
+    unload(name)
     module: ModuleType = importlib.util.module_from_spec(spec)
     module.__file__ = str(path)
     sys.modules[name] = module
     _loaded_paths[name], _named[name] = str(source), str(path)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        del _loaded_paths[name]
-        if isinstance(error, PtrunError):
+    except BaseException as error:
+        unload(name)
+        if isinstance(error, (PtrunError, KeyboardInterrupt)):
             raise
         frames = reversed(traceback.extract_tb(error.__traceback__))
         line = next((frame.lineno for frame in frames if frame.filename == str(source)), None)
         location = f"{source}, line {line}" if line else str(source)
+        if isinstance(error, SystemExit):
+            raise ConfigError(
+                f"plugins: {location}: it ends the program when it is imported. "
+                "Put that call below: if __name__ == '__main__':"
+            ) from error
         raise ConfigError(f"plugins: {location}: {type(error).__name__}: {error}.") from error
+
+
+def unload(name: str) -> None:
+    """Forget a plugin, by the name of its module, and the components that it registered."""
+    for components in REGISTRIES.values():
+        components.remove_module(name)
+    sys.modules.pop(name, None)
+    _loaded_paths.pop(name, None)
+    _named.pop(name, None)
+    _digests.pop(name, None)
 
 
 class LoadOnUnpickling:

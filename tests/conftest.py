@@ -14,6 +14,7 @@ import pytest
 import torch
 from support import ROOT, Ended, without_plots
 
+from ptrun import plugins
 from ptrun.cli import main
 
 
@@ -33,6 +34,15 @@ def _heeded_signals() -> Iterator[None]:
     yield
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.fixture(autouse=True)
+def _plugins_of_one_test() -> Iterator[None]:
+    """Forget the plugins that a test loaded: processes that a later test starts would import their files again."""
+    earlier = set(sys.modules)
+    yield
+    for name in [name for name in sys.modules if name.startswith("ptrun_plugin_") and name not in earlier]:
+        plugins.unload(name)
 
 
 @pytest.fixture

@@ -167,6 +167,7 @@ def test_errors_of_the_program_itself_keep_their_traceback(ptrun: Call, monkeypa
         ("x = 1\nraise ValueError('not today')\n", "line 2: ValueError: not today."),
         ("import no_such_module\n", "line 1: ModuleNotFoundError: No module named 'no_such_module'."),
         ("def half(:\n", "SyntaxError: "),
+        ("import argparse\nargparse.ArgumentParser().exit()\n", "line 2: it ends the program when it is imported. "),
     ],
 )
 def test_a_file_that_can_not_be_imported_is_named_and_can_be_mended(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from support import Ended, train
 
+from ptrun import plugins
 from ptrun.errors import ConfigError, ExportError
 from ptrun.export import onnx_file, safetensors_file
 from ptrun.runs.export import check_file, run
@@ -160,9 +162,8 @@ def test_a_plugin_is_never_imported_from_the_checkpoint(folder: Path, ptrun: Cal
     (folder / "mine.py").write_text(PLUGIN.replace("NAME", "never_imported"))
     assert ptrun("train", "plugins=[mine.py]", "model=never_imported", "train.epochs=1", "-q").code == 0
     (folder / "mine.py").write_text("raise SystemExit('imported')")
-    from ptrun import registry
-
-    registry.models._functions.pop("never_imported")
+    [module] = [name for name in sys.modules if name.startswith("ptrun_plugin_mine_")]
+    plugins.unload(module)
     ended = ptrun("export", "outputs/latest", "format=safetensors")
     assert ended.code == 2
     assert "name its file: plugins=[FILE.py]" in ended.err

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from ptrun.registry import losses
 
 LOSS = """
 import os, signal, sys, time
@@ -43,9 +39,7 @@ PLUGIN = "plugins=[own.py]"
 
 
 @pytest.fixture
-def ends(folder: Path) -> Iterator[tuple[str, ...]]:
+def ends(folder: Path) -> tuple[str, ...]:
     """The words that train with this loss for three steps: small jobs that differ in `loss.how`."""
     (folder / "own.py").write_text(LOSS)
-    yield (PLUGIN, "loss=ends", "model=simplenet", "train.max_steps=3", "device.compile=none", "device.threads=1")
-    for module in [name for name in sys.modules if name.startswith("ptrun_plugin_own_")]:
-        losses.remove_module(module)
+    return (PLUGIN, "loss=ends", "model=simplenet", "train.max_steps=3", "device.compile=none", "device.threads=1")
