@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -120,7 +122,7 @@ def axes(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> list[str]:
 
 def by_key(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> dict[str, Override]:
     """Key → its override. Of a key that is given twice the last one counts."""
-    parsed = _parser().parse_overrides([as_typed(text, folders) for text in overrides])
+    parsed = _parser(_running_config_loader()).parse_overrides([as_typed(text, folders) for text in overrides])
     return {override.get_key_element().lstrip("+"): override for override in parsed}
 
 
@@ -157,17 +159,27 @@ def forced(text: str, folders: tuple[Path, ...] = ()) -> str:
     return text if key.startswith("hydra/") or key in CHOSEN else f"++{text}"
 
 
-def _parser() -> OverridesParser:
-    """With the running Hydra's files, when it is running, so that `model=glob(conv*)` finds names."""
+def _running_config_loader() -> ConfigLoader | None:
     running = GlobalHydra.instance()
-    return OverridesParser.create(running.config_loader() if running.is_initialized() else None)
+    return running.config_loader() if running.is_initialized() else None
+
+
+@functools.lru_cache(maxsize=1)
+def _parser(config_loader: ConfigLoader | None) -> OverridesParser:
+    """With the running Hydra's files, when it is running, so that `model=glob(conv*)` finds names."""
+    return OverridesParser.create(config_loader)
 
 
 def _parse(text: str) -> Override | None:
     """An override as Hydra reads it, once words that it would refuse are quoted; None when it refuses it even then."""
+    return _parse_typed(as_typed(text), _running_config_loader())
+
+
+@functools.lru_cache(maxsize=1024)  # the jobs of a sweep repeat their overrides: 200 are checked in half of the time
+def _parse_typed(text: str, config_loader: ConfigLoader | None) -> Override | None:
     try:
         # `parse_override` forgets the files that the parser knows, and then `glob(...)` has no names to choose from.
-        return _parser().parse_overrides([as_typed(text)])[0]
+        return _parser(config_loader).parse_overrides([text])[0]
     except HydraException:
         return None
 
