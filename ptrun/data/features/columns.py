@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from ptrun.data.features import dates
 from ptrun.data.features.column_report import date_text, report
 from ptrun.data.features.dates import ONE_VALUE
-from ptrun.data.features.kinds import MIN_CELLS, ColumnKind, ColumnSettings, decide_kinds, read_numbers
+from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds, read_numbers
 from ptrun.data.features.labels import fit_column
+from ptrun.data.features.strays import MIN_CELLS
 from ptrun.data.formats.column import MISSING, Column
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.number_form import PLAIN, form_of

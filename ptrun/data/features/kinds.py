@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptrun.data.features.strays import GUESSED_FROM, MIN_CELLS, refuse_strays
 from ptrun.data.formats.column import MISSING, Column, is_number
 from ptrun.data.formats.csv_file import CsvFile
-from ptrun.data.formats.date_form import NOT_A_TIME, ORDERS, describe, instants, is_date_like, possible_orders
-from ptrun.data.formats.number_form import PLAIN, NumberForm, is_number_like, numbers, possible_forms
+from ptrun.data.formats.date_form import NOT_A_TIME, ORDERS, describe, instants, possible_orders
+from ptrun.data.formats.number_form import PLAIN, NumberForm, forms_with_unit, numbers, possible_forms
 from ptrun.errors import DataError
 
-STRAY_SHARE = 0.1  # largest share of texts in a column that is still taken for one of numbers, with mistakes in it
-MIN_CELLS = 20  # below so many cells, a column is too short to guess what it is
 EXACT_INTEGERS = 2.0**53  # a float holds every integer up to here
-GUESSED_FROM = 200  # distinct texts of a column that are looked at before the others
 
 COUNTS_ROWS = "they count the rows"  # reasons that callers tell apart
 TOO_LONG = "whole numbers too long to calculate with"
@@ -36,7 +34,10 @@ Kind = Literal["number", "date", "category", "index"]
 
 @dataclass(frozen=True)
 class ColumnSettings:
-    """The settings that say what the columns of a file are. advice: what to do about a cell that fits no kind."""
+    """The settings that say what the columns of a file are. advice: what to do about a cell that fits no kind.
+
+    has_missing_values: whether the data set has the setting `missing_values`, for that advice.
+    """
 
     numeric: Sequence[str] = ()
     categorical: Sequence[str] = ()
@@ -47,6 +48,7 @@ class ColumnSettings:
     decimal: str = "auto"
     date_order: str = "auto"
     target: str = ""
+    has_missing_values: bool = True
     advice: str = "say what the column is: dataset.categorical=[{name}] or dataset.ignore=[{name}]"
 
 
@@ -126,12 +128,14 @@ def _text(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
         return ColumnKind(name, "date", order=one_order(file, name, orders, settings.missing_values))
     if forms := _quick(texts, possible_forms):
         return ColumnKind(name, "number", form=forms[0], forms=tuple(forms))
+    if len(texts) > MIN_CELLS and (forms := _quick(texts, forms_with_unit)):  # fewer may be classes: 3 doors, 5 doors
+        return ColumnKind(name, "number", form=forms[0], forms=tuple(forms))
     advice = (
         "set dataset.task=classification if these are classes"
         if name == settings.target
         else settings.advice.format(name=name)
     )
-    _refuse_strays(file, name, missing, advice)
+    refuse_strays(file, name, missing, advice, settings.has_missing_values)
     return ColumnKind(name, "category")
 
 
@@ -238,40 +242,6 @@ def _decided(kind: ColumnKind, file: CsvFile, decimal: str) -> ColumnKind:
 
 def _written(form: NumberForm) -> str:
     return f"written with {form.describe()}"
-
-
-def _refuse_strays(file: CsvFile, name: str, missing: set[str], advice: str) -> None:
-    """Raise DataError for a text in a column that otherwise holds numbers or dates: most likely a mistake."""
-    counts = {text: count for text, count in file[name].counts.items() if text not in missing}
-    total = sum(counts.values())
-    start = list(counts)[:GUESSED_FROM]
-    if total < MIN_CELLS or sum(is_number_like(text) or is_date_like(text) for text in start) < 0.5 * len(start):
-        return
-    plain = {text for text in counts if is_number(text)}
-    number_like = {text for text in counts if text in plain or is_number_like(text)}
-    dates = {text for text in counts if is_date_like(text)}
-    for fitting, noun in ((plain, "a number"), (number_like, "a number"), (dates, "a date")):
-        fitting_count = sum(counts[text] for text in fitting)
-        if total - fitting_count > STRAY_SHARE * total:
-            continue
-        strays = counts.keys() - fitting or _minority(fitting, counts)
-        position = next(i for i, cell in enumerate(file[name]) if cell in strays)
-        raise DataError(
-            f"{file.source}, row {file.rows[position]}, column '{name}': '{file[name][position][:60]}' is not {noun}"
-            f"{'' if counts.keys() - fitting else ' of the same form as the others'}, but {fitting_count} of "
-            f"{total} cells of that column are. Correct it, or {advice}."
-        )
-
-
-def _minority(texts: set[str], counts: Mapping[str, int]) -> set[str]:
-    """The texts among numbers that do not follow the form of most of them."""
-    by_form: Counter[NumberForm] = Counter()
-    fitting: dict[NumberForm, set[str]] = {}
-    for text in texts:
-        for form in possible_forms([text]) or [PLAIN]:
-            by_form[form] += counts[text]
-            fitting.setdefault(form, set()).add(text)
-    return texts - fitting[by_form.most_common(1)[0][0]]
 
 
 def read_numbers(file: CsvFile, name: str, form: NumberForm, missing_values: Sequence[Any] = ()) -> NDArray[np.float64]:

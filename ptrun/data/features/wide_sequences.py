@@ -48,7 +48,7 @@ def read_sequences(
     else:
         name = next((column for column in file.columns if _names_label(column, label_column)), "")
         labels = ["?"] * len(file)
-    settings = ColumnSettings(decimal=decimal, advice=ADVICE)
+    settings = ColumnSettings(decimal=decimal, has_missing_values=False, advice=ADVICE)
     found_column = find_id_column(file, id_column)
     if found_column is not None:
         return read_long(file, found_column, name, labels, settings)

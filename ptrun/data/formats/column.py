@@ -14,7 +14,11 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-MISSING = frozenset({"", "?", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None"})
+# Cells that stand for a missing value; those with signs are how spreadsheets, pandas and old C libraries write it.
+MISSING = frozenset(
+    {"", "?", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None"}
+    | {"#N/A", "#NA", "<NA>", "-nan", "-NaN", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
+)
 
 
 class Column(Sequence[str]):

@@ -1,14 +1,17 @@
-"""Dates as people write them: 2024-01-31, 2024/1/31 0:00, 31.01.2024, 1/31/2024 3:15 PM, 31 Jan 2024, with UTC offsets.
+"""Dates as people write them: 2024-01-31, 31.01.2024, 1/31/2024 3:15 PM, 31. März 2024, 2024-W05, 2024Q1, with offsets.
 
-The order of day and month is that of the whole column, which decides it by a number above 12.
+The order of day and month is that of the whole column, which decides it by a number above 12, or by points: these stand
+between day, month and year. Months are read in English, German, French, Spanish, Italian and Dutch.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,32 +23,54 @@ ORDERS = ("ymd", "dmy", "mdy", "time")  # how a form is named in a checkpoint; "
 DAY_SECONDS = 86400
 NOT_A_TIME = frozenset({*MISSING, "NaT"})
 _EPOCH = datetime(1970, 1, 1)
-_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTHS = {name: i + 1 for i, name in enumerate(_MONTH_NAMES)}
-_CLOCK = (
-    r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?P<fraction>[.,]\d+)?)?(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?"
-    r"\s*(?P<zone>Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?"
+_MONTH_NAMES = (
+    "january januar janvier enero gennaio januari",
+    "february februar fevrier febrero febbraio februari",
+    "march marz mars marzo maart mrz mrt",
+    "april avril abril aprile",
+    "may mai mayo maggio mei",
+    "june juni juin junio giugno",
+    "july juli juillet julio luglio",
+    "august aout agosto augustus",
+    "september septembre septiembre settembre",
+    "october oktober octobre octubre ottobre",
+    "november novembre noviembre",
+    "december dezember decembre diciembre dicembre",
 )
-_MONTH = r"(?P<month_name>[A-Za-z]{3})[a-z]*\.?"
-_TIME = rf"(?:(?:\s*,\s*|\s+|T){_CLOCK})?"
+_CLOCK = (
+    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<second>\d\d)(?P<fraction>[.,]\d+)?)?|(?=\s*[AaPp]\.?[Mm]))"
+    r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?"
+)
+_MONTH = r"(?P<month_name>[^\W\d_]{3,})\.?"
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_WEEKDAY = r"(?:[^\W\d_]+\.?,? )?"
+_TIME = rf"(?:(?:\s*,\s*|\s+|T|:){_CLOCK})?"
 _PATTERNS = {
     "ymd": (
         rf"(?P<year>\d{{4}})(?:(?P<s>[-/.])(?P<month>\d{{1,2}})(?:(?P=s)(?P<day>\d{{1,2}}){_TIME})?)",
         rf"(?P<year>\d{{4}})(?P<month>\d\d)(?P<day>\d\d){_TIME}",
+        r"(?P<year>\d{4})(?P<month>\d\d)",
         rf"(?P<year>\d{{4}})[- ]{_MONTH}(?:[- ](?P<day>\d{{1,2}}))?{_TIME}",
+        r"(?P<year>\d{4})-?W(?P<week>\d\d)(?:-?(?P<weekday>[1-7]))?",
+        r"(?P<year>\d{4})[- ]?[Qq](?P<quarter>[1-4])",
+        r"[Qq](?P<quarter>[1-4])[-/ ]?(?P<year>\d{4})",
     ),
     "dmy": (
         rf"(?P<day>\d{{1,2}})(?P<s>[-/.])(?P<month>\d{{1,2}})(?P=s)(?P<year>\d{{4}}|\d\d){_TIME}",
-        rf"(?:[A-Za-z]+,? )?(?P<day>\d{{1,2}})[-/. ]+{_MONTH},?[-/. ]+(?P<year>\d{{4}}|\d\d){_TIME}",
+        rf"{_WEEKDAY}{_DAY}[-/. ]+(?:de )?{_MONTH},?[-/. ]+(?:de )?(?P<year>\d{{4}}|\d\d){_TIME}",
     ),
     "mdy": (
         rf"(?P<month>\d{{1,2}})(?P<s>[-/.])(?P<day>\d{{1,2}})(?P=s)(?P<year>\d{{4}}|\d\d){_TIME}",
-        rf"(?:[A-Za-z]+,? )?{_MONTH}[- ](?:(?P<day>\d{{1,2}}),?[- ]+)?(?P<year>\d{{4}}){_TIME}",
+        r"(?P<month>\d{1,2})[-/](?P<year>\d{4})",
+        rf"{_WEEKDAY}{_MONTH}[- ](?:{_DAY},?[- ]+)?(?P<year>\d{{4}}){_TIME}",
+        rf"{_MONTH}(?:-| ?')(?P<year>\d\d)",
+        rf"{_WEEKDAY}{_MONTH} +{_DAY} {_CLOCK} (?P<year>\d{{4}})",
     ),
     "time": (_CLOCK,),
 }
 _COMPILED = {order: [re.compile(pattern) for pattern in patterns] for order, patterns in _PATTERNS.items()}
 _ISO_LENGTHS = (10, 16, 19)
+_POINTS = re.compile(r"\d{1,2}\.\d{1,2}\.\d")
 
 
 @dataclass(frozen=True)
@@ -62,12 +87,13 @@ class Instants:
 def possible_orders(cells: Iterable[str], *, digits_too: bool = False) -> list[str]:
     """The orders in which all of these cells are dates, missing ones aside; two when day and month can't be told.
 
-    digits_too: whether 20240131 is a date; without, it is a number.
+    digits_too: whether 20240131 and 202401 are dates; without, they are numbers.
     """
     present = [cell for cell in cells if cell not in NOT_A_TIME]
     if not present or (present[0].isdigit() and not digits_too):
         return []
-    return [order for order in ORDERS if all(_seconds(cell, order) is not None for cell in present)]
+    orders = [order for order in ORDERS if all(_seconds(cell, order) is not None for cell in present)]
+    return ["dmy"] if orders == ["dmy", "mdy"] and all(map(_POINTS.match, present)) else orders
 
 
 def is_date_like(cell: str) -> bool:
@@ -116,11 +142,21 @@ def _seconds(cell: str, order: str) -> tuple[float, float] | None:
         return None
     parts = match.groupdict()
     try:
-        day = _EPOCH if order == "time" else datetime(_year(parts["year"]), _month(parts), int(parts.get("day") or 1))
+        day = _EPOCH if order == "time" else _day(parts)
         clock = _clock(parts)
     except ValueError:
         return None
     return (day - _EPOCH).total_seconds() + clock, _offset(parts.get("zone"))
+
+
+def _day(parts: dict[str, str | None]) -> datetime:
+    """The day, the first of its week, month or quarter. Raises ValueError for one that does not exist."""
+    year = _year(parts["year"] or "")
+    if week := parts.get("week"):
+        return datetime.fromisocalendar(year, int(week), int(parts["weekday"] or 1))
+    if quarter := parts.get("quarter"):
+        return datetime(year, 3 * int(quarter) - 2, 1)
+    return datetime(year, _month(parts), int(parts.get("day") or 1))
 
 
 def _year(digits: str) -> int:
@@ -131,8 +167,16 @@ def _year(digits: str) -> int:
 
 def _month(parts: dict[str, str | None]) -> int:
     if name := parts.get("month_name"):
-        return _MONTHS.get(name.lower(), 0)
+        return _named_month(name)
     return int(parts["month"] or 0)
+
+
+@cache
+def _named_month(name: str) -> int:
+    """The month whose name begins so, in one of the languages; 0 when there is none, or more than one."""
+    plain = "".join(sign for sign in unicodedata.normalize("NFKD", name.lower()) if not unicodedata.combining(sign))
+    months = [i for i, names in enumerate(_MONTH_NAMES, 1) if any(word.startswith(plain) for word in names.split())]
+    return months[0] if len(months) == 1 else 0
 
 
 def _clock(parts: dict[str, str | None]) -> float:

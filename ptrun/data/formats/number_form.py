@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -22,8 +22,9 @@ _CURRENCY = r"R\$|US\$|[$€£¥₹₽₩₺₴₪₫฿₦₱]|(?:EUR|USD|GBP|C
 _CELL = re.compile(
     rf"(?P<open>\()?\s*(?P<sign>[-+−–]?)\s*(?P<before>{_CURRENCY})?\s*(?P<sign2>[-+−–]?)"
     rf"(?P<digits>[.,]?\d(?:[\d.,'’]|[ \u00a0\u202f](?=\d))*(?:[eE][-+]?\d+)?)"
-    rf"\s*(?P<after>%|{_CURRENCY})?\s*(?P<close>\))?"
+    rf"(?P<sign3>[-−])?\s*(?P<after>%|{_CURRENCY})?\s*(?P<close>\))?"
 )
+_UNIT = re.compile(r"(?:(?<=\d)|(?<=\d ))(?:°[CF]?|[^\W\d_](?:[^\W\d_]|[/²³]){0,11})$")
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "’": "'"})
 # Decimal sign and thousands separator; plain numbers first.
 _FORMS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", "'"), (",", "'"), (".", " "), (",", " "))
@@ -34,16 +35,18 @@ class NumberForm:
     """How the numbers of a column are written.
 
     decimal, thousands: the signs within a number; "" for no thousands separator.
-    symbol: the currency or percent sign that each cell has; "" for none.
+    symbol: the currency or percent sign that each cell has; "" for none. unit: the text that each cell ends in.
     """
 
     decimal: str = "."
     thousands: str = ""
     symbol: str = ""
+    unit: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """Plain values for a checkpoint."""
-        return {"decimal": self.decimal, "thousands": self.thousands, "symbol": self.symbol}
+        form = {"decimal": self.decimal, "thousands": self.thousands, "symbol": self.symbol}
+        return {**form, "unit": self.unit} if self.unit else form
 
     def describe(self) -> str:
         """What is special about the form, for a message."""
@@ -53,11 +56,15 @@ class NumberForm:
             parts.append(f"{names[self.thousands]} between thousands")
         if self.symbol:
             parts.append(f"a sign ({self.symbol})")
+        if self.unit:
+            parts.append(f"the unit {self.unit}")
         return " and ".join(parts) or "parentheses or a sign"
 
     def number(self, cell: str) -> float | None:
         """The number that a cell is in this form; None when it is written in another form."""
-        parts = _CELL.fullmatch(cell)
+        if self.unit and not cell.endswith(self.unit):
+            return None
+        parts = _CELL.fullmatch(cell.removesuffix(self.unit).rstrip())
         if parts is None or bool(parts["open"]) != bool(parts["close"]) or _symbol(parts) != self.symbol:
             return None
         digits = parts["digits"].translate(_SPACES)
@@ -65,7 +72,10 @@ class NumberForm:
             return None
         ungrouped = digits.replace(self.thousands, "") if self.thousands else digits
         value = float(ungrouped.replace(self.decimal, "."))
-        return -value if parts["open"] or (parts["sign"] + parts["sign2"]) in ("-", "−", "–") else value
+        signs = parts["sign"] + parts["sign2"] + (parts["sign3"] or "")
+        if len(signs) > 1:
+            return None
+        return -value if parts["open"] or signs in ("-", "−", "–") else value
 
 
 PLAIN = NumberForm()
@@ -95,6 +105,15 @@ def possible_forms(cells: Iterable[str]) -> list[NumberForm]:
         and (decimal == "." or any(decimal in number for number in digits) or thousands == ".")
     ]
     return [form for form in forms if all(form.number(cell) is not None for cell in present)]
+
+
+def forms_with_unit(cells: Sequence[str]) -> list[NumberForm]:
+    """The forms that cells such as 7.5 kg follow, all with one unit; empty when they have none, or several."""
+    matches = [_UNIT.search(cell) for cell in cells]
+    units = {match[0] if match else "" for match in matches}
+    unit = units.pop() if len(units) == 1 else ""
+    bare = [cell.removesuffix(unit).rstrip() for cell in cells]
+    return [replace(form, unit=unit) for form in possible_forms(bare)] if unit else []
 
 
 def is_number_like(cell: str) -> bool:
