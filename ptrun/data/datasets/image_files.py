@@ -29,12 +29,12 @@ from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.file_content import content_keys
 from ptrun.data.formats.image_file import MAX_PIXELS, ImageReader
 from ptrun.data.formats.image_tree import PassedOver
-from ptrun.data.formats.paths import existing_file, existing_folder, listed_paths
+from ptrun.data.formats.paths import existing_file, existing_folder, file_sizes, listed_paths
 from ptrun.data.partition import Indices, Parts, record
 from ptrun.data.samples import Given, Samples
 from ptrun.data.split_settings import DEFAULT_SPLIT, SplitSettings
 from ptrun.data.splits import FileSplit, first_readable
-from ptrun.errors import ConfigError, DataError
+from ptrun.errors import ConfigError, DataError, join_words
 from ptrun.registry import datasets
 from ptrun.spec import DataSpec, Layout, Task
 
@@ -119,6 +119,8 @@ def image_list(
     paths, notes = listed_paths(names, start, file.source, file.rows)
     splitting = find_split_column(file.columns, splitting)
     images = _images_of_list(paths, labels, file.source, file.rows, fitted)
+    if on_bad_sample == "skip":
+        images = _that_exist(images)
     images.notes[:0] = notes
     position = {row: i for i, row in enumerate(file.rows)}
     table = file.take([position[row] for row in images.rows])  # without images that have no label
@@ -170,6 +172,17 @@ def _images_of_list(
     )
 
 
+def _that_exist(images: LabelledFiles) -> LabelledFiles:
+    """The images of a list without those that are no files."""
+    kept = [i for i, path in enumerate(images.paths) if os.path.exists(path)]
+    absent = [path for path in images.paths if not os.path.exists(path)]
+    if not kept or not absent:
+        return images
+    note = f"Left out, {len(absent):,} of {len(images.paths):,} image files can't be found: {join_words(absent, 8)}."
+    chosen = ([column[i] for i in kept] for column in (images.paths, images.labels, images.rows))
+    return LabelledFiles(*chosen, notes=[*images.notes, note])
+
+
 def _data(
     images: Mapping[str, LabelledFiles],
     source: str,
@@ -182,7 +195,7 @@ def _data(
     train = images["train"]
     names = tuple(fitted["class_names"]) if fitted else class_names(train.labels, source)
     codes = {part: encode(files.labels, names, f"{source} ({part})", files.rows) for part, files in images.items()}
-    sizes = {part: _file_sizes(files.paths, files.rows, source) for part, files in images.items()}
+    sizes = {part: file_sizes(files.paths, files.rows, source) for part, files in images.items()}
     rows = {part: np.arange(len(files.paths)) for part, files in images.items()}
     parts = _divide(images, sizes, codes, names, splitting, table)
     rows |= {part: getattr(parts, part) for part in PARTS if part == "train" or part not in images}
@@ -271,18 +284,6 @@ def _split(
         on_bad_sample=reading.on_bad_sample,
         decode=reading.decode,
     )
-
-
-def _file_sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[int]:
-    """Size of each file in bytes. Raises DataError for one that does not exist."""
-    sizes = []
-    for i, path in enumerate(paths):
-        try:
-            sizes.append(os.stat(path).st_size)
-        except OSError as error:
-            location = f" ({source}, row {rows[i]})" if rows else ""
-            raise DataError(f"{path} can't be found{location}: {error.strerror}.") from error
-    return sizes
 
 
 def _notes(images: Sequence[LabelledFiles], names: Sequence[str]) -> list[str]:

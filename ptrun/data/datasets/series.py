@@ -20,7 +20,15 @@ from ptrun.data.features import series_columns
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.labels import fit_scaler
 from ptrun.data.features.series_columns import SeriesColumns
-from ptrun.data.features.series_rows import FilledRows, OrderedRows, fill_rows, notes_on_time, order_rows, steps_of
+from ptrun.data.features.series_rows import (
+    FilledRows,
+    OrderedRows,
+    fill_rows,
+    notes_on_length,
+    notes_on_time,
+    order_rows,
+    steps_of,
+)
 from ptrun.data.features.steps import Steps
 from ptrun.data.features.timeline import TimeAxis, calendar_of, season_rows
 from ptrun.data.formats.csv_dialect import Header, header_setting
@@ -155,6 +163,7 @@ def _data(
     forecasts: Callable[[], dict[str, Tensor]],
 ) -> Data:
     rows = filled.rows
+    length = splits["train"].window + splits["train"].horizon
     first_rows = [(part, split.starts.numpy() + split.window, None) for part, split in splits.items()]
     return Data(
         spec=spec,
@@ -162,7 +171,7 @@ def _data(
         val=splits["val"],
         test=splits["test"],
         fitted=learned,
-        notes=(*rows.notes, *notes_on_time(rows, steps), *_notes(chosen, filled)),
+        notes=(*rows.notes, *notes_on_time(rows, steps), *_notes(chosen, filled), *notes_on_length(rows, length)),
         record=record(parts.made, first_rows) | _rows_for_record(parts, rows),
         baselines=forecasts,
         groups=_groups(splits, rows),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ptrun.data.features.stacked import MIN_ROWS, may_tell_apart
 from ptrun.data.features.timeline import TimeAxis
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.partition import Indices
 from ptrun.errors import DataError, join_words
 
 MIN_REPEATED = 0.2  # share of rows with a time that stands elsewhere too, from which on a file holds several series
-MIN_ROWS = 3  # of a series, in the mean
+MAX_TOGETHER = 3  # columns that tell the series apart together
+MAX_TRIED = 8  # columns of which so many are put together
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,34 @@ def find_groups(file: CsvFile, axis: TimeAxis, group: str | Sequence[str] | None
 
 
 def _find(file: CsvFile, axis: TimeAxis) -> tuple[str, ...]:
-    """The column with the fewest values within which no time repeats and all ascend or descend; none for one series."""
+    """The columns with the fewest values within which no time repeats and all ascend or descend; none for one series.
+
+    Two or three are tried together when none tells the series apart by itself.
+    """
     count = len(axis.times)
     if not count or count - len(np.unique(axis.times)) < MIN_REPEATED * count:
         return ()
-    candidates = []
-    for name in file.columns:
-        texts, codes = file[name].distinct
-        if name not in axis.columns and 2 <= len(texts) <= count / MIN_ROWS and _tells_apart(axis, codes):
-            candidates.append((len(texts), name))
-    return (min(candidates, key=lambda candidate: candidate[0])[1],) if candidates else ()
+    names = [name for name in file.columns if name not in axis.columns and may_tell_apart(file[name])]
+    for together in range(1, MAX_TOGETHER + 1):
+        tried = names if together == 1 else names[:MAX_TRIED]
+        sets = [(_codes(file, columns), columns) for columns in itertools.combinations(tried, together)]
+        apart = [
+            (int(codes.max()) + 1, columns)
+            for codes, columns in sets
+            if codes.max() < count / MIN_ROWS and _tells_apart(axis, codes)
+        ]
+        if apart:
+            return min(apart, key=lambda candidate: candidate[0])[1]
+    return ()
+
+
+def _codes(file: CsvFile, columns: Sequence[str]) -> Indices:
+    """A number for each row that says which values its columns have, from 0 on."""
+    codes: Indices = np.zeros(len(file), np.int64)
+    for name in columns:
+        texts, own = file[name].distinct
+        codes = np.unique(codes * len(texts) + own, return_inverse=True)[1].reshape(-1)
+    return codes
 
 
 def _tells_apart(axis: TimeAxis, codes: Indices) -> bool:

@@ -27,6 +27,7 @@ EXACT_INTEGERS = 2.0**53  # a float holds every integer up to here
 COUNTS_ROWS = "they count the rows"  # reasons that callers tell apart
 TOO_LONG = "whole numbers too long to calculate with"
 
+_NAMELESS = re.compile(r"Unnamed: |__index_level_\d+__$")  # how pandas calls columns without a name
 _ID_NAME = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid))$|[a-z]I[Dd]$")
 
 Kind = Literal["number", "date", "category", "index"]
@@ -96,7 +97,7 @@ def _kind(file: CsvFile, name: str, settings: ColumnSettings) -> ColumnKind:
         return _date(file, name, settings)
     if name in settings.numeric:
         return _number(file, name, settings, "dataset.numeric names it")
-    if name in file.nameless or name.startswith("Unnamed: "):
+    if name in file.nameless or _NAMELESS.match(name):
         return ColumnKind(name, "index", reason="they have no name in the header line")
     if cells.floats is not None:
         return _plain_number(name, cells)

@@ -6,6 +6,7 @@ A label that is not among the class names is a DataError, never a new class.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -89,17 +90,17 @@ def _tidy(label: str) -> str:
 
 
 def class_variants(counts: Counter[str]) -> list[str]:
-    """Notes on classes that differ in letter case or blanks only, which most likely are one class."""
+    """Notes on classes that differ in nothing but how they are written, which most likely are one class."""
     groups: dict[str, list[str]] = {}
     for name in counts:
-        groups.setdefault(" ".join(name.casefold().split()), []).append(name)
+        plain = unicodedata.normalize("NFKC", name).casefold().removesuffix(".")
+        groups.setdefault(" ".join(plain.split()), []).append(name)
     variants = [" and ".join(f"'{name}' ({counts[name]})" for name in names) for names in groups.values() if names[1:]]
     if not variants:
         return []
     texts = join_words(variants, 5)
-    return [
-        f"Classes that differ in letter case or blanks only, kept apart: {texts}. Write them alike if they are one."
-    ]
+    how = "letter case, blanks, a last period or the code of a letter"
+    return [f"Classes that differ in {how} only, kept apart: {texts}. Write them alike if they are one."]
 
 
 def notes_on_classes(labels: Iterable[str], names: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptrun.data.features.kinds import TOO_LONG, ColumnKind, ColumnSettings, decide_kinds, read_numbers
-from ptrun.data.formats.column import is_number
+from ptrun.data.formats.column import MISSING, is_number
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.number_form import PLAIN, NumberForm
 from ptrun.errors import ConfigError, DataError, join_words
@@ -72,6 +72,8 @@ def _columns_of_numbers(file: CsvFile, kinds: Sequence[ColumnKind]) -> tuple[lis
             left_out.setdefault(kind.reason, []).append(kind.name)
         elif kind.kind == "date":
             left_out.setdefault("dates beside the time column", []).append(kind.name)
+        elif not file[kind.name].counts.keys() - MISSING:
+            left_out.setdefault("no value in any row", []).append(kind.name)
         elif kind.kind == "number" or any(map(is_number, file[kind.name].distinct[0])):
             chosen.append(kind)  # a column with some numbers is meant as numbers: a bad cell in it is an error
         else:

@@ -13,8 +13,9 @@ from ptrun.data.features import series_columns
 from ptrun.data.features.groups import Groups, find_groups
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.series_columns import SeriesColumns
+from ptrun.data.features.stacked import find_stacked, may_tell_apart
 from ptrun.data.features.steps import NO_ROWS, NO_STEPS, Steps, find_steps, step_text
-from ptrun.data.features.timeline import TimeAxis, could_be_times, read_axis
+from ptrun.data.features.timeline import NO_AXIS, TimeAxis, could_be_times, read_axis, refuse_unread
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.partition import Indices
 from ptrun.errors import ConfigError, DataError, join_words
@@ -62,14 +63,47 @@ def order_rows(
     axis = read_axis(file, time_column, settings)
     if fitted and group == "auto":
         group = fitted.get("group")
+    if time_column == "auto" and not axis.columns:
+        axis, group = _stacked(file, group, settings)
+        if not axis.columns and not fitted:
+            refuse_unread(file)
     groups = find_groups(file, axis, group)
     notes = [*file.notes, *groups.notes]
-    if time_column == "auto" and (names := could_be_times(file)):
+    if time_column == "auto" and (names := [name for name in could_be_times(file) if name not in axis.columns]):
         notes.append(f"Taken as data and not as the time, because the numbers do not ascend: {join_words(names)}.")
+    if not axis.columns and group == "auto":
+        notes += _notes_on_blocks(file)
     if np.array_equal(groups.order, np.arange(len(file))):
         return OrderedRows(file, axis, groups, tuple(notes))
     ordered_axis = axis.take(groups.order) if axis.columns else axis
     return OrderedRows(file.take(groups.order), ordered_axis, groups, tuple(notes))
+
+
+def _stacked(
+    file: CsvFile, group: str | Sequence[str] | None, settings: ColumnSettings
+) -> tuple[TimeAxis, str | Sequence[str] | None]:
+    """The time of series that stand below each other, each with numbers of its own, and the column that names them."""
+    known = () if group == "auto" else (group,) if isinstance(group, str) else tuple(group or ())
+    stacked = find_stacked(file, known) if group is not None and len(known) < 2 else None
+    return (read_axis(file, stacked[0], settings), stacked[1]) if stacked else (NO_AXIS, group)
+
+
+def _notes_on_blocks(file: CsvFile) -> list[str]:
+    """Columns of texts that may name series, because all rows with the same text stand together."""
+    texts = [name for name in file.columns if file[name].floats is None and may_tell_apart(file[name])]
+    names = [name for name in texts if np.count_nonzero(np.diff(file[name].distinct[1])) == len(file[name].counts) - 1]
+    return [
+        f"All rows with the same '{name}' stand together. If it names several series, set dataset.group={name}; "
+        "as it is, windows read from one into the next."
+        for name in names
+    ]
+
+
+def notes_on_length(ordered: OrderedRows, length: int) -> list[str]:
+    """Which of several series are too short for a window and the rows to forecast after it."""
+    pairs = zip(ordered.groups.names, ordered.stretches, strict=False)
+    short = [f"{name} ({end - first} rows)" for name, (first, end) in pairs if end - first < length]
+    return [f"Series that are too short to use, which need {length} rows: {join_words(short, 5)}."] if short else []
 
 
 def fill_rows(

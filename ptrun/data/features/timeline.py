@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.data.features.kinds import ColumnSettings, as_set, one_order
+from ptrun.data.features.calendar_columns import as_dates, calendar_columns, hours, is_hour
+from ptrun.data.features.kinds import ColumnSettings, as_set, counts_rows, one_order
 from ptrun.data.formats.column import Column
+from ptrun.data.formats.csv_dialect import YEARS
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.date_form import DAY_SECONDS, NOT_A_TIME, Instants, instants, possible_orders
 from ptrun.errors import ConfigError, DataError
@@ -17,6 +20,8 @@ from ptrun.rng import Floats
 
 TIME_NAMES = frozenset({"date", "datetime", "time", "timestamp", "ds", "day", "month"})
 LOOKED_AT = 20  # cells of a column that are tried as dates before all are
+MIN_STEPS = 5  # rows of a file, from which on even steps are no chance
+_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,10 @@ def read_axis(file: CsvFile, time_column: str | Sequence[str] | None, settings: 
     columns = _find(file, settings) if time_column == "auto" else _given(file, time_column)
     if not columns:
         return NO_AXIS
-    if len(columns) == 1 and _cells(file, columns[0], settings).floats is not None:
+    if calendar := calendar_columns(file, columns):
+        dates = instants(as_dates(file, calendar), file.rows, file.source, " ".join(calendar), "ymd")
+        return TimeAxis(calendar, dates.utc, dates.clock, as_dates(file, calendar), has_dates=True, order="ymd")
+    if len(columns) == 1 and file[columns[0]].floats is not None and not _are_digits(file[columns[0]]):
         times = _numbers(file, columns[0], settings)
         return TimeAxis(columns, times, times, file[columns[0]])
     orders = [_order(file, column, settings) for column in columns]
@@ -73,7 +81,7 @@ def read_axis(file: CsvFile, time_column: str | Sequence[str] | None, settings: 
     missing = np.flatnonzero(np.isnan(utc))
     if len(missing):
         raise _missing(file, columns[0], int(missing[0]))
-    cells = [" ".join(parts) for parts in zip(*(file[column] for column in columns), strict=True)]
+    cells = [" ".join(parts) for parts in zip(*(_cells(file, column, settings) for column in columns), strict=True)]
     return TimeAxis(columns, utc, clock, cells, has_dates=True, order=orders[0])
 
 
@@ -81,6 +89,18 @@ def could_be_times(file: CsvFile) -> list[str]:
     """Columns of numbers that are named like a time but do not ascend, such as a month from 1 to 12."""
     names = [name for name in file.columns if name.lower() in TIME_NAMES and file[name].floats is not None]
     return [name for name in names if not _is_monotone(file, name)]
+
+
+def refuse_unread(file: CsvFile) -> None:
+    """Raise DataError for a column of texts with digits that all differ: most likely times of an unknown form."""
+    for name in file.columns:
+        texts = file[name].distinct[0]
+        if file[name].floats is None and len(texts) == len(file) >= MIN_STEPS and all(map(_DIGIT.search, texts)):
+            raise DataError(
+                f"{file.source}, column '{name}': '{texts[0][:60]}' looks like a time, since each row has another, but "
+                "can't be read as one. Dates like 2024-01-31, 31/1/2024 15:00, 31 Jan 2024, 2024-W05 and 2024Q1 are "
+                "read. With dataset.time_column=null the rows are taken in the order of the file."
+            )
 
 
 def _given(file: CsvFile, time_column: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -91,19 +111,42 @@ def _given(file: CsvFile, time_column: str | Sequence[str] | None) -> tuple[str,
 
 
 def _find(file: CsvFile, settings: ColumnSettings) -> tuple[str, ...]:
-    """The first column with dates, and one with the time of day if the dates have none; else one by its name."""
+    """The first column with dates, and one with the time of day if these have none; else one by its name, or steps."""
     orders = {name: _orders_at_start(_cells(file, name, settings)) for name in file.columns}
     dates = next((name for name in orders if set(orders[name]) - {"time"}), None)
     if dates is not None:
-        clock = next((name for name in orders if orders[name] == ["time"]), None)
+        clock = next((name for name in orders if orders[name] == ["time"] or is_hour(file, name)), None)
         has_days_only = clock is not None and not _has_hours(file, dates, settings)
         return (dates, clock) if clock is not None and has_days_only else (dates,)
+    if calendar := calendar_columns(file, list(file.columns)):
+        return calendar
     named = [name for name in file.columns if name.lower() in TIME_NAMES]
-    return next(((name,) for name in named if file[name].floats is None or _is_monotone(file, name)), ())
+    numbers = [name for name in file.columns if _are_digits(file[name]) or _has_even_steps(file, name)]
+    found = [name for name in named if file[name].floats is None or _is_monotone(file, name)] or numbers
+    return tuple(found[:1])
+
+
+def _are_digits(cells: Column) -> bool:
+    """Whether all cells of a column are dates such as 20240131 or 202401."""
+    some = cells[:LOOKED_AT]
+    if not all(cell.isdigit() and len(cell) in (6, 8) and int(cell[:4]) in YEARS for cell in some):
+        return False
+    return bool(possible_orders(cells.distinct[0], digits_too=True))
+
+
+def _has_even_steps(file: CsvFile, name: str) -> bool:
+    """Whether a column of numbers ascends or descends by one step, such as years do. One that counts rows is none."""
+    values = file[name].floats
+    if name in file.nameless or values is None or len(values) < MIN_STEPS or counts_rows(values):
+        return False
+    steps = np.diff(values)
+    return bool(steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-9, atol=0))
 
 
 def _cells(file: CsvFile, name: str, settings: ColumnSettings) -> Column:
-    """The cells of a column, empty where the user says that they stand for a missing value."""
+    """The cells of a column, empty where the user says that they stand for a missing value; of hours, as 15:00."""
+    if is_hour(file, name):
+        return hours(file, name)
     return file[name].without(settings.missing_values)
 
 

@@ -49,7 +49,9 @@ def channels_first(images: NDArray[Any], channel_axis: str) -> NDArray[Any]:
     """Return images as [N, channels, height, width]."""
     if images.ndim == 3:
         return images[:, None]
-    looks_first = images.shape[1] in CHANNELS and images.shape[3] not in CHANNELS
+    size, height, width = images.shape[1:]
+    is_square_after = height == width != size  # [N, 13, 64, 64]: satellites have many channels
+    looks_first = (size in CHANNELS or is_square_after) and width not in CHANNELS
     first = looks_first if channel_axis == "auto" else channel_axis == "first"
     return images if first else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 

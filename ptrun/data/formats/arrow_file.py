@@ -202,6 +202,7 @@ def read_parquet(path: Path) -> dict[str, Column]:
     from pyarrow import parquet
 
     try:
+        _refuse_repeated(path, parquet.read_schema(path).names)
         return _as_text(parquet.read_table(path), path)
     except (pyarrow.ArrowException, OSError) as error:
         raise _no_parquet(path, error) from error
@@ -214,6 +215,7 @@ def read_parquet_chunks(path: Path, chunk_rows: int) -> Iterator[dict[str, Colum
 
     try:
         with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES) as file:
+            _refuse_repeated(path, file.schema_arrow.names)
             rest = file.schema_arrow.empty_table()
             for batch in file.iter_batches(chunk_rows, use_threads=False):
                 rest = pyarrow.concat_tables([rest, pyarrow.Table.from_batches([batch])])
@@ -226,8 +228,13 @@ def read_parquet_chunks(path: Path, chunk_rows: int) -> Iterator[dict[str, Colum
         raise _no_parquet(path, error) from error
 
 
+def _refuse_repeated(path: Path, names: Sequence[str]) -> None:
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{path} has the column {repeated[0]!r} more than once. Give each column its own name.")
+
+
 def _no_parquet(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} can't be read as Parquet: {error}.")
+    return DataError(f"{path} can't be read as Parquet: {str(error).rstrip('.')}.")
 
 
 def _as_text(table: Any, path: Path) -> dict[str, Column]:

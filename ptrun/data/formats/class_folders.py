@@ -48,6 +48,12 @@ def images_by_part(root: Path, known: Sequence[str]) -> tuple[dict[str, Labelled
     if odd:
         names = join_words(map(repr, odd), 8)
         notes.append(f"Not used: {names} in {folder}, because no part (train, val, test) is called so.")
+    for part in [part for part in parts if part != "train" and _is_unlabelled(parts[part])]:
+        path = parts.pop(part)
+        notes.append(
+            f"Not used: {path}, whose images have no labels, since they lie in no class folders. The {part} part is "
+            f"cut from train. ptrun predict input={path} predicts them."
+        )
     if parts:
         return {part: _images_by_class(_unwrapped(path, known, part), known) for part, path in parts.items()}, notes
     return {"train": _images_by_class(folder, known)}, notes
@@ -119,6 +125,11 @@ def _are_parts_beside_others(by_part: Mapping[str, Sequence[Path]], odd: Sequenc
 def _holds_classes(folder: Path) -> bool:
     """Whether a folder has several folders in it and no images beside them."""
     return not has_own_images(folder) and len(visible_folders(folder)) >= 2
+
+
+def _is_unlabelled(folder: Path) -> bool:
+    """Whether a folder holds images and no folders."""
+    return has_own_images(folder) and not visible_folders(folder)
 
 
 def _images_by_class(folder: Path, known: Sequence[str]) -> LabelledFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,25 @@ def listed_paths(
             turned += 1
         paths.append(str(path))
     return paths, [f"Paths with backslashes, which are read as slashes: {turned:,}."] if turned else []
+
+
+def file_sizes(paths: Sequence[str], rows: Sequence[int], source: str) -> list[int]:
+    """Size of each file in bytes. Raises DataError that names those that do not exist.
+
+    rows: where the files stand in the list `source`; empty when they are in none.
+    """
+    sizes: list[int] = []
+    absent = []
+    for i, path in enumerate(paths):
+        try:
+            sizes.append(os.stat(path).st_size)
+        except OSError as error:
+            location = f" ({source}, row {rows[i]})" if rows else ""
+            absent.append(f"{path} can't be found{location}: {error.strerror}.")
+    if absent:
+        count = "" if len(absent) == 1 else f"{len(absent):,} of {len(paths):,} files can't be found: "
+        raise DataError(f"{count}{' '.join(absent[:8])}{f' And {len(absent) - 8:,} more.' if absent[8:] else ''}")
+    return sizes
 
 
 def _hint(full: Path) -> str:
