@@ -66,7 +66,7 @@ def sequences(
     for other in others:
         cuts["test"] = (other, _codes(other, names), np.arange(len(other.labels)))
     splits = {part: _split(*cut, fitted) for part, cut in cuts.items()}
-    classes = notes_on_classes(tidy_numbers(source.labels), names)
+    classes = notes_on_classes(tidy_numbers(source.labels, names), names)
     by_part = [(part, rows, part_codes[rows]) for part, (_, part_codes, rows) in cuts.items()]
     return Data(
         spec=_spec(fitted),
@@ -130,7 +130,7 @@ def _fit_to_training(
 
 
 def _codes(source: Sequences, names: Sequence[str]) -> NDArray[np.int64]:
-    return encode(tidy_numbers(source.labels), names, source.source, source.rows)
+    return encode(tidy_numbers(source.labels, names), names, source.source, source.rows)
 
 
 def _spec(fitted: Mapping[str, Any]) -> DataSpec:

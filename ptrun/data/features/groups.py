@@ -15,7 +15,7 @@ from ptrun.data.partition import Indices
 from ptrun.errors import DataError, join_words
 
 MIN_REPEATED = 0.2  # share of rows with a time that stands elsewhere too, from which on a file holds several series
-MAX_TOGETHER = 3  # columns that tell the series apart together
+TOGETHER = (2, 3)  # columns that are proposed together when none tells the series apart by itself
 MAX_TRIED = 8  # columns of which so many are put together
 
 
@@ -66,25 +66,24 @@ def find_groups(file: CsvFile, axis: TimeAxis, group: str | Sequence[str] | None
 
 
 def _find(file: CsvFile, axis: TimeAxis) -> tuple[str, ...]:
-    """The columns with the fewest values within which no time repeats and all ascend or descend; none for one series.
-
-    Two or three are tried together when none tells the series apart by itself.
-    """
+    """The column that tells the series apart, when times repeat; none for one series."""
     count = len(axis.times)
     if not count or count - len(np.unique(axis.times)) < MIN_REPEATED * count:
         return ()
+    return _apart(file, axis, 1)
+
+
+def _apart(file: CsvFile, axis: TimeAxis, together: int) -> tuple[str, ...]:
+    """So many columns with the fewest values within which no time repeats and all ascend or descend; () if none do."""
     names = [name for name in file.columns if name not in axis.columns and may_tell_apart(file[name])]
-    for together in range(1, MAX_TOGETHER + 1):
-        tried = names if together == 1 else names[:MAX_TRIED]
-        sets = [(_codes(file, columns), columns) for columns in itertools.combinations(tried, together)]
-        apart = [
-            (int(codes.max()) + 1, columns)
-            for codes, columns in sets
-            if codes.max() < count / MIN_ROWS and _tells_apart(axis, codes)
-        ]
-        if apart:
-            return min(apart, key=lambda candidate: candidate[0])[1]
-    return ()
+    tried = names if together == 1 else names[:MAX_TRIED]
+    sets = [(_codes(file, columns), columns) for columns in itertools.combinations(tried, together)]
+    apart = [
+        (int(codes.max()) + 1, columns)
+        for codes, columns in sets
+        if codes.max() < len(codes) / MIN_ROWS and _tells_apart(axis, codes)
+    ]
+    return min(apart, key=lambda candidate: candidate[0])[1] if apart else ()
 
 
 def _codes(file: CsvFile, columns: Sequence[str]) -> Indices:
@@ -154,8 +153,10 @@ def _refuse_many_repeats(file: CsvFile, axis: TimeAxis, order: Indices, stretche
     if len(rows) < MIN_REPEATED * len(order):
         return
     row = int(order[rows[0]])
+    several = next((columns for count in TOGETHER if (columns := _apart(file, axis, count))), ())
+    names = f", such as dataset.group=[{','.join(several)}]" if several else " (or several columns)"
     raise DataError(
         f"{file.source}, row {file.rows[row]}, column {axis.name}: the time '{axis.cells[row]}' stands there more than "
         f"once, as {len(rows)} times do. If the file holds several series, name the column that tells them apart in "
-        "dataset.group (or several columns); else keep one row for each time."
+        f"dataset.group{names}; else keep one row for each time."
     )

@@ -72,13 +72,24 @@ def encode(labels: Sequence[str], names: Sequence[str], where: str, rows: Sequen
     return np.asarray(codes, dtype=np.int64)
 
 
-def tidy_numbers(labels: Sequence[str]) -> list[str]:
-    """Write labels that are all numbers in one form, so that "1", "1.0" and "01" are one class."""
+def tidy_numbers(labels: Sequence[str], names: Sequence[str] = ()) -> list[str]:
+    """Write labels that are all numbers in one form, so that "1", "1.0" and "01" are one class.
+
+    Codes of one length that begin with zeros, such as 01067 and 80331, stay as they are. names: the classes of the
+    training, if they are known, which decide that.
+    """
     distinct = set(labels)
-    if not all(map(_is_number, distinct)):
+    if not all(map(_is_number, distinct)) or _are_codes(set(names) or distinct):
         return list(labels)
     tidy = {label: _tidy(label) for label in distinct}
     return [tidy[label] for label in labels]
+
+
+def _are_codes(labels: Iterable[str]) -> bool:
+    """Whether labels are digits of one length, and some begin with a zero."""
+    texts = list(labels)
+    is_padded = any(text.startswith("0") and len(text) > 1 for text in texts)
+    return is_padded and all(map(str.isdecimal, texts)) and len(set(map(len, texts))) == 1
 
 
 def _tidy(label: str) -> str:

@@ -12,6 +12,7 @@ from ptrun.data.partition import Indices
 from ptrun.rng import Floats
 
 MIN_ROWS = 3  # of a series, in the mean
+MAX_SHARE = 0.8  # of different numbers among those of a time that begins anew
 MAX_COLUMNS = 30  # that are tried
 # A number that is called so begins anew by the calendar, in a single series too.
 _CYCLES = frozenset({"hour", "hr", "day", "weekday", "dayofweek", "dow", "month", "mnth", "week", "quarter", "season"})
@@ -25,7 +26,7 @@ def find_stacked(file: CsvFile, group: Sequence[str]) -> tuple[str, str] | None:
     """
     names = list(file.columns)[:MAX_COLUMNS]
     times = [name for name in names if _counts(file[name]) and name.lower() not in _CYCLES]
-    apart = list(group) or [name for name in names if may_tell_apart(file[name])]
+    apart = list(group) or [name for name in names if may_tell_apart(file[name]) and name.lower() not in _CYCLES]
     pairs = [
         (len(file[column].distinct[0]), time, column)
         for time in times
@@ -42,19 +43,26 @@ def may_tell_apart(cells: Column) -> bool:
 
 
 def _counts(cells: Column) -> bool:
-    """Whether a column holds whole numbers that stand there more than once."""
-    return cells.floats is not None and _are_whole(cells.floats) and len(cells.distinct[0]) <= len(cells) / 2
+    """Whether a column holds whole numbers of which many stand there more than once."""
+    return cells.floats is not None and _are_whole(cells.floats) and len(cells.distinct[0]) <= MAX_SHARE * len(cells)
 
 
 def _goes_on(times: Floats | None, names: Column) -> bool:
     """Whether the time goes on in even steps within each series, and no calendar makes it begin anew."""
     assert times is not None
     codes: Indices = names.distinct[1]
-    if names.floats is not None and (int(times.min()), int(times.max())) in _PERIODS:
-        return False
     order = np.argsort(codes, kind="stable")
-    steps = np.diff(times[order])[np.diff(codes[order]) == 0]
+    times, is_same = times[order], np.diff(codes[order]) == 0
+    if names.floats is not None and _is_calendar(times, np.flatnonzero(~is_same)):
+        return False
+    steps = np.diff(times)[is_same]
     return bool(len(steps) and steps[0] != 0 and (steps == steps[0]).all())
+
+
+def _is_calendar(times: Floats, ends: Indices) -> bool:
+    """Whether the time of each series goes on to the end of a period, such as 7 or 12, and then begins anew."""
+    low, high = times.min(), times.max()
+    return (int(low), int(high)) in _PERIODS and bool((times[ends] == high).all() and (times[ends + 1] == low).all())
 
 
 def _are_whole(values: Floats) -> bool:

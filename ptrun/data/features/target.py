@@ -48,7 +48,7 @@ class Target:
     def values(self, file: CsvFile) -> NDArray[Any]:
         """Targets of a file, int64 [N] or float32 [N, 1]."""
         if self.class_names:
-            labels = tidy_numbers(file[self.column].texts())
+            labels = tidy_numbers(file[self.column].texts(), self.class_names)
             return encode(labels, self.class_names, f"{file.source}, column '{self.column}',", file.rows)
         values = read_numbers(file, self.column, self.form)
         return ((values[:, None] - self.mean) / self.std).astype(np.float32)

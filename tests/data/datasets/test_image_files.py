@@ -202,3 +202,11 @@ def test_dogcat(shared: Callable[[str], Path]) -> None:
     assert data.spec.class_names == ("cat", "dog")
     assert len(data.train) + len(data.val) + len(data.test) == 1399
     assert all(data.test.read(i).shape[0] == 3 for i in range(0, len(data.test), 20))
+
+
+def test_list_without_its_absent_images(tmp_path: Path) -> None:
+    path = listed(tmp_path)
+    Path(path).write_text(Path(path).read_text().rstrip("\n") + "\ngone.png,cat\n")
+    with pytest.raises(DataError, match=r"gone\.png can't be found"):
+        image_list(path=path)
+    assert "Left out, 1 of " in image_list(path=path, on_bad_sample="skip").notes[0]

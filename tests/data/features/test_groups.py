@@ -50,7 +50,10 @@ def test_two_columns_can_tell_series_apart() -> None:
         "item": ["x", "y"] * 20,
     }
     assert groups(columns, ["shop", "item"]).names == ("a x", "a y", "b x", "b y")
-    with pytest.raises(DataError, match=r"row 3, column 'day': the time '2024-01-01' stands there more than once"):
+    with pytest.raises(
+        DataError,
+        match=r"row 3, column 'day': the time '2024-01-01' stands there more than once.*dataset\.group=\[shop,item\]",
+    ):
         groups(columns)
 
 
@@ -64,3 +67,9 @@ def test_rows_out_of_order_are_named() -> None:
         groups({"day": [*DAYS, DAYS[0], DAYS[1]], "y": ["1"] * 12})
     with pytest.raises(DataError, match=r"dataset\.group: .*no column 'shp'"):
         groups({"day": DAYS}, "shp")
+
+
+def test_measured_values_tell_no_series_apart() -> None:
+    columns = {"day": [day for day in DAYS for _ in "ab"], "y": [f"{i % 4}.5" for i in range(20)]}
+    with pytest.raises(DataError, match="stands there more than once"):
+        groups(columns)

@@ -145,3 +145,17 @@ def test_numbers_with_values_that_stand_for_missing_ones() -> None:
     with pytest.raises(DataError, match="row 5, column 'x': 'none' is not a number"):
         read_numbers(file, "x", PLAIN, ["-200"])
     assert kinds(file, missing_values=["-200", "none"])["x"].kind == "number"
+
+
+def test_many_numbers_with_a_unit_are_numbers_and_few_are_categories() -> None:
+    found = kinds(csv({"weight": [f"{i}.5 kg" for i in range(60)], "doors": ["3 doors", "5 doors"] * 30}))
+    assert (found["weight"].kind, found["weight"].form.unit) == ("number", "kg")
+    assert found["doors"].kind == "category"
+
+
+def test_the_index_that_pandas_writes_to_parquet_is_no_data() -> None:
+    assert kinds(csv({"__index_level_0__": ["1005", "1001", "1003"]}))["__index_level_0__"].kind == "index"
+
+
+def test_what_spreadsheets_write_for_missing_cells() -> None:
+    assert kinds(csv({"x": ["1.5", "#N/A", "<NA>", "1.#QNAN"]}))["x"].kind == "number"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
-from ptrun.data.features.labels import class_names, encode, fit_scaler, labelled, tidy_numbers
+from ptrun.data.features.labels import class_names, class_variants, encode, fit_scaler, labelled, tidy_numbers
 from ptrun.errors import DataError
 
 
@@ -69,3 +71,15 @@ def test_minus_100_is_no_label(labels: list[str], names: tuple[str, ...], kept: 
     positions, notes = labelled(labels, names)
     assert positions == kept
     assert notes == ([f"Samples without a label (-100), left out: {dropped}."] if dropped else [])
+
+
+def test_classes_that_differ_in_a_period_or_the_code_of_a_letter_are_told() -> None:
+    counts = Counter(["<=50K", "<=50K.", "caf\u00e9", "cafe\u0301", ">50K"])
+    assert "'<=50K' (1) and '<=50K.' (1), 'caf\u00e9' (1) and 'cafe\u0301' (1)" in class_variants(counts)[0]
+
+
+def test_codes_with_leading_zeros_stay_as_written() -> None:
+    assert tidy_numbers(["01067", "80331"]) == ["01067", "80331"]
+    assert tidy_numbers(["80331"], ["01067", "80331"]) == ["80331"]
+    assert tidy_numbers(["01067", "1067"]) == ["1067", "1067"]
+    assert tidy_numbers(["01067"], ["1067", "80331"]) == ["1067"]  # a model of an earlier version

@@ -64,3 +64,10 @@ def test_gaps_are_filled_within_a_series_and_never_from_another() -> None:
 def test_values_that_stand_for_missing_ones() -> None:
     chosen = choose_columns(FILE, ["load"], "auto", ColumnSettings(), [])
     assert np.isnan(read_values(FILE, chosen, ["1"])).ravel().tolist() == [False, False, False, True]
+
+
+def test_a_column_without_any_value_is_left_out() -> None:
+    file = CsvFile("a.csv", {"y": ["1", "5", "3"], "empty": ["", "NA", ""]}, [2, 3, 4])
+    chosen = choose_columns(file, "auto", "auto", ColumnSettings(), [])
+    assert chosen.names == ("y",)
+    assert chosen.notes == ("Left out, no value in any row: empty.",)

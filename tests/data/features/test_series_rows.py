@@ -6,7 +6,15 @@ import pytest
 
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.series_columns import choose_columns
-from ptrun.data.features.series_rows import FilledRows, OrderedRows, fill_rows, notes_on_time, order_rows, steps_of
+from ptrun.data.features.series_rows import (
+    FilledRows,
+    OrderedRows,
+    fill_rows,
+    notes_on_length,
+    notes_on_time,
+    order_rows,
+    steps_of,
+)
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.errors import ConfigError, DataError
 
@@ -79,3 +87,28 @@ def test_without_a_time_column_the_order_is_taken_as_it_is() -> None:
     rows = rows_of({"month": ["12", "1", "2"], "y": ["1", "2", "3"]})
     assert rows.notes == ("Taken as data and not as the time, because the numbers do not ascend: month.",)
     assert notes_on_time(rows, steps_of(rows, "auto"))[0].startswith("No time column found")
+
+
+def test_numbers_that_begin_anew_in_each_series_are_its_time() -> None:
+    cycles = [str(i) for i in [*range(1, 9), *range(1, 13)]]
+    rows = rows_of({"unit": ["1"] * 8 + ["2"] * 12, "cycle": cycles, "y": [str(i * i % 7) for i in range(20)]})
+    assert rows.axis.columns == ("cycle",)
+    assert rows.stretches == ((0, 8), (8, 20))
+
+
+def test_blocks_of_rows_that_may_be_series_are_told() -> None:
+    rows = rows_of({"shop": ["a"] * 6 + ["b"] * 6, "y": [str(i * i % 7) for i in range(12)]})
+    assert "set dataset.group=shop" in rows.notes[0]
+
+
+def test_texts_that_look_like_a_time_are_refused() -> None:
+    columns = {"when": [f"~{i:02}~2024" for i in range(1, 13)], "y": ["1"] * 12}
+    with pytest.raises(DataError, match=r"column 'when': '~01~2024' looks like a time.*dataset\.time_column=null"):
+        rows_of(columns)
+
+
+def test_series_that_are_too_short_are_told() -> None:
+    days_of = days([1, 2, 3, 4, 5, 6, 1, 2, 3])
+    rows = rows_of({"day": days_of, "shop": ["a"] * 6 + ["b"] * 3, "y": ["1"] * 9})
+    assert notes_on_length(rows, 4) == ["Series that are too short to use, which need 4 rows: b (3 rows)."]
+    assert notes_on_length(rows, 3) == []

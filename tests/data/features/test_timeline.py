@@ -89,6 +89,49 @@ def test_a_date_and_a_time_of_day_are_one_axis() -> None:
     assert axis(file, ["Date", "Time"]).times.tolist() == found.times.tolist()
 
 
+@pytest.mark.parametrize(
+    ("columns", "step"),
+    [
+        ({"Date": ["2024-01-01"] * 24 + ["2024-01-02"] * 24, "hour": [str(i % 24) for i in range(48)]}, HOUR),
+        ({"y": ["7"] * 30, "Tag": [f"202401{i:02}" for i in range(1, 31)]}, DAY),
+        (
+            {
+                "y": ["7"] * 24,
+                "year": ["2024"] * 24,
+                "month": ["2"] * 24,
+                "day": ["29"] * 24,
+                "hr": [*map(str, range(24))],
+            },
+            HOUR,
+        ),
+        ({"year": ["2024"] * 3, "month": ["1"] * 3, "day": ["1", "2", "3"], "y": ["5", "6", "4"]}, DAY),
+    ],
+)
+def test_a_time_in_several_columns_or_in_digits_is_one_axis(columns: dict[str, list[str]], step: int) -> None:
+    found = axis(csv(**columns))
+    assert found.has_dates
+    assert set(np.diff(found.times)) == {step}
+
+
+def test_months_in_digits_and_in_columns() -> None:
+    digits = axis(csv(month=["202311", "202312", "202401", "202402"]))
+    columns = axis(csv(year=["2023", "2023", "2024", "2024"], month=["11", "12", "1", "2"]))
+    assert digits.times.tolist() == columns.times.tolist()
+    assert columns.columns == ("year", "month")
+    assert columns.cells[2] == "2024-01-01"
+
+
+def test_a_day_that_does_not_exist_is_named() -> None:
+    with pytest.raises(DataError, match="row 3, column 'year month day': '2023-02-29' is not a date"):
+        axis(csv(year=["2023", "2023"], month=["2", "2"], day=["28", "29"]))
+
+
+def test_numbers_in_even_steps_are_the_time() -> None:
+    years = [str(1950 + i) for i in range(9)]
+    assert axis(csv(y=["3", "1", "4", "1", "5", "9", "2", "6", "5"], Jahr=years)).columns == ("Jahr",)
+    assert axis(csv(y=["3", "1", "4", "1", "5", "9", "2", "6", "5"], row=[str(i) for i in range(9)])).columns == ()
+
+
 def test_what_is_no_time_is_named() -> None:
     with pytest.raises(DataError, match="row 3, column 'time': the time is missing"):
         axis(csv(time=["2024-01-02", "NaT"]))

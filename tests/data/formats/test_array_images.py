@@ -74,3 +74,10 @@ def test_other_values_are_refused(values: np.ndarray, scale: list[float] | None)
 def test_shapes(shape: tuple[int, ...], layout: Layout, expected: tuple[int, ...] | None):
     shaped = as_layout(np.zeros(shape), layout, "auto")
     assert (None if shaped is None else shaped.shape) == expected
+
+
+def test_many_channels_stand_first_where_the_other_axes_are_equal():
+    assert as_layout(np.zeros((5, 13, 16, 16)), Layout.IMAGE, "auto").shape == (5, 13, 16, 16)
+    assert as_layout(np.zeros((5, 13, 16, 16)), Layout.IMAGE, "last").shape == (5, 16, 13, 16)
+    assert as_layout(np.zeros((5, 16, 16, 13)), Layout.IMAGE, "auto").shape == (5, 13, 16, 16)
+    assert as_layout(np.zeros((5, 3, 3, 3)), Layout.IMAGE, "auto").shape == (5, 3, 3, 3)

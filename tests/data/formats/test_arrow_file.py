@@ -104,3 +104,10 @@ def test_what_is_no_parquet_file_or_no_table_of_cells(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"x": [[1, 2], [3]]}), path)
     with pytest.raises(DataError, match=r"column 'x': list<.*> can't be read as cells"):
         read_csv(path)
+
+
+def test_a_parquet_file_that_repeats_a_name(tmp_path: Path) -> None:
+    table = pyarrow.table([pyarrow.array([1]), pyarrow.array([2])], names=["a", "a"])
+    parquet.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"x\.parquet has the column 'a' more than once"):
+        read_csv(tmp_path / "x.parquet")

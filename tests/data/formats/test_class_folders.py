@@ -72,7 +72,7 @@ def test_a_second_copy_of_the_classes_is_passed_over_and_named(tmp_path: Path):
         (("a/train", "a/val", "b/train", "b/val"), r"'a', 'b' all hold folders of parts \(train, val\).*train/a"),
         (("fold1/a", "fold1/b", "fold2/a", "fold2/b"), r"'fold1', 'fold2' all hold the same folders \(a, b\)"),
         (("Test/a", "Test/b", "Valid/a", "Valid/b"), r"call them train, val and test \(train is needed\)"),
-        (("train", "test"), r"test has no class folders\. Not used: 2 images directly in"),
+        (("train", "test"), r"train has no class folders\. Not used: 2 images directly in"),
     ],
 )
 def test_a_structure_that_leaves_open_what_the_classes_are(tmp_path: Path, folders: tuple[str, ...], words: str):
@@ -96,3 +96,10 @@ def test_images_beside_the_classes_and_empty_classes_are_named(tmp_path: Path):
     (tmp_path / "c" / "x.heic").touch()
     with pytest.raises(DataError, match=r"the class folder 'c' has no image, but 1 \.heic"):
         images_by_part(tmp_path, ())
+
+
+def test_a_test_folder_without_classes_is_left_to_prediction(tmp_path: Path):
+    tree(tmp_path, "train/a", "train/b", "test")
+    parts, notes = images_by_part(tmp_path, ())
+    assert classes(parts) == {"train": ["a", "b"]}
+    assert f"ptrun predict input={tmp_path / 'test'}" in notes[0]

@@ -10,6 +10,7 @@ from ptrun.data.formats.number_form import (
     PLAIN,
     NumberForm,
     form_of,
+    forms_with_unit,
     is_number_like,
     numbers,
     possible_forms,
@@ -32,6 +33,7 @@ from ptrun.errors import DataError
         (["45.2 %", "3%"], [45.2, 3]),
         (["(5.5)", "7"], [-5.5, 7]),
         (["−5", "3"], [-5, 3]),
+        (["5.5-", "3", "1,000.0-"], [-5.5, 3, -1000]),
         (["1,5e3", "2,0"], [1500, 2]),
     ],
 )
@@ -49,7 +51,18 @@ def test_a_single_comma_before_three_digits_can_be_read_in_two_ways() -> None:
 
 @pytest.mark.parametrize(
     "cells",
-    [["1,5", "2.5x"], ["1,2,3"], ["5 $", "5 €"], ["5 %", "6"], ["1-2"], ["1.2.3"], ["12/5"], ["(5"], ["", "NA"]],
+    [
+        ["1,5", "2.5x"],
+        ["1,2,3"],
+        ["5 $", "5 €"],
+        ["5 %", "6"],
+        ["1-2"],
+        ["1.2.3"],
+        ["12/5"],
+        ["(5"],
+        ["", "NA"],
+        ["-5-"],
+    ],
 )
 def test_what_is_no_number_of_one_form(cells: list[str]) -> None:
     assert possible_forms(cells) == []
@@ -83,3 +96,20 @@ def test_names_with_underscores_are_no_numbers() -> None:
 
 def test_a_checkpoint_without_a_form_holds_plain_numbers() -> None:
     assert form_of({"name": "x", "kind": "numeric"}) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [(["7.5 kg", "-8 kg"], [7.5, -8]), (["1.234,5km/h", "7km/h"], [1234.5, 7]), (["21°C", "19.5 °C"], [21, 19.5])],
+)
+def test_numbers_with_one_unit(cells: list[str], values: list[float]) -> None:
+    form = forms_with_unit(cells)[0]
+    assert numbers([*cells, "NA"], range(9), "f", "c", form)[:-1].tolist() == values
+    assert form_of({"form": form.to_dict()}) == form
+    with pytest.raises(DataError, match="'5 lb' is not a number with the unit"):
+        numbers(["5 lb"], [2], "f", "c", NumberForm(unit="kg"))
+
+
+@pytest.mark.parametrize("cells", [["7 kg", "8 lb"], ["1st", "2nd"], ["A1", "A2"], ["7", "8"], ["7 kg", "8"]])
+def test_numbers_without_one_unit(cells: list[str]) -> None:
+    assert forms_with_unit(cells) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ptrun.data.formats.paths import existing_file, existing_folder
+from ptrun.data.formats.paths import existing_file, existing_folder, file_sizes
 from ptrun.errors import DataError
 
 
@@ -29,3 +29,11 @@ def test_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "a.csv").touch()
     monkeypatch.setenv("HOME", str(tmp_path))
     assert existing_file("~/a.csv", "dataset.path") == tmp_path / "a.csv"
+
+
+def test_all_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"123")
+    names = [str(tmp_path / name) for name in "abc"]
+    assert file_sizes(names[:1], [2], "x.csv") == [3]
+    with pytest.raises(DataError, match=rf"2 of 3 files can't be found: {names[1]} .*row 3.*{names[2]} .*row 4"):
+        file_sizes(names, [2, 3, 4], "x.csv")
