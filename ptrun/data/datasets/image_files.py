@@ -179,8 +179,8 @@ def _that_exist(images: LabelledFiles) -> LabelledFiles:
     if not kept or not absent:
         return images
     note = f"Left out, {len(absent):,} of {len(images.paths):,} image files can't be found: {join_words(absent, 8)}."
-    chosen = ([column[i] for i in kept] for column in (images.paths, images.labels, images.rows))
-    return LabelledFiles(*chosen, notes=[*images.notes, note])
+    paths, labels = ([column[i] for i in kept] for column in (images.paths, images.labels))
+    return LabelledFiles(paths, labels, [images.rows[i] for i in kept], notes=[*images.notes, note])
 
 
 def _data(
