@@ -23,6 +23,11 @@ LEAK_CORRELATION = 0.9999
 MIN_REPEATS = 3  # of a value that stands for missing ones
 # Numbers that people write for a missing value, as far as data sets and instruments show.
 SENTINELS = frozenset({-1e20, -99999, -32768, -9999, -999, -200, -99, -9, 99, 999, 9999, 99999, 999999})
+# How a last row that sums up the others is called, in English, German, French and Spanish.
+TOTALS = frozenset(
+    {"total", "totals", "grand total", "sum", "average", "mean"}
+    | {"gesamt", "summe", "mittelwert", "durchschnitt", "somme", "moyenne", "suma", "media", "promedio"}
+)
 
 
 def suspicions(
@@ -40,7 +45,7 @@ def suspicions(
         f"leave it out: dataset.ignore=[{name}]."
         for name in leaks
     ]
-    return [*notes, *_sentinel_notes(file, encodings, train), *_id_notes(file, encodings)]
+    return [*notes, *_sentinel_notes(file, encodings, train), *_id_notes(file, encodings), *_total_notes(file)]
 
 
 def _id_notes(file: CsvFile, encodings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -52,6 +57,16 @@ def _id_notes(file: CsvFile, encodings: Sequence[Mapping[str, Any]]) -> list[str
         for name in names
         if is_id_name(name)
     ]
+
+
+def _total_notes(file: CsvFile) -> list[str]:
+    """A last row that sums up the others, which spreadsheets write below a table."""
+    for name in file.columns:
+        cell = file[name][-1]
+        if cell.strip(" :.").casefold() in TOTALS and file[name].counts[cell] == 1:
+            what = f"The last row (row {file.rows[-1]}) has '{cell}' in the column '{name}'"
+            return [f"{what}, and is taken as a sample. If it sums up the others, delete it."]
+    return []
 
 
 def _tells(

@@ -56,6 +56,17 @@ def test_a_number_that_stands_for_missing_ones() -> None:
     assert "[9999]" in found(texts(values), CLASSES)[0]
 
 
+def test_a_last_row_that_sums_up_the_others() -> None:
+    shops = [f"shop {i % 7}" for i in range(COUNT)]
+    sentence = (
+        f"The last row (row {COUNT - 1}) has 'Total:' in the column 'x', and is taken as a sample. If it sums up the "
+        "others, delete it."
+    )
+    assert found([*shops[:-1], "Total:"], GOAL) == [sentence]
+    assert found(["Total:", *shops[1:-1], "Total:"], GOAL) == []  # a category
+    assert found(["Total:", *shops[1:]], GOAL) == []
+
+
 def test_an_id_that_is_taken_as_a_number() -> None:
     file = CsvFile("a.csv", {"shop_id": [str(i % 7 * 10) for i in range(COUNT)]}, range(COUNT))
     encodings, _ = fit_columns(file, ["shop_id"], TRAIN, ColumnSettings())
