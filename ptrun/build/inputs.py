@@ -133,10 +133,12 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
             preparation.dataset["delimiter"],
             preparation.dataset["decimal"],
             preparation.dataset["id_column"],
-            labeled=False,
+            trained=preparation.fitted,
         )
         batch_size = preparation.batch_size(files=False)
-        return NewSequences(sequences, preparation.fitted, batch_size, identity=file_identity(path))
+        return NewSequences(
+            sequences, preparation.fitted, batch_size, identity=file_identity(path), notes=sequences.notes
+        )
     return _table_file(location, preparation)
 
 

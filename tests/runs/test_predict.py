@@ -177,6 +177,24 @@ def test_sequences(ptrun: Call, folder: Path):
         assert [float(got[name]) for name in want] == pytest.approx(list(map(float, want.values())), rel=1e-5)
 
 
+def test_sequences_without_a_header_line(ptrun: Call, folder: Path):
+    rng = np.random.default_rng(0)
+    rows = [["12"[i % 2], *(f"{v:.3f}" for v in rng.normal(i % 2, 1, 8))] for i in range(40)]
+    lines = {
+        "train.ts": ["@classLabel true 1 2", "@data", *(f"{','.join(row[1:])}:{row[0]}" for row in rows)],
+        "labeled.tsv": ["\t".join(row) for row in rows],
+        "new.tsv": ["\t".join(row[1:]) for row in rows],
+    }
+    for name, texts in lines.items():
+        (folder / name).write_text("\n".join(texts) + "\n", encoding="utf-8")
+    train(ptrun, "dataset=sequences", "dataset.path=train.ts", "model=fcn")
+    got = []
+    for name in lines:  # labels that are there are passed over
+        assert ptrun("predict", "outputs/latest", name, "what=logits", f"output={name}.npy").code == 0
+        got.append(np.load(folder / f"{name}.npy").tolist())
+    assert got[0] == got[1] == got[2]
+
+
 def test_arrays(ptrun: Call, folder: Path):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(80, 5)), np.arange(80) % 2
