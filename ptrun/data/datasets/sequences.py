@@ -127,8 +127,8 @@ def _fit_to_training(
     if any(len(values) < num_steps for source in sources for values in source.values):
         learned["padding_channel"] = True
     # Of a .ts file, nothing is known about the header of other files.
-    header: dict[str, Any] = {None: {"header": "auto"}, False: {"header": False}, True: {}}[sources[0].has_header]
-    return learned | header
+    has_header = "auto" if sources[0].has_header is None else sources[0].has_header
+    return learned if has_header is True else {**learned, "header": has_header}
 
 
 def _codes(source: Sequences, names: Sequence[str]) -> NDArray[np.int64]:

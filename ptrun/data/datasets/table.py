@@ -85,8 +85,9 @@ def table(
     if not fitted:
         notes += possible_groups(file, kinds, splitting)
         notes += suspicions(file, encodings, parts.train, target, goal.values(file))
-    learned = {"columns": encodings, **goal.fitted(), **({} if file.has_header or columns else {"header": False})}
-    learned["identity"] = list(identity)
+    learned = {"columns": encodings, **goal.fitted(), "identity": list(identity)}
+    if not file.has_header and not columns:
+        learned |= {"header": False, "num_columns": len(file.columns)}
     said = (*goal.notes(), *parts.notes, *notes)
     return replace(data, fitted=learned, notes=(*file.notes, *dropped, *other_dropped, *said, *data.notes))
 

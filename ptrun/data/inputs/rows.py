@@ -97,9 +97,20 @@ def require_columns(file: CsvFile, encodings: Sequence[Encoding]) -> None:
     if absent:
         raise DataError(
             f"{file.source} lacks {'a column' if len(absent) == 1 else 'columns'} that the model was trained with: "
-            f"{join_words(map(repr, absent), 8)}.{did_you_mean(absent[0], file.columns)} It has: "
+            f"{join_words(map(repr, absent), 8)}.{_advice(absent[0], file, encodings)} It has: "
             f"{join_words(file.columns)}."
         )
+
+
+def _advice(absent: str, file: CsvFile, encodings: Sequence[Encoding]) -> str:
+    """What to do about a column that a file lacks."""
+    if file.has_header:
+        return did_you_mean(absent, file.columns)
+    names = ",".join(f"'{encoding['name']}'" for encoding in encodings[:3])
+    return (
+        " The file has no header line, so its columns are counted from the left. Where the column to predict was among "
+        f'them and is left out now, name those that are there: "dataset.columns=[{names},...]".'
+    )
 
 
 def _row_problems(file: CsvFile, encodings: Sequence[Encoding]) -> dict[int, str]:
