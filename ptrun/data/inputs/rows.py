@@ -16,6 +16,7 @@ from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs.source import Chunk, RowNames
 from ptrun.errors import DataError, did_you_mean, join_words
 
+_MISSING_TYPES = ("NAType", "NaTType")  # of pandas, which need not be installed
 CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer, more take memory
 
 
@@ -143,10 +144,10 @@ def as_rows(records: Sequence[Mapping[str, Any]], source: str) -> CsvFile:
 
 
 def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+    if value is None or type(value).__name__ in _MISSING_TYPES:
+        return ""
+    if isinstance(value, float | np.floating | np.datetime64) and np.isnan(value):
         return ""
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
-    if isinstance(value, float | np.floating):
-        return repr(float(value))
-    return str(value).strip()
+    return str(value).strip()  # of a number the shortest digits of its type, as files have them
