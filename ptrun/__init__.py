@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ptrun.runs.compare import Comparison
     from ptrun.runs.evaluate import EvalResult
     from ptrun.runs.loaded_model import LoadedModel
-    from ptrun.runs.predict import Predicted
+    from ptrun.runs.predicted import Predicted
     from ptrun.runs.summary import TrainResult
     from ptrun.sweeps.result import SweepResult
 

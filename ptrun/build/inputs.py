@@ -133,10 +133,12 @@ def open_inputs(locations: Sequence[str], preparation: Preparation) -> Source:
             preparation.dataset["delimiter"],
             preparation.dataset["decimal"],
             preparation.dataset["id_column"],
-            labeled=False,
+            trained=preparation.fitted,
         )
         batch_size = preparation.batch_size(files=False)
-        return NewSequences(sequences, preparation.fitted, batch_size, identity=file_identity(path))
+        return NewSequences(
+            sequences, preparation.fitted, batch_size, identity=file_identity(path), notes=sequences.notes
+        )
     return _table_file(location, preparation)
 
 
@@ -242,7 +244,8 @@ def _table_file(location: str, preparation: Preparation) -> Source:
     is_stdin = location == STDIN
     encodings, keep = _encodings(preparation), preparation.settings.kept_columns
     reading: dict[str, Any] = {
-        "names": preparation.dataset.get("columns"),
+        "names": _names_without_header(preparation),
+        "may_lack": preparation.dataset.get("target", ""),
         "header": preparation.header,
         "delimiter": preparation.dataset.get("delimiter", "auto"),
         "wanted": rows.wanted_columns(encodings, keep),
@@ -257,6 +260,15 @@ def _table_file(location: str, preparation: Preparation) -> Source:
         identity=f"{os.getpid()} {time.time_ns()}" if is_stdin else file_identity(path),
         reads_ahead=not is_stdin,
     )
+
+
+def _names_without_header(preparation: Preparation) -> Sequence[str] | None:
+    """The columns of the training, for files without a header line; None for others, and where they are not known."""
+    names: Sequence[str] | None = preparation.dataset.get("columns")
+    count = preparation.fitted.get("num_columns")
+    if names is not None or count is None or preparation.header is not False:
+        return names
+    return [f"column {i + 1}" for i in range(count)]
 
 
 def _encodings(preparation: Preparation) -> Sequence[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ Names, types and bounds are those that the YAML files declare. Needs neither tor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ GIVEN_BY_PROGRAM = (
     "restoring",
     "splitting",
 )
+_Find = Callable[[str, str, tuple[Path, ...]], schema.Schema | None]
 FORBIDDEN_KEYS = ("_target_", "_partial_", "_args_", "()")
 
 
@@ -48,14 +49,16 @@ def check(
     composed: Mapping[str, Any],
     folders: tuple[Path, ...] = (),
     registries: Mapping[str, Registry[Any]] | None = None,
+    *,
+    is_stored: bool = False,
 ) -> RunConfig:
-    """Check a composed configuration and return it typed.
+    """Check a composed configuration, or with `is_stored` that of a run, and return it typed.
 
     folders: the user's own conf folders, for declarations of components that are not shipped.
     registries: group → registry, for plugins' components without a YAML file: their signatures declare the settings.
     Raises ConfigError listing every problem.
     """
-    checker = _Checker(folders, registries or {})
+    checker = _Checker(folders, registries or {}, schema.find_stored if is_stored else schema.find)
     config = checker.run(_with_split(composed, folders, registries or {}))
     if checker.problems:
         raise ConfigError(checker.problems)
@@ -78,7 +81,7 @@ def check_section(values: Mapping[str, Any], keys: Mapping[str, schema.Key], nam
 
     name: of the section, for messages.
     """
-    checker = _Checker((), {})
+    checker = _Checker((), {}, schema.find)
     settings = checker.settings(values, keys, name)
     if checker.problems:
         raise ConfigError(checker.problems)
@@ -104,9 +107,8 @@ def refuse_code(values: Any, where: str = "") -> Iterator[str]:
 class _Checker:
     """Reads a configuration once, from top to bottom, and collects its problems instead of raising the first one."""
 
-    def __init__(self, folders: tuple[Path, ...], registries: Mapping[str, Registry[Any]]) -> None:
-        self.folders = folders
-        self.registries = registries
+    def __init__(self, folders: tuple[Path, ...], registries: Mapping[str, Registry[Any]], find: _Find) -> None:
+        self.folders, self.registries, self.find = folders, registries, find
         self.problems: list[str] = []
         self.composed: Mapping[str, Any] = {}
 
@@ -161,7 +163,7 @@ class _Checker:
 
     def declared(self, group: str, name: str, path: str | None = None) -> Mapping[str, schema.Key] | None:
         """The settings of a component: from its YAML file, or from the signature of a plugin's function."""
-        declaration = schema.find(group, name, self.folders)
+        declaration = self.find(group, name, self.folders)
         if declaration is not None:
             return declaration.keys
         registry, noun = self.registries.get(group), group.replace("_", " ")

@@ -92,7 +92,7 @@ def thaw(values: Mapping[str, Any], folders: tuple[Path, ...]) -> LoadedConfig:
     """
     registries = import_components(values["plugins"])
     completed = complete(compose.resolved(values), registries, folders)
-    return LoadedConfig(configuration.check(completed, folders, registries), values)
+    return LoadedConfig(configuration.check(completed, folders, registries, is_stored=True), values)
 
 
 def import_components(plugin_files: Sequence[str]) -> Mapping[str, Registry[Any]]:

@@ -20,6 +20,8 @@ from ptrun.errors import ConfigError, did_you_mean, join_words
 
 MISSING = "???"  # the default of a setting that the user has to give, in OmegaConf's notation
 ANY = parse_type("any")
+# Groups whose settings say everything, so that a user's file may have any name → a shipped file with the same settings.
+_NAMED_BY_USERS = {"transform": "none", "checkpoint": "default"}
 _LINE = re.compile(
     r"^(?P<indent> *)(?P<key>[A-Za-z_][\w.]*):(?P<value>.*?)(?:\s#\s*(?P<type>[^:]+): (?P<meaning>.*))?$"
 )
@@ -92,6 +94,12 @@ def find(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema | None
     """The declaration of one component: the shipped one if there is one, else the user's, else None."""
     path = find_file(group, name, (shipped_conf(), *folders))
     return None if path is None else read(path, group, folders)
+
+
+def find_stored(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema | None:
+    """Like `find`, for a configuration that holds all settings: its user's file may be absent now."""
+    declared = find(group, name, folders)
+    return find(group, _NAMED_BY_USERS[group]) if declared is None and group in _NAMED_BY_USERS else declared
 
 
 def require(group: str, name: str, folders: tuple[Path, ...] = ()) -> Schema:

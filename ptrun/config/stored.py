@@ -114,7 +114,7 @@ def changed_config(
     own = own_keys(str(changes.get("dataset", values["dataset"]["name"])), folders, registries)
     _apply(values, renamed(changes, own), changeable, folders)
     _require_plugins(values, registries, folders)
-    return check(values, folders, registries)
+    return check(values, folders, registries, is_stored=True)
 
 
 def without_local_settings(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _require_plugins(values: Mapping[str, Any], registries: Registries, folders:
     problems = []
     for group in GROUPS:
         name, registry = values[group]["name"], registries.get(group)
-        if schema.find(group, name, folders) is None and (registry is None or name not in registry):
+        if schema.find_stored(group, name, folders) is None and (registry is None or name not in registry):
             problems.append(
                 f"{group}: '{name}' of the checkpoint is no component of ptrun. "
                 "If it is yours, name its file: plugins=[FILE.py]."

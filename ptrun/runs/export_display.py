@@ -10,6 +10,7 @@ from ptrun.export.check import TOLERANCE, Comparison
 from ptrun.export.formats import FORMATS
 from ptrun.export.served import OUTPUT_MEANINGS
 from ptrun.runs.export_parts import Export
+from ptrun.runs.plain_torch import loading_line
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_bytes
 
@@ -117,9 +118,10 @@ def snippet(export: Export, path: Path) -> list[str]:
             f'model = torch.export.load("{path}").module()',
             f'{second} = model({name})["{second}"]{comment}',
         ]
-    model = f"model={export.config.model.name}"
+    model = export.config.model.name
+    loading = loading_line("model", f'load_file("{path}")', model)
     return [
         "from safetensors.torch import load_file",
-        f'model.load_state_dict(load_file("{path}"))  # model: a torch module with the parameters of {model}',
+        f"{loading}  # model: a torch module with the parameters of model={model}",
         f"{first} = model.eval()({name}){comment}",
     ]

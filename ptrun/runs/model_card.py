@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.errors import join_words
+from ptrun.runs.plain_torch import loading_line
 from ptrun.runs.show_checkpoint import rows
 from ptrun.terminal.format import format_metric, metrics_table
 
@@ -110,7 +111,7 @@ In plain torch, with a `network` of the same layers:
 ```python
 import torch
 weights = torch.load("{file_name}", weights_only=True)["model"]
-network.load_state_dict(weights)
+{loading_line("network", "weights", description["model"]["name"])}
 ```"""
 
 

@@ -28,6 +28,7 @@ from ptrun.evaluation.prediction_table import (
 )
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.runs.find import sweep_runs
+from ptrun.runs.predicted import Predicted
 from ptrun.runs.predicted_interval import interval_width
 from ptrun.runs.prediction_file import STDOUT, PredictionFile, Tally, format_of, import_pyarrow
 from ptrun.runs.prediction_text import csv_text
@@ -66,14 +67,6 @@ class PredictRequest:
     @property
     def locations(self) -> list[str]:
         return [self.input] if isinstance(self.input, str) else [str(location) for location in self.input]
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """What a prediction command did: the file it wrote (None: standard output), and its counts."""
-
-    output: Path | None
-    tally: Tally
 
 
 def run(request: PredictRequest) -> Predicted:
@@ -135,7 +128,7 @@ class _Prediction:
                 file.sync_sometimes()
         file.finish()
         self._show_result(file.tally, time.monotonic() - start, done_before)
-        return Predicted(self.output, file.tally)
+        return Predicted(self.output, file.tally, self.shown[0] if self.shown else {})
 
     def _predicted(self, tally: Tally) -> Iterator[tuple[Chunk, Interpreted]]:
         """The chunks that are not done yet, each with its predictions; what they tell is added to the tally."""

@@ -70,6 +70,32 @@ def test_data_frames(wine: LoadedModel):
     assert len(wine.predict(frame)) == 2  # type: ignore[arg-type]
 
 
+def test_data_frames_of_all_types_are_read_as_files_of_them(tmp_path: Path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {
+            "when": pandas.date_range("2024-01-01", periods=90, freq="7h"),
+            "flag": rng.random(90) < 0.5,
+            "count": pandas.array(rng.integers(0, 40, 90), dtype="Int64"),
+            "short": rng.normal(size=90).astype(np.float32),
+            "kind": pandas.Categorical(rng.choice(["u", "v"], 90)),
+        }
+    )
+    frame.loc[5, "count"] = frame.loc[7, "kind"] = pandas.NA
+    frame["y"] = np.where(frame["flag"], "yes", "no")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    for name in ("a.csv", "a.parquet"):
+        words = ("dataset=table", f"dataset.path={tmp_path / name}", "dataset.target=y", "train.max_steps=2")
+        model = train(*words, f"output_dir={tmp_path}", quiet=True).load()
+        given = (tmp_path / "a.csv", tmp_path / "a.parquet", frame, frame.to_dict("records"))
+        first, *others = (model.predict(inputs).probabilities for inputs in given)
+        for other in others:  # pandas gives numbers of 32 bits with 64
+            assert other == pytest.approx(first, abs=1e-6)
+
+
 def test_other_values_are_refused_in_a_sentence(digits: LoadedModel, wine: LoadedModel):
     for model, value, message in (
         (digits, 3, "can't read int"),

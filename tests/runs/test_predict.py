@@ -96,6 +96,22 @@ def test_rows_of_a_table(ptrun: Call, folder: Path):
     assert {row["id"] for row in rows} == {f"n{i}" for i in range(90)}
 
 
+def test_a_file_without_a_header_line_and_the_target(ptrun: Call, folder: Path):
+    rng = np.random.default_rng(0)
+    # The last column is no input, so that every input has a column, also where the target is taken for one.
+    rows = [[i % 2, f"{rng.normal(i % 2):.3f}", f"{rng.normal(5):.3f}", f"{rng.normal(9):.3f}", 7] for i in range(90)]
+    write(folder / "a.csv", list(map(str, rows[0])), rows[1:])
+    write(folder / "new.csv", list(map(str, rows[0][1:])), [row[1:] for row in rows[1:]])
+    write(folder / "short.csv", list(map(str, rows[0][2:])), [row[2:] for row in rows[1:]])
+    train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target='column 1'")
+    for name in ("a", "new"):
+        assert ptrun("predict", "outputs/latest", f"{name}.csv", "what=logits", f"output={name}.npy").code == 0
+    assert np.load("a.npy").tolist() == np.load("new.npy").tolist()
+    ended = ptrun("predict", "outputs/latest", "short.csv")
+    assert ended.code == 3
+    assert "row 1: it has 3 cells, but 5 columns are expected" in ended.out + ended.err
+
+
 def test_kept_columns_never_take_the_place_of_predictions(ptrun: Call, folder: Path):
     rows = [[*row, "text"] for row in flowers(100)]
     write(folder / "a.csv", ["length", "colour", "label", "probability"], rows)
@@ -175,6 +191,24 @@ def test_sequences(ptrun: Call, folder: Path):
         got = {row["input"]: row["probability"] for row in read(folder / f"{Path(file).stem}-predictions.csv")}
         assert got.keys() == want.keys()
         assert [float(got[name]) for name in want] == pytest.approx(list(map(float, want.values())), rel=1e-5)
+
+
+def test_sequences_without_a_header_line(ptrun: Call, folder: Path):
+    rng = np.random.default_rng(0)
+    rows = [["12"[i % 2], *(f"{v:.3f}" for v in rng.normal(i % 2, 1, 8))] for i in range(40)]
+    lines = {
+        "train.ts": ["@classLabel true 1 2", "@data", *(f"{','.join(row[1:])}:{row[0]}" for row in rows)],
+        "labeled.tsv": ["\t".join(row) for row in rows],
+        "new.tsv": ["\t".join(row[1:]) for row in rows],
+    }
+    for name, texts in lines.items():
+        (folder / name).write_text("\n".join(texts) + "\n", encoding="utf-8")
+    train(ptrun, "dataset=sequences", "dataset.path=train.ts", "model=fcn")
+    got = []
+    for name in lines:  # labels that are there are passed over
+        assert ptrun("predict", "outputs/latest", name, "what=logits", f"output={name}.npy").code == 0
+        got.append(np.load(folder / f"{name}.npy").tolist())
+    assert got[0] == got[1] == got[2]
 
 
 def test_arrays(ptrun: Call, folder: Path):

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
+import torch
 
 import ptrun
 from ptrun.build.batches import eval_batches
@@ -32,3 +33,22 @@ def test_changes_are_checked(tmp_path: Path) -> None:
         load_trained_model(str(result.run_dir), Changes({"model.width": 3}))
     with pytest.raises(CheckpointError, match="no such file"):
         load_trained_model(str(tmp_path / "absent.pt"))
+
+
+def test_a_checkpoint_holds_the_settings_of_the_users_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "conf" / "transform").mkdir(parents=True)
+    (tmp_path / "conf" / "checkpoint").mkdir()
+    items = "[{resize: {size: [6, 6]}}, normalize]"
+    (tmp_path / "conf" / "transform" / "small.yaml").write_text(f"name: small\ntrain: {items}\neval: {items}\n")
+    (tmp_path / "conf" / "checkpoint" / "two.yaml").write_text("defaults: [default, _self_]\nname: two\nkeep_best: 2\n")
+    monkeypatch.chdir(tmp_path)
+    words = ("transform=small", "checkpoint=two", "train.max_steps=2", "plots=false", "device.threads=1")
+    result = ptrun.train(*words, quiet=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    trained = load_trained_model(str(tmp_path / result.run_dir))
+    assert trained.config.transform.name == "small"
+    assert trained.spec.input_shape == (1, 6, 6)
+    assert trained.pipeline is not None
+    assert tuple(trained.pipeline.fixed(torch.zeros(1, 8, 8, dtype=torch.uint8)).shape) == (1, 6, 6)
+    assert ptrun.eval(tmp_path / result.run_dir, plots=False, quiet=True).metrics == result.summary["test"]

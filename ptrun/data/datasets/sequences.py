@@ -126,7 +126,9 @@ def _fit_to_training(
     learned = {"class_names": list(names), "mean": mean.tolist(), "std": std.tolist(), "length": num_steps}
     if any(len(values) < num_steps for source in sources for values in source.values):
         learned["padding_channel"] = True
-    return learned if sources[0].has_header else {**learned, "header": False}
+    # Of a .ts file, nothing is known about the header of other files.
+    has_header = "auto" if sources[0].has_header is None else sources[0].has_header
+    return learned if has_header is True else {**learned, "header": has_header}
 
 
 def _codes(source: Sequences, names: Sequence[str]) -> NDArray[np.int64]:

@@ -85,10 +85,14 @@ def table(
     if not fitted:
         notes += possible_groups(file, kinds, splitting)
         notes += suspicions(file, encodings, parts.train, target, goal.values(file))
-    learned = {"columns": encodings, **goal.fitted(), **({} if file.has_header or columns else {"header": False})}
-    learned["identity"] = list(identity)
+    learned = {"columns": encodings, **goal.fitted(), "identity": list(identity), **_without_header(file, columns)}
     said = (*goal.notes(), *parts.notes, *notes)
     return replace(data, fitted=learned, notes=(*file.notes, *dropped, *other_dropped, *said, *data.notes))
+
+
+def _without_header(file: CsvFile, columns: Sequence[str] | None) -> dict[str, Any]:
+    """What new files need to know of one without a header line: that, and how many columns it had."""
+    return {} if file.has_header or columns else {"header": False, "num_columns": len(file.columns)}
 
 
 def _data(

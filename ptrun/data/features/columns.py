@@ -170,7 +170,7 @@ def unknown_categories(file: CsvFile, encodings: Sequence[Encoding]) -> dict[str
 
 def _unknown_in(file: CsvFile, encoding: Encoding) -> Counter[str]:
     """Count the cells of a column of categories that have none of the encoding and are not missing: text → cells."""
-    known = {*encoding["categories"], *_missing_texts(encoding)}
+    known = {*_spellings(encoding["categories"]), *_missing_texts(encoding)}
     return Counter({text: count for text, count in file[encoding["name"]].counts.items() if text not in known})
 
 
@@ -241,15 +241,32 @@ def _encode_numeric(file: CsvFile, encoding: Encoding, features: NDArray[np.floa
 
 
 def _encode_categorical(file: CsvFile, encoding: Encoding, features: NDArray[np.float32]) -> None:
-    position = {category: i for i, category in enumerate(encoding["categories"])}
+    position = _spellings(encoding["categories"])
     # Categories that are not in the training rows stay all zeros, unless rare categories share a feature.
-    other = len(position) if encoding["other"] else -1
-    missing = len(position) + bool(encoding["other"]) if encoding["missing"] else -1
+    count = len(encoding["categories"])
+    other = count if encoding["other"] else -1
+    missing = count + bool(encoding["other"]) if encoding["missing"] else -1
     absent = _missing_texts(encoding)
     texts, codes = file[encoding["name"]].distinct
     feature = np.array([missing if text in absent else position.get(text, other) for text in texts], np.int64)[codes]
     rows = np.flatnonzero(feature >= 0)
     features[rows, feature[rows]] = 1
+
+
+def _spellings(categories: Sequence[str]) -> dict[str, int]:
+    """The position of each category by its text, and by what a file or data frame of another kind writes for it.
+
+    Parquet files say true where Python and its CSV files say True, and whole numbers become 1.0 beside missing ones.
+    """
+    others: dict[str, int] = {}
+    for position, category in enumerate(categories):
+        if category.casefold() in ("true", "false"):
+            others |= dict.fromkeys((category.lower(), category.capitalize(), category.upper()), position)
+        if category.removeprefix("-").isdecimal():
+            others[f"{category}.0"] = position
+        elif category.endswith(".0"):
+            others[category.removesuffix(".0")] = position
+    return others | {category: position for position, category in enumerate(categories)}
 
 
 def _feature_names(encoding: Encoding) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ptrun.data.features.kinds import COUNTS_ROWS, ColumnKind, ColumnSettings, decide_kinds, read_numbers
+from ptrun.data.features.labels import tidy_numbers
 from ptrun.data.features.long_sequences import find_id_column, read_long, tells_sequences_apart
+from ptrun.data.formats.column import MISSING
 from ptrun.data.formats.csv_dialect import Header
 from ptrun.data.formats.csv_file import CsvFile, read_csv
 from ptrun.data.formats.number_form import PLAIN, NumberForm
@@ -28,25 +31,26 @@ def read_sequences(
     decimal: str,
     id_column: str | None = "auto",
     *,
-    labeled: bool = True,
+    trained: Mapping[str, Any] | None = None,
 ) -> Sequences:
     """Read a .ts file, or any other file as a CSV in wide or long form. Raises DataError naming the row of a misfit.
 
-    id_column: see find_id_column. labeled: false for sequences to predict, which may have labels; they are not read.
+    id_column: see find_id_column.
+    trained: what a model learned, for sequences that it is to predict; they may have labels, which are not read.
     """
     if path.suffix.lower() == ".ts":
-        return read_ts(path, labeled=labeled)
+        return read_ts(path, labeled=trained is None)
     texts = {label_column, id_column, "column 1"}  # the last one is the label of a file without a header line
 
     def is_text(name: str) -> bool:
         return name in texts or name.lower() in LABEL_NAMES or tells_sequences_apart(name)
 
     file = read_csv(path, header=header, delimiter=delimiter, is_text=is_text)
-    if labeled:
+    if trained is None:
         name = _label_name(file, label_column)
         labels = _labels(file, name)
     else:
-        name = next((column for column in file.columns if _names_label(column, label_column)), "")
+        name = _passed_over(file, label_column, trained)
         labels = ["?"] * len(file)
     settings = ColumnSettings(decimal=decimal, has_missing_values=False, advice=ADVICE)
     found_column = find_id_column(file, id_column)
@@ -60,6 +64,8 @@ def read_sequences(
     table = np.column_stack([read_numbers(file, kind.name, kind.form) for kind in steps])
     values = [_trimmed(line, path, row, columns) for line, row in zip(table, file.rows, strict=True)]
     notes = (*file.notes, *_notes(steps, [kind for kind in kinds if kind not in steps]))
+    if name and trained is not None:
+        notes = (*notes, f"Passed over as the label: column '{name}'.")
     return Sequences(str(path), values, labels, list(file.rows), notes, file.has_header)
 
 
@@ -69,6 +75,23 @@ def _labels(file: CsvFile, name: str) -> list[str]:
         row = file.rows[labels.index("")]
         raise DataError(f"{file.source}, row {row}: the label (column '{name}') is missing.")
     return labels
+
+
+def _passed_over(file: CsvFile, label_column: str, trained: Mapping[str, Any]) -> str:
+    """The column of labels in a file of sequences to predict; "" when there is none."""
+    named = [column for column in file.columns if _names_label(column, label_column)]
+    if named or file.has_header or label_column != "auto":
+        return next(iter(named), "")
+    first, *others = file.columns
+    is_longer = len(file.columns) > trained.get("length", 0)  # by the label
+    holds_classes = _holds_classes(file, first, trained)
+    return first if holds_classes and (is_longer or not all(_holds_classes(file, o, trained) for o in others)) else ""
+
+
+def _holds_classes(file: CsvFile, column: str, trained: Mapping[str, Any]) -> bool:
+    """Whether all cells of a column are names of classes, or missing."""
+    cells = [cell for cell in file[column].texts() if cell not in MISSING]
+    return set(tidy_numbers(cells)) <= set(trained.get("class_names", ()))
 
 
 def _names_label(column: str, label_column: str) -> bool:

@@ -76,6 +76,7 @@ def read_file_chunks(
     delimiter: str = "auto",
     start: int = 0,
     wanted: Wanted = ALL,
+    may_lack: str = "",
 ) -> Iterator[CsvChunk]:
     """The rows of a Parquet or CSV file, as `read_chunks` gives them. Raises DataError for an unreadable file."""
     if path.suffix.lower() in arrow_file.PARQUET_SUFFIXES:
@@ -83,7 +84,15 @@ def read_file_chunks(
         return
     with csv_errors(path), path.open("rb") as lines:  # errors of opening it
         yield from read_chunks(
-            lines, str(path), chunk_rows, names=names, header=header, delimiter=delimiter, start=start, wanted=wanted
+            lines,
+            str(path),
+            chunk_rows,
+            names=names,
+            header=header,
+            delimiter=delimiter,
+            start=start,
+            wanted=wanted,
+            may_lack=may_lack,
         )
 
 
@@ -97,15 +106,16 @@ def read_chunks(
     delimiter: str = "auto",
     start: int = 0,
     wanted: Wanted = ALL,
+    may_lack: str = "",
 ) -> Iterator[CsvChunk]:
     """The rows of a CSV text from the row at position `start` on, counted without the header and blank lines.
 
-    All chunks but the last have `chunk_rows` rows. names: of the columns, for a file without a header.
+    All chunks but the last have `chunk_rows` rows. names, may_lack: see find_dialect.
     Raises DataError for an empty file and a repeated name.
     """
     queue = _Lines(lines)
     with csv_errors(source):
-        dialect = find_dialect(queue.first(SAMPLE_LINES), source, names, header, delimiter)
+        dialect = find_dialect(queue.first(SAMPLE_LINES), source, names, header, delimiter, may_lack)
     parser = BlockParser(dialect, wanted.numbers, wanted.columns)
     reader = dialect.reader(queue)
     rows: Iterator[tuple[int, list[str]]] = itertools.islice(dialect.data_rows(reader), start, None)

@@ -65,8 +65,9 @@ class Dialect:
 
     def misfit(self, cells: Sequence[str]) -> str:
         """What is wrong with a row of another length, as a part of a sentence."""
-        names = "dataset.columns names" if self.names_given else "the file has"
-        return f"it has {len(cells)} cells, but {names} {len(self.names)} columns"
+        if self.names_given:
+            return f"it has {len(cells)} cells, but {len(self.names)} columns are expected (see dataset.columns)"
+        return f"it has {len(cells)} cells, but the file has {len(self.names)} columns"
 
 
 def header_setting(header: Header, fitted: Mapping[str, Any] | None) -> Header:
@@ -79,10 +80,12 @@ def header_setting(header: Header, fitted: Mapping[str, Any] | None) -> Header:
 
 
 def find_dialect(
-    lines: Sequence[str], source: str, names: Sequence[str] | None, header: Header, delimiter: str
+    lines: Sequence[str], source: str, names: Sequence[str] | None, header: Header, delimiter: str, may_lack: str = ""
 ) -> Dialect:
-    """The dialect of a file that begins with `lines`. `names` are the columns of a file without a header line.
+    """The dialect of a file that begins with `lines`.
 
+    names: the columns of a file without a header line. may_lack: one of them, which is left out where all rows are
+    shorter by one.
     Raises DataError for an empty file and a header that repeats a name, ConfigError for an impossible delimiter.
     """
     sign = delimiter_sign(delimiter) if delimiter != "auto" else _find_delimiter(lines)
@@ -90,6 +93,8 @@ def find_dialect(
     if not rows:
         raise DataError(f"{source} is empty.")
     if names is not None:
+        if may_lack in names and all(len(row) == len(names) - 1 for row in rows):
+            names = [name for name in names if name != may_lack]
         ends_empty = _ends_empty(len(names), rows)
         return Dialect(sign, tuple(names), has_header=False, ends_empty=ends_empty, names_given=True)
     missing = header == "auto" and _is_like_the_others(rows[0], rows[1:])

@@ -5,9 +5,12 @@ Pickled objects in the file are refused, because they could run code.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,64 @@ from ptrun.data.formats.npz_header import array_role
 from ptrun.errors import DataError, join_words
 
 PARTS = ("train", "val", "test")
+_BLOCK_BYTES = 2**20
+_LENGTHS_AT = 26  # where the header of a file in a zip archive has the lengths of its name and its extra field
+_READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _HOW_TO_WRITE = "Write it with numpy.savez(path, x_train=..., y_train=...), from arrays of numbers or texts."
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of a .npz file. Raises DataError for another file and for one that holds Python objects."""
-    try:
+    with _npz_errors(path), np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
+def array_names(path: Path) -> list[str]:
+    """The names of the arrays of a .npz file. Raises DataError for another file."""
+    with _npz_errors(path), np.load(path, allow_pickle=False) as file:
+        return list(file.files)
+
+
+def open_array(path: Path, name: str) -> NDArray[Any]:
+    """One array of a .npz file; where it is not compressed, its parts are read when they are used.
+
+    Raises DataError for an array that is damaged or holds Python objects.
+    """
+    with _npz_errors(path):
+        mapped = _mapped(path, f"{name}.npy")
+        if mapped is not None:
+            return mapped
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            array: NDArray[Any] = file[name]
+            return array
+
+
+def _mapped(path: Path, member: str) -> NDArray[Any] | None:
+    """An array in its place in the file; None when it is compressed, empty, or not of numbers."""
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        info = next((info for info in archive.infolist() if info.filename == member), None)
+        if info is None or info.compress_type != zipfile.ZIP_STORED:
+            return None
+        with archive.open(info) as content:  # to its end, where its checksum is compared
+            while content.read(_BLOCK_BYTES):
+                pass
+        file.seek(info.header_offset + _LENGTHS_AT)
+        name_length, extra_length = struct.unpack("<HH", file.read(4))
+        file.seek(name_length + extra_length, os.SEEK_CUR)
+        version = np.lib.format.read_magic(file)
+        if version not in _READ_HEADER:
+            return None
+        shape, is_fortran, dtype = _READ_HEADER[version](file)
+        if dtype.kind not in "biuf" or 0 in shape or not shape:
+            return None
+        return np.memmap(path, dtype, "r", file.tell(), shape, "F" if is_fortran else "C")
+
+
+@contextlib.contextmanager
+def _npz_errors(path: Path) -> Iterator[None]:
+    """Raises DataError for what reading a .npz file raises."""
+    try:
+        yield
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{path} can't be read as a .npz file of plain arrays: {_reason(path, error)}. {_HOW_TO_WRITE}"

@@ -18,14 +18,17 @@ from ptrun.rng import Floats
 
 @dataclass(frozen=True)
 class Sequences:
-    """Values [time steps, channels] of each sequence, its label, its row in the file, and what was found about them."""
+    """Values [time steps, channels] of each sequence, its label, its row in the file, and what was found about them.
+
+    has_header: whether the first line of the file names the columns; None for a file without columns.
+    """
 
     source: str
     values: list[Floats]
     labels: list[str]
     rows: list[int]
     notes: tuple[str, ...] = ()
-    has_header: bool = True
+    has_header: bool | None = None
 
 
 def read_ts(path: Path, *, labeled: bool = True) -> Sequences:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptrun.data.formats.array_images import Range, as_layout, channels_first, to_pixels
-from ptrun.data.formats.npz_file import load_arrays
+from ptrun.data.formats.npz_file import array_names, open_array
 from ptrun.data.formats.npz_header import array_role
 from ptrun.data.inputs.source import Chunk
 from ptrun.errors import DataError, join_words
@@ -58,15 +58,15 @@ def read_inputs(path: Path) -> NDArray[Any]:
         except (OSError, ValueError) as error:
             raise DataError(f"{path} can't be read as a .npy file of numbers: {error}.") from error
         return array
-    arrays = load_arrays(path)
+    arrays = array_names(path)
     roles = {array_role(name): name for name in arrays}
     names = [*INPUT_NAMES, *(roles.get(("x", part), "") for part in ("test", "val", "train"))]
-    name = next((name for name in names if name in arrays), next(iter(arrays)) if len(arrays) == 1 else None)
+    name = next((name for name in names if name in arrays), arrays[0] if len(arrays) == 1 else None)
     if name is None:
         raise DataError(
             f"{path} has the arrays {join_words(arrays) or '(none)'}. Call the one to predict from {INPUT_NAMES[0]}."
         )
-    return arrays[name]
+    return open_array(path, name)
 
 
 def require_shape(values: NDArray[Any], shape: tuple[int, ...], name: str) -> None:

@@ -16,6 +16,7 @@ from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs.source import Chunk, RowNames
 from ptrun.errors import DataError, did_you_mean, join_words
 
+_MISSING_TYPES = ("NAType", "NaTType")  # of pandas, which need not be installed
 CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer, more take memory
 
 
@@ -97,9 +98,20 @@ def require_columns(file: CsvFile, encodings: Sequence[Encoding]) -> None:
     if absent:
         raise DataError(
             f"{file.source} lacks {'a column' if len(absent) == 1 else 'columns'} that the model was trained with: "
-            f"{join_words(map(repr, absent), 8)}.{did_you_mean(absent[0], file.columns)} It has: "
+            f"{join_words(map(repr, absent), 8)}.{_advice(absent[0], file, encodings)} It has: "
             f"{join_words(file.columns)}."
         )
+
+
+def _advice(absent: str, file: CsvFile, encodings: Sequence[Encoding]) -> str:
+    """What to do about a column that a file lacks."""
+    if file.has_header:
+        return did_you_mean(absent, file.columns)
+    names = ",".join(f"'{encoding['name']}'" for encoding in encodings[:3])
+    return (
+        " The file has no header line, so its columns are counted from the left. Where the column to predict was among "
+        f'them and is left out now, name those that are there: "dataset.columns=[{names},...]".'
+    )
 
 
 def _row_problems(file: CsvFile, encodings: Sequence[Encoding]) -> dict[int, str]:
@@ -132,10 +144,10 @@ def as_rows(records: Sequence[Mapping[str, Any]], source: str) -> CsvFile:
 
 
 def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+    if value is None or type(value).__name__ in _MISSING_TYPES:
+        return ""
+    if isinstance(value, float | np.floating | np.datetime64) and np.isnan(value):
         return ""
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
-    if isinstance(value, float | np.floating):
-        return repr(float(value))
-    return str(value).strip()
+    return str(value).strip()  # of a number the shortest digits of its type, as files have them

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptrun.data.features.columns import binary_features, encode_columns, feature_names, fit_columns
+from ptrun.data.features.columns import binary_features, encode_columns, feature_names, fit_columns, unusual_cells
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.errors import DataError
@@ -86,3 +86,25 @@ def test_texts_that_all_differ_are_left_out_and_a_stray_text_is_an_error() -> No
 
 def test_without_columns_there_are_no_features() -> None:
     assert encode_columns(FILE, [], "dataset.path").shape == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("trained", "texts"),
+    [
+        (["true", "false"], ["True", "False", "TRUE", "true"]),
+        (["True", "False"], ["true", "false", "True", "FALSE"]),
+        (["1", "-2"], ["1.0", "-2.0", "1", "-2"]),
+        (["1.0", "2.0"], ["1", "2", "1.0", "2.0"]),
+    ],
+)
+def test_other_kinds_of_files_write_a_category_in_another_way(trained: list[str], texts: list[str]) -> None:
+    rows = range(2, 6)
+    (encoding,), _ = fit_columns(
+        CsvFile("a.csv", {"x": trained * 2}, list(rows)), ["x"], TRAIN, ColumnSettings(categorical=["x"])
+    )
+    file = CsvFile("b.csv", {"x": texts}, list(rows))
+    features = encode_columns(file, [encoding], "")
+    assert (features.sum(1) == 1).all()
+    assert not unusual_cells(file, [encoding], features)
+    both = {**encoding, "categories": ["1", "1.0"]}  # which the training told apart
+    assert encode_columns(CsvFile("c.csv", {"x": ["1.0", "1"]}, [2, 3]), [both], "").tolist() == [[0, 1], [1, 0]]

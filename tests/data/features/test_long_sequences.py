@@ -102,6 +102,6 @@ def test_an_id_that_does_not_repeat_is_no_long_form(tmp_path: Path) -> None:
 
 def test_labels_of_sequences_to_predict_are_passed_over(tmp_path: Path) -> None:
     text = "\n".join(["id,time,x,label", *long_form(lines())]).replace(",down", ",up", 1)
-    read = read_sequences(Path(write(tmp_path / "a.csv", text)), "auto", "auto", "auto", "auto", labeled=False)
+    read = read_sequences(Path(write(tmp_path / "a.csv", text)), "auto", "auto", "auto", "auto", trained={})
     assert read.labels == ["?"] * 20
     assert read.values[0].shape == (5, 1)

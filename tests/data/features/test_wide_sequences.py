@@ -66,5 +66,23 @@ def test_decimal_commas_and_a_header_line_that_is_missing(tmp_path: Path) -> Non
 def test_labels_of_sequences_to_predict_are_passed_over(tmp_path: Path) -> None:
     for text in ("a,b\n1,2\n", "a,Label,b\n1,,2\n"):
         (tmp_path / "a.csv").write_text(text, encoding="utf-8")
-        sequences = read_sequences(tmp_path / "a.csv", "auto", True, "auto", "auto", labeled=False)
+        sequences = read_sequences(tmp_path / "a.csv", "auto", True, "auto", "auto", trained={})
         assert [values.tolist() for values in sequences.values] == [[[1], [2]]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "lengths"),
+    [
+        ("1\t5\t6\t7\n2\t5\t7\t\n", [3, 2]),  # a label, then up to three steps
+        ("?\t5\t6\t7\n?\t5\t7\t8\n", [3, 3]),
+        ("1.0\t5\t6\n2.0\t5\t7\n", [2, 2]),  # fewer steps than in training
+        ("5\t6\t7\n5\t7\t8\n", [3, 3]),
+        ("1\t2\t1\n2\t2\t1\n", [3, 3]),  # steps like the names of classes
+        ("1\t2\t1\t1\n2\t2\t1\t1\n", [3, 3]),
+    ],
+)
+def test_labels_of_a_file_without_a_header_are_no_steps(tmp_path: Path, rows: str, lengths: list[int]) -> None:
+    (tmp_path / "a.tsv").write_text(rows)
+    trained = {"class_names": ["1", "2"], "length": 3}
+    read = read_sequences(tmp_path / "a.tsv", "auto", False, "auto", "auto", trained=trained)
+    assert [len(values) for values in read.values] == lengths

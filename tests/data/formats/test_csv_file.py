@@ -60,7 +60,7 @@ def test_bad_files(tmp_path: Path, text: str | bytes, message: str) -> None:
 def test_a_row_that_does_not_fit_the_names_given(tmp_path: Path) -> None:
     path = tmp_path / "short.csv"
     path.write_text("1,2\n3,4\n")
-    with pytest.raises(DataError, match=r"row 1: it has 2 cells, but dataset\.columns names 3 columns"):
+    with pytest.raises(DataError, match=r"row 1: it has 2 cells, but 3 columns are expected \(see dataset\.columns\)"):
         read_csv(path, ["a", "b", "c"])
 
 

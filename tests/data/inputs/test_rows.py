@@ -71,6 +71,15 @@ def test_absent_columns_are_named_with_the_nearest():
         require_columns(CsvFile("t.csv", {"size": [], "kinds": []}, []), ENCODINGS)
 
 
+def test_absent_columns_of_a_file_without_a_header_line():
+    bare = CsvFile("t.csv", {"column 1": ["1"]}, [1], has_header=False)
+    encodings = numeric_encodings(["column 2", "column 3"], [0, 0], [1, 1])
+    with pytest.raises(
+        DataError, match=r"columns are counted from the left.* \"dataset.columns=\['column 2','column 3'"
+    ):
+        require_columns(bare, encodings)
+
+
 def test_python_values_are_texts_that_keep_their_digits():
     records = [{"x": 0.1 + 0.2, "y": None, "z": True}, {"x": float("nan"), "y": np.float64(1e-30), "w": 3}]
     assert as_rows(records, "rows").columns == {
