@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptrun.reports.figure import GREEN, INK, SOFT, new_figure, save, tidy
+from ptrun.reports.figure import GREEN, INK, SOFT, add_caption, new_figure, save, tidy
 from ptrun.reports.sweep.data import Objectives, SweepData
 from ptrun.reports.sweep.look import metric_axis, metric_name
 
@@ -29,7 +29,7 @@ def draw(data: SweepData, path: Path) -> Path | None:
     text = (
         "Green: the front, with the names of its jobs" if len(objectives.front) <= _MOST_LABELS else "Green: the front"
     )
-    figure.supxlabel(f"{text}. {_better(objectives)}", fontsize=9, color=SOFT, parse_math=False)
+    add_caption(figure, f"{text}. {_better(objectives)}")
     return save(figure, path)
 
 
