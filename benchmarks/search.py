@@ -1,6 +1,7 @@
 """Searches: the best validation loss and the epochs of random trials, of ptrun's TPE with ASHA, and of Optuna's own.
 
-python benchmarks/search.py [--quick] [--csv FILE] [--rounds N] [--trials N] [--threads N]
+python benchmarks/search.py [--quick] [--csv FILE] [--rounds N] [--trials N] [--threads N] [--only DATASET...]
+                            [--first-seed N] [--highest-rate LR]
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from _table import Report, Unit, machine_line, parser, print_table, read
@@ -25,12 +27,21 @@ FIXED = ("model=simplenet", f"train.epochs={EPOCHS}", "train.monitor=val/loss", 
 DATASETS = ("digits", "breast_cancer")
 HIDDEN = ("[16]", "[32]", "[64]", "[128]")
 BATCHES = ("16", "32", "64", "128")
+LOWEST_RATE = 1e-5
 AXES = (
-    "optimizer.lr=tag(log,interval(1e-5,0.1))",
     "optimizer.weight_decay=tag(log,interval(1e-6,0.1))",
     f"model.hidden_features={','.join(HIDDEN)}",
     f"train.batch_size={','.join(BATCHES)}",
 )
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is searched: settings of every run, the highest learning rate, and how many configurations are tried."""
+
+    words: list[str]
+    highest_rate: float
+    trials: int
 
 
 @dataclass(frozen=True)
@@ -42,18 +53,20 @@ class Found:
     seconds: float
 
 
-def by_ptrun(folder: Path, words: list[str], *settings: str) -> Found:
+def by_ptrun(folder: Path, task: Task, seed: int, *settings: str) -> Found:
     """Run `ptrun train -m` with these settings of a sweep, and read what its jobs found."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "ptrun", "train", "-m", *words, *AXES, *settings, f"sweep.dir={folder}", "-q"]
-    subprocess.run([*command, "sweep.test=none"], check=False, capture_output=True)  # 1 when a trial diverged
+    rates = f"optimizer.lr=tag(log,interval({LOWEST_RATE},{task.highest_rate:g}))"
+    search = (*settings, f"sweep.trials={task.trials}", f"sweep.seed={seed}", f"sweep.dir={folder}", "sweep.test=none")
+    command = [sys.executable, "-m", "ptrun", "train", "-m", *task.words, rates, *AXES, *search, "-q"]
+    subprocess.run(command, check=False, capture_output=True)  # 1 when a trial diverged
     seconds = time.perf_counter() - started
     summaries = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*/summary.json")]
     losses = [summary["best_value"] for summary in summaries if summary["best_value"] is not None]
     return Found(min(losses), sum(summary["epochs"] for summary in summaries), seconds)
 
 
-def by_optuna(folder: Path, words: list[str], trials: int, seed: int) -> Found:
+def by_optuna(folder: Path, task: Task, seed: int) -> Found:
     """Run Optuna's own loop with its TPE and its ASHA over the same trainings, in this process."""
     import optuna
 
@@ -70,8 +83,8 @@ def by_optuna(folder: Path, words: list[str], trials: int, seed: int) -> Found:
     def objective(trial: optuna.Trial) -> float:
         nonlocal epochs
         overrides = [
-            *words,
-            f"optimizer.lr={trial.suggest_float('lr', 1e-5, 0.1, log=True)}",
+            *task.words,
+            f"optimizer.lr={trial.suggest_float('lr', LOWEST_RATE, task.highest_rate, log=True)}",
             f"optimizer.weight_decay={trial.suggest_float('weight_decay', 1e-6, 0.1, log=True)}",
             f"model.hidden_features={trial.suggest_categorical('hidden', HIDDEN)}",
             f"train.batch_size={trial.suggest_categorical('batch_size', BATCHES)}",
@@ -105,22 +118,19 @@ def by_optuna(folder: Path, words: list[str], trials: int, seed: int) -> Found:
         sampler=optuna.samplers.TPESampler(seed=seed),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
     )
-    study.optimize(objective, n_trials=trials)
+    study.optimize(objective, n_trials=task.trials)
     return Found(study.best_value, epochs, time.perf_counter() - started)
 
 
-def measure(dataset: str, trials: int, rounds: int, threads: int, folder: Path) -> Mapping[str, list[Found]]:
-    """Every search with seeds 0, 1, ..., in alternating order."""
-    words = [*FIXED, f"dataset={dataset}", f"device.threads={threads}"]
+def measure(dataset: str, task: Task, seeds: range, folder: Path) -> Mapping[str, list[Found]]:
+    """Every search with each seed, in alternating order."""
     found: dict[str, list[Found]] = {}
-    for seed in range(rounds):
-        place, count, at = folder / f"{dataset}-{seed}", f"sweep.trials={trials}", f"sweep.seed={seed}"
+    for seed in seeds:
+        place = folder / f"{dataset}-{seed}"
         cases: dict[str, Callable[[], Found]] = {
-            "random": lambda place=place, count=count, at=at: by_ptrun(place / "a", words, "sweep=random", count, at),
-            "ptrun, tpe and asha": lambda place=place, count=count, at=at: by_ptrun(
-                place / "b", words, "sweep=tpe", "sweep.pruner=asha", count, at
-            ),
-            "Optuna, tpe and asha": lambda place=place, seed=seed: by_optuna(place / "c", words, trials, seed),
+            "random": partial(by_ptrun, place / "a", task, seed, "sweep=random"),
+            "ptrun, tpe and asha": partial(by_ptrun, place / "b", task, seed, "sweep=tpe", "sweep.pruner=asha"),
+            "Optuna, tpe and asha": partial(by_optuna, place / "c", task, seed),
         }
         for name in cases if seed % 2 == 0 else reversed(list(cases)):
             found.setdefault(name, []).append(cases[name]())
@@ -132,12 +142,17 @@ def main() -> None:
     """Measure and print the results."""
     arguments = parser(__doc__.splitlines()[0], rounds=5, threads=1)
     arguments.add_argument("--trials", type=int, default=40, help="configurations that each search tries")
+    arguments.add_argument("--only", nargs="+", choices=DATASETS, default=DATASETS, help="data sets")
+    arguments.add_argument("--first-seed", type=int, default=0, help="of the first round; the next ones follow")
+    arguments.add_argument("--highest-rate", type=float, default=0.1, help="the end of the axis of learning rates")
     options = read(arguments)
     trials = 3 if options.quick else options.trials
     report = Report("Searches", machine_line(options.threads), options.quick)
     with tempfile.TemporaryDirectory() as temporary:
-        for dataset in DATASETS[: 1 if options.quick else None]:
-            found = measure(dataset, trials, options.rounds, options.threads, Path(temporary))
+        for dataset in options.only[: 1 if options.quick else None]:
+            words = [*FIXED, f"dataset={dataset}", f"device.threads={options.threads}"]
+            seeds = range(options.first_seed, options.first_seed + options.rounds)
+            found = measure(dataset, Task(words, options.highest_rate, trials), seeds, Path(temporary))
             lines = [("case", "val/loss", "range", "epochs", "seconds")]
             for name, results in found.items():
                 losses, epochs = [one.loss for one in results], [one.epochs for one in results]

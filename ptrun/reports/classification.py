@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
-from ptrun.reports.figure import BLUE, GREEN, INK, ORANGE, PALE, RED, SOFT, new_figure, save, shorten, tidy
+from ptrun.reports.figure import BLUE, GREEN, INK, ORANGE, PALE, RED, SOFT, add_caption, new_figure, save, shorten, tidy
 from ptrun.terminal.format import format_number
 
 _MOST_WITH_COUNTS = 20  # classes up to which every cell shows its count
@@ -180,7 +180,7 @@ def _explain_mistakes(figure: Figure, document: Document) -> None:
     text = "mistakes first, in a red frame" + (
         f" ({mistakes:,} of all {total:,} samples are mistakes)" if total else ""
     )
-    figure.supxlabel(text, fontsize=9, color=SOFT)
+    add_caption(figure, text)
 
 
 def _label(document: Document, value: Any, classes: bool) -> str:

@@ -30,6 +30,7 @@ PALE = "#E5E7EB"
 SPINE = "#B6BBC4"
 
 _LETTER_WIDTH = 0.105  # inches, of a title
+_SMALL_LETTER_WIDTH = 0.07  # of a caption
 # In an SVG: the text between two tags, which is not changed, or a number with more than two decimals, which is rounded.
 _TEXT_OR_LONG_NUMBER = re.compile(r">[^<]+<|(?<![\w#.])-?\d+\.\d{3,}(?![\w.])")
 
@@ -51,6 +52,12 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
     figure.suptitle(title, fontsize=12.5, color=INK, fontweight="bold", parse_math=False)
     return figure
+
+
+def add_caption(figure: Figure, text: str) -> None:
+    """Add what explains the picture below all its panels, in lines that fit."""
+    text = textwrap.fill(text, max(round(figure.get_figwidth() / _SMALL_LETTER_WIDTH), 10))
+    figure.supxlabel(text, fontsize=9, color=SOFT, parse_math=False)
 
 
 def tidy(axes: Axes, *, grid: str = "both") -> None:

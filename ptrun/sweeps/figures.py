@@ -31,25 +31,41 @@ _DRAWN = (
     ("parallel", parallel.draw),
     ("learning_curves", learning_curves.draw),
 )
+_DRAWN_BY_OBJECTIVE = (
+    ("by_setting", by_setting.draw),
+    ("heat_map", heat_map.draw),
+    ("importance", importance_bars.draw),
+)
 
 Row = Mapping[str, Any]
 
 
 def draw(folder: Path, rows: Sequence[Row]) -> list[Path]:
     """Draw into `plots` of the sweep, without what an earlier call drew and makes no sense now. Returns the files."""
-    data = read(folder, rows)
-    metric = find.read_plan(folder).get("compare_by")
+    plan, data = find.read_plan(folder), read(folder, rows)
+    metric = plan.get("compare_by")
     compared = read(folder, measured(folder, rows, metric)) if metric else None
-    written = []
-    for name, draw_one in _DRAWN:
-        path = folder / PLOTS / f"{name}.svg"
-        shown = compared if name == _COMPARED else data
-        drawn = draw_one(shown, path) if shown else None
-        if drawn is None:
-            path.unlink(missing_ok=True)
-        else:
-            written.append(drawn)
+    shown = [(name, draw_one, compared if name == _COMPARED else data) for name, draw_one in _DRAWN]
+    objectives = plan.get("objectives", [])
+    for place, name in enumerate(objectives):
+        if data is not None and name != data.monitor:
+            of_objective = read(folder, [_by_objective(folder, row, objectives, place) for row in rows])
+            word = name.rpartition("/")[2]
+            shown += [(f"{figure}_{word}", draw_one, of_objective) for figure, draw_one in _DRAWN_BY_OBJECTIVE]
+    drawn = [draw_one(data, folder / PLOTS / f"{name}.svg") for name, draw_one, data in shown if data is not None]
+    written = [path for path in drawn if path is not None]
+    for path in (folder / PLOTS).glob("*.svg"):
+        if path not in written and path.stem.startswith(tuple(name for name, _ in _DRAWN)):
+            path.unlink()
     return written
+
+
+def _by_objective(folder: Path, row: Row, names: Sequence[str], place: int) -> Row:
+    """A row with one of several objectives in the place of the monitored metric."""
+    values = objective_values(folder / row["job"], names) if row["state"] == "done" else None
+    value = None if values is None else values[place]
+    name = names[place]
+    return {**row, "monitor": name, "value": value, "higher_is_better": is_higher_better(name)}
 
 
 def read(folder: Path, rows: Sequence[Row]) -> SweepData | None:

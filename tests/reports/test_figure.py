@@ -10,7 +10,7 @@ from pathlib import Path
 
 from support import assert_picture
 
-from ptrun.reports.figure import legend, new_figure, save, shorten, tidy
+from ptrun.reports.figure import add_caption, legend, new_figure, save, shorten, tidy
 
 
 def test_a_picture_is_saved_in_place_of_the_old_one(tmp_path: Path) -> None:
@@ -29,6 +29,20 @@ def test_letters_that_the_font_lacks_give_no_warning(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         save(new_figure(6.0, 4.0, "日本語"), tmp_path / "a.png")
+
+
+def test_title_and_caption_are_as_wide_as_the_figure_at_most() -> None:
+    from matplotlib.text import Text
+
+    sentence = "Each point is the mean of up to 5 runs, bars ± 1 standard deviation; the ring is the best. "
+    for width in (4.0, 7.6, 13.5):
+        figure = new_figure(width, 4.0, 4 * sentence)
+        figure.add_subplot()
+        add_caption(figure, 4 * sentence)
+        figure.draw_without_rendering()
+        boxes = [text.get_window_extent() for text in figure.findobj(Text) if sentence[:20] in text.get_text()]
+        assert len(boxes) == 2
+        assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
 
 
 def test_a_long_name_loses_its_middle() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,28 @@ def test_objectives(tmp_path: Path):
     assert data.objectives is not None
     assert (data.objectives.names, data.objectives.front) == (names, ["1"])
     assert data.objectives.values["0"] == pytest.approx([0.5, 10])
+
+
+def test_each_objective_has_figures_of_its_own(tmp_path: Path):
+    names, jobs = ["val/accuracy", "parameters", "training_seconds"], GRID[::2]
+    sweep = make_sweep(tmp_path / "sw", jobs, [0.5 + number / 100 for number in range(len(jobs))], objectives=names)
+    for number in range(len(jobs)):
+        summary = json.loads((sweep / str(number) / "summary.json").read_text(encoding="utf-8"))
+        summary |= {"parameters": 1000 * (number + 1), "training_seconds": 9.0 - number}
+        RunDir(sweep / str(number)).write_json("summary.json", summary)
+    RunDir(sweep / "0").write_status("failed")
+    plots = sweep / "plots"
+    plots.mkdir()
+    for name in ("by_setting_peak_memory_bytes.svg", "mine.svg"):  # of objectives before these; of the user
+        (plots / name).touch()
+    drawn = [path.name for path in figures.draw(sweep, all_rows(sweep))]
+    assert {"by_setting.svg", "heat_map.svg", "pareto.svg", "importance.svg"} <= set(drawn)
+    assert {f"{name}_{of}.svg" for name in ("by_setting", "heat_map", "importance") for of in names[1:]} <= set(drawn)
+    assert not any(name.endswith("accuracy.svg") for name in drawn), "it is monitored, so it has its figures"
+    assert sorted(path.name for path in plots.iterdir()) == sorted([*drawn, "mine.svg"])
+    assert "Parameters by setting: 2,000 at best" in (plots / "by_setting_parameters.svg").read_text(encoding="utf-8")
+    page = (plots / "by_setting_training_seconds.svg").read_text(encoding="utf-8")
+    assert "Training time by setting: 4.00 s at best" in page
 
 
 def test_the_metric_that_is_compared_has_a_figure_of_its_own(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def curves(folder: Path, **values: list[float]) -> None:
     """The metrics of other jobs: their accuracy by epoch."""
     for name, curve in values.items():
         path = folder / name.lstrip("j")
-        path.mkdir()
+        path.mkdir(exist_ok=True)
         records = [{"epoch": epoch, "step": epoch, "val/accuracy": value} for epoch, value in enumerate(curve, 1)]
         (path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
@@ -114,3 +115,24 @@ def test_asha_promotes_what_is_among_the_best_after_all(tmp_path: Path):
     assert promoted(as_settings({"pruner": "median"}), tmp_path, "012") == []
     RunDir(tmp_path / "0").write_status("running")
     assert promoted(asha, tmp_path, "012") == []
+
+
+def test_asha_prunes_what_optunas_successive_halving_prunes(tmp_path: Path):
+    """One run after the other, of 40 random curves. Optuna never continues a pruned one."""
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    draw = random.Random(0)
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.SuccessiveHalvingPruner(1, 3))
+    lengths = []
+    for number in range(40):
+        trial, values, why = study.ask(), [], ""
+        while len(values) < 9 and not why:
+            values.append(max([*values, draw.random()]))  # the best so far
+            trial.report(values[-1], len(values))
+            why = reason(tmp_path, values[-1], len(values))
+            assert bool(why) is trial.should_prune(), (number, values, why)
+            curves(tmp_path, me=values)
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED if why else None, values=None if why else values[-1])
+        (tmp_path / "me").rename(tmp_path / str(number))
+        lengths.append(len(values))
+    assert set(lengths) == {1, 3, 9}

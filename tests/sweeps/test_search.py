@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
 import sys
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import pytest
 from ptrun.config.search_space import Axis, Value
 from ptrun.errors import ConfigError
 from ptrun.sweeps.history import Outcome, Trial
-from ptrun.sweeps.search import propose, require_libraries
+from ptrun.sweeps.search import as_optuna, propose, require_libraries
 
 LR = Axis("optimizer.lr", (), 1e-5, 1.0, log=True)
 WIDTH = Axis("model.hidden", (), 4, 64, integer=True)
@@ -77,6 +78,29 @@ def test_all_outcomes_are_taken_and_trials_of_other_values_are_passed_over():
     points: list[dict[str, Value]] = [{"optimizer.lr": 0.01}, {"optimizer.lr": 0.02}, {"optimizer.lr": 5.0}]
     trials = [Trial(n, points[n % 3], outcome, 0.1, True, 2, None) for n, outcome in enumerate(Outcome)]
     assert LR.contains(propose("tpe", 0, (LR,), applies, trials).point["optimizer.lr"])
+
+
+def test_tpe_proposes_what_it_does_in_optunas_own_study():
+    """A history holds of a pruned trial its last epoch only, and Optuna's study all of its epochs."""
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    space, draw = (LR, WIDTH, MODEL), random.Random(0)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+    trials: list[Trial] = []
+    for number in range(30):
+        point = propose("random", 0, space, applies, trials).point
+        epochs = 9 if number == 0 else draw.choice((1, 3))  # so pruned trials are among the best three
+        curve = [loss(point) + draw.random() / epoch for epoch in range(1, epochs + 1)]
+        outcome = Outcome.COMPLETE if len(curve) == 9 else Outcome.PRUNED
+        trials.append(Trial(number, point, outcome, curve[-1], False, len(curve), None))
+        record = as_optuna(optuna, trials[-1], space, False)
+        record.intermediate_values = dict(enumerate(curve, 1))
+        study.add_trial(record)
+    ours = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+    ours.add_trials([as_optuna(optuna, trial, space, False) for trial in trials])
+    for _ in range(5):
+        pair = [asked.ask(record.distributions) for asked in (study, ours)]
+        assert pair[0].params == pair[1].params
 
 
 def test_several_objectives():

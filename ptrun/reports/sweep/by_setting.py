@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptrun.reports.figure import BLUE, SOFT, new_figure, save, tidy
+from ptrun.reports.figure import BLUE, SOFT, add_caption, new_figure, save, tidy
 from ptrun.reports.sweep.data import Axis, Setting, SweepData
 from ptrun.reports.sweep.look import (
     MARKERS,
     color_of,
+    is_wide,
     label_lines,
     metric_axis,
     metric_name,
@@ -42,10 +43,10 @@ def draw(data: SweepData, path: Path) -> Path | None:
     rows = -(-len(axes) // columns)
     width, height = (7.6, 4.6) if len(axes) == 1 else (4.3 * columns + 0.6, 3.6 * rows + 0.8)
     figure = new_figure(width, height, _title(data))
-    means = [point.mean + sign * point.std for point in data.points for sign in (-1, 1)]
+    ends = _ends(data)
     for number, axis in enumerate(axes, start=1):
         panel = figure.add_subplot(rows, columns, number)
-        metric_axis(panel, data.monitor, _drawn_range(means, data))
+        metric_axis(panel, data.monitor, _drawn_range(ends, data))
         setting_axis(panel, axis)
         _draw_panel(panel, data, axis)
         tidy(panel, grid="y")
@@ -53,13 +54,21 @@ def draw(data: SweepData, path: Path) -> Path | None:
             panel.set_ylabel(metric_name(data.monitor))
     low, high = panel.get_ylim()
     outside = sum(not low <= point.mean <= high for point in data.points)
-    figure.supxlabel(_caption(data, axes, outside), fontsize=9, color=SOFT, parse_math=False)
+    add_caption(figure, _caption(data, axes, outside))
     return save(figure, path)
 
 
 def _title(data: SweepData) -> str:
     best = max(data.finished, key=lambda point: point.mean if data.higher_is_better else -point.mean)
     return f"{title_of(data.monitor)} by setting: {metric_text(data.monitor, best.mean)} at best"
+
+
+def _ends(data: SweepData) -> list[float]:
+    """The ends of all bars. One that reaches below 0 does not keep positive values off a logarithmic axis."""
+    means = [point.mean for point in data.points]
+    lows = [point.mean - point.std for point in data.points]
+    highs = [point.mean + point.std for point in data.points]
+    return [*(means if min(lows) <= 0 and is_wide(min(means), max(means)) else lows), *highs]
 
 
 def _drawn_range(values: Sequence[float], data: SweepData) -> list[float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptrun.reports.figure import GREEN, PALE, SOFT, new_figure, save, tidy
+from ptrun.reports.figure import GREEN, PALE, SOFT, add_caption, new_figure, save, tidy
 from ptrun.reports.sweep.data import Axis, Setting, SweepData
 from ptrun.reports.sweep.look import (
     PAPER,
@@ -82,7 +82,7 @@ def _draw_table(data: SweepData, across: Axis, down: Axis, cells: Cells, path: P
     tidy(panel)
     panel.grid(False)
     panel.spines[:].set_visible(False)
-    figure.supxlabel(f"{over} color is better, the frame is the best.", fontsize=9, color=SOFT, parse_math=False)
+    add_caption(figure, f"{over} color is better, the frame is the best.")
     return save(figure, path)
 
 
@@ -112,11 +112,9 @@ def _draw_map(data: SweepData, across: Axis, down: Axis, path: Path) -> Path:
     _name_best(panel, data, across, down)
     tidy(panel)
     hollow = "; hollow points were pruned" if any(point.is_pruned for point in points) else ""
-    text = f"Stronger color is better: from {metric_text(data.monitor, low if data.higher_is_better else high)} to "
-    figure.supxlabel(
-        f"{text}{metric_text(data.monitor, high if data.higher_is_better else low)}; the ring is the best{hollow}.",
-        fontsize=9, color=SOFT,
-    )  # fmt: skip
+    worst, best = (low, high) if data.higher_is_better else (high, low)
+    ends = f"from {metric_text(data.monitor, worst)} to {metric_text(data.monitor, best)}"
+    add_caption(figure, f"Stronger color is better: {ends}; the ring is the best{hollow}.")
     return save(figure, path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptrun.reports.figure import BLUE, INK, SOFT, new_figure, save, shorten, tidy
+from ptrun.reports.figure import BLUE, INK, add_caption, new_figure, save, shorten, tidy
 from ptrun.reports.sweep.data import SweepData
 from ptrun.reports.sweep.look import metric_name
 
@@ -29,5 +29,5 @@ def draw(data: SweepData, path: Path) -> Path | None:
     tidy(panel, grid="x")
     panel.spines["bottom"].set_visible(False)
     note = f" {data.importance.note}" if data.importance.note else ""
-    figure.supxlabel(f"{data.importance.method}.{note}", fontsize=9, color=SOFT, parse_math=False)
+    add_caption(figure, f"{data.importance.method}.{note}")
     return save(figure, path)

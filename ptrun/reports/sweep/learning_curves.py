@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptrun.reports.figure import GREEN, INK, SOFT, new_figure, save, tidy
+from ptrun.reports.figure import GREEN, INK, SOFT, add_caption, new_figure, save, tidy
 from ptrun.reports.sweep.data import Axis, Curve, SweepData
 from ptrun.reports.sweep.look import (
     WORDS,
@@ -47,7 +47,7 @@ def draw(data: SweepData, path: Path) -> Path | None:
     _epochs(panel)
     panel.set_ylabel(metric_name(data.monitor))
     tidy(panel)
-    figure.supxlabel(_caption(curves, axis), fontsize=9, color=SOFT, parse_math=False)
+    add_caption(figure, _caption(curves, axis))
     return save(figure, path)
 
 

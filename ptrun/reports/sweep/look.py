@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ptrun.reports.figure import BLUE, GREEN, INK, ORANGE, PALE, RED, SOFT, SPINE, shorten
 from ptrun.reports.sweep.data import Axis, Point, Setting
-from ptrun.terminal.format import format_metric, is_fraction, metric_title
+from ptrun.terminal.format import format_bytes, format_metric, format_seconds, is_fraction, metric_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,10 @@ THEME = {
     ), strict=True)),
     ON_WEAK: "#EEF1F5", ON_STRONG: "#0E1319",
 }  # fmt: skip
+_COSTS = {"parameters": "parameters", "training_seconds": "training time", "peak_memory_bytes": "peak memory"}
+_UNITS = {"training_seconds": "s", "peak_memory_bytes": "B"}
 _MOST_LETTERS = 16  # of a word at an axis
+_PAD = 0.07  # of the range of the metric: room beside its ends for a ring, in the smallest panel as well
 _JITTER = 0.18  # of points at a word; two words are 1 apart
 _WIDE_RANGE = 30.0  # largest / smallest value above which a linear axis hides the differences of small ones
 
@@ -92,7 +95,9 @@ def setting_text(value: Setting, limit: int = _MOST_LETTERS) -> str:
 
 
 def metric_name(monitor: str) -> str:
-    """`val/accuracy` in a sentence: validation accuracy."""
+    """`val/accuracy` in a sentence: validation accuracy; `training_seconds`: training time."""
+    if monitor in _COSTS:
+        return _COSTS[monitor]
     part, _, name = monitor.rpartition("/")
     words = metric_title(name)
     words = words if words[:2].isupper() else words[:1].lower() + words[1:]
@@ -107,26 +112,38 @@ def title_of(monitor: str) -> str:
 
 def metric_text(monitor: str, value: float) -> str:
     """A value of the metric, with its unit."""
+    if monitor in _COSTS:
+        unit = _UNITS.get(monitor, "")
+        return format_seconds(value) if unit == "s" else format_bytes(value) if unit == "B" else f"{value:,.0f}"
     return format_metric(monitor.rpartition("/")[2], value)
 
 
 def metric_axis(axes: Axes, monitor: str, values: Sequence[float], which: str = "y") -> None:
-    """Scale, limits and numbers of the axis of the metric: percent, or logarithmic where values differ much."""
-    from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+    """Scale, limits and numbers of the axis of the metric: percent, or logarithmic where values differ much.
+
+    Beside the lowest and the highest value there is room for the ring around the best point, above 100 % as well,
+    but no tick where no value can be.
+    """
+    from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
     own = getattr(axes, f"{which}axis")
     low, high = min(values), max(values)
-    pad = 0.06 * (high - low) or abs(high) * 0.05 or 0.05
+    pad = _PAD * (high - low) or abs(high) * 0.05 or 0.05
     limits = (low - pad, high + pad)
     if is_fraction(monitor.rpartition("/")[2]):
         narrow = high - low < 0.05  # as two ticks may then be half a percent apart
+        ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(*limits)
+        most = math.inf if "mape" in monitor else 1.0
+        own.set_ticks([tick for tick in ticks if max(limits[0], 0) <= tick <= min(limits[1], most)])
         own.set_major_formatter(PercentFormatter(xmax=1, symbol=" %", decimals=1 if narrow else 0))
-        limits = (max(limits[0], -0.02), min(limits[1], 1.02))
     elif is_wide(low, high):
         getattr(axes, f"set_{which}scale")("log")
         own.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         own.set_minor_locator(NullLocator())
-        limits = (low / 1.2, high * 1.2)
+        factor = (high / low) ** _PAD
+        limits = (low / factor, high * factor)
+    if monitor in _COSTS:
+        own.set_major_formatter(EngFormatter(_UNITS.get(monitor, "")))
     getattr(axes, f"set_{which}lim")(*limits)
 
 

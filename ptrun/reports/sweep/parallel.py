@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptrun.reports.figure import GREEN, INK, SOFT, SPINE, new_figure, save, shorten
+from ptrun.reports.figure import GREEN, INK, SOFT, SPINE, add_caption, new_figure, save, shorten
 from ptrun.reports.sweep.data import Axis, Point, SweepData
 from ptrun.reports.sweep.look import (
     PAPER,
@@ -52,9 +52,7 @@ def draw(data: SweepData, path: Path) -> Path | None:
     _draw_metric(panel, data, len(axes), low, high)
     panel.set(xlim=(-0.45, len(axes) + 0.6), ylim=(_ABSENT - 0.08 if has_absent else -0.08, 1.18))
     pruned = "; thin dashed lines were pruned" if any(point.is_pruned for point in data.points) else ""
-    figure.supxlabel(
-        f"Stronger color is better, the green line is the best{pruned}.", fontsize=9, color=SOFT, parse_math=False
-    )
+    add_caption(figure, f"Stronger color is better, the green line is the best{pruned}.")
     return save(figure, path)
 
 

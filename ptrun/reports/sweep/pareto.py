@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptrun.reports.figure import GREEN, INK, SOFT, new_figure, save, tidy
+from ptrun.reports.figure import GREEN, INK, SOFT, add_caption, new_figure, save, tidy
 from ptrun.reports.sweep.data import Objectives, SweepData
 from ptrun.reports.sweep.look import metric_axis, metric_name
 
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_LABELS = 12
-_DECADES = 100  # an objective whose largest value is this many times the smallest gets a logarithmic axis
-_UNITS = {"training_seconds": "training time (s)", "peak_memory_bytes": "peak memory (bytes)"}
 
 
 def draw(data: SweepData, path: Path) -> Path | None:
@@ -32,7 +29,7 @@ def draw(data: SweepData, path: Path) -> Path | None:
     text = (
         "Green: the front, with the names of its jobs" if len(objectives.front) <= _MOST_LABELS else "Green: the front"
     )
-    figure.supxlabel(f"{text}. {_better(objectives)}", fontsize=9, color=SOFT, parse_math=False)
+    add_caption(figure, f"{text}. {_better(objectives)}")
     return save(figure, path)
 
 
@@ -59,22 +56,7 @@ def _draw_panel(panel: Axes, objectives: Objectives, other: int, *, is_line: boo
                 job, (at, height), xytext=(7, -11), textcoords="offset points", fontsize=9, color=INK, parse_math=False
             )
     metric_axis(panel, objectives.names[0], [values[0] for values in objectives.values.values()])
-    _other_axis(panel, objectives.names[other], [values[other] for values in objectives.values.values()])
-    panel.set_ylabel(_title(objectives.names[0]))
-    panel.set_xlabel(_title(objectives.names[other]))
+    metric_axis(panel, objectives.names[other], [values[other] for values in objectives.values.values()], "x")
+    panel.set_ylabel(metric_name(objectives.names[0]))
+    panel.set_xlabel(metric_name(objectives.names[other]))
     tidy(panel)
-
-
-def _other_axis(panel: Axes, name: str, values: Sequence[float]) -> None:
-    from matplotlib.ticker import EngFormatter
-
-    if name.startswith("val/"):
-        metric_axis(panel, name, values, "x")
-        return
-    if min(values) > 0 and max(values) / min(values) >= _DECADES:
-        panel.set_xscale("log")
-    panel.xaxis.set_major_formatter(EngFormatter(sep=""))
-
-
-def _title(name: str) -> str:
-    return _UNITS.get(name, metric_name(name) if "/" in name else name)

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from ptrun.reports.figure import INK, SOFT
+from ptrun.reports.figure import INK, SOFT, new_figure
 from ptrun.reports.sweep.data import Axis
 from ptrun.reports.sweep.look import (
     LEVELS,
@@ -20,8 +20,11 @@ from ptrun.reports.sweep.look import (
     color_of,
     goodness,
     height,
+    metric_axis,
     metric_name,
+    metric_text,
     on_shade,
+    ring,
     setting_text,
     shade,
     title_of,
@@ -79,3 +82,55 @@ def test_where_values_stand():
     assert [color_of(Axis("lr", [0.1, 0.2]), value) for value in (0.1, 0.2)] == [LEVELS[0], LEVELS[-1]]
     six = Axis("lr", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     assert len({color_of(six, value) for value in six.values}) == 6
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values"),
+    [
+        ("val/accuracy", [0.1, 0.97, 1.0]),
+        ("val/accuracy", [0.92, 1.02]),  # the end of a bar of one standard deviation
+        ("val/accuracy", [0.0, 0.9]),
+        ("val/loss", [1e-6, 2.0]),
+        ("val/loss", [0.1, 0.2]),
+        ("parameters", [100.0, 90000.0]),
+    ],
+)
+@pytest.mark.parametrize("which", ["lowest", "highest"])
+def test_the_ring_around_the_best_is_not_cut(monitor: str, values: list[float], which: str):
+    figure = new_figure(13.5, 4.4, "Three panels")
+    for number in (1, 2, 3):
+        panel = figure.add_subplot(1, 3, number)
+        metric_axis(panel, monitor, values)
+        panel.set_xlim(0, 1)
+    ring(panel, 0.5, min(values) if which == "lowest" else max(values))
+    figure.draw_without_rendering()
+    line, box = panel.lines[0], panel.get_window_extent()
+    center = float(panel.transData.transform((0.5, line.get_ydata()[0]))[1])
+    radius = (line.get_markersize() + line.get_markeredgewidth()) / 2 / 72 * figure.dpi
+    assert box.y0 <= center - radius
+    assert center + radius <= box.y1
+
+
+def test_an_axis_of_fractions_has_no_tick_where_no_value_can_be():
+    for values in ([0.0, 1.0], [0.9, 1.05], [0.02, 0.4]):
+        panel = new_figure(4.0, 3.6, "One").add_subplot()
+        metric_axis(panel, "val/accuracy", values)
+        ticks = list(panel.get_yticks())
+        assert len(ticks) >= 3
+        assert all(0 <= tick <= 1 for tick in ticks), values
+        low, high = panel.get_ylim()
+        assert low < min(values)
+        assert max(values) < high
+    panel = new_figure(4.0, 3.6, "One").add_subplot()
+    metric_axis(panel, "val/mape", [0.2, 2.9])
+    assert max(panel.get_yticks()) > 2
+
+
+def test_costs_have_names_and_units():
+    names = ("parameters", "training_seconds", "peak_memory_bytes")
+    texts = [metric_text(name, value) for name, value in zip(names, (7208.0, 0.44, 1.5e9), strict=True)]
+    assert [title_of(name) for name in names] == ["Parameters", "Training time", "Peak memory"]
+    assert texts == ["7,208", "0.44 s", "1.5 GB"]
+    panel = new_figure(4.0, 3.6, "One").add_subplot()
+    metric_axis(panel, "training_seconds", [0.2, 0.4])
+    assert panel.yaxis.get_major_formatter()(0.3, 0) == "300 ms"
