@@ -11,10 +11,12 @@ import importlib.util
 import inspect
 import os
 import sys
+import sysconfig
 import traceback
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.machinery import SourceFileLoader
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any
@@ -35,7 +37,10 @@ REGISTRIES: Mapping[str, registry.Registry[Any]] = {
 _loaded_paths: dict[str, str] = {}  # module name → path, as Python writes it in tracebacks
 _digests: dict[str, bytes] = {}  # of each imported file, by module name
 _copies: dict[Path, Path] = {}  # path of a file → its copy that is imported instead
+_copied_modules: dict[str, Path] = {}  # name of a module beside a plugin → its path, of which there is a copy
 _named: dict[str, str] = {}  # module name → path of the file that was asked for
+_INSTALLED = ("site-packages", "dist-packages")
+_NOT_THE_USERS = (Path(sysconfig.get_path("stdlib")).resolve(), Path(__file__).resolve().parent)
 
 
 def load(files: Sequence[str]) -> None:
@@ -59,16 +64,42 @@ def load(files: Sequence[str]) -> None:
             _digests[name] = digest
 
 
-def use_copies(copies: Mapping[Path, Path]) -> None:
+def modules_beside(files: Sequence[str]) -> dict[str, Path]:
+    """The user's own modules that are imported by now, other than plugins: name → file.
+
+    They lie below the folder of one of these plugins, or below the working folder, and belong to no installed package.
+    """
+    folders = {Path.cwd().resolve(), *(Path(file).expanduser().resolve().parent for file in files)}
+    found = {}
+    for name, module in list(sys.modules.items()):
+        # Not by getattr, at which some packages import more.
+        file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+        if not isinstance(file, str) or not file.endswith(".py") or name in _loaded_paths or name == "__main__":
+            continue
+        path = Path(file).resolve()
+        if any(path.is_relative_to(folder) for folder in folders) and not _is_installed(path):
+            found[name] = path
+    return found
+
+
+def _is_installed(path: Path) -> bool:
+    return bool(set(_INSTALLED) & set(path.parts)) or any(path.is_relative_to(folder) for folder in _NOT_THE_USERS)
+
+
+def use_copies(copies: Mapping[Path, Path], modules: Mapping[str, Path] | None = None) -> None:
     """Import these copies in place of the files of which they are, which may have been edited since.
 
+    modules: what `modules_beside` returned when the copies were made.
     A module knows the place of the original as its `__file__`, beside which it may keep other files.
     """
     _copies.update(copies)
+    _copied_modules.update(modules or {})
+    if _copied_modules and not any(isinstance(finder, _CopyFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _CopyFinder())
 
 
-def _load_as_elsewhere(files: Sequence[str], copies: Mapping[Path, Path]) -> None:
-    use_copies(copies)
+def _load_as_elsewhere(files: Sequence[str], copies: Mapping[Path, Path], modules: Mapping[str, Path]) -> None:
+    use_copies(copies, modules)
     load(files)
 
 
@@ -80,12 +111,40 @@ class _UncachedLoader(SourceFileLoader):
         return self.source_to_code(self.get_data(path), path)
 
 
+class _CopyLoader(_UncachedLoader):
+    """Runs a copy as the module of the original."""
+
+    def __init__(self, name: str, original: Path, copy: Path) -> None:
+        super().__init__(name, str(copy))
+        self._original = str(original)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__file__ = self._original
+        super().exec_module(module)
+
+
+class _CopyFinder(MetaPathFinder):
+    """Finds the copies of the modules that plugins import."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
+        """The copy of a module, if there is one."""
+        original = _copied_modules.get(fullname)
+        copy = _copies.get(original) if original is not None else None
+        if original is None or copy is None or not copy.is_file():
+            return None
+        within = [str(original.parent)] if original.name == "__init__.py" else None  # for modules imported later
+        loader = _CopyLoader(fullname, original, copy)
+        return importlib.util.spec_from_file_location(fullname, copy, loader=loader, submodule_search_locations=within)
+
+
 def _import(name: str, path: Path, source: Path) -> None:
     """Run a file, or its copy `source`, as the module `name`, without the components of its former content."""
     spec = importlib.util.spec_from_file_location(name, source, loader=_UncachedLoader(name, str(source)))
     if path.suffix != ".py" or spec is None or spec.loader is None:
         raise ConfigError(f"plugins: {path} is not a Python file.")
     unload(name)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # at the end: a file beside a plugin must not hide a package
     module: ModuleType = importlib.util.module_from_spec(spec)
     module.__file__ = str(path)
     sys.modules[name] = module
@@ -126,7 +185,7 @@ class LoadOnUnpickling:
 
     def __reduce__(self) -> tuple[Any, ...]:
         imported = [name for name, path in _loaded_paths.items() if name in sys.modules and Path(path).is_file()]
-        return _load_as_elsewhere, (sorted(_named[name] for name in imported), dict(_copies))
+        return _load_as_elsewhere, (sorted(_named[name] for name in imported), dict(_copies), dict(_copied_modules))
 
 
 @contextlib.contextmanager

@@ -217,7 +217,7 @@ def test_a_worker_imports_only_what_is_there_and_still_imported(tmp_path: Path):
     plugins.load([str(kept), str(removed), str(forgotten)])
     removed.unlink()
     del sys.modules[next(name for name in sys.modules if name.startswith("ptrun_plugin_forgotten_"))]
-    _, (files, copies) = plugins.LoadOnUnpickling().__reduce__()
+    _, (files, copies, _) = plugins.LoadOnUnpickling().__reduce__()
     assert not set(copies) & {kept, removed, forgotten}
     assert [Path(file) for file in files if Path(file).parent == tmp_path] == [kept]
 

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 
 from ptrun.config import schema
 from ptrun.config.folders import shipped_conf
-from ptrun.config.run_config import GROUPS
+from ptrun.config.run_config import GROUPS, SWEEP
 from ptrun.config.types import ListOf, Plain, Type
 
 _GRAMMAR = frozenset("'\"{}$\\")
@@ -39,7 +39,7 @@ def as_typed(text: str, folders: tuple[Path, ...] = ()) -> str:
     words = _words(value)
     needs_quotes = {word for word in words if _parse(f"key={word}") is None}
     changed = {word for word in words if _would_change(word)}
-    if changed and _takes_text(key.lstrip("+"), folders):
+    if changed and takes_text(key.lstrip("+"), folders):
         needs_quotes |= changed
     if not needs_quotes:
         return text
@@ -75,7 +75,7 @@ def _would_change(word: str) -> bool:
     return isinstance(value, bool | int | float) and (str(value) != word or math.isnan(value))
 
 
-def _takes_text(key: str, folders: tuple[Path, ...]) -> bool:
+def takes_text(key: str, folders: tuple[Path, ...] = ()) -> bool:
     """Whether a setting of that dotted name, of any component of its group, takes a text or path and no bool."""
     types = declared_types(key, folders)
     return any(_has(declared, ("str", "path")) for declared in types) and not any(
@@ -83,10 +83,15 @@ def _takes_text(key: str, folders: tuple[Path, ...]) -> bool:
     )
 
 
+def takes_list(key: str) -> bool:
+    """Whether a setting of that dotted name takes a list."""
+    return any(isinstance(kind, ListOf) for declared in declared_types(key, ()) for kind in declared.alternatives)
+
+
 def declared_types(key: str, folders: tuple[Path, ...], choices: Sequence[str] = ()) -> list[Type]:
     """The types of the settings of that dotted name, of these components of its group, or of all."""
     group, _, name = key.partition(".")
-    if group in GROUPS and name:
+    if group in (*GROUPS, SWEEP) and name:
         files = [schema.find(group, choice, folders) for choice in choices or schema.readable_names(group, folders)]
         return [file.keys[name].type for file in files if file is not None and name in file.keys]
     roots = [schema.read(shipped_conf() / f"{root}.yaml").keys for root in ("train", "eval", "export")]

@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ptrun.config import load, overrides, schema
+from ptrun.config.as_typed import takes_list, takes_text
 from ptrun.config.comparison import require_jobs
 from ptrun.config.compose import Composer
 from ptrun.config.composition import Composition, JobConfig
@@ -96,7 +97,11 @@ def load_sweep(composer: Composer, texts: Sequence[str]) -> SweepConfig | None:
     """
     fixed = overrides.without_sweeps(texts)
     registries = load.import_plugins(composer, fixed)
-    composer.check_overrides([text for text in texts if text not in composer.unknown_choices(texts)])
+    of_jobs = [text for text in composer.unknown_choices(texts) if overrides.is_sweep(text)]  # each job is checked
+    composer.check_overrides(
+        [text for text in texts if text not in of_jobs or overrides.key_of(text) not in GROUPS],
+        {group: list(names) for group, names in registries.items()},
+    )
     composed = composer.compose_checked(fixed)
     if any(composed.hydra[part]._target_ != target for part, target in OWN_TARGETS.items()):
         return None
@@ -105,13 +110,23 @@ def load_sweep(composer: Composer, texts: Sequence[str]) -> SweepConfig | None:
     axes = overrides.axes(texts, composer.folders)
     composition = Composition(composer, registries, axes, composed)
     search = _search(texts, composition) if settings.is_search else None
-    jobs = composition.load_all(search.ends() if search else overrides.grid(texts, composer.folders))
+    combinations = search.ends() if search else overrides.grid(texts, composer.folders)
+    jobs = composition.load_all(combinations)
     if not search:  # the jobs of a search are not known yet
         require_jobs(settings.compare or (), [job.overrides for job in jobs])
+        _note_repetitions(composer, len(combinations) - len(jobs), len(combinations))
     folder = str(composed.hydra.sweep.dir) or ("" if settings.dir in ("auto", "new") else settings.dir)
     keys = {overrides.key_of(text) for text in fixed}
     shared = [text for text in jobs[0].overrides if overrides.key_of(text) in keys and not text.startswith("hydra.")]
     return SweepConfig(settings, folder, axes, sorted(shared), [] if search else jobs, search, jobs[0])
+
+
+def _note_repetitions(composer: Composer, number: int, total: int) -> None:
+    if number:
+        repeat = "repeats another one and is" if number == 1 else "repeat others and are"
+        composer.notes[
+            f"{number} of the {total} combinations {repeat} not run twice. Other values of seed make more runs."
+        ] = None
 
 
 def _all_texts(composed: DictConfig, texts: Sequence[str]) -> list[str]:
@@ -119,7 +134,13 @@ def _all_texts(composed: DictConfig, texts: Sequence[str]) -> list[str]:
     params = composed.hydra.sweeper.params or {}
     several = [text for text in texts if is_setting(text) and overrides.is_sweep(text)]
     if several:
-        raise ConfigError(f"{several[0]}: a setting of the sweep itself has one value.")
+        key, _, value = several[0].partition("=")
+        hint = ""
+        if takes_list(key):
+            hint = f" A list is written in brackets: {key}=[{value}]."
+        elif takes_text(key):
+            hint = f" Put quotes around a comma that belongs to it: {overrides.in_shell(key, value)}."
+        raise ConfigError(f"{several[0]}: a setting of the sweep itself has one value.{hint}")
     return [*(f"{key}={value}" for key, value in params.items()), *(text for text in texts if not is_setting(text))]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -27,6 +28,16 @@ def quoted(text: str) -> str:
     """A text as the value of an override that means just this text, whatever it holds."""
     escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", text).replace("'", "\\'").replace("${", "\\${")
     return f"'{escaped}'"
+
+
+def in_shell(key: str, value: str) -> str:
+    """`KEY=VALUE` as it is typed in a shell, with quotes by which the value arrives as this text."""
+    mark = Quote.double if "'" in value and '"' not in value else Quote.single
+    text = QuotedString(value, mark).with_quotes()
+    if set("$`\\!") & set(text):
+        return f"{key}={shlex.quote(text)}"
+    escaped = text.replace('"', '\\"')
+    return f'{key}="{escaped}"'
 
 
 def parse_values(overrides: Sequence[str]) -> dict[str, Any]:
@@ -195,7 +206,7 @@ def _several_values_problem(text: str) -> str:
     key, _, value = text.partition("=")
     return (
         f"{text}: a comma separates values, and one value is expected. Put quotes around a value that holds a comma, "
-        f"and quotes for the shell around those: {key}=\"'{value}'\"."
+        f"and quotes for the shell around those: {in_shell(key, value)}."
     )
 
 
@@ -207,5 +218,5 @@ def _syntax_problem(text: str) -> str:
         return f"{text}: no spaces around '='. Write {key.strip()}={value.strip()}."
     return (
         f"{text}: the value can't be read. Put quotes around a value that holds = , : {{ [ or a space, and quotes for "
-        f"the shell around those: {key}=\"'{value}'\"."
+        f"the shell around those: {in_shell(key, value)}."
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import math
+import re
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,6 +99,19 @@ def without_repeats(overrides: Sequence[str]) -> tuple[str, ...]:
 def settings_text(overrides: Sequence[str], keys: Collection[str]) -> str:
     """The overrides of these keys, as typed."""
     return " ".join(text for text in overrides if text.partition("=")[0] in keys) or "(defaults)"
+
+
+def shortened(settings: str, keys: Collection[str]) -> str:
+    """A `settings_text` with the last word of each key, where no other key has it: lr=0.1 for optimizer.lr=0.1."""
+    lasts = collections.Counter(map(_last_word, keys))
+    for key in keys:
+        if lasts[_last_word(key)] == 1:
+            settings = re.sub(rf"(?<!\S){re.escape(key)}=", f"{_last_word(key)}=", settings)
+    return settings
+
+
+def _last_word(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def values_by_key(overrides: Sequence[str]) -> dict[str, str]:

@@ -97,7 +97,8 @@ def has_ended(folder: Path) -> bool:
 
 def is_at_work(folder: Path) -> bool:
     """Whether a process trains this run now, also one on another machine, where a sweep runs it."""
-    return lock.is_locked(folder) or bool(holder(folder / CLAIM))
+    # The claim first: a look at the lock holds it for an instant, in which a job that is just starting would fail.
+    return bool(holder(folder / CLAIM)) or lock.is_locked(folder)
 
 
 def is_tested(folder: Path) -> bool:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ptrun.build.slots import Slot
 from ptrun.config.jobs import SweepConfig
@@ -22,15 +21,14 @@ from ptrun.process import standard_input
 from ptrun.process.children import TIMED_OUT, Child, Ended, ForkedChild, FreshChild
 from ptrun.process.signals import StopSignals
 from ptrun.runs import find
-from ptrun.runs.configurations import settings_text
 from ptrun.runs.folder import JOB, JOB_LOG, STATUS, RunDir
-from ptrun.sweeps import leaderboard
 from ptrun.sweeps.live_table import LiveTable
 from ptrun.sweeps.plan import Command, Job, write_job
 from ptrun.sweeps.pool import Limit, Limits, Pool, Running
 from ptrun.sweeps.queue import Queue, Taken, num_ended
+from ptrun.sweeps.table import done_text, tested_text
 from ptrun.terminal.console import Console
-from ptrun.terminal.format import format_bytes, format_metric, format_seconds
+from ptrun.terminal.format import format_bytes, format_seconds
 
 
 @dataclass
@@ -58,6 +56,7 @@ class Driver:
     queue: Queue = field(init=False)
     table: LiveTable = field(init=False)
     beaten: float = field(default_factory=time.monotonic)
+    is_stop_told: bool = False
 
     def run(self, queue: Queue) -> None:
         """Run these jobs to their end, or until a signal or, with fail_fast, a failure."""
@@ -66,7 +65,8 @@ class Driver:
         most = None if settings.memory_gib is None else int(settings.memory_gib * GIB)
         self.queue = queue
         number = self.config.num_jobs if self.verb == "started" else len(queue.jobs)
-        self.table = LiveTable(self.console, self.config.axes, lambda: queue.jobs, number)
+        jobs = lambda: [(job.folder, job.config.overrides) for job in queue.jobs]  # noqa: E731
+        self.table = LiveTable(self.console, self.config.axes, jobs, number)
         limits = Limits(seconds, most)
         try:
             Pool[Taken](self.slots, queue.take, self.start, self._ended, self.is_over, self.look, limits).run()
@@ -109,6 +109,9 @@ class Driver:
 
     def look(self, running: Sequence[Running[Taken]]) -> None:
         """Draw the table, and tell other machines that these jobs are run. One that they have taken is left to them."""
+        if self.stop.received and not self.is_stop_told:
+            self.is_stop_told = True
+            self.console.note(f"Stopping ({self.stop.received}): each job saves its state after its next step.")
         self.table.draw()
         if time.monotonic() - self.beaten < BEAT_SECONDS:
             return
@@ -151,7 +154,8 @@ class Driver:
         """The result of a job that ended well, or why it was pruned."""
         if state == "pruned":
             return str(find.read_leniently(job.folder, STATUS).get("reason", ""))
-        return f"tested: {_tested(job)}" if self.verb == "is tested" else f"done: {_value(job)}"
+        row = find.run_row(job.folder)
+        return tested_text(row) if self.verb == "is tested" else done_text(row)
 
     def _final_state(self, place: Running[Taken], ended: Ended) -> str:
         """What status.json says; what it can't say, as of a process that was killed, is written first."""
@@ -186,53 +190,12 @@ class Driver:
         )
 
     def _estimate(self) -> str:
-        left = self.config.num_jobs - num_ended(self.folder, self.queue.has_ended)
+        is_search = self.config.search is not None
+        left = self.config.num_jobs - num_ended(self.folder, self.queue.jobs, self.queue.has_ended, is_search=is_search)
         if left <= 0 or self.verb != "started":
             return ""
         seconds = statistics.fmean(self.seconds) * left / len(self.slots)
         return f" ({left} to go, about {format_seconds(seconds)})"
-
-
-@dataclass
-class Watcher:
-    """Prints how the jobs end that other processes run."""
-
-    folder: Path
-    console: Console
-    axes: Sequence[str]
-    seen: dict[str, str] = field(default_factory=dict)
-
-    def look(self) -> None:
-        """Print which jobs have begun or ended since the last look; the first look prints nothing of earlier ones."""
-        rows = leaderboard.all_rows(self.folder)
-        is_first = not self.seen
-        for row in rows:
-            state = leaderboard.bare_state(row)
-            before, self.seen[row["job"]] = self.seen.get(row["job"]), state
-            if not is_first and before != state and state != "planned":
-                self._tell(row, state)
-
-    def _tell(self, row: Mapping[str, Any], state: str) -> None:
-        if state == "failed":
-            self.console.error(f"job {row['job']} failed: {' '.join(row['reason'].split())}")
-        elif state == "done":
-            self.console.text(
-                f"  job {row['job']} done: {row['monitor']} {format_metric(row['monitor'], row['value'])}"
-            )
-        elif state == "running":
-            self.console.text(f"  job {row['job']} started: {settings_text(row['overrides'], self.axes)}")
-        else:
-            self.console.text(f"  job {row['job']} {row['reason'] or state}")
-
-
-def _value(job: Job) -> str:
-    row = find.run_row(job.folder)
-    return f"{row['monitor']} {format_metric(row['monitor'], row['value'])}"
-
-
-def _tested(job: Job) -> str:
-    results = find.run_row(job.folder)["test"]
-    return ", ".join(f"{name} {format_metric(name, value)}" for name, value in list(results.items())[:2])
 
 
 def _memory(ended: Ended) -> str:

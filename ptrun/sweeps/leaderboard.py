@@ -54,8 +54,12 @@ def state_counts(rows: Sequence[Row]) -> collections.Counter[str]:
 
 
 def best_jobs(rows: Sequence[Row]) -> list[str]:
-    """The names of the finished jobs of the best configuration; none when nothing is finished."""
-    places = ranked(rows)
+    """The names of the finished jobs of the best configuration; none when nothing is finished.
+
+    One that another process tests at this moment is finished, too: else a worse one would be tested beside it.
+    """
+    tested_now = [bare_state(row) == "running" and row["value"] is not None for row in rows]
+    places = ranked([{**row, "state": "done"} if now else row for row, now in zip(rows, tested_now, strict=True)])
     return list(places[0].jobs) if places else []
 
 

@@ -96,9 +96,12 @@ def known_folders(folder: Path) -> dict[str, Path]:
 def write_plan(
     config: SweepConfig, folder: Path, jobs: Sequence[Job], command: Command, sources: Mapping[str, Any]
 ) -> None:
-    """Write `sweep.json`, with the jobs of earlier commands in this folder. sources: what `sources.freeze` returns."""
+    """Write `sweep.json`. sources: what `sources.freeze` returns.
+
+    The jobs of earlier commands in this folder stay in its table, but no process runs them.
+    """
     now = {job.config.identity for job in jobs}
-    earlier = [job for job in find.read_plan(folder).get("jobs", []) if job["id"] not in now]
+    earlier = [{**job, "earlier": True} for job in find.read_plan(folder).get("jobs", []) if job["id"] not in now]
     RunDir(folder).write_json(
         SWEEP_PLAN,
         {

@@ -26,9 +26,10 @@ PLAN_LOCK = ".plan.lock"  # in the folder of a sweep: held while a job is chosen
 HasEnded = Callable[[Path], bool]  # whether nothing is left to do for the job in a folder
 
 
-def num_ended(folder: Path, has_ended: HasEnded) -> int:
-    """How many jobs in the folder of a sweep have ended."""
-    return sum(has_ended(path.parent) for path in folder.glob(f"*/{STATUS}"))
+def num_ended(folder: Path, jobs: Sequence[Job], has_ended: HasEnded, *, is_search: bool) -> int:
+    """How many of the jobs of a command have ended: of a search all in its folder, of which this process knows some."""
+    folders = [path.parent for path in folder.glob(f"*/{STATUS}")] if is_search else [job.folder for job in jobs]
+    return sum(map(has_ended, folders))
 
 
 @dataclass(frozen=True)

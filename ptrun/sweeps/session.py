@@ -29,13 +29,14 @@ from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
 from ptrun.runs import find
 from ptrun.sweeps import hydra_launch, leaderboard, pruning, report, search, sources, table, verdicts
-from ptrun.sweeps.driver import Driver, Watcher
+from ptrun.sweeps.driver import Driver
 from ptrun.sweeps.launch.start import check_launch, start_workers
 from ptrun.sweeps.launch.workers import Workers
 from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.queue import PLAN_LOCK, HasEnded, Queue, num_ended
 from ptrun.sweeps.storage import Mirror
 from ptrun.sweeps.trials import Trials
+from ptrun.sweeps.watcher import Watcher
 from ptrun.terminal.console import Console
 
 _LOOK_SECONDS = 1.0  # between two looks at the folder while others work on it
@@ -69,7 +70,7 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
     for note in changed if not quiet else ():
         print(f"note: {note}")
     if config.settings.launch != "none":
-        return _launch(config, folder, Console(quiet))
+        return _launch(config, jobs, folder, Console(quiet))
     return _run(config, jobs, folder, command, Console(quiet), "ptrun train -m")
 
 
@@ -104,7 +105,7 @@ def work(folder: Path, more: Sequence[str], quiet: bool, until_eof: bool = False
         config = load_sweep(composer, overrides)
         assert config is not None  # only such a sweep has a plan
         _check_machine(config)
-        jobs = [_planned(folder, job, conf_folders) for job in plan["jobs"]]
+        jobs = [_planned(folder, job, conf_folders) for job in plan["jobs"] if not job.get("earlier")]
         command = Command(plan["command"], overrides, composer.config_name, conf_folders)
         return _run(config, jobs, folder, command, Console(quiet), "ptrun sweep work", until_eof)
 
@@ -145,7 +146,7 @@ def _run(
         tell=console.event,
         propose=Trials(folder, settings, config.search).more if config.search is not None else lambda: (),
     )
-    done = num_ended(folder, has_ended)
+    done = _num_done(config, queue.jobs, folder)
     configs = [job.config.loaded.config for job in queue.left()]
     configs = configs or [config.example.loaded.config] * max(config.num_jobs - done, 1)
     job_bytes = JOB_BYTES if settings.memory_gib is None else settings.memory_gib * GIB
@@ -181,16 +182,16 @@ def _mirror(config: SweepConfig, folder: Path, forks: bool) -> Mirror | None:
     return Mirror(folder, config.settings, config.search.space, forks)
 
 
-def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
-    """Start workers elsewhere, print how their jobs end, and at last the table."""
-    has_ended = _has_ended(config.settings)
+def _launch(config: SweepConfig, jobs: Sequence[Job], folder: Path, console: Console) -> Finished:
+    """Start workers elsewhere, show how their jobs do, and at last the table."""
     with stop_signals() as stop, stop.only_noted():
-        done = num_ended(folder, has_ended)
-        console.header([*_plan_rows(config, done), ("folder", str(folder))], "ptrun train -m")
+        console.header(
+            [*_plan_rows(config, _num_done(config, jobs, folder)), ("folder", str(folder))], "ptrun train -m"
+        )
         workers = start_workers(config.settings, folder)
         console.note(f"Workers: {workers.text}.")
         console.text()
-        watcher = Watcher(folder, console, config.axes)
+        watcher = Watcher(folder, console, config.axes, config.num_jobs)
         try:
             while workers.are_alive() and not stop.received:
                 _look(watcher, workers, console)
@@ -198,12 +199,15 @@ def _launch(config: SweepConfig, folder: Path, console: Console) -> Finished:
             _look(watcher, workers, console)
         finally:
             said = workers.stop()
-        watcher.look()
+            console.clear()
+        watcher.tell()
     _report(folder, console, config, plots=not stop.received)
-    left = config.num_jobs - num_ended(folder, has_ended)
+    left = config.num_jobs - _num_done(config, jobs, folder)
     if stop.received:
         raise Interrupted(f"Stopped by {stop.received}. {said} `ptrun sweep {folder}` shows how far the sweep is.")
-    failed = sum(row["state"] == "failed" for row in leaderboard.all_rows(folder))
+    names = {job.name for job in jobs} if config.search is None else None
+    rows = [row for row in leaderboard.all_rows(folder) if names is None or row["job"] in names]
+    failed = sum(row["state"] == "failed" for row in rows)
     if (unfinished := left - failed) > 0:
         console.error(
             f"{unfinished} of {config.num_jobs} jobs are not done, and no worker is left. The same command starts "
@@ -231,14 +235,18 @@ def _report(folder: Path, console: Console, config: SweepConfig, *, plots: bool)
     verdicts.report(folder, rows, console)
 
 
+def _num_done(config: SweepConfig, jobs: Sequence[Job], folder: Path) -> int:
+    return num_ended(folder, jobs, _has_ended(config.settings), is_search=config.search is not None)
+
+
 def _has_ended(settings: SweepSettings) -> HasEnded:
     """Without a pruner, a job that an earlier command has pruned is trained to its end."""
     return find.is_done if settings.pruner == "none" else find.has_ended
 
 
 def _plan_rows(config: SweepConfig, done: int) -> list[tuple[str, str]]:
-    of_which = f", of which {done} are done" if done else ""
-    settings, rows = config.settings, [("jobs", f"{config.num_jobs}{of_which}")]
+    ended = f", {done} of them done" if done else ""
+    settings, rows = config.settings, [("jobs", f"{config.num_jobs}{ended}")]
     if config.search is not None:
         repeats = len(config.search.repeats)
         by = f"{settings.name}, {settings.trials} trials{f' of {repeats} runs each' if repeats > 1 else ''}"
@@ -263,7 +271,7 @@ def _tests_all(config: SweepConfig) -> bool:
 def _test_best(driver: Driver, queue: Queue) -> None:
     """Evaluate the jobs of the best configuration on the test split."""
     names = leaderboard.best_jobs(leaderboard.all_rows(driver.folder))
-    jobs = [job for job in queue.jobs if job.name in names and find.is_done(job.folder)]
+    jobs = [job for job in queue.jobs if job.name in names]
     driver.tests, driver.verb = True, "is tested"
     driver.run(Queue(driver.folder, jobs, _is_done_and_tested))
 

@@ -1,4 +1,4 @@
-"""Copies of what the jobs of a sweep are made from: the user's YAML files and plugins.
+"""Copies of what the jobs of a sweep are made from: the user's YAML files, plugins, and modules that these import.
 
 Processes that work on a sweep later read the copies, so that edits made since change none of its jobs.
 """
@@ -21,6 +21,8 @@ def freeze(folder: Path, conf_folders: Sequence[Path], plugin_files: Sequence[st
     """Copy the sources into the folder of a sweep. Returns what sweep.json says of them."""
     paths = [Path(file).expanduser().resolve() for file in plugin_files]
     copies = [(path, f"plugin-{number}/{path.name}") for number, path in enumerate(paths) if path.is_file()]
+    modules = plugins.modules_beside(plugin_files) if plugin_files else {}
+    copies += [(path, f"modules/{name}.py") for name, path in sorted(modules.items())]
     for number, conf in enumerate(conf_folders):
         copies += [(path, f"conf-{number}/{path.relative_to(conf)}") for path in sorted(conf.rglob("*.yaml"))]
     contents = [(path, name, path.read_bytes()) for path, name in copies]
@@ -36,6 +38,7 @@ def freeze(folder: Path, conf_folders: Sequence[Path], plugin_files: Sequence[st
     return {
         "conf_folders": [f"{within}/conf-{number}" for number in range(len(conf_folders))],
         "files": {str(path.resolve()): f"{within}/{name}" for path, name, _ in contents},
+        "modules": {name: str(path) for name, path in sorted(modules.items())},
     }
 
 
@@ -45,7 +48,8 @@ def thaw(folder: Path, plan: Mapping[str, Any]) -> tuple[Path, ...]:
     if frozen is None:  # of an earlier version
         return tuple(map(Path, plan["conf_folders"]))
     files = {Path(path): (folder / copy).resolve() for path, copy in frozen["files"].items()}
-    plugins.use_copies({path: copy for path, copy in files.items() if path.suffix == ".py"})
+    modules = {name: Path(path) for name, path in frozen.get("modules", {}).items()}
+    plugins.use_copies({path: copy for path, copy in files.items() if path.suffix == ".py"}, modules)
     return tuple((folder / path).resolve() for path in frozen["conf_folders"])
 
 
@@ -56,6 +60,7 @@ def changes(folder: Path, conf_folders: Sequence[Path], plugin_files: Sequence[s
         return []
     used = {Path(file).expanduser().resolve() for file in plugin_files}
     used |= {path.resolve() for conf in conf_folders for path in conf.rglob("*.yaml")}
+    used |= set(plugins.modules_beside(plugin_files).values()) if plugin_files else set()
     return list(_sentences(folder, frozen["files"], used))
 
 

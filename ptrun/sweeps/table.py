@@ -9,23 +9,34 @@ from __future__ import annotations
 import csv
 import shlex
 import statistics
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ptrun.files.atomic import replacing_text
-from ptrun.runs.configurations import Configuration, configurations, settings_text, std, swept_keys, values_by_key
+from ptrun.runs.configurations import (
+    Configuration,
+    configurations,
+    settings_text,
+    shortened,
+    std,
+    swept_keys,
+    values_by_key,
+)
 from ptrun.runs.folder import JOB_LOG, SWEEP_RESULTS
 from ptrun.runs.objectives import pareto_front
 from ptrun.sweeps.leaderboard import best_jobs, comparison
 from ptrun.terminal.console import Console
-from ptrun.terminal.format import format_metric, format_seconds, is_fraction
+from ptrun.terminal.format import format_metric, format_seconds, is_fraction, table_width
 
 _TEST_METRICS = ("accuracy", "f1_macro", "rmse", "mae", "r2", "loss")  # most telling first; two fit into the table
 _LAST_LINES = 4  # of a failed job
 SEVERAL_MONITORS = "The jobs have different monitored metrics, so they are ranked within each of them only."
 
+_NARROWER = ((False, 2), (True, 2), (True, 1), (True, 0))  # whether keys are shortened, and how many test metrics
+
 Row = Mapping[str, Any]
+Table = tuple[list[str], list[list[str]]]
 
 
 def report(
@@ -59,11 +70,12 @@ def next_commands(folder: Path, best: str) -> list[tuple[str, str]]:
 def show(rows: Sequence[Row], folder: Path, console: Console, objectives: Sequence[str] = ()) -> None:
     """Print the tables, best first, then why jobs failed; at last the front of several objectives."""
     console.text()
-    console.table(*_job_table(rows))
+    console.table(*_fitting(console, (_job_table(rows, *how) for how in _NARROWER)))
     ranked = configurations(rows)
     if ranked:
         console.text()
-        console.table(*_configuration_table(ranked))
+        keys = swept_keys(rows)
+        console.table(*_fitting(console, (_configuration_table(ranked, keys, *how) for how in _NARROWER)))
         sentence = comparison(ranked)
         if sentence:
             console.note(sentence)
@@ -71,10 +83,19 @@ def show(rows: Sequence[Row], folder: Path, console: Console, objectives: Sequen
         console.note(SEVERAL_MONITORS)
     for row in rows:
         if row["reason"] and row["state"] not in ("failed", "pruned"):
-            console.note(f"job {row['job']}: {row['reason'].splitlines()[0]}")
+            console.note(f"job {row['job']}: {row['reason'].splitlines()[0].partition('. ')[0].rstrip('.')}.")
     _report_failures(rows, folder, console)
     if objectives:
         _show_front(rows, folder, objectives, console)
+
+
+def _fitting(console: Console, tables: Iterable[Table]) -> Table:
+    """The first of these tables that fits the terminal, else the last one."""
+    table: Table = ([], [])
+    for table in tables:
+        if console.width is None or table_width(*table) <= console.width - 2:
+            break
+    return table
 
 
 def _show_front(rows: Sequence[Row], folder: Path, objectives: Sequence[str], console: Console) -> None:
@@ -140,6 +161,20 @@ def _report_failures(rows: Sequence[Row], folder: Path, console: Console) -> Non
         console.text(f"    folder {folder / row['job']}")
         for line in last_lines(folder, row):
             console.text(f"    {JOB_LOG}: {line}")
+    if failed(rows):
+        console.text()
+        console.note("The same command runs the failed jobs again.")
+
+
+def done_text(row: Row) -> str:
+    """That a job is done, with its monitored value."""
+    return f"done: {row['monitor']} {format_metric(row['monitor'], row['value'])}"
+
+
+def tested_text(row: Row) -> str:
+    """That a job was tested, with its first results."""
+    results = list(row["test"].items())[:2]
+    return f"tested: {', '.join(f'{name} {format_metric(name, value)}' for name, value in results)}"
 
 
 def state_text(row: Row) -> str:
@@ -147,28 +182,31 @@ def state_text(row: Row) -> str:
     return f"pruned, epoch {row['epochs']}" if row["state"] == "pruned" and row["epochs"] else str(row["state"])
 
 
-def _job_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def _job_table(rows: Sequence[Row], shortens: bool, num_tests: int) -> Table:
     """Column names and cells; of the settings only those that differ between jobs."""
     best = rows[0]
-    tests = shown_tests(names_of_tests(rows))
+    tests = shown_tests(names_of_tests(rows))[:num_tests]
     monitor = best["monitor"] or "value"
-    keys = swept_keys(rows)
+    keys = swept_keys(rows) if len(rows) > 1 else list(values_by_key(best["overrides"]))
     cells = []
     for row in rows:
         settings = settings_text(row["overrides"], keys)
         other = f" {row['monitor']}" if row["monitor"] not in ("", monitor) else ""
         values = [f"{format_metric(row['monitor'] or monitor, row['value'])}{other}"]
         values += [format_metric(name, row["test"].get(name)) for name in tests]
-        cells.append([row["job"], settings, *values, format_seconds(row["seconds"]), state_text(row)])
+        shown = shortened(settings, keys) if shortens else settings
+        cells.append([row["job"], shown, *values, format_seconds(row["seconds"]), state_text(row)])
     return ["job", "settings", monitor, *(f"test {name}" for name in tests), "time", "state"], cells
 
 
-def _configuration_table(ranked: Sequence[Configuration]) -> tuple[list[str], list[list[str]]]:
+def _configuration_table(
+    ranked: Sequence[Configuration], keys: Collection[str], shortens: bool, num_tests: int
+) -> Table:
     best = ranked[0]
-    tests = shown_tests(best.tests)
+    tests = shown_tests(best.tests)[:num_tests]
     cells = [
         [
-            place.settings,
+            shortened(place.settings, keys) if shortens else place.settings,
             f"{len(place.values)} of {place.planned}",
             spread_text(place.monitor, place.values),
             interval_text(place.monitor, place.interval),
@@ -176,13 +214,8 @@ def _configuration_table(ranked: Sequence[Configuration]) -> tuple[list[str], li
         ]
         for place in ranked
     ]
-    return [
-        "configuration",
-        "runs",
-        best.monitor or "value",
-        "95 % interval",
-        *(f"test {name}" for name in tests),
-    ], cells
+    columns = ["configuration", "runs", best.monitor or "value", "95 % interval"]
+    return [*columns, *(f"test {name}" for name in tests)], cells
 
 
 def interval_text(name: str, interval: tuple[float, float] | None) -> str:

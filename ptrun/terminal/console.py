@@ -105,6 +105,11 @@ class Console:
         """Whether stdout is a terminal, where lines can be drawn anew."""
         return self._live
 
+    @property
+    def width(self) -> int | None:
+        """Cells of a line on a terminal; None where lines may have any length."""
+        return shutil.get_terminal_size().columns if self._live else None
+
     def header(self, rows: Sequence[tuple[str, str]], title: str = "") -> None:
         """Print two columns: names and values (model, data, device, run folder, ...)."""
         if title:
@@ -224,7 +229,7 @@ class Console:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print an aligned table, indented like everything else."""
-        width = shutil.get_terminal_size().columns - 2 if self._live else None
+        width = None if self.width is None else self.width - 2
         for number, line in enumerate(table_lines(columns, rows, width)):
             self._emit(("  " + line, "bold" if number == 0 else ""))
 

@@ -115,6 +115,11 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[object]], width:
     return lines
 
 
+def table_width(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+    """Cells of the widest line of a table."""
+    return max(map(cell_width, table_lines(columns, rows)))
+
+
 def metrics_table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
     """Columns, rows and notes of the table for an evaluation's `metrics.json`.
 

@@ -34,6 +34,16 @@ def test_every_combination_is_a_job_and_the_last_key_changes_fastest():
     assert (first.model.name, first.seed) == ("convnet", 1)
 
 
+def test_a_combination_that_repeats_another_one_is_run_once():
+    composer = Composer()
+    sweep = load_sweep(composer, ("optimizer.lr=0.1,1e-1,0.2", "model=convnet"))
+    assert sweep is not None
+    assert overrides(sweep) == ["optimizer.lr=0.1 model=convnet", "optimizer.lr=0.2 model=convnet"]
+    assert list(composer.notes) == [
+        "1 of the 3 combinations repeats another one and is not run twice. Other values of seed make more runs."
+    ]
+
+
 def test_all_problems_of_all_jobs_are_found():
     with pytest.raises(ConfigError) as raised:
         load("train.epochs=1,-1", "optimizer.lr=x", "seed=1")
@@ -135,6 +145,12 @@ def test_a_search_is_checked_before_it_begins(words: tuple[str, ...], sentence: 
         search(*words)
 
 
+@pytest.mark.parametrize("text", ["sweep=tp", "model=convne", "experiment=digits_convne", "model=convne,simplenet"])
+def test_a_choice_that_does_not_exist_is_named_with_the_nearest(text: str):
+    with pytest.raises(ConfigError, match=r"there is no (\w+) '\w+'\. Did you mean '(tpe|convnet|digits_convnet)'"):
+        load("seed=1,2", text)
+
+
 def test_a_number_of_seeds_is_an_axis():
     assert overrides(load("model=convnet,simplenet", "seed=7", "sweep.seeds=2")) == [
         "model=convnet seed=7", "model=convnet seed=8", "model=simplenet seed=7", "model=simplenet seed=8",
@@ -146,3 +162,7 @@ def test_settings_of_the_sweep_are_none_of_its_jobs():
     assert overrides(load("seed=1,2", "sweep.jobs=1")) == ["seed=1", "seed=2"]
     with pytest.raises(ConfigError, match="has one value"):
         load("seed=1,2", "sweep.jobs=1,2")
+    with pytest.raises(ConfigError, match=r"has one value\. Put quotes .*: sweep\.slurm_options=\"'-w a,b'\"\.$"):
+        load("seed=1,2", "sweep.slurm_options=-w a,b")
+    with pytest.raises(ConfigError, match=r"A list is written in brackets: sweep\.hosts=\[one,two\]\.$"):
+        load("seed=1,2", "sweep.hosts=one,two")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,26 @@ def test_every_text_that_is_no_value_is_reported():
     assert "label=\"'{a'\"" in error.value.problems[2]
 
 
-def test_the_quotes_that_a_message_proposes_work():
-    assert overrides.parse_values(["label='{a'"]) == {"label": "{a"}
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{a",
+        "ssh node%n 'cd x && %work'",
+        'sh -c "a; b"',
+        'it\'s "b"',
+        "a{$HOME}!",
+        "echo {a} `b`",
+        "a\\'b {",
+        "1,2",
+        "a,'b c'",
+    ],
+)
+def test_the_quotes_that_a_message_proposes_work_when_typed(value: str):
+    with pytest.raises(ConfigError) as error:
+        overrides.parse_values([f"label={value}"])
+    typed = error.value.problems[0].partition("quotes for the shell around those: ")[2].removesuffix(".")
+    [text] = shlex.split(typed)
+    assert overrides.parse_values([text]) == {"label": value}
 
 
 def test_choices_that_do_not_exist(tmp_path: Path):

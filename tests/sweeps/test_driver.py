@@ -121,7 +121,7 @@ def test_jobs_that_end_in_all_bad_ways_are_named_and_the_others_finish(
     (folder / "fixed").touch()
     ended = process(*words)
     assert ended.code == 0, ended.err
-    assert "8, of which 1 are done" in ended.out
+    assert "8, 1 of them done" in ended.out
     assert set(states(folder / "sw").values()) == {"done"}
     assert (folder / "sw" / "7" / "status.json").read_bytes() == untouched
 
@@ -162,9 +162,13 @@ def test_more_values_run_only_the_new_jobs(folder: Path, process: Call):
     ended = process(*words, "seed=2,1,0", "plots=false", "sweep.jobs=1")  # neither order nor harmless settings matter
     assert ended.code == 0, ended.err
     assert newest_run(folder) == sweep
-    assert "3, of which 2 are done" in ended.out
+    assert "3, 2 of them done" in ended.out
     assert {job: (sweep / job / "status.json").read_bytes() for job in "01"} == before
     assert json.loads((sweep / "2" / "summary.json").read_text())["seed"] == 2
+    assert "1, 1 of them done" in process(*words, "seed=choice(1)").out  # of this command
+    (sweep / "0" / "status.json").unlink()
+    assert process("sweep", "work", str(sweep)).code == 0  # the job is none of the newest command
+    assert not (sweep / "0" / "status.json").exists()
     assert process(*words, "seed=0,1", "sweep.dir=new").code == 0
     assert newest_run(folder) != sweep
 

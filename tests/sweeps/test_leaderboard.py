@@ -10,7 +10,7 @@ from support import job_row as row
 from ptrun.files.lock import lock
 from ptrun.runs.configurations import configurations
 from ptrun.runs.folder import RunDir
-from ptrun.sweeps.leaderboard import all_rows, comparison, job_row
+from ptrun.sweeps.leaderboard import all_rows, best_jobs, comparison, job_row
 
 
 def test_whether_the_best_is_better_by_more_than_chance():
@@ -22,6 +22,15 @@ def test_whether_the_best_is_better_by_more_than_chance():
     assert "can't be told apart" in ranked((0.90, 0.8, 0.7), (0.85, 0.75, 0.7))
     assert ranked((0.9, 0.91), (0.5,)) == ""
     assert ranked((0.9, 0.91)) == ""
+
+
+def test_the_best_stays_the_best_while_it_is_tested():
+    rows = [row("a=1", 0.9), row("a=2", 0.8, job="1"), row("a=3", None, job="2")]
+    names = best_jobs(rows)
+    for state in ("running", "running, epoch 20"):
+        assert best_jobs([{**rows[0], "state": state}, *rows[1:]]) == names
+    assert best_jobs([*rows[:2], {**rows[2], "state": "running"}]) == names
+    assert best_jobs([{**rows[0], "state": "failed"}, *rows[1:]]) != names
 
 
 def test_every_job_of_the_plan_has_a_row_and_a_state(tmp_path: Path):

@@ -28,7 +28,7 @@ def test_a_worker_does_what_is_left_as_the_plan_says(folder: Path, process: Call
     ended = process("sweep", "work", "sw", "sweep.jobs=2")
     assert ended.code == 0, ended.err
     assert "ptrun sweep work" in ended.out
-    assert "jobs     3, of which 1 are done" in ended.out
+    assert "jobs     3, 1 of them done" in ended.out
     assert "at once  2" in ended.out
     assert (folder / "sw" / "1" / "summary.json").is_file()
     assert "batch_size: 8" in (folder / "sw" / "1" / "resolved.yaml").read_text()
@@ -48,10 +48,12 @@ PLUGIN = """
 from pathlib import Path
 from torch import nn
 from ptrun.registry import models
+import helpers
 
 @models.register
 def own(spec, *, hidden: int = 8):
     assert Path(__file__).with_name("beside.txt").is_file()
+    assert helpers.VALUE == 1
     return nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.Linear(hidden, 10))
 """
 
@@ -62,6 +64,7 @@ def test_edits_of_yaml_files_and_plugins_do_not_reach_the_workers_of_a_search(fo
     recipe, plugin = folder / "conf" / "experiment" / "mine.yaml", folder / "own.py"
     recipe.write_text("# @package _global_\ntrain:\n  batch_size: 8\n")
     plugin.write_text(PLUGIN)
+    (folder / "helpers.py").write_text("VALUE = 1\n")
     (folder / "beside.txt").touch()
     words = ("train", "-m", "plugins=[own.py]", "experiment=mine", "sweep=random", "train.max_steps=2", "sweep.dir=sw")
     words = (*words, "model=own", "model.hidden=range(4,6)", "optimizer.lr=interval(0.1,0.2)", "sweep.jobs=1")
@@ -69,16 +72,18 @@ def test_edits_of_yaml_files_and_plugins_do_not_reach_the_workers_of_a_search(fo
     assert ended.code == 0, ended.err
     recipe.write_text("# @package _global_\ntrain:\n  batch_size: 16\n")
     plugin.write_text("raise ValueError('edited')")
+    (folder / "helpers.py").write_text("raise ValueError('edited')")
     ended = process("sweep", "work", "sw", "sweep.trials=2", "-q")
     assert ended.code == 0, ended.err
     assert "batch_size: 8" in (folder / "sw" / "1" / "resolved.yaml").read_text()
 
     plugin.write_text(PLUGIN + "# edited")
+    (folder / "helpers.py").write_text("VALUE = 1  # edited\n")
     ended = process(*words, "sweep.trials=3")
     assert ended.code == 0, ended.err
     said = [line for line in ended.out.splitlines() if line.startswith("note: ")]
     assert [re.search(r"(\S+) was edited since this sweep was started", line)[1] for line in said] == [  # type: ignore[index]
-        str(plugin), str(recipe)
+        str(plugin), str(folder / "helpers.py"), str(recipe)
     ]  # fmt: skip
     resolved = [(folder / "sw" / job / "resolved.yaml").read_text() for job in "012"]
     assert ["batch_size: 8" in text for text in resolved] == [True, True, False]

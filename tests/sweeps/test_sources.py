@@ -63,3 +63,38 @@ def test_edited_sources_are_told(folder: Path, given: tuple[list[Path], list[str
 
 def test_a_plan_of_an_earlier_version_names_its_folders(folder: Path):
     assert sources.thaw(folder, {"conf_folders": ["/conf"]}) == (Path("/conf"),)
+
+
+HELPERS = """
+import {package}.deep, {plain}
+VALUE = ({plain}.VALUE, {package}.deep.VALUE, {package}.deep.__file__)
+"""
+
+
+def test_modules_that_a_plugin_imports_are_read_as_they_were(folder: Path):
+    """Not those of installed packages, which `json` and `torch` stand for."""
+    names = {"plain": f"plain_{folder.name}", "package": f"package_{folder.name}"}
+    plain, package = folder / "plugins" / f"{names['plain']}.py", folder / "plugins" / names["package"]
+    package.mkdir(parents=True)
+    (folder / "sw").mkdir()
+    (folder / "plugins" / "own.py").write_text(HELPERS.format(**names))
+    plain.write_text("import json, torch\nVALUE = 'as it was'\n")
+    (package / "__init__.py").write_text("from . import deep\n")
+    (package / "deep.py").write_text("VALUE = 'as it was'\n")
+    given = [], ["plugins/own.py"]
+    plugins.load(given[1])
+    plan = frozen(folder, given)
+    modules = {names["plain"], names["package"], f"{names['package']}.deep"}
+    assert set(plan["sources"]["modules"]) == modules  # type: ignore[index]
+
+    plain.write_text("VALUE = 'edited'\n")
+    (package / "deep.py").write_text("VALUE = 'edited'\n")
+    assert [sentence.split()[0] for sentence in sources.changes(folder / "sw", *given)] == [
+        str(package / "deep.py"), str(plain)
+    ]  # fmt: skip
+    for name in [name for name, module in sys.modules.items() if str(folder) in str(vars(module).get("__file__"))]:
+        del sys.modules[name]
+    sources.thaw(folder / "sw", plan)
+    plugins.load(given[1])
+    [module] = [module for name, module in sys.modules.items() if name.startswith("ptrun_plugin_own_")]
+    assert ("as it was", "as it was", str(package / "deep.py")) == module.VALUE

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
-from ptrun.sweeps.table import report
+import pytest
+
+from ptrun.sweeps.table import report, show
 from ptrun.terminal.console import Console
 
 
@@ -46,6 +49,33 @@ def test_the_table_is_printed_best_first_with_the_settings_that_differ(tmp_path:
     assert [line.strip() for line in lines if "job.log" in line] == [f"job.log: line {n}" for n in (6, 7, 8, 9)]
     assert "More on that" not in "".join(lines)
     assert any(f"ptrun eval checkpoint={tmp_path / '1'}" in line for line in lines)
+
+
+def test_a_narrow_terminal_gets_shorter_names_and_fewer_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rows = [row(str(n), 0.5, f"optimizer.lr=0.{n}", f"seed={n % 2}") for n in range(1, 5)]
+    widths = {}
+    for columns in (200, 85, 70, 60):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        terminal = Terminal()
+        show(rows, tmp_path, Console(stream=terminal))
+        lines = re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue()).splitlines()
+        tables = [line for line in lines if "·" not in line]
+        assert max(map(len, tables)) <= max(columns, 62)
+        widths[columns] = "optimizer.lr=0.1" in lines[-1] + lines[2], " ".join(lines[1].split())
+    assert widths[200] == (True, "job settings val/accuracy test accuracy test f1_macro time state")
+    assert widths[85] == (False, widths[200][1])
+    assert widths[70] == (False, "job settings val/accuracy test accuracy time state")
+
+
+def test_one_job_is_shown_with_its_settings(tmp_path: Path):
+    assert "train.epochs=1 optimizer.lr=0.1  " in printed([row("0", 0.5, "optimizer.lr=0.1")], tmp_path)
+
+
+class Terminal(io.StringIO):
+    """Says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_the_csv_file_holds_every_value(tmp_path: Path):

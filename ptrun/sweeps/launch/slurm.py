@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ptrun.config.sweep import SweepSettings
 from ptrun.errors import ConfigError, ResourceError
-from ptrun.sweeps.launch.workers import work_words
+from ptrun.sweeps.launch.workers import split_words, work_words
 
 _ASK_SECONDS = 10  # between two questions to Slurm's controller, which serves the whole cluster
 # The shell has to outlive the worker, which saves the state of its jobs and ends with 75.
@@ -54,19 +54,21 @@ class SlurmArray:
         return f"The workers of Slurm's job {self.job} go on; `scancel {self.job}` stops them."
 
 
-def check() -> None:
-    """Raise ConfigError where Slurm is not."""
+def check(settings: SweepSettings) -> None:
+    """Raise ConfigError where Slurm is not, or its options can't be read."""
+    split_words("sweep.slurm_options", settings.slurm_options or "")
     if shutil.which("sbatch") is None:
         raise ConfigError("sweep.launch=slurm: there is no command sbatch here. Start the sweep where Slurm is.")
 
 
 def start(settings: SweepSettings, folder: Path) -> SlurmArray:
     """Submit an array of sweep.workers workers. Raises ResourceError when Slurm refuses it."""
-    options = "\n".join(f"#SBATCH {option}" for option in shlex.split(settings.slurm_options or ""))
+    options = split_words("sweep.slurm_options", settings.slurm_options or "")
+    lines = "\n".join(f"#SBATCH {option}" for option in options)
     work = shlex.join(work_words(folder))
     script = folder / "slurm.sh"
     script.write_text(
-        _SCRIPT.format(last=settings.workers - 1, folder=folder.resolve(), options=options, work=work),
+        _SCRIPT.format(last=settings.workers - 1, folder=folder.resolve(), options=lines, work=work),
         encoding="utf-8",
     )
     done = subprocess.run(

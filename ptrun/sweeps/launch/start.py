@@ -15,7 +15,7 @@ def check_launch(settings: SweepSettings) -> None:
         case "command":
             command.check(settings)
         case "slurm":
-            slurm.check()
+            slurm.check(settings)
         case "ray":
             ray.check()
         case "ssh":

@@ -6,17 +6,24 @@ Nothing travels but through the folder.
 
 from __future__ import annotations
 
+import os
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from ptrun.errors import ConfigError
 from ptrun.process.children import Ended
 
 # Of a worker that came to its end: all jobs are done, or some have failed, which their own folders tell.
 USUAL_CODES = (0, 1)
+_SAVE_SECONDS = 40.0  # at most, in which a worker saves its jobs
+_POLL_SECONDS = 0.1
 
 
 class Workers(Protocol):
@@ -73,14 +80,16 @@ class Processes:
 
     def stop(self) -> str:
         """Ask all to stop, and wait for them. A worker with an input stops when that ends, wherever it runs."""
-        for worker in self.workers:
-            worker.is_told = worker.is_told or worker.process.poll() is None
+        running = [worker for worker in self.workers if worker.process.poll() is None]
+        for worker in running:
+            worker.is_told = True
             if worker.process.stdin:
                 worker.process.stdin.close()
             else:
-                worker.process.terminate()
-        for worker in self.workers:
+                _signal_group(worker.process, signal.SIGTERM)
+        for worker in running:
             worker.process.wait()
+            _wait_for_group(worker.process)
         return "The workers were stopped."
 
     def add(self, words: Sequence[str], folder: Path, describe: Callable[[int, str], str], *, has_input: bool) -> None:
@@ -105,6 +114,38 @@ class Processes:
 def work_words(folder: Path, *flags: str, python: str | None = None) -> list[str]:
     """The command of a worker. python: the program that runs it; None: that of this process."""
     return [python or sys.executable, "-m", "ptrun", "sweep", "work", str(folder.resolve()), "-q", *flags]
+
+
+def split_words(key: str, text: str) -> list[str]:
+    """The words of a setting that is written as for a shell. Raises ConfigError where a quotation mark is open."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{key}: {text} can't be divided into words ({str(error).lower()}): each quotation mark needs a second one."
+        ) from error
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Send a signal to a command and to what it has started, as a shell the worker. Returns False when all have ended.
+
+    The jobs of a worker are in groups of their own: it stops them itself.
+    """
+    if not hasattr(os, "killpg"):
+        process.terminate()
+        return False
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):  # the latter on macOS, of processes that nobody has waited for
+        return False
+    return True
+
+
+def _wait_for_group(process: subprocess.Popen[bytes]) -> None:
+    """Wait for what a command has left behind: a shell ends at once by a signal, and the worker saves its jobs."""
+    end = time.monotonic() + _SAVE_SECONDS
+    while _signal_group(process, 0) and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
 
 
 def log_of(folder: Path, number: int) -> Path:

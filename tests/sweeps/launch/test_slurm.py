@@ -14,7 +14,7 @@ from ptrun.sweeps.launch import slurm
 def test_without_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="there is no command sbatch here"):
-        slurm.check()
+        slurm.check(as_settings({"launch": "slurm"}))
 
 
 def test_the_script_is_an_array_of_workers_and_a_refusal_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

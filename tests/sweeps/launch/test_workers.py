@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from ptrun.sweeps.launch.workers import Processes, ended_text, last_line, work_words
+import pytest
+
+from ptrun.errors import ConfigError
+from ptrun.sweeps.launch.workers import Processes, ended_text, last_line, split_words, work_words
 
 
 def describe(code: int, line: str) -> str:
@@ -40,6 +44,24 @@ def test_stopped_by_a_signal_or_by_the_end_of_the_input(tmp_path: Path):
     assert processes.stop() == "The workers were stopped."
     assert [worker.process.returncode for worker in processes.workers] == [-15, 75]
     assert processes.problems() == []  # they did as they were told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
+def test_what_a_shell_has_started_is_stopped_and_waited_for(tmp_path: Path):
+    processes = Processes("one")
+    worker = f"trap 'echo saved > {tmp_path}/state; exit' TERM; touch {tmp_path}/ready; sleep 1000 & wait"
+    (tmp_path / "worker").write_text(worker)
+    processes.add(["sh", "-c", f"sh {tmp_path}/worker; true"], tmp_path, describe, has_input=False)
+    while not (tmp_path / "ready").exists():
+        assert processes.are_alive()
+    processes.stop()
+    assert (tmp_path / "state").read_text() == "saved\n"
+
+
+def test_a_mark_without_its_second_is_no_command():
+    assert split_words("sweep.slurm_options", "--gres=gpu:1 --comment='a b'") == ["--gres=gpu:1", "--comment=a b"]
+    with pytest.raises(ConfigError, match=r"sweep\.slurm_options: it's can't be divided into words .* needs a second"):
+        split_words("sweep.slurm_options", "it's")
 
 
 def test_the_words_of_a_worker(tmp_path: Path):
