@@ -23,6 +23,7 @@ from ptrun.engine.evaluate import predict
 from ptrun.errors import DataError
 from ptrun.evaluation import results
 from ptrun.plugins import REGISTRIES, attribute_plugin_errors
+from ptrun.process.startup import keep_freed_memory
 from ptrun.reports import evaluation as evaluation_plots
 from ptrun.reports.html_table import html_table
 from ptrun.runs.display import next_command
@@ -104,6 +105,7 @@ class EvalResult:
 
 def run(request: EvalRequest) -> EvalResult:
     """Evaluate and write everything. Raises PtrunError."""
+    keep_freed_memory()
     path, notes = find_checkpoint(request.checkpoint)
     saved = store.load(path)
     request, data_notes = _use_all_new_data(request, saved)

@@ -27,6 +27,7 @@ from ptrun.evaluation.prediction_table import (
     resolve_what,
 )
 from ptrun.plugins import attribute_plugin_errors
+from ptrun.process.startup import keep_freed_memory
 from ptrun.runs.find import sweep_runs
 from ptrun.runs.predicted import Predicted
 from ptrun.runs.predicted_interval import interval_width
@@ -71,6 +72,7 @@ class PredictRequest:
 
 def run(request: PredictRequest) -> Predicted:
     """Predict, write the file, print a summary. Raises PtrunError."""
+    keep_freed_memory()
     output = _output_path(request)
     console = Console(request.quiet, stream=sys.stderr if output is None else None)
     predictor = load_predictor(request.checkpoint, request.changes, ensemble=request.ensemble)
