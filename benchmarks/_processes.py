@@ -26,10 +26,15 @@ class Usage:
     cpu_seconds: float
 
 
-def run(arguments: Sequence[str | Path], folder: Path, threads: int | None, exit_code: int = 0) -> Usage:
-    """Run Python with these arguments in a folder. Raises RuntimeError with its errors on another exit code."""
+def run(
+    arguments: Sequence[str | Path], folder: Path, threads: int | None, exit_code: int = 0, root: Path = HERE.parent
+) -> Usage:
+    """Run Python with these arguments in a folder. Raises RuntimeError with its errors on another exit code.
+
+    root: the checkout whose ptrun is run.
+    """
     environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), environment.get("PYTHONPATH", "")])
+    environment["PYTHONPATH"] = os.pathsep.join([str(root), environment.get("PYTHONPATH", "")])
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     errors = folder / "stderr.txt"

@@ -2,7 +2,9 @@
 
 Also the processor time until the first of 200 jobs starts.
 
-python benchmarks/sweep.py [--quick] [--csv FILE] [--rounds N] [--threads N]
+python benchmarks/sweep.py [--quick] [--csv FILE] [--rounds N] [--threads N] [--old FOLDER]
+
+--old FOLDER: a checkout of a ptrun whose `-m` ran all jobs in one process (commit 84b5b06), measured beside the others.
 """
 
 from __future__ import annotations
@@ -26,19 +28,23 @@ SEEDS = 4
 SEPARATE = 2  # processes whose mean is taken
 PLAN = ("optimizer.lr=0.1,0.05,0.02,0.01,0.005", "optimizer.weight_decay=0,1e-4", "seed=range(20)")
 OWN = ("sweep.jobs=2",)
+OLD = "the old ptrun train -m"
 LAUNCHERS = {
     "ptrun train -m": OWN,
+    OLD: (),
     "hydra/launcher=basic": ("hydra/launcher=basic",),
     "hydra/launcher=joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
 }
 
 
-def sweep(folder: Path, threads: int, launcher: str, rates: tuple[str, ...], seeds: int) -> float:
-    """Processor time of a sweep from nothing, its jobs included."""
+def sweep(
+    folder: Path, threads: int, launcher: str, rates: tuple[str, ...], seeds: int, root: Path = HERE.parent
+) -> float:
+    """Processor time of a sweep from nothing, its jobs included. root: the checkout whose ptrun is run."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         axes = (f"optimizer.lr={','.join(rates)}", f"seed={','.join(map(str, range(seeds)))}")
         words = (*COMMON, *axes, f"device.threads={threads}", *LAUNCHERS[launcher], f"hydra.sweep.dir={name}/sweep")
-        return run(("-m", "ptrun", "train", "-m", *words, "-q"), folder, threads).cpu_seconds
+        return run(("-m", "ptrun", "train", "-m", *words, "-q"), folder, threads, root=root).cpu_seconds
 
 
 def separate(folder: Path, threads: int) -> float:
@@ -90,7 +96,9 @@ def per_job(report: Report, times: Mapping[str, list[float]], jobs: int) -> dict
 
 def main() -> None:
     """Measure and print the results."""
-    options = read(parser(__doc__.splitlines()[0], rounds=3, threads=1))
+    arguments = parser(__doc__.splitlines()[0], rounds=3, threads=1)
+    arguments.add_argument("--old", type=Path, metavar="FOLDER", help="a checkout with the old -m, to compare with")
+    options = read(arguments)
     rates, seeds = (RATES[:2], 1) if options.quick else (RATES, SEEDS)
     report = Report("Sweeps of small jobs", machine_line(options.threads), options.quick)
     with tempfile.TemporaryDirectory(prefix="sweep-bench-") as name:
@@ -99,8 +107,11 @@ def main() -> None:
             if launcher.endswith("joblib") and not is_installed("hydra_plugins.hydra_joblib_launcher"):
                 report.note(f"{launcher} is absent: hydra-joblib-launcher is not installed.")
                 continue
-            cases[launcher] = partial(sweep, folder, options.threads, launcher, rates, seeds)
-            cases[f"{launcher}, one job"] = partial(sweep, folder, options.threads, launcher, rates[:1], 1)
+            if launcher == OLD and options.old is None:
+                continue
+            root = options.old.resolve() if launcher == OLD else HERE.parent
+            cases[launcher] = partial(sweep, folder, options.threads, launcher, rates, seeds, root)
+            cases[f"{launcher}, one job"] = partial(sweep, folder, options.threads, launcher, rates[:1], 1, root)
         cases["ptrun train, a process for each"] = partial(separate, folder, options.threads)
         times = alternate(cases, options.rounds, warm_up=False)
         plans = [time_to_first_job(folder, options.threads) for _ in range(options.rounds)]
@@ -110,7 +121,7 @@ def main() -> None:
     wall, cpu = (statistics.median(values) for values in zip(*plans, strict=True))
     report.number("200 jobs, until the first starts", "wall time", SECONDS, wall)
     report.number("200 jobs, until the first starts", "processor time", SECONDS, cpu)
-    report.accept(of_jobs, "ptrun train -m", "hydra/launcher=basic", 0.35)
+    report.accept(of_jobs, "ptrun train -m", OLD, 0.35)  # prints nothing without --old
     report.accept(of_jobs, "ptrun train -m", "ptrun train, a process for each", 0.1)
     report.check("seconds until the first of 200 jobs starts", cpu or wall, 5.0, comment=" (processor time)")
     report.write(options.csv)

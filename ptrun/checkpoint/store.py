@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.utils.serialization.config  # torch.save imports it; here a sweep has it before it forks jobs
 from torch import Tensor
 
 from ptrun.checkpoint.names import BEST, LAST, other_checkpoints, step_file, step_files, step_of

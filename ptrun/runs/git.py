@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 _TIMEOUT_SECONDS = 5.0
@@ -29,9 +31,29 @@ _NO_SUBMODULES = "--ignore-submodules=dirty"
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short", _NO_SUBMODULES, "HEAD")
 _STATUS = ("status", "--porcelain", "--untracked-files=no", _NO_SUBMODULES)
 
+_Answers = tuple[dict[str, Any] | None, bytes | None]  # of `commit` and `uncommitted_changes`
+_answers: dict[Path, _Answers] = {}  # by working folder, while `asked_once` is in force
+
+
+@contextmanager
+def asked_once() -> Iterator[None]:
+    """Inside, git is not asked again about the working folder of now, nor in forks of this process.
+
+    The jobs of a sweep run the code that their parent has imported, so what git says at its start is true of them all.
+    Small jobs feel it: git took a tenth of one that trains for 0.1 s.
+    """
+    folder = Path.cwd()
+    _answers[folder] = commit(), uncommitted_changes()
+    try:
+        yield
+    finally:
+        _answers.pop(folder, None)
+
 
 def commit() -> dict[str, Any] | None:
     """The commit, the branch, and whether tracked files were changed; None outside of a checkout."""
+    if Path.cwd() in _answers:
+        return _answers[Path.cwd()][0]
     head = _text("rev-parse", "HEAD")
     if not head:
         return None
@@ -47,6 +69,8 @@ def uncommitted_changes() -> bytes | None:
 
     Bytes, because a changed file need not be UTF-8.
     """
+    if Path.cwd() in _answers:
+        return _answers[Path.cwd()][1]
     return _run(*_DIFF, environment=_without_filters()) or None
 
 
@@ -105,3 +129,4 @@ def _output(process: subprocess.Popen[bytes]) -> bytes:
         return output if process.wait() == 0 else b""
     finally:
         timer.cancel()
+        timer.join()  # a process is forked only while it has no other threads

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from ptrun.process.children import can_fork
 from ptrun.process.machine import available_memory_bytes, usable_cores
 from ptrun.process.signals import stop_signals
 from ptrun.process.startup import resting_collector
-from ptrun.runs import find
+from ptrun.runs import find, git
 from ptrun.sweeps import hydra_launch, leaderboard, pruning, report, search, sources, table, verdicts
 from ptrun.sweeps.driver import Driver
 from ptrun.sweeps.launch.start import check_launch, start_workers
@@ -154,8 +154,8 @@ def _run(
     at_once = f"{len(places)}, each with {places[0].cores} of the cores"
     rows = _plan_rows(config, done)
     console.header([*rows, ("at once", at_once), ("folder", str(folder))], title)
-    with stop_signals() as stop, stop.only_noted():
-        forks, tests = warm_up(console), _tests_all(config)
+    with stop_signals() as stop, stop.only_noted(), git.asked_once():
+        forks, tests = warm_up({each.dataset.name for each in configs}, console), _tests_all(config)
         mirror = _mirror(config, folder, forks)
         driver = Driver(config, folder, command, console, stop, places, forks, tests, until_eof=until_eof)
         if mirror is not None:
@@ -280,14 +280,20 @@ def _is_done_and_tested(folder: Path) -> bool:
     return find.is_done(folder) and find.is_tested(folder)
 
 
-def warm_up(console: Console) -> bool:
-    """Import what every job needs, once. Returns whether jobs can be forked from this process."""
+def warm_up(datasets: Collection[str], console: Console) -> bool:
+    """Import and read what every job needs, once. Returns whether jobs can be forked from this process.
+
+    datasets: the names of those that the jobs train on.
+    """
     with resting_collector():
+        from ptrun.data.datasets import scikit_learn
         from ptrun.metrics import compute
         from ptrun.runs import preload, receipt, resume, session  # noqa: F401
 
         compute.preload(["roc_auc"])
         receipt.preload()
+        for name in datasets:
+            scikit_learn.preload(name)
     forks = can_fork()
     if not forks:
         console.note(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Callable
@@ -45,6 +46,20 @@ def test_a_clean_checkout_has_no_changes(checkout: Path):
     found = git.commit()
     assert found is not None
     assert found["dirty"] is False
+
+
+def test_asked_once_a_process_keeps_the_answers_until_the_end(checkout: Path):
+    answers = git.commit(), git.uncommitted_changes()
+    elsewhere = checkout / "elsewhere"
+    elsewhere.mkdir()
+    with git.asked_once():
+        call("commit", "-qam", "two")
+        assert (git.commit(), git.uncommitted_changes()) == answers
+        with contextlib.chdir(elsewhere):
+            assert git.commit() != answers[0]
+    found = git.commit()
+    assert found is not None
+    assert (found["dirty"], git.uncommitted_changes()) == (False, None)
 
 
 def test_a_diff_can_be_applied_again(checkout: Path):

@@ -1,10 +1,14 @@
-"""The small real data sets in scikit-learn, without download: digits, iris, wine, breast_cancer, diabetes."""
+"""The small real data sets in scikit-learn, without download: digits, iris, wine, breast_cancer, diabetes.
+
+Their files are parts of a package, so they are read once in a process.
+"""
 
 from __future__ import annotations
 
 import gzip
 import importlib.util
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +39,7 @@ def digits(
 
     Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI (1998).
     """
-    table = _digits_table()
-    images = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
-    classes, names = table[:, 64].astype(np.int64), tuple("0123456789")
+    (images, classes), names = _digits(), tuple("0123456789")
     spec = DataSpec(
         layout=Layout.IMAGE, task=Task.CLASSIFICATION, input_shape=(1, 8, 8), num_outputs=10, class_names=names
     )
@@ -52,7 +54,7 @@ def iris(
     splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """150 flowers of three species, 4 lengths in cm. Source: Fisher (1936)."""
-    return _vectors("load_iris", splitting, fitted)
+    return _vectors("iris", splitting, fitted)
 
 
 @datasets.register
@@ -62,7 +64,7 @@ def wine(
     splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """178 wines of three growers, 13 chemical measurements. Source: Forina et al., UCI (1991)."""
-    return _vectors("load_wine", splitting, fitted)
+    return _vectors("wine", splitting, fitted)
 
 
 @datasets.register
@@ -72,7 +74,7 @@ def breast_cancer(
     splitting: SplitSettings = DEFAULT_SPLIT,
 ) -> Data:
     """569 tumors, malignant or benign, 30 measurements of cell nuclei. Source: Wolberg et al., UCI (1995)."""
-    return _vectors("load_breast_cancer", splitting, fitted)
+    return _vectors("breast_cancer", splitting, fitted)
 
 
 @datasets.register
@@ -85,9 +87,7 @@ def diabetes(
 
     Source: Efron et al., "Least Angle Regression" (2004).
     """
-    import sklearn.datasets
-
-    bunch = sklearn.datasets.load_diabetes(scaled=False)
+    bunch = _bunch("diabetes")
     parts = divide(_samples(bunch.data, bunch.target), splitting)
     fitted = dict(fitted) if fitted else _fit_to_training(bunch.data, bunch.target[:, None], parts.train)
     mean, std = np.array(fitted["target_mean"]), np.array(fitted["target_std"])
@@ -105,11 +105,17 @@ def diabetes(
     return _data(spec, _standardized(bunch.data, fitted), targets, parts, fitted, splitting)
 
 
-def _vectors(loader_name: str, splitting: SplitSettings, fitted: Mapping[str, Any] | None) -> Data:
-    """A data set of vectors and classes, by the function of scikit-learn with this name."""
-    import sklearn.datasets  # Takes about a second, so only these data sets import it.
+def preload(name: str) -> None:
+    """Read a data set, if it is one of these, for all runs of this process and of its forks."""
+    if name == "digits":
+        _digits()
+    elif name in _BUNCHES:
+        _bunch(name)
 
-    bunch = getattr(sklearn.datasets, loader_name)()
+
+def _vectors(name: str, splitting: SplitSettings, fitted: Mapping[str, Any] | None) -> Data:
+    """A data set of vectors and classes."""
+    bunch = _bunch(name)
     names, classes = tuple(map(str, bunch.target_names)), bunch.target.astype(np.int64)
     parts = divide(_samples(bunch.data, classes, names), splitting)
     fitted = dict(fitted) if fitted else _fit_to_training(bunch.data, None, parts.train)
@@ -173,6 +179,24 @@ def _samples(inputs: NDArray[Any], targets: NDArray[Any], class_names: Sequence[
         keys=keys_of_arrays(inputs),
         same="have the same inputs as",
     )
+
+
+_BUNCHES: Mapping[str, Mapping[str, Any]] = {"iris": {}, "wine": {}, "breast_cancer": {}, "diabetes": {"scaled": False}}
+
+
+@cache
+def _bunch(name: str) -> Any:
+    """What scikit-learn's function for a data set returns. Do not change its arrays."""
+    import sklearn.datasets  # Takes about a second, so only these data sets import it.
+
+    return getattr(sklearn.datasets, f"load_{name}")(**_BUNCHES[name])
+
+
+@cache
+def _digits() -> tuple[NDArray[np.uint8], Indices]:
+    """The images [1797, 1, 8, 8] and the classes. Do not change them."""
+    table = _digits_table()
+    return np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8), table[:, 64].astype(np.int64)
 
 
 def _digits_table() -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from ptrun.data.dataset import Data
-from ptrun.data.datasets.scikit_learn import breast_cancer, diabetes, digits, iris, wine
+from ptrun.data.datasets.scikit_learn import breast_cancer, diabetes, digits, iris, preload, wine
 from ptrun.data.split_settings import SplitSettings
 from ptrun.data.splits import TensorSplit
 from ptrun.spec import Layout, Task
@@ -37,6 +38,27 @@ def test_same_seed_same_data(dataset: Callable[..., Data]) -> None:
     first, again, other = dataset(), dataset(), dataset(splitting=SplitSettings(seed=1))
     assert first.train.fingerprint() == again.train.fingerprint() != other.train.fingerprint()
     assert first.record == again.record
+
+
+@pytest.mark.parametrize("dataset", ALL)
+def test_a_process_reads_the_files_once_and_no_run_changes_what_the_next_one_gets(dataset: Callable[..., Data]) -> None:
+    preload(dataset.__name__)
+    opened: list[str] = []
+    watches = [True]
+    sys.addaudithook(lambda event, values: opened.append(str(values[0])) if watches and event == "open" else None)
+    first = dataset()
+    before = {name: getattr(first, name).fingerprint() for name in ("train", "val", "test")}
+    for name in before:
+        getattr(first, name).inputs.zero_()
+        getattr(first, name).targets.zero_()
+    again = dataset()
+    watches.clear()
+    assert [path for path in opened if path.endswith((".csv", ".gz"))] == []
+    assert {name: getattr(again, name).fingerprint() for name in before} == before
+
+
+def test_what_is_not_of_scikit_learn_is_left_to_its_own_reader() -> None:
+    preload("table")
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
