@@ -40,7 +40,7 @@ def asked_once() -> Iterator[None]:
     """Inside, git is not asked again about the working folder of now, nor in forks of this process.
 
     The jobs of a sweep run the code that their parent has imported, so what git says at its start is true of them all.
-    Small jobs feel it: git took a tenth of one that trains for 0.1 s.
+    Each answer costs three processes, which a job that trains for 0.1 s would feel.
     """
     folder = Path.cwd()
     _answers[folder] = commit(), uncommitted_changes()
