@@ -6,7 +6,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 _FRACTION = re.compile(r"(.*[/_])?(accuracy|precision|recall|f1|top_?\d*|top_k|mape|error_rate)(_[a-z0-9]+)*")
@@ -43,7 +43,9 @@ def format_number(value: object) -> str:
 
 
 def format_metric(name: str, value: object) -> str:
-    """97.31 % for a fraction, other metrics as `format_number`."""
+    """97.31 % for a fraction, the costs of a run with their units, other metrics as `format_number`."""
+    if isinstance(value, int | float) and name in _COST_FORMATS:
+        return _COST_FORMATS[name](value)
     if is_fraction(name) and isinstance(value, int | float) and math.isfinite(value):
         return f"{100 * value:.2f} %"
     return format_number(float(value) if isinstance(value, int) else value)
@@ -79,6 +81,14 @@ def format_bytes(num_bytes: float) -> str:
             value = num_bytes / size
             return f"{value:,.0f} {unit}" if value >= 99.95 else f"{value:.3g} {unit}"
     return f"{num_bytes:.0f} byte{'s' if num_bytes != 1 else ''}"
+
+
+# What a run costs, as summary.json names it.
+_COST_FORMATS: Mapping[str, Callable[[float], str]] = {
+    "parameters": lambda count: f"{count:,.0f}",
+    "training_seconds": format_seconds,
+    "peak_memory_bytes": format_bytes,
+}
 
 
 def cell_width(text: str) -> int:

@@ -68,6 +68,8 @@ def test_format_bytes(num_bytes: float, text: str) -> None:
 def test_fractions_are_in_percent() -> None:
     assert format_metric("val/accuracy", 0.97314) == "97.31 %"
     assert format_metric("rmse", 0.97314) == "0.9731"
+    costs = {"parameters": 4810.0, "training_seconds": 75.0, "peak_memory_bytes": 4.5e8}
+    assert [format_metric(name, value) for name, value in costs.items()] == ["4,810", "1:15", "450 MB"]
     assert all(
         map(is_fraction, ("accuracy", "balanced_accuracy", "f1_macro", "val/precision_weighted", "top5_accuracy"))
     )

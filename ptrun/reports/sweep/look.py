@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ptrun.reports.figure import BLUE, GREEN, INK, ORANGE, PALE, RED, SOFT, SPINE, shorten
 from ptrun.reports.sweep.data import Axis, Point, Setting
-from ptrun.terminal.format import format_bytes, format_metric, format_seconds, is_fraction, metric_title
+from ptrun.terminal.format import format_metric, is_fraction, metric_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,9 +112,6 @@ def title_of(monitor: str) -> str:
 
 def metric_text(monitor: str, value: float) -> str:
     """A value of the metric, with its unit."""
-    if monitor in _COSTS:
-        unit = _UNITS.get(monitor, "")
-        return format_seconds(value) if unit == "s" else format_bytes(value) if unit == "B" else f"{value:,.0f}"
     return format_metric(monitor.rpartition("/")[2], value)
 
 
