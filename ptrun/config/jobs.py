@@ -110,7 +110,7 @@ def load_sweep(composer: Composer, texts: Sequence[str]) -> SweepConfig | None:
     axes = overrides.axes(texts, composer.folders)
     composition = Composition(composer, registries, axes, composed)
     search = _search(texts, composition) if settings.is_search else None
-    combinations = search.ends() if search else overrides.grid(texts, composer.folders)
+    combinations = search.ends() if search else overrides.grid(texts, composer.folders, settings.paired or ())
     jobs = composition.load_all(combinations)
     if not search:  # the jobs of a search are not known yet
         require_jobs(settings.compare or (), [job.overrides for job in jobs])

@@ -121,9 +121,40 @@ def without_sweeps(overrides: Sequence[str]) -> list[str]:
     return [text for text in overrides if not is_sweep(text)]
 
 
-def grid(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> list[list[str]]:
-    """The overrides of each job: all combinations in the order of Hydra's own sweeper; the last key changes fastest."""
-    return [list(job) for job in itertools.product(*values_by_key(overrides, folders).values())]
+def grid(overrides: Sequence[str], folders: tuple[Path, ...] = (), paired: Sequence[str] = ()) -> list[list[str]]:
+    """The overrides of each job: all combinations in the order of Hydra's own sweeper; the last key changes fastest.
+
+    paired: axes whose values go together, the first with the first. Raises ConfigError where they can't.
+    """
+    values = values_by_key(overrides, folders)
+    _check_paired(paired, {key: len(texts) for key, texts in values.items()})
+    first = min(paired, key=list(values).index, default="")
+    choices: list[list[dict[str, str]]] = []  # for each axis, or the paired ones together: key → override
+    for key, texts in values.items():
+        if key == first:
+            together = zip(*(values[paired_key] for paired_key in paired), strict=True)
+            choices.append([dict(zip(paired, pair, strict=True)) for pair in together])
+        elif key not in paired:
+            choices.append([{key: text} for text in texts])
+    jobs = ({key: text for choice in job for key, text in choice.items()} for job in itertools.product(*choices))
+    return [[job[key] for key in values] for job in jobs]
+
+
+def _check_paired(paired: Sequence[str], counts: Mapping[str, int]) -> None:
+    """Raise ConfigError for keys that have no several values, or not equally many. counts: values of each key."""
+    swept = [key for key, count in counts.items() if count > 1]
+    if problems := [
+        f"sweep.paired: '{key}' has not several values in this sweep.{did_you_mean(key, swept)} "
+        f"Axes: {join_words(swept) or 'none'}."
+        for key in paired
+        if key not in swept
+    ]:
+        raise ConfigError(problems)
+    if len(paired) == 1 or len(set(paired)) < len(paired):
+        raise ConfigError(f"sweep.paired: expected two or more different axes, got {join_words(paired)}.")
+    if len({counts[key] for key in paired}) > 1:
+        numbers = join_words([f"{key} has {counts[key]} values" for key in paired])
+        raise ConfigError(f"sweep.paired: {numbers}. Axes that are paired have equally many.")
 
 
 def axes(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> list[str]:

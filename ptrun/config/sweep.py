@@ -29,6 +29,7 @@ class SweepSettings:
     trials: int | None
     seed: int
     seeds: int | None
+    paired: list[str] | None
     objectives: list[str] | None
     pruner: str
     min_epochs: int
@@ -82,6 +83,10 @@ def as_settings(values: Mapping[str, Any]) -> SweepSettings:
     if name == GRID and settings["storage"] is not None:
         raise ConfigError(
             "sweep.storage: only the trials of a search are mirrored to a storage of Optuna's, as of sweep=tpe."
+        )
+    if name != GRID and settings["paired"] is not None:
+        raise ConfigError(
+            f"sweep.paired: sweep={name} chooses the value of each axis by itself. Only a grid pairs axes."
         )
     _check_objectives(name, settings)
     if problems := comparison_problems(settings["compare"] or (), settings["compare_by"], settings["test"]):

@@ -253,7 +253,9 @@ def _plan_rows(config: SweepConfig, done: int) -> list[tuple[str, str]]:
         rows.append(("search", f"{by}, seed {settings.seed}"))
     if settings.pruner != "none":
         rows.append(("pruning", f"{settings.pruner}, from epoch {settings.min_epochs} on"))
-    return [*rows, ("axes", ", ".join(config.axes) or "none")]
+    paired = settings.paired or []
+    axes = [*([" with ".join(paired)] if paired else []), *(key for key in config.axes if key not in paired)]
+    return [*rows, ("axes", ", ".join(axes) or "none")]
 
 
 def _tests_all(config: SweepConfig) -> bool:

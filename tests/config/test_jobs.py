@@ -34,6 +34,34 @@ def test_every_combination_is_a_job_and_the_last_key_changes_fastest():
     assert (first.model.name, first.seed) == ("convnet", 1)
 
 
+def test_paired_axes_are_walked_together():
+    words = ("optimizer.lr=0.1,0.01", "model=convnet,simplenet", "train.batch_size=32,64")
+    sweep = load(*words, "sweep.paired=[train.batch_size,optimizer.lr]")
+    assert overrides(sweep) == [
+        "optimizer.lr=0.1 model=convnet train.batch_size=32", "optimizer.lr=0.1 model=simplenet train.batch_size=32",
+        "optimizer.lr=0.01 model=convnet train.batch_size=64", "optimizer.lr=0.01 model=simplenet train.batch_size=64",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("sweep.paired=[optimizer.lr,seed]",), "optimizer.lr has 2 values, seed has 3 values. Axes that are paired"),
+        (
+            ("sweep.paired=[optimizer.rl,seed]",),
+            "'optimizer.rl' has not several values in this sweep. Did you mean 'opt",
+        ),
+        (("sweep.paired=[seed,train.epochs]",), "'train.epochs' has not several values in this sweep"),
+        (("sweep.paired=[seed]",), "expected two or more different axes, got seed."),
+        (("sweep.paired=[seed,seed]",), "expected two or more different axes, got seed, seed."),
+        (("sweep=tpe", "sweep.paired=[optimizer.lr,seed]"), "Only a grid pairs axes."),
+    ],
+)
+def test_what_can_not_be_paired_is_refused(words: tuple[str, ...], sentence: str):
+    with pytest.raises(ConfigError, match=r"^sweep\.paired: .*" + sentence.replace("?", r"\?")):
+        load("optimizer.lr=0.1,0.01", "seed=1,2,3", "train.epochs=1", *words)
+
+
 def test_a_combination_that_repeats_another_one_is_run_once():
     composer = Composer()
     sweep = load_sweep(composer, ("optimizer.lr=0.1,1e-1,0.2", "model=convnet"))
