@@ -227,10 +227,10 @@ def _parse_typed(text: str, config_loader: ConfigLoader | None) -> Override | No
 
 
 def _choices(override: Override) -> list[str]:
-    if override.is_sweep_override():
-        return [str(choice) for choice in override.sweep_iterator()]
-    value = override.value()
-    return [str(choice) for choice in value] if isinstance(value, list) else ["null" if value is None else str(value)]
+    """The names that an override chooses: one, those of a list, or those of each value of a sweep."""
+    values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    names = [name for value in values for name in (value if isinstance(value, list) else [value])]
+    return ["null" if name is None else str(name) for name in names]
 
 
 def _several_values_problem(text: str) -> str:

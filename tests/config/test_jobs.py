@@ -34,6 +34,13 @@ def test_every_combination_is_a_job_and_the_last_key_changes_fastest():
     assert (first.model.name, first.seed) == ("convnet", 1)
 
 
+def test_several_lists_of_recipes():
+    sweep = load("experiment=[digits_convnet,digits_simplenet],[digits_attention]")
+    assert [job.loaded.config.model.name for job in sweep.jobs] == ["simplenet", "attention"]
+    with pytest.raises(ConfigError, match=r"no experiment 'digits_convnt'\. Did you mean 'digits_convnet'"):
+        load("experiment=[digits_convnt,digits_simplenet],[digits_attention]")
+
+
 def test_paired_axes_are_walked_together():
     words = ("optimizer.lr=0.1,0.01", "model=convnet,simplenet", "train.batch_size=32,64")
     sweep = load(*words, "sweep.paired=[train.batch_size,optimizer.lr]")
