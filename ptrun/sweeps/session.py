@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,8 @@ from ptrun.config.sweep import GIB, REPEATS, SweepSettings
 from ptrun.errors import CheckpointError, ConfigError, Interrupted
 from ptrun.files import claim
 from ptrun.process import memory
-from ptrun.process.children import can_fork
 from ptrun.process.machine import available_memory_bytes, usable_cores
 from ptrun.process.signals import stop_signals
-from ptrun.process.startup import resting_collector
 from ptrun.runs import find, git
 from ptrun.sweeps import hydra_launch, leaderboard, pruning, report, search, sources, table, verdicts
 from ptrun.sweeps.driver import Driver
@@ -36,6 +34,7 @@ from ptrun.sweeps.plan import Command, Job, place_jobs, sweep_folder, write_plan
 from ptrun.sweeps.queue import PLAN_LOCK, HasEnded, Queue, num_ended
 from ptrun.sweeps.storage import Mirror
 from ptrun.sweeps.trials import Trials
+from ptrun.sweeps.warm_up import warm_up
 from ptrun.sweeps.watcher import Watcher
 from ptrun.terminal.console import Console
 
@@ -280,26 +279,3 @@ def _test_best(driver: Driver, queue: Queue) -> None:
 
 def _is_done_and_tested(folder: Path) -> bool:
     return find.is_done(folder) and find.is_tested(folder)
-
-
-def warm_up(datasets: Collection[str], console: Console) -> bool:
-    """Import and read what every job needs, once. Returns whether jobs can be forked from this process.
-
-    datasets: the names of those that the jobs train on.
-    """
-    with resting_collector():
-        from ptrun.data.datasets import scikit_learn
-        from ptrun.metrics import compute
-        from ptrun.runs import preload, receipt, resume, session  # noqa: F401
-
-        compute.preload(["roc_auc"])
-        receipt.preload()
-        for name in datasets:
-            scikit_learn.preload(name)
-    forks = can_fork()
-    if not forks:
-        console.note(
-            "Each job starts a Python process of its own, which takes seconds: a copy of this one could hang, "
-            "because a library or a plugin has started threads in it."
-        )
-    return forks
