@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs.source import Chunk, RowNames
 from ptrun.errors import DataError, did_you_mean, join_words
 
+T = TypeVar("T")
 _MISSING_TYPES = ("NAType", "NaTType")  # of pandas, which need not be installed
 CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer, more take memory
 
@@ -24,7 +25,8 @@ CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer
 class TableRows:
     """The source of the rows of a file. keep: names of columns to keep beside the predictions; None keeps all.
 
-    reads_ahead: whether the next rows are read while others are predicted; not where they may be long in coming.
+    reads_ahead: whether a thread reads the next rows and another one encodes them, while others are predicted; not
+        where they may be long in coming.
     """
 
     read: ReadChunks
@@ -37,16 +39,17 @@ class TableRows:
     reads_ahead: bool = False
 
     def chunks(self, start: int) -> Iterator[Chunk]:
-        return ahead(self._chunks(start)) if self.reads_ahead else self._chunks(start)
-
-    def _chunks(self, start: int) -> Iterator[Chunk]:
         chunk_rows = max(1, CHUNK_ROWS // self.batch_size) * self.batch_size
-        for chunk in self.read(chunk_rows=chunk_rows, start=start):
+        read = self.read(chunk_rows=chunk_rows, start=start)
+        return ahead(self._encoded(ahead(read))) if self.reads_ahead else self._encoded(read)
+
+    def _encoded(self, chunks: Iterator[CsvChunk]) -> Iterator[Chunk]:
+        for chunk in chunks:
             require_columns(chunk.file, self.encodings)
             yield encoded_chunk(chunk, self.encodings, self.keep)
 
 
-def ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+def ahead(chunks: Iterator[T]) -> Iterator[T]:
     """The chunks of an iterator, of which a thread prepares the next one while the last one is used."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, chunks, None)
