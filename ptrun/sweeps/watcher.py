@@ -42,11 +42,14 @@ class Watcher:
 
     def tell(self) -> None:
         """Print which jobs have begun or ended since the last look."""
-        before = {row["job"]: bare_state(row) for row in self.rows}
+        before = {row["job"]: (bare_state(row), bool(row["test"])) for row in self.rows}
         self.rows = all_rows(self.folder)
         for row in self.rows:
-            state = bare_state(row)
-            if state not in ("planned", before.get(row["job"])):
+            state, (old_state, was_tested) = bare_state(row), before.get(row["job"], ("", False))
+            is_tested_since = (
+                state == "done" and bool(row["test"]) > was_tested
+            )  # maybe within the time between two looks
+            if state != "planned" and (state != old_state or is_tested_since):
                 self._tell(row, state)
         self.done |= self._now_done()
 

@@ -51,6 +51,15 @@ def test_a_job_begins_ends_and_is_tested(sweep: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "error: job 2 failed: it diverged\n"
 
 
+def test_a_test_that_ends_between_two_looks_is_told(sweep: Path):
+    stream = io.StringIO()
+    watcher = Watcher(sweep, Console(stream=stream), ["seed"], 3)
+    write(sweep / "0", "done", accuracy=0.9)
+    watcher.look()
+    watcher.look()
+    assert stream.getvalue() == "  job 0 tested: accuracy 90.00 %\n"
+
+
 def test_the_first_job_of_a_search_is_told(tmp_path: Path):
     (tmp_path / "sweep.json").write_text('{"jobs": []}')
     stream = io.StringIO()
