@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import ROOT, Ended
@@ -188,14 +189,28 @@ def test_the_workers_save_and_stop_with_the_command_that_started_them(folder: Pa
         assert driver.poll() is None, driver.communicate()[0]
         with suppress(subprocess.TimeoutExpired):
             driver.wait(0.1)
-    [job, *_] = [json.loads(path.read_text())["pid"] for path in (folder / "sw").glob("*/status.json")]
-    ending = os.pidfd_open(job)
+    os.killpg(driver.pid, how)
+    out, _ = driver.communicate()
+    assert driver.returncode == (75 if how == signal.SIGINT else -how), out
+    ended: set[int] = set()
+    while running := {status["pid"] for status in statuses(folder) if status["state"] == "running"} - ended:
+        assert all(map(ends, running)), "a job goes on"
+        ended |= running
+    assert {status["state"] for status in statuses(folder)} == {"interrupted"}
+
+
+def statuses(folder: Path) -> list[dict[str, Any]]:
+    """What the jobs of the sweep say of themselves."""
+    return [json.loads(path.read_text()) for path in (folder / "sw").glob("*/status.json")]
+
+
+def ends(pid: int) -> bool:
+    """Wait until a process has ended, for a minute at most, and return whether it has."""
     try:
-        os.killpg(driver.pid, how)
-        out, _ = driver.communicate()
-        assert driver.returncode == (75 if how == signal.SIGINT else -how), out
-        assert select.select([ending], [], [], 60)[0], "the job goes on"
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], 60)[0])
     finally:
-        os.close(ending)
-    states = [json.loads(path.read_text())["state"] for path in (folder / "sw").glob("*/status.json")]
-    assert {*states} == {"interrupted"}
+        os.close(descriptor)
