@@ -23,7 +23,7 @@ OWNERS: dict[str, set[str]] = {
     "torchcodec": {"data"},
     "PIL": {"data"},
     "pyarrow": {"data", "runs"},
-    "rich": {"terminal"},
+    "rich": {"terminal", "device"},  # device: before the random generators are seeded
     "sklearn": {"data", "metrics", "cli"},
     "yaml": {"config", "runs", "cli"},
     "onnx": {"export"},

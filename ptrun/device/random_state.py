@@ -11,6 +11,10 @@ import torch
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch on every device."""
+    # rich draws from Python's generator when it is imported, and scikit-learn imports it, in a thread and at any time.
+    # So it is imported before that generator is in use.
+    import rich.style  # noqa: F401
+
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
