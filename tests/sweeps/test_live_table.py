@@ -166,13 +166,14 @@ def at_terminal(folder: Path, words: Sequence[str]) -> str:
 @pytest.mark.parametrize("who", ["this process", "workers"])
 def test_a_sweep_on_a_terminal(folder: Path, who: str):
     words = ("train", "-m", "model=simplenet", "optimizer=sgd", "optimizer.lr=0.1,1e30", "seed=0,1")
-    words = (*words, "plots=false", "device.threads=1", "sweep.jobs=2")
+    # Long enough for a look, which is taken once a second.
+    words = (*words, "train.epochs=600", "plots=false", "device.threads=1", "sweep.jobs=2")
     if who == "workers":
         words = (*words, "sweep.launch=command", "sweep.launch_command=nice %work")
     printed = at_terminal(folder, words)
     frames = [on_screen(part) for part in re.split(r"(?<=so far)", printed)]
     assert any(re.search(r"of 4 done, .*\d running, \d to go", line) for frame in frames for line in frame)
-    assert any(re.search(r"lr=0.1 seed=\d +running +\d+/20 ", line) for frame in frames for line in frame)
+    assert any(re.search(r"lr=0.1 seed=\d +running +\d+/600 ", line) for frame in frames for line in frame)
     whole = on_screen(printed)
     assert not [line for line in whole if "so far" in line or "running" in line]  # the table has gone
     assert len([line for line in whole if line.startswith("error: job ")]) == 2
