@@ -68,7 +68,10 @@ def modules_beside(files: Sequence[str]) -> dict[str, Path]:
     """The user's own modules that are imported by now, other than plugins: name → file.
 
     They lie below the folder of one of these plugins, or below the working folder, and belong to no installed package.
+    Without plugins, no module matters.
     """
+    if not files:
+        return {}
     folders = {Path.cwd().resolve(), *(Path(file).expanduser().resolve().parent for file in files)}
     found = {}
     for name, module in list(sys.modules.items()):

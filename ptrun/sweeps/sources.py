@@ -21,7 +21,7 @@ def freeze(folder: Path, conf_folders: Sequence[Path], plugin_files: Sequence[st
     """Copy the sources into the folder of a sweep. Returns what sweep.json says of them."""
     paths = [Path(file).expanduser().resolve() for file in plugin_files]
     copies = [(path, f"plugin-{number}/{path.name}") for number, path in enumerate(paths) if path.is_file()]
-    modules = plugins.modules_beside(plugin_files) if plugin_files else {}
+    modules = plugins.modules_beside(plugin_files)
     copies += [(path, f"modules/{name}.py") for name, path in sorted(modules.items())]
     for number, conf in enumerate(conf_folders):
         copies += [(path, f"conf-{number}/{path.relative_to(conf)}") for path in sorted(conf.rglob("*.yaml"))]
@@ -60,7 +60,7 @@ def changes(folder: Path, conf_folders: Sequence[Path], plugin_files: Sequence[s
         return []
     used = {Path(file).expanduser().resolve() for file in plugin_files}
     used |= {path.resolve() for conf in conf_folders for path in conf.rglob("*.yaml")}
-    used |= set(plugins.modules_beside(plugin_files).values()) if plugin_files else set()
+    used |= set(plugins.modules_beside(plugin_files).values())
     return list(_sentences(folder, frozen["files"], used))
 
 

@@ -46,10 +46,9 @@ class Watcher:
         self.rows = all_rows(self.folder)
         for row in self.rows:
             state, (old_state, was_tested) = bare_state(row), before.get(row["job"], ("", False))
-            is_tested_since = (
-                state == "done" and bool(row["test"]) > was_tested
-            )  # maybe within the time between two looks
-            if state != "planned" and (state != old_state or is_tested_since):
+            # A test may begin and end between two looks, and then only its results show it.
+            has_new_test = state == "done" and bool(row["test"]) and not was_tested
+            if state != "planned" and (state != old_state or has_new_test):
                 self._tell(row, state)
         self.done |= self._now_done()
 

@@ -174,13 +174,14 @@ def _images_of_list(
 
 def _that_exist(images: LabelledFiles) -> LabelledFiles:
     """The images of a list without those that are no files."""
-    kept = [i for i, path in enumerate(images.paths) if os.path.exists(path)]
-    absent = [path for path in images.paths if not os.path.exists(path)]
-    if not kept or not absent:
+    exists = [os.path.exists(path) for path in images.paths]
+    absent = [path for path, is_there in zip(images.paths, exists, strict=True) if not is_there]
+    present = [i for i, is_there in enumerate(exists) if is_there]
+    if not present or not absent:
         return images
     note = f"Left out, {len(absent):,} of {len(images.paths):,} image files can't be found: {join_words(absent, 8)}."
-    paths, labels = ([column[i] for i in kept] for column in (images.paths, images.labels))
-    return LabelledFiles(paths, labels, [images.rows[i] for i in kept], notes=[*images.notes, note])
+    paths, labels = ([column[i] for i in present] for column in (images.paths, images.labels))
+    return LabelledFiles(paths, labels, [images.rows[i] for i in present], notes=[*images.notes, note])
 
 
 def _data(

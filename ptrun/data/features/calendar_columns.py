@@ -21,13 +21,13 @@ _PARTS = (_YEAR, _MONTH, _DAY, _HOUR, _MINUTE)
 
 def calendar_columns(file: CsvFile, names: Sequence[str]) -> tuple[str, ...]:
     """Those of the columns that hold year and month, and then maybe day, hour and minute; () when they hold no such."""
-    found: list[str] = []
+    columns: list[str] = []
     for part in _PARTS:
         column = next((name for name in names if _is_part(file, name, part)), None)
         if column is None:
             break
-        found.append(column)
-    return tuple(found) if len(found) > 1 else ()
+        columns.append(column)
+    return tuple(columns) if len(columns) > 1 else ()
 
 
 def is_hour(file: CsvFile, name: str) -> bool:
@@ -39,17 +39,17 @@ def as_dates(file: CsvFile, columns: Sequence[str]) -> Column:
     """The cells of columns with year, month and so on, as texts such as 2010-01-31 or 2010-01-31 15:00."""
     year, month, *rest = (_whole(file, name) for name in columns)
     day = rest[0] if rest else ["1"] * len(year)
-    clock = as_clock(*rest[1:]) if rest[1:] else [""] * len(year)
+    clock = _as_clock(*rest[1:]) if rest[1:] else [""] * len(year)
     parts = zip(year, month, day, clock, strict=True)
     return Column([f"{y}-{m.zfill(2)}-{d.zfill(2)} {time}".rstrip() for y, m, d, time in parts])
 
 
 def hours(file: CsvFile, name: str) -> Column:
     """The cells of a column of hours as texts such as 15:00."""
-    return Column(as_clock(_whole(file, name)))
+    return Column(_as_clock(_whole(file, name)))
 
 
-def as_clock(hour: Sequence[str], minute: Sequence[str] | None = None) -> list[str]:
+def _as_clock(hour: Sequence[str], minute: Sequence[str] | None = None) -> list[str]:
     """Hours and minutes as texts such as 15:00."""
     minutes = minute or ["0"] * len(hour)
     return [f"{h.zfill(2)}:{m.zfill(2)}" for h, m in zip(hour, minutes, strict=True)]

@@ -70,8 +70,9 @@ def read_axis(file: CsvFile, time_column: str | Sequence[str] | None, settings: 
     if not columns:
         return NO_AXIS
     if calendar := calendar_columns(file, columns):
-        dates = instants(as_dates(file, calendar), file.rows, file.source, " ".join(calendar), "ymd")
-        return TimeAxis(calendar, dates.utc, dates.clock, as_dates(file, calendar), has_dates=True, order="ymd")
+        days = as_dates(file, calendar)
+        dates = instants(days, file.rows, file.source, " ".join(calendar), "ymd")
+        return TimeAxis(calendar, dates.utc, dates.clock, days, has_dates=True, order="ymd")
     if len(columns) == 1 and file[columns[0]].floats is not None and not _are_digits(file[columns[0]]):
         times = _numbers(file, columns[0], settings)
         return TimeAxis(columns, times, times, file[columns[0]])
