@@ -130,6 +130,11 @@ def _file(path: Path, dialect: Dialect, columns: Mapping[str, Column], rows: Seq
     return CsvFile(str(path), columns, rows, dialect.delimiter, dialect.nameless, dialect.has_header, tuple(notes))
 
 
+def num_columns(path: Path, delimiter: str) -> int:
+    """How many columns a file without a header line has. Raises DataError as `read_csv` does."""
+    return len(_dialect(path, None, False, delimiter).names)
+
+
 def _dialect(path: Path, names: Sequence[str] | None, header: Header, delimiter: str) -> Dialect:
     with readable_csv(path) as file:
         return find_dialect(list(itertools.islice(file, SAMPLE_LINES)), str(path), names, header, delimiter)
