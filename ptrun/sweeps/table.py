@@ -56,6 +56,11 @@ def report(
     console.text()
     files = [("table", str(path)), *([("page", str(page))] if page else [])]
     console.header([*files, *([("best", str(folder / best))] if best else [])], "Sweep")
+
+
+def report_next(rows: Sequence[Row], folder: Path, console: Console) -> None:
+    """Print what to type next, which is the last thing that a sweep prints."""
+    best = next(iter(best_jobs(rows)), None)
     if best:
         console.text()
         console.header(next_commands(folder, best), "Next")
