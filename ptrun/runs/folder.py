@@ -126,7 +126,7 @@ class RunDir:
         values: Any = None
         with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
             values = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML)
-        required = [group for group in GROUPS if group != "split"]  # runs of before it was a group lack it
+        required = [group for group in GROUPS if group != "split"]  # older runs have no group `split`
         if not isinstance(values, dict) or not all(isinstance(values.get(group), dict) for group in required):
             raise CheckpointError(
                 f"{path}: holds no configuration, so that this run can't be continued. Start a new one."

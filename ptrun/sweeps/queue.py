@@ -1,7 +1,7 @@
 """Which job of a sweep is run next, by any number of processes at once, on one machine or on several.
 
 A process takes a job by a claim in its folder, which is free again when the process of the job ends, however it ends.
-How far a job is, its status.json says. There is no other book, so none can be wrong.
+The status.json of a job is the only record of how far it is, so no second record can contradict it.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def reason(row: Row) -> str:
 
 
 def last_lines(folder: Path, row: Row) -> list[str]:
-    """What a job printed last, without its reason, which is said already."""
+    """What a job printed last, without the reason of its failure, which the table shows."""
     log = folder / row["job"] / JOB_LOG
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
     return [line for line in lines[-_LAST_LINES:] if row["reason"] not in line]
