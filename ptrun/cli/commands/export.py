@@ -14,7 +14,8 @@ ptrun export PATH format=onnx|torch_export|safetensors [KEY=VALUE ...] [flags]
   format=torch_export           a program of torch operations (.pt2), which torch runs without ptrun
   format=safetensors            the weights alone, without the computation
   output=FILE                   the file to write; by default MODEL-DATASET.onnx, .pt2 or .safetensors here
-  with_preprocessing=false      the file takes prepared inputs; by default it scales raw pixels or numbers itself
+  with_preprocessing=true       the file also resizes and crops images; by default it scales pixels or numbers itself
+  with_preprocessing=false      the file takes prepared inputs
   precision=fp16|bf16|int8      how weights are stored (fp16, bf16); int8: onnx with linear layers in int8
   license=TEXT                  written into the file's metadata, with class names, input, outputs and versions
   plugins=[FILE.py]             the file of your own components, which a checkpoint never names
