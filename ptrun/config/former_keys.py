@@ -19,7 +19,7 @@ FORMER = {
     "dataset.test_fraction": "split.test_fraction",
     "dataset.split_seed": "split.seed",
 }
-# How the samples of runs were divided that were stored before there was the group.
+# How samples were divided in runs that are older than the group.
 OF_OLD_RUNS: Mapping[str, Any] = {"column": None, "duplicates": "apart"}
 
 

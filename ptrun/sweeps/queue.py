@@ -49,7 +49,7 @@ class Queue:
     promoted: which of these jobs, which were pruned, are to go on.
     prunes: whether the runs of a configuration are pruned and promoted together with its first one.
     tell: is given a line for each job that is not run because of that.
-    propose: adds jobs, of other processes too; returns those that are new, none when there are to be no more.
+    propose: adds jobs, of other processes too; returns those that are new, none when the sweep needs no more.
     """
 
     folder: Path
@@ -77,11 +77,11 @@ class Queue:
             return LATER if taken is None and self._others_at_work() else taken
 
     def try_again(self, job: Job) -> None:
-        """Give a job that has failed out once more."""
+        """Hand out a failed job once more."""
         self.again.add(job.name)
 
     def give_up(self, job: Job) -> None:
-        """Give a job out no more."""
+        """Never hand out this job again."""
         self.over.add(job.name)
 
     def left(self) -> list[Job]:

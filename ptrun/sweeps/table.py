@@ -73,7 +73,7 @@ def next_commands(folder: Path, best: str) -> list[tuple[str, str]]:
 
 
 def show(rows: Sequence[Row], folder: Path, console: Console, objectives: Sequence[str] = ()) -> None:
-    """Print the tables, best first, then why jobs failed; at last the front of several objectives."""
+    """Print the tables, best first, then why jobs failed, then the Pareto front of several objectives."""
     console.text()
     console.table(*_fitting(console, (_job_table(rows, *how) for how in _NARROWER)))
     ranked = configurations(rows)
@@ -115,7 +115,8 @@ def _show_front(rows: Sequence[Row], folder: Path, objectives: Sequence[str], co
         cells.append([job, settings_text(by_job[job]["overrides"], keys), *texts])
     console.text()
     console.table(["job", "settings", *objectives], cells)
-    console.note(f"These {len(front)} of {len(rows)} runs are beaten by no other in all objectives (the Pareto front).")
+    are = "is" if len(front) == 1 else "are"
+    console.note(f"{len(front)} of {len(rows)} runs {are} beaten by no other in all objectives (the Pareto front).")
 
 
 def csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:

@@ -1,8 +1,8 @@
 """Finds all image files that can't be read before training begins, so that they are named at once.
 
-Every file is decoded as training would decode it, unless these are so many that this would cost as much as an epoch:
-then only begin and end are looked at, which finds files that are empty, cut off or no images. Files that were found
-good are remembered by path, size and time in the cache folder.
+Every file is decoded as training would decode it, unless there are so many that this would take as long as an epoch:
+then only the first and last bytes are checked, which finds files that are empty, cut off or no images. Good files are
+remembered by path, size and time in the cache folder.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def bad_files_text(check: FileCheck, total: int) -> str:
 def _note(total: int, new: int, decode: bool) -> str:
     earlier = f" ({total - new:,} of them in an earlier run)" if new < total else ""
     if decode:
-        return f"All {total:,} image files were decoded once before the start, to find damaged ones{earlier}."
+        return f"All {total:,} image files were read once before the start, to find damaged ones{earlier}."
     return (
         f"The first and last bytes of all {total:,} image files were checked before the start{earlier}. Decoding so "
         "many would take as long as an epoch, so damage inside a file is found only when the file is read."
@@ -182,7 +182,7 @@ def _num_bytes(files: Sequence[_File]) -> int:
 
 
 def _not_in(store: Path, files: Sequence[_File]) -> list[_File]:
-    """The files that are not remembered as good."""
+    """The files that no earlier check found good."""
     try:
         known = np.load(store, allow_pickle=False).astype(np.uint64)
     except (OSError, ValueError, EOFError):  # no memory, or a damaged one
