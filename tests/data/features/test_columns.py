@@ -38,8 +38,8 @@ def test_encodings_come_from_the_training_rows() -> None:
     }
     assert town["categories"] == ["Bern", "Chur"]
     assert town["missing"] == 1
-    assert "Left out, one value only in the training rows: unit." in notes
-    assert "Left out, they count the rows: id." in notes
+    assert "Left out (one value only in the training rows): unit." in notes
+    assert "Left out (they count the rows): id." in notes
 
 
 def test_features() -> None:
@@ -78,7 +78,7 @@ def test_texts_that_all_differ_are_left_out_and_a_stray_text_is_an_error() -> No
     file = CsvFile("a.csv", {"note": notes, "number": stray}, rows)
     assert fit_columns(file, ["note"], np.arange(30), ColumnSettings()) == (
         [],
-        ["Left out, nearly every row has a text of its own: note."],
+        ["Left out (nearly every row has a text of its own): note."],
     )
     with pytest.raises(DataError, match=r"row 2, column 'number': 'x' is not a number, but 29 of 30 cells"):
         fit_columns(file, ["number"], np.arange(30), ColumnSettings())
