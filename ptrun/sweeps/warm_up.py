@@ -17,7 +17,7 @@ def warm_up(datasets: Collection[str], console: Console) -> bool:
     with resting_collector():
         from ptrun.data.datasets import scikit_learn
         from ptrun.metrics import compute
-        from ptrun.runs import preload, receipt, resume, session# noqa: F401
+        from ptrun.runs import preload, receipt, resume, session  # noqa: F401
 
         compute.preload(["roc_auc"])
         receipt.preload()

@@ -19,7 +19,7 @@ from ptrun.config.load import load_config
 from ptrun.config.sweep import as_settings
 from ptrun.files.claim import claim
 from ptrun.process.children import ForkedChild, wait_for_any
-from ptrun.runs import session# noqa: F401 (imported here once, rather than in each child)
+from ptrun.runs import session  # noqa: F401 (imported here once, rather than in each child)
 from ptrun.sweeps.job import JobRequest, run
 
 Call = Callable[..., Ended]
