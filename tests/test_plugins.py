@@ -269,7 +269,7 @@ def transform(*, random: bool = False, to: str = "none"):
         ("scheduler=no_scheduler", ["gives 0.5. It has to return a function from the epoch"]),
         ("dataset=no_data", ["gives an object of type 'tuple'. It has to return a ptrun.data.dataset.Data."]),
         ("logger=no_logger", ["It has to return an object with the methods start, log and close."]),
-        ("metrics=[many]", ["metric: 'many'", "gives a tensor of shape [3]", "Test it when that is mended"]),
+        ("metrics=[many]", ["metric: 'many'", "gives a tensor of shape [3]", "When that is corrected, test it"]),
         ("transform.train=[no_transform]", ["It has to return a Transform, BatchTransform, MixTransform or Normalize"]),
         ("transform.train=[transform]", ["'transform' was given a tensor of shape [1, 8, 8]", "and returned None."]),
         ("transform.train=[{transform:{to:floats}}]", ["It has to return uint8 images"]),
