@@ -27,8 +27,8 @@ def train(*overrides: str, config_dir: str | None = None, quiet: bool = False, *
 
     Settings are given as on the command line, as keywords, or both: `ptrun.train("model=lstm", train={"epochs": 3})`.
     Returns the run folder, the summary and the best monitored value. Raises ptrun.errors.PtrunError.
-    The random states, the number of torch's threads and its default dtype are those of before afterwards. One run at a
-    time in a process: a second one in another thread is refused.
+    Afterwards the random states, torch's number of threads and its default dtype are as they were before the call.
+    Only one run at a time trains in a process: a second one, in another thread, raises ConfigError.
     """
     from ptrun.process.one_run import only_run_of_process
 

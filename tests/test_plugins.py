@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -268,7 +269,7 @@ def transform(*, random: bool = False, to: str = "none"):
         ("scheduler=no_scheduler", ["gives 0.5. It has to return a function from the epoch"]),
         ("dataset=no_data", ["gives an object of type 'tuple'. It has to return a ptrun.data.dataset.Data."]),
         ("logger=no_logger", ["It has to return an object with the methods start, log and close."]),
-        ("metrics=[many]", ["metric: 'many'", "gives a tensor of shape [3]", "Test it when that is mended"]),
+        ("metrics=[many]", ["metric: 'many'", "gives a tensor of shape [3]", "When that is corrected, test it"]),
         ("transform.train=[no_transform]", ["It has to return a Transform, BatchTransform, MixTransform or Normalize"]),
         ("transform.train=[transform]", ["'transform' was given a tensor of shape [1, 8, 8]", "and returned None."]),
         ("transform.train=[{transform:{to:floats}}]", ["It has to return uint8 images"]),
@@ -372,3 +373,13 @@ def test_an_edited_file_is_imported_again_without_what_it_no_longer_has(tmp_path
     function = plugins.REGISTRIES["metric"].get("edited_2")
     plugins.load([str(path)])
     assert plugins.REGISTRIES["metric"].get("edited_2") is function  # not imported again without an edit
+
+
+def test_the_data_set_in_the_documentation(folder: Path, ptrun: Call):
+    example = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert example is not None
+    (folder / "rings.py").write_text(example[1])
+    ended = ptrun("train", "plugins=[rings.py]", "dataset=rings", "model=simplenet", "train.epochs=1", "plots=false")
+    assert ended.code == 0, ended.err
+    assert "rings: vector 2 → 2 classes" in ended.out
+    assert ptrun("eval", "checkpoint=outputs/latest", "plugins=[rings.py]", "-q").code == 0

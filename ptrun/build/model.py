@@ -75,7 +75,7 @@ def build_ema(model: nn.Module, decay: float | None, *, warmup: bool) -> torch.o
 def _average(
     num_averaged: Tensor, decay: float, averages: Sequence[Tensor], weights: Sequence[Tensor], on_device: Tensor | int
 ) -> None:
-    """Move each average to the weights of now.
+    """Move each average towards the current weights.
 
     num_averaged: the steps in the average so far, on the CPU; that of `on_device`, which torch passes, is waited for.
     """

@@ -22,7 +22,7 @@ from ptrun.config.folders import shipped_conf
 from ptrun.config.yaml_file import read_checked
 from ptrun.errors import ConfigError
 
-# What is missing when a method of Hydra's object is missing.
+# What does not work when a method of Hydra's object is missing.
 FEATURES = {
     "multirun": "sweeps (-m)",
     "show_info": "reports (--info)",
@@ -97,7 +97,7 @@ def _spelled(value: Any) -> Any:
 
 
 def method(hydra_object: Any, name: str) -> Callable[..., Any]:
-    """A method of Hydra's object. Raises ConfigError when this version of Hydra has none of that name."""
+    """A method of Hydra's object. Raises ConfigError when this version of Hydra has no such method."""
     function: Callable[..., Any] | None = getattr(hydra_object, name, None)
     if function is None:
         raise ConfigError(

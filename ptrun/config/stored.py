@@ -53,7 +53,7 @@ KEEPS_NUMBERS = (
 )
 
 
-# What an absent setting means: the configuration was stored before there was one. All others have their default.
+# The value of a setting in configurations that are older than the setting, where it is not the default.
 _ABSENT: Mapping[str, Mapping[str, Any]] = {"train": {"ema_warmup": False}}
 _ABSENT_OF_DATASET: Mapping[str, Mapping[str, Any]] = {"arrays": {"layout": "by_type"}}
 
@@ -74,9 +74,9 @@ def complete(stored: Mapping[str, Any], registries: Registries, folders: tuple[P
 
 
 def as_old_as(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
-    """A configuration of now as the stored one has it in what its user could not choose, or left open.
+    """A new configuration with what the stored one has for settings that are `auto` now, or did not exist then.
 
-    Settings that the stored one lacks have their value of then; `auto` stays what was decided for the run.
+    `auto` becomes what was decided for the run. A setting that did not exist gets the value that it had implicitly.
     """
     absent = {key: value for key, value in _ABSENT["train"].items() if key not in stored["train"]}
     absent |= {

@@ -1,4 +1,4 @@
-"""Starts a process: faster, with memory that is used again, and only where it is the one process of its run."""
+"""What a process does at its start: faster imports, freed memory that is kept, and no training under torchrun."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def rows(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     averaged = ", averaged over training" if model["averaged"] else ""
     facts = [
         ("checkpoint", f"{description['checkpoint']} ({kind}; {format_bytes(description['bytes'])})"),
-        ("model", f"{model['name']}, {model['parameters']:,} weights{averaged}{_settings(model['settings'])}"),
+        ("model", f"{model['name']}, {model['parameters']:,} parameters{averaged}{_settings(model['settings'])}"),
         ("data", f"{data['dataset']}{_settings(data['location'])}{_splits(data)}"),
         ("inputs", _inputs(data)),
         ("outputs", _outputs(data)),

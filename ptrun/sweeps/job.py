@@ -71,7 +71,7 @@ def run(request: JobRequest, claim: TextIO) -> int:
     except SystemExit:  # of the user's code: the process ends so, and the traceback says where
         traceback.print_exc()
         raise
-    except Exception as error:  # noqa: BLE001 (told by the exit code and in status.json)
+    except Exception as error:  # noqa: BLE001 (reported by the exit code and in status.json)
         return _report(error, run_dir)
     return 0
 

@@ -234,6 +234,7 @@ def _report(folder: Path, console: Console, config: SweepConfig, *, plots: bool)
     table.report(rows, folder, console, config.settings.objectives or (), page)
     cross_validation.report(folder, rows, console)
     verdicts.report(folder, rows, console)
+    table.report_next(rows, folder, console)
 
 
 def _num_done(config: SweepConfig, jobs: Sequence[Job], folder: Path) -> int:

@@ -209,7 +209,7 @@ def read_parquet(path: Path) -> dict[str, Column]:
 
 
 def read_parquet_chunks(path: Path, chunk_rows: int) -> Iterator[dict[str, Column]]:
-    """The columns of a Parquet file as text, so many rows at a time. Raises DataError."""
+    """The columns of a Parquet file as text, `chunk_rows` rows at a time. Raises DataError."""
     import pyarrow
     from pyarrow import parquet
 

@@ -20,7 +20,7 @@ from ptrun.errors import DataError, did_you_mean, join_words
 
 T = TypeVar("T")
 _MISSING_TYPES = ("NAType", "NaTType")  # of pandas, which need not be installed
-CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer, more take memory
+CHUNK_ROWS = 8192  # rows encoded at a time, about: fewer take longer, more take memory
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,10 @@ class _Prediction:
         rows = [
             ("checkpoint", first.title),
             *(("", str(member.path)) for member in others),
-            ("input", ", ".join(self.request.locations) + ("" if count is None else f" ({count:,})")),
+            (
+                "input",
+                ", ".join(map(_location_text, self.request.locations)) + ("" if count is None else f" ({count:,})"),
+            ),
             ("device", first.runtime.name()),
         ]
         self.console.header(rows, f"ptrun predict {first.config.model.name}, trained on {first.config.dataset.name}")
@@ -245,6 +248,10 @@ def _output_path(request: PredictRequest) -> Path | None:
     if output.exists() and not request.overwrite:
         raise ConfigError(f"output: {output} exists already. Name another file, or replace it with overwrite=true.")
     return output
+
+
+def _location_text(location: str) -> str:
+    return "standard input" if location == "-" else location
 
 
 def _count_labels(predicted: Interpreted, tally: Tally) -> None:
