@@ -12,8 +12,8 @@ from ptrun.version import __version__
 if TYPE_CHECKING:
     from ptrun.runs.compare import Comparison
     from ptrun.runs.evaluate import EvalResult
-    from ptrun.runs.loaded_model import LoadedModel
-    from ptrun.runs.predicted import Predicted
+    from ptrun.runs.prediction.loaded_model import LoadedModel
+    from ptrun.runs.prediction.predicted import Predicted
     from ptrun.runs.summary import TrainResult
     from ptrun.sweeps.result import SweepResult
 
@@ -162,7 +162,7 @@ def load(
         all runs of a sweep. Settings of dataset, transform, device or train replace the stored ones.
     Raises ptrun.errors.PtrunError.
     """
-    from ptrun.runs import loaded_model
+    from ptrun.runs.prediction import loaded_model
     from ptrun.runs.trained_model import Changes
 
     # Workers that are forked by a program with threads may hang, so files are read by this process.
@@ -188,7 +188,7 @@ def predict(
     own, changes, folders = _settings("predict", overrides, config_dir, {**named, **settings})
 
     from ptrun.device.caller_state import preserve_caller_state
-    from ptrun.runs import predict as command
+    from ptrun.runs.prediction import predict as command
     from ptrun.runs.trained_model import Changes
 
     plugins = own.pop("plugins")

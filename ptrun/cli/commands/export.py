@@ -53,8 +53,8 @@ def main(argv: list[str]) -> int:
 
     load.import_components(settings["plugins"])
     with resting_collector():
-        from ptrun.runs import export
-        from ptrun.runs.export_parts import ExportRequest
+        from ptrun.runs.sharing import export
+        from ptrun.runs.sharing.export_parts import ExportRequest
 
     with interrupt_raised():
         export.run(ExportRequest(**settings, changes=changes, folders=folders, quiet=options.quiet))

@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     _check_paths(settings)
     load.import_components(settings["plugins"])
     with resting_collector():
-        from ptrun.runs import predict
+        from ptrun.runs.prediction import predict
         from ptrun.runs.trained_model import Changes
 
     plugins = settings.pop("plugins")

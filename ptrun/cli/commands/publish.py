@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     values |= _named_by_place(paths, values)
     settings = check_section(values, schema.read(shipped_conf() / "publish.yaml").keys)
     with resting_collector():
-        from ptrun.runs import publish
+        from ptrun.runs.sharing import publish
 
     with interrupt_raised():
         publish.run(publish.PublishRequest(**settings, quiet=options.quiet))

@@ -9,8 +9,8 @@ from ptrun.build.export import can_resize_inside, uses_views
 from ptrun.export.check import TOLERANCE, Comparison
 from ptrun.export.formats import FORMATS
 from ptrun.export.served import OUTPUT_MEANINGS
-from ptrun.runs.export_parts import Export
-from ptrun.runs.plain_torch import loading_line
+from ptrun.runs.sharing.export_parts import Export
+from ptrun.runs.sharing.plain_torch import loading_line
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_bytes
 

@@ -32,8 +32,8 @@ from ptrun.export.quality import require_quality
 from ptrun.export.served import OUTPUT_MEANINGS
 from ptrun.files.atomic import replacing
 from ptrun.plugins import attribute_plugin_errors
-from ptrun.runs import export_display
-from ptrun.runs.export_parts import (
+from ptrun.runs.sharing import export_display
+from ptrun.runs.sharing.export_parts import (
     DTYPES,
     Export,
     ExportRequest,

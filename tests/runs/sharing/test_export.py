@@ -17,8 +17,8 @@ from support import Ended, train
 from ptrun import plugins
 from ptrun.errors import ConfigError, ExportError
 from ptrun.export import onnx_file, safetensors_file, torch_program
-from ptrun.runs.export import check_file, run
-from ptrun.runs.export_parts import ExportRequest, prepare_export
+from ptrun.runs.sharing.export import check_file, run
+from ptrun.runs.sharing.export_parts import ExportRequest, prepare_export
 
 Call = Callable[..., Ended]
 SMALL = ("model=simplenet", "model.hidden_features=[16]", "train.epochs=1", "device.threads=1")

@@ -29,11 +29,11 @@ from ptrun.evaluation.prediction_table import (
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.process.startup import keep_freed_memory
 from ptrun.runs.find import sweep_runs
-from ptrun.runs.predicted import Predicted
-from ptrun.runs.predicted_interval import interval_width
-from ptrun.runs.prediction_file import STDOUT, PredictionFile, Tally, format_of, import_pyarrow
-from ptrun.runs.prediction_text import csv_text
-from ptrun.runs.predictor import Predictor, aligned_chunks
+from ptrun.runs.prediction.file import STDOUT, PredictionFile, Tally, format_of, import_pyarrow
+from ptrun.runs.prediction.interval import interval_width
+from ptrun.runs.prediction.predicted import Predicted
+from ptrun.runs.prediction.predictor import Predictor, aligned_chunks
+from ptrun.runs.prediction.text import csv_text
 from ptrun.runs.trained_model import Changes, load_trained_model
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_seconds

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.errors import join_words
-from ptrun.runs.plain_torch import loading_line
+from ptrun.runs.sharing.plain_torch import loading_line
 from ptrun.runs.show_checkpoint import rows
 from ptrun.terminal.format import format_metric, metrics_table
 
