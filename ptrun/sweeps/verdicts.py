@@ -48,9 +48,9 @@ def verdicts(folder: Path, rows: Sequence[Row]) -> list[str]:
     texts, metric = plan.get("compare") or [], plan.get("compare_by")
     if not texts:
         return []
-    places = ranked(measured(folder, rows, metric))
+    ranking = ranked(measured(folder, rows, metric))
     overrides = {row["job"]: row["overrides"] for row in rows}
-    return [_verdict(parse_comparison(text), places, overrides) for text in texts]
+    return [_verdict(parse_comparison(text), ranking, overrides) for text in texts]
 
 
 def measured(folder: Path, rows: Sequence[Row], metric: str | None) -> list[dict[str, Any]]:
@@ -75,16 +75,20 @@ def _value(folder: Path, row: Row, metric: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _verdict(comparison: Comparison, places: Sequence[Configuration], overrides: Mapping[str, Sequence[str]]) -> str:
+def _verdict(comparison: Comparison, ranking: Sequence[Configuration], overrides: Mapping[str, Sequence[str]]) -> str:
     best, values = [], []
     for text, settings in comparison.sides:
-        matching = [place for place in places if place.jobs and has_settings(overrides[place.jobs[0]], settings)]
+        matching = [
+            configuration
+            for configuration in ranking
+            if configuration.jobs and has_settings(overrides[configuration.jobs[0]], settings)
+        ]
         if not matching:
             return f"{comparison.text} is open: no run with {text} has a result yet."
         best.append(matching[0])
         chosen = f" ({matching[0].settings}, the best of {len(matching)})" if len(matching) > 1 else ""
         values.append(f"{spread_text(matching[0].monitor, matching[0].values)}{chosen}")
-    found = difference(*(place.by_repeat for place in best))
+    found = difference(*(configuration.by_repeat for configuration in best))
     metric = best[0].monitor
     numbers = f"{metric.replace('/', ' ')} {values[0]} against {values[1]}"
     if found is None:
