@@ -42,7 +42,8 @@ def build_model(config: RunConfig, spec: DataSpec, **runtime_values: Any) -> nn.
             f"model: '{config.model.name}' can't be made for input {list(spec.input_shape)} with these settings: "
             f"{error}"
         ) from error
-    assert isinstance(model, nn.Module)
+    if not isinstance(model, nn.Module):
+        raise registry.models.wrong_result(config.model.name, model)
     return model
 
 

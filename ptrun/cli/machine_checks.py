@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptrun.process.startup import loading_torch
 from ptrun.terminal.format import format_bytes
 from ptrun.version import __version__
 
@@ -70,8 +71,9 @@ def list_versions(report: Report) -> None:
 def import_torch(report: Report) -> None:
     """Import torch and torchvision, which fails for two versions that do not belong together."""
     start = time.perf_counter()
-    import torch  # noqa: F401
-    import torchvision  # noqa: F401
+    with loading_torch():
+        import torch  # noqa: F401
+        import torchvision  # noqa: F401
 
     seconds = time.perf_counter() - start
     report.add("versions", "import torch", f"takes {seconds:.1f} s with torchvision", round(seconds, 3))

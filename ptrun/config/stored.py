@@ -166,9 +166,10 @@ def refuse_changes(
 
     Raises ConfigError naming the other changes that would change the numbers.
     """
-    changes = list(differences(complete(stored, registries), config.to_dict()))
+    differing = differences(complete(stored, registries), config.to_dict())
+    changes = [(key, schema.shown(before), schema.shown(now)) for key, before, now in differing]
     refused = [
-        f"{key}: the run was started with {before!r}, now it is {now!r}; that would make another run of it. "
+        f"{key}: the run was started with {before}, now it is {now}; that would make another run of it. "
         f"Start a new run, or insist with --allow-change {key}."
         for key, before, now in changes
         if not key.startswith(KEEPS_NUMBERS) and key not in allowed
@@ -176,7 +177,7 @@ def refuse_changes(
     if refused:
         raise ConfigError(refused)
     return [
-        f"{key}: {before!r} until now, {now!r} from here on.{_effect_on_schedule(key, config, registries)}"
+        f"{key}: {before} until now, {now} from here on.{_effect_on_schedule(key, config, registries)}"
         for key, before, now in changes
     ]
 

@@ -30,7 +30,7 @@ from ptrun.runs.display import next_command
 from ptrun.runs.find import find_checkpoint
 from ptrun.runs.folder import RECEIPT, create_run_dir
 from ptrun.runs.receipt import make_receipt
-from ptrun.runs.trained_model import Changes, restore_config, restore_model
+from ptrun.runs.trained_model import Changes, as_files_are_written, restore_config, restore_model
 from ptrun.spec import DataSpec
 from ptrun.terminal.console import Console
 
@@ -110,6 +110,7 @@ def run(request: EvalRequest) -> EvalResult:
     saved = store.load(path)
     request, data_notes = _use_all_new_data(request, saved)
     changes = Changes(request.changes, request.plugins, request.folders)
+    saved = as_files_are_written(saved, changes)
     config, _ = resolve_auto(restore_config(saved, path, changes), request.folders)
     with attribute_plugin_errors(config.model.name):
         subject = _restore(request, config, path, saved, data_notes)

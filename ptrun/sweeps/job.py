@@ -76,6 +76,12 @@ def run(request: JobRequest, claim: TextIO) -> int:
     return 0
 
 
+def run_forked(request: JobRequest, claim: TextIO) -> int:
+    """The same in a fork of a process that has imported the plugins: what they import later are copies, too."""
+    sources.thaw(request.folder.parent, find.read_plan(request.folder.parent))
+    return run(request, claim)
+
+
 def _train(request: JobRequest, run_dir: RunDir) -> None:
     from ptrun.device.threads import start_with_threads
     from ptrun.runs import resume, session

@@ -96,7 +96,7 @@ def _setting_text(key: str, value: Any) -> str:
 
     if value is None:
         return "-"
-    text = override_texts({"x": value})[0].partition("=")[2] if isinstance(value, list) else str(value)
+    text = override_texts({"x": value})[0].partition("=")[2] if isinstance(value, list | bool) else str(value)
     return shorten(text, _MOST_LETTERS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, named_checkpoint, split_words
 from ptrun.process.signals import interrupt_raised
-from ptrun.process.startup import resting_collector
+from ptrun.process.startup import loading_torch
 
 HELP = """\
 ptrun export PATH format=onnx|torch_export|safetensors [KEY=VALUE ...] [flags]
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     require_possible(settings["format"], settings["precision"], settings["with_preprocessing"], settings["output"])
 
     load.import_components(settings["plugins"])
-    with resting_collector():
+    with loading_torch():
         from ptrun.runs.sharing import export
         from ptrun.runs.sharing.export_parts import ExportRequest
 

@@ -238,6 +238,8 @@ def _no_parquet(path: Path, error: Exception) -> DataError:
 
 
 def _as_text(table: Any, path: Path) -> dict[str, Column]:
+    import pyarrow
+
     columns = {}
     for name in table.column_names:
         array = table[name]
@@ -245,6 +247,10 @@ def _as_text(table: Any, path: Path) -> dict[str, Column]:
             columns[name] = Column.of_numbers(values, partial(_texts, array, name, path))
         else:
             columns[name] = Column(_texts(array, name, path))
+        kinds = pyarrow.types
+        columns[name].was_numbers = any(
+            is_kind(array.type) for is_kind in (kinds.is_integer, kinds.is_floating, kinds.is_decimal)
+        )
     return columns
 
 
