@@ -67,11 +67,11 @@ def comparison(ranking: Sequence[Configuration]) -> str:
     """One sentence on whether the best configuration is better than the second beyond chance; "" if that is unknown."""
     if len(ranking) < 2 or ranking[0].monitor != ranking[1].monitor:
         return ""
-    found = difference(ranking[0].by_repeat, ranking[1].by_repeat)
-    if found is None:
+    gap = difference(ranking[0].by_repeat, ranking[1].by_repeat)
+    if gap is None:
         return ""
-    basis = f"({found.basis}: p = {found.probability:.2g})"
-    if found.is_significant:
+    basis = f"({gap.basis}: p = {gap.probability:.2g})"
+    if gap.is_significant:
         return f"The best configuration differs from the second by more than chance {basis}."
     return f"The best two configurations can't be told apart {basis}. More seeds would tell."
 
