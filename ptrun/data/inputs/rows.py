@@ -27,8 +27,8 @@ CHUNK_ROWS = 8192  # rows encoded at a time, about: fewer take longer, more take
 class TableRows:
     """The source of the rows of a file. keep: names of columns to keep beside the predictions; None keeps all.
 
-    reads_ahead: whether a thread reads the next rows and another one encodes them, while others are predicted; not
-        where they may be long in coming.
+    reads_ahead: whether a thread reads the next rows and another one encodes them, while others are predicted;
+        false where rows may arrive slowly.
     """
 
     read: ReadChunks
