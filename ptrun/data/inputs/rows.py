@@ -192,6 +192,4 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, float | np.floating | np.datetime64) and np.isnan(value):
         return ""
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value))
     return str(value).strip()  # of a number the shortest digits of its type, as files have them

@@ -20,3 +20,5 @@ def test_short_long_and_wrong_sequences():
     assert second.inputs[..., 0].tolist() == [[0.0, 0.0, 0.0]]
     (alone,) = source.chunks(3)
     assert alone.names == second.names
+    by_two = list(NewSequences(source.sequences, FITTED, batch_size=2).chunks(0))
+    assert [list(chunk.problems) for chunk in by_two] == [[], [0]]
