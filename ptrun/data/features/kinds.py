@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ptrun.data.features.decimal_sign import decimal_sign
 from ptrun.data.features.strays import GUESSED_FROM, MIN_CELLS, refuse_strays
 from ptrun.data.formats.column import MISSING, Column, is_number
 from ptrun.data.formats.csv_file import CsvFile
@@ -72,7 +73,7 @@ class ColumnKind:
 def decide_kinds(file: CsvFile, names: Sequence[str], settings: ColumnSettings) -> list[ColumnKind]:
     """What each column is. Raises DataError naming row and column of a cell that fits no kind of its column."""
     kinds = [_kind(file, name, settings) for name in names]
-    decimal = _decimal_sign(kinds, file.delimiter, settings.decimal)
+    decimal = decimal_sign(settings.decimal) or _decimal_sign(kinds, file.delimiter)
     return [_decided(kind, file, decimal) for kind in kinds]
 
 
@@ -210,10 +211,8 @@ def _is_sorted(times: NDArray[np.float64]) -> bool:
     return bool((steps >= 0).all() or (steps <= 0).all())
 
 
-def _decimal_sign(kinds: Sequence[ColumnKind], delimiter: str, decimal: str) -> str:
-    """The decimal sign: what is set, else what a column shows beyond doubt, else what the delimiter says."""
-    if decimal != "auto":
-        return decimal
+def _decimal_sign(kinds: Sequence[ColumnKind], delimiter: str) -> str:
+    """The decimal sign: what a column shows beyond doubt, else what the delimiter says."""
     sure = Counter(
         kind.form.decimal
         for kind in kinds

@@ -39,7 +39,7 @@ class LastWindow:
 class RollingWindows:
     """The source of all windows of a file, also those whose forecast goes beyond its end.
 
-    read: reads the file anew. fitted: what the data set learned in training.
+    read: reads the file again from its start. fitted: what the data set learned in training.
     Each window is named by the rows of its forecast, and has the time of the first of them.
     """
 

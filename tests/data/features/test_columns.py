@@ -46,8 +46,8 @@ def test_encodings_come_from_the_training_rows() -> None:
     }
     assert town["categories"] == ["Bern", "Chur"]
     assert town["missing"] == 1
-    assert "Left out, one value only in the training rows: unit." in notes
-    assert "Left out, they count the rows: id." in notes
+    assert "Left out (one value only in the training rows): unit." in notes
+    assert "Left out (they count the rows): id." in notes
 
 
 def test_features() -> None:
@@ -121,7 +121,7 @@ def test_texts_that_all_differ_are_left_out_and_a_stray_text_is_an_error() -> No
     file = CsvFile("a.csv", {"note": notes, "number": stray}, rows)
     assert fit_columns(file, ["note"], np.arange(30), ColumnSettings()) == (
         [],
-        ["Left out, nearly every row has a text of its own: note."],
+        ["Left out (nearly every row has a text of its own): note."],
     )
     (named,), _ = fit_columns(file, ["note"], np.arange(30), ColumnSettings(categorical=["note"]))
     assert len(named["categories"]) == 30

@@ -335,6 +335,7 @@ def test_standard_input_and_output(folder: Path, ptrun: Call):
     assert done.returncode == 0, done.stderr
     assert [row.split(",")[0] for row in done.stdout.splitlines()] == ["input", "row 2", "row 3"]
     assert "predicted" in done.stderr
+    assert "standard input" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,11 @@ from ptrun.evaluation.prediction_table import (
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.process.startup import keep_freed_memory
 from ptrun.runs.find import sweep_runs
-from ptrun.runs.predicted import Predicted
-from ptrun.runs.predicted_interval import interval_width
-from ptrun.runs.prediction_file import STDOUT, PredictionFile, Tally, format_of, import_pyarrow
-from ptrun.runs.prediction_text import csv_text
-from ptrun.runs.predictor import Predictor, aligned_chunks
+from ptrun.runs.prediction.file import STDOUT, PredictionFile, Tally, format_of, import_pyarrow
+from ptrun.runs.prediction.interval import interval_width
+from ptrun.runs.prediction.predicted import Predicted
+from ptrun.runs.prediction.predictor import Predictor, aligned_chunks
+from ptrun.runs.prediction.text import csv_text
 from ptrun.runs.trained_model import Changes, load_trained_model
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_seconds
@@ -200,7 +200,10 @@ class _Prediction:
         rows = [
             ("checkpoint", first.title),
             *(("", str(member.path)) for member in others),
-            ("input", ", ".join(self.request.locations) + ("" if count is None else f" ({count:,})")),
+            (
+                "input",
+                ", ".join(map(_location_text, self.request.locations)) + ("" if count is None else f" ({count:,})"),
+            ),
             ("device", first.runtime.name()),
         ]
         self.console.header(rows, f"ptrun predict {first.config.model.name}, trained on {first.config.dataset.name}")
@@ -245,6 +248,10 @@ def _output_path(request: PredictRequest) -> Path | None:
     if output.exists() and not request.overwrite:
         raise ConfigError(f"output: {output} exists already. Name another file, or replace it with overwrite=true.")
     return output
+
+
+def _location_text(location: str) -> str:
+    return "standard input" if location == "-" else location
 
 
 def _count_labels(predicted: Interpreted, tally: Tally) -> None:
