@@ -73,7 +73,7 @@ def test_numbers_that_are_too_long_to_calculate_with_are_left_out() -> None:
     file = CsvFile("a.csv", {"y": ["1", "5"], "code": ["12345678901234567890", "12345678901234567999"]}, [2, 3])
     chosen = choose_columns(file, "auto", "auto", ColumnSettings(), [])
     assert chosen.names == ("y",)
-    assert chosen.notes == ("Left out, whole numbers too long to calculate with: code.",)
+    assert chosen.notes == ("Left out (whole numbers too long to calculate with): code.",)
 
 
 def test_a_column_without_any_value_is_left_out() -> None:
