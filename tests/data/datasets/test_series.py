@@ -62,6 +62,16 @@ def test_windows_are_followed_by_their_targets(tmp_path: Path) -> None:
             )
 
 
+def test_outputs_are_named_and_scaled_step_by_step(tmp_path: Path) -> None:
+    values = walk() * [1, 50]
+    data = series(path=write(tmp_path / "a.csv", values), window=7, horizon=2, targets=["b", "a"])
+    assert data.spec.target_names == ("b +1", "a +1", "b +2", "a +2")
+    split, spec = part(data, "train"), data.spec
+    numbers = split.targets[0].numpy() * np.array(spec.target_std) + np.array(spec.target_mean)
+    start = int(split.starts[0]) + 7
+    assert np.allclose(numbers, values[start : start + 2, ::-1].ravel(), atol=1e-3)
+
+
 @pytest.mark.parametrize("targets", ["auto", ["b"]])
 def test_windows_and_targets_are_views_of_the_series(tmp_path: Path, targets: str | list[str]) -> None:
     data = series(path=write(tmp_path / "a.csv", walk(2000)), window=100, horizon=50, targets=targets)
@@ -304,6 +314,8 @@ def test_several_series_in_one_file(tmp_path: Path) -> None:
     assert data.groups is not None
     assert (data.groups.column, list(data.groups.names)) == ("shop", ["7", "9"])
     assert [np.bincount(data.groups.of[name]).tolist() for name in ("val", "test")] == [[9, 9], [19, 19]]
+    first_rows = part(data, "train").starts.numpy() % (len(part(data, "train").values) // 2) == 0
+    assert data.groups.of["train"][first_rows].tolist() == [0, 1], "a window from the first row of its series on"
 
 
 SHOPS = ((7, 100), (9, 900))

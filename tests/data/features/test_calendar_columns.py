@@ -16,6 +16,8 @@ def test_the_columns_are_found_in_any_order_and_language() -> None:
     assert found == ("Jahr", "Monat", "Tag", "hr")
     assert as_dates(file, found).texts() == ["2024-12-31 05:00", "2024-12-31 06:00"]
     assert as_dates(file, found[:2]).texts() == ["2024-12-01"] * 2
+    quarters = csv(year=["2024"], month=["1"], day=["1"], hour=["0"], minute=["45"])
+    assert as_dates(quarters, calendar_columns(quarters, list(quarters.columns))).texts() == ["2024-01-01 00:45"]
 
 
 def test_what_are_no_such_columns() -> None:

@@ -37,6 +37,9 @@ def test_series_side_by_side_and_one_after_the_other() -> None:
     assert side_by_side.columns == ("shop",)
     assert side_by_side.order.tolist() == [*range(0, 20, 2), *range(1, 20, 2)]
     assert side_by_side.stretches == ((0, 10), (10, 20))
+    newest_first = groups({"day": [day for day in DAYS[::-1] for _ in "ab"], "shop": ["7", "9"] * 10, "y": ["1"] * 20})
+    assert newest_first.columns == ("shop",)
+    assert newest_first.order.tolist() == [*range(18, -1, -2), *range(19, 0, -2)]
     stacked = groups({"day": DAYS + DAYS[::-1], "shop": ["b"] * 10 + ["a"] * 10}, "shop")
     assert stacked.names == ("b", "a")
     assert stacked.order.tolist() == [*range(10), *range(19, 9, -1)]

@@ -159,3 +159,8 @@ def test_the_index_that_pandas_writes_to_parquet_is_no_data() -> None:
 
 def test_what_spreadsheets_write_for_missing_cells() -> None:
     assert kinds(csv({"x": ["1.5", "#N/A", "<NA>", "1.#QNAN"]}))["x"].kind == "number"
+
+
+def test_whole_numbers_that_floats_can_not_hold_are_categories_also_beside_missing_ones() -> None:
+    found = kinds(csv({"code": ["12345678901234567890", "", "12345678901234567999"], "y": ["1", "", "5"]}))
+    assert {name: kind.kind for name, kind in found.items()} == {"code": "category", "y": "number"}

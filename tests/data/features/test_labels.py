@@ -7,7 +7,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ptrun.data.features.labels import class_names, class_variants, encode, fit_scaler, labelled, tidy_numbers
+from ptrun.data.features.labels import (
+    class_names,
+    class_variants,
+    encode,
+    fit_column,
+    fit_scaler,
+    labelled,
+    tidy_numbers,
+)
 from ptrun.errors import DataError
 
 
@@ -54,6 +62,16 @@ def test_a_constant_column_has_standard_deviation_1() -> None:
     mean, std = fit_scaler(values)
     assert std.tolist() == [1.0, 1.0, 2.0]
     assert mean[2] == 3.0
+    rounded = np.full((1000, 1), 1e8 / 3)
+    assert rounded.std() > 1e-9, "the rounding error of a large mean"
+    assert fit_scaler(rounded)[1].tolist() == [1.0]
+
+
+@pytest.mark.parametrize(("values", "median"), [([5.0, 1, 3], 3), ([100.0, 1, 5, 3], 4), ([2.0, np.nan, 1], 1.5)])
+def test_a_column_of_numbers_is_known_by_its_median(values: list[float], median: float) -> None:
+    learned = fit_column(np.array(values))
+    assert learned is not None
+    assert learned["median"] == median == np.nanmedian(values)
 
 
 @pytest.mark.parametrize(

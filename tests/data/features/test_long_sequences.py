@@ -92,6 +92,18 @@ def test_long_form_that_does_not_fit(tmp_path: Path, old: str, new: str, message
         sequences(path=write(tmp_path / "a.csv", text.replace(old, new, 1)))
 
 
+def test_rows_of_several_sequences_in_turn_keep_their_order(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=(3, 30)).round(3)
+    cells = [f"s{i},{numbers[i, step]},{'ab'[i % 2]}" for step in range(30) for i in range(3)]
+    path = Path(write(tmp_path / "a.csv", "\n".join(["id,x,label", *cells])))
+    read = read_sequences(path, "auto", "auto", "auto", "auto")
+    assert np.array_equal(np.array(read.values)[..., 0], numbers)
+    cells[7] = "s1,,b"
+    path = Path(write(tmp_path / "b.csv", "\n".join(["id,x,label", *cells])))
+    with pytest.raises(DataError, match="row 9, column 'x': the value is missing"):
+        read_sequences(path, "auto", "auto", "auto", "auto")
+
+
 def test_an_id_that_does_not_repeat_is_no_long_form(tmp_path: Path) -> None:
     rows = "".join(f"{100 + 7 * i},{i % 2},{i},{i + 1}\n" for i in range(12))
     path = write(tmp_path / "a.csv", "id,label,s1,s2\n" + rows)

@@ -45,6 +45,18 @@ def test_breaks(times: list[str], breaks: list[int], skipped: list[int]) -> None
     assert not found.is_uneven
 
 
+def test_steps_that_differ_a_little_are_equal() -> None:
+    minutes = [60 * i + i * i % 5 for i in range(100)]
+    found = steps_of(dates("2024-01-01", minutes, "m"))
+    assert (found.breaks.tolist(), found.is_uneven) == ([], False)
+
+
+def test_some_gaps_in_a_long_series_leave_its_steps_even() -> None:
+    minutes = [60 * (i + 10 * (i // 50)) for i in range(250)]
+    found = steps_of(dates("2024-01-01", minutes, "m"))
+    assert (found.breaks.tolist(), found.is_uneven) == ([49, 99, 149, 199], False)
+
+
 def test_weekends_and_holidays_are_no_gaps_of_working_days() -> None:
     days = [i for i in range(200) if i % 7 < 5 and i not in (50, 51)]  # from a Monday on
     assert steps_of(dates("2024-01-01", days)).breaks.tolist() == []

@@ -52,6 +52,13 @@ def test_long_integers_are_classes_with_every_digit() -> None:
     assert found(csv([*names, *names])).class_names == names
 
 
+@pytest.mark.parametrize(("distinct", "is_class"), [(20, True), (21, False)])
+def test_few_different_integers_are_classes(distinct: int, is_class: bool) -> None:
+    cells = [str(i * i) for i in range(distinct)] * 3
+    assert bool(found(csv(cells)).class_names) == is_class
+    assert not found(csv(cells[:-1])).class_names, "less than three rows of each"
+
+
 def test_variants_of_a_class_are_told() -> None:
     notes = found(csv(["Yes", "yes", "no", "No", "no"])).notes()
     assert "'Yes' (1) and 'yes' (1), 'no' (2) and 'No' (1)" in notes[1]

@@ -6,11 +6,12 @@ import csv
 import random
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
 
-from ptrun.data.formats import csv_file
+from ptrun.data.formats import arrow_file, csv_file
 from ptrun.data.formats.arrow_file import read_columns
 from ptrun.data.formats.csv_dialect import Dialect
 from ptrun.data.formats.csv_file import CsvFile, read_csv
@@ -57,6 +58,23 @@ def test_both_parsers_agree_on_drawn_files(tmp_path: Path, monkeypatch: pytest.M
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["x", "y", "z"], *rows])
     by_python, by_arrow = both(path, monkeypatch, path.read_text(encoding="utf-8"))
+    assert by_arrow.columns == by_python.columns
+    assert list(by_arrow.rows) == list(by_python.rows)
+
+
+@pytest.mark.parametrize("head", ["n,x,word,late,some\n", "\ufeffn,x,word,late,some\r\n"])
+def test_a_file_that_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str) -> None:
+    monkeypatch.setattr(arrow_file, "PIECE_BYTES", 300)
+    monkeypatch.setattr(arrow_file, "_SCAN_BYTES", 100)
+    lines = [
+        f"{i},{i / 7:.3f},{'ä b' if i % 5 else 'w'},{i if i < 150 else 'x'},{'' if i % 3 else i}" for i in range(200)
+    ]
+    by_python, by_arrow = both(tmp_path / "a.csv", monkeypatch, head + "\n".join(lines))
+    assert by_arrow.columns.keys() == by_python.columns.keys()
+    for name, column in by_arrow.columns.items():
+        floats, expected = column.floats, by_python[name].floats
+        assert (floats is None) == (expected is None)
+        assert floats is None or np.array_equal(floats, expected, equal_nan=True)  # type: ignore[arg-type]
     assert by_arrow.columns == by_python.columns
     assert list(by_arrow.rows) == list(by_python.rows)
 

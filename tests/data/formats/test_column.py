@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow
 import pytest
 
-from ptrun.data.formats.column import Column, is_number
+from ptrun.data.formats.column import Column, is_number, to_numpy
 
 MAKERS: dict[str, Callable[[list[str]], Column]] = {
     "list": Column,
@@ -56,6 +56,20 @@ def test_numbers(make: Callable[[list[str]], Column], cells: list[str], values: 
     assert (floats is None) == (values is None)
     if values is not None:
         assert np.array_equal(floats, np.array(values, float), equal_nan=True)  # type: ignore[arg-type]
+
+
+def test_numbers_after_many_missing_cells(make: Callable[[list[str]], Column]) -> None:
+    floats = make([*[""] * 70, "1.5"]).floats
+    assert floats is not None
+    assert floats[-1] == 1.5
+
+
+def test_numbers_of_pieces_of_arrow_arrays() -> None:
+    numbers = pyarrow.array([1.0, 2, None, 4])
+    assert np.array_equal(to_numpy(numbers.slice(1)), [2, np.nan, 4], equal_nan=True)
+    pieces = pyarrow.chunked_array([numbers.slice(3), numbers[:0], numbers.slice(0, 2)])
+    assert to_numpy(pieces).tolist() == [4, 1, 2]
+    assert to_numpy(pieces.slice(0, 0)).tolist() == []
 
 
 def test_what_is_a_number() -> None:

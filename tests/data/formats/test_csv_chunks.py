@@ -29,6 +29,16 @@ def test_row_numbers_problems_and_quoted_line_ends():
     }
 
 
+def test_cells_have_no_blanks_around_them_and_the_file_its_delimiter():
+    chunks = list(read_chunks(io.StringIO("a;b\n\t1 ;\tx\n2;\ty \n 3; z\n"), "t.csv", 1))
+    assert [chunk.file.columns for chunk in chunks] == [
+        {"a": ["1"], "b": ["x"]},
+        {"a": ["2"], "b": ["y"]},
+        {"a": ["3"], "b": ["z"]},
+    ]
+    assert [(chunk.file.delimiter, chunk.file.has_header) for chunk in chunks] == [(";", True)] * 3
+
+
 def test_rows_that_were_done_are_passed_over():
     (chunk,) = read_chunks(io.StringIO(TEXT, newline=""), "t.csv", 9, start=4)
     assert chunk.rows == [8]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ptrun.data.formats.csv_dialect import Dialect, delimiter_sign, find_dialect, is_blank
+from ptrun.data.formats.csv_dialect import Dialect, delimiter_sign, find_dialect, header_setting, is_blank
 from ptrun.errors import ConfigError, DataError
 
 
@@ -79,3 +79,10 @@ def test_mistakes() -> None:
         dialect("a,b,a\n1,2,3\n")
     assert is_blank([" "])
     assert not is_blank(["", ""])
+
+
+def test_a_trained_model_says_whether_new_files_have_a_header_line() -> None:
+    assert header_setting("auto", None) == "auto"
+    assert header_setting("auto", {"columns": ["x"]}) is True
+    assert header_setting("auto", {"header": False}) is False
+    assert header_setting(True, {"header": False}) is True

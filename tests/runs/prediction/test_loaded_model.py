@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from support import train
 
 import ptrun
@@ -72,6 +73,40 @@ def test_the_caller_keeps_random_numbers_threads_and_dtype(run: Any):
     after = torch.get_rng_state(), random.getstate(), torch.get_num_threads(), torch.get_default_dtype()
     assert torch.equal(before[0], after[0])
     assert before[1:] == after[1:]
+
+
+def test_images_of_another_size_are_scaled_when_that_is_said(run: Any):
+    loaded = ptrun.load(run.run_dir)
+    wide = Image.new("L", (20, 30), 90)
+    same = Image.new("L", (8, 8), 90)
+    with pytest.raises(DataError, match="is 30x20 pixels"):
+        loaded.predict(wide)
+    assert loaded.predict(wide, resize=True).probability == loaded.predict(same).probability  # type: ignore[union-attr]
+    assert torch.equal(loaded.transform(wide, resize=True), loaded.transform(same))
+    assert np.array_equal(loaded.embed(wide, resize=True), loaded.embed(same))
+
+
+def test_a_problem_among_many_inputs_is_the_one_of_its_input(run: Any):
+    images = [Image.fromarray(IMAGES[i % 6]) for i in range(600)]
+    images[550] = Image.new("L", (20, 30))
+    predictions: Any = ptrun.load(run.run_dir).predict(images, raise_on_problem=False)
+    assert [i for i, prediction in enumerate(predictions) if prediction.problem] == [550]
+    assert np.flatnonzero(np.isnan(predictions.probabilities).any(axis=1)).tolist() == [550]
+    assert predictions.labels[:6] == predictions.labels[594:]
+    assert predictions.labels[551:555] == [predictions.labels[i % 6] for i in range(551, 555)]
+
+
+def test_the_numbers_of_several_models_and_how_far_they_differ(folder: Path):
+    settings = ("dataset=diabetes", "model=simplenet", "train.max_steps=3")
+    runs = [train(*settings, f"seed={seed}", quiet=True) for seed in (1, 2)]
+    rows = np.random.default_rng(0).normal(size=(3, 10))
+    single = [one.load().predict(rows).values for one in runs]
+    both: Any = ptrun.load([one.run_dir for one in runs]).predict(rows)
+    assert both.values.tolist() == np.mean(single, axis=0).tolist()
+    for i, record in enumerate(both.records()):
+        assert record["progression"] == both.values[i, 0]
+        assert record["disagreement"] == np.std(single, axis=0)[i].tolist()
+    assert "progression=" in repr(both[0])
 
 
 def test_problems_raise_or_are_reported(run: Any, folder: Path):

@@ -388,6 +388,56 @@ def test_mistakes_are_sentences(ptrun: Call, folder: Path, words: tuple[str, ...
 
 
 @pytest.mark.slow
+def test_what_was_interrupted_is_continued_by_the_same_command_only(
+    ptrun: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("ptrun.runs.prediction.file._SYNC_SECONDS", 0)
+    monkeypatch.setattr("ptrun.data.inputs.rows.CHUNK_ROWS", 64)
+    write(folder / "a.csv", ["length", "colour", "kind"], flowers(200))
+    for seed in (1, 2):
+        train(
+            ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=kind", f"seed={seed}", f"output_dir=s{seed}"
+        )
+    for seed, name in ((5, "new.csv"), (6, "other.csv")):
+        rows = [row[:2] for row in flowers(3000, seed)]
+        write(folder / name, ["length", "colour"], [*rows[:-1], ["oops", "red"]])
+    first = ("s1/latest", "new.csv")
+    for words, continues in [
+        (first, True),
+        (("s2/latest", "new.csv"), False),
+        (("s1/latest", "other.csv"), False),
+        ((*first, "what=probabilities"), False),
+        ((*first, "top_k=2"), False),
+        ((*first, "keep=all"), False),
+    ]:
+        assert ptrun("predict", *first, "output=p.csv", "on_bad_sample=stop").code == 3
+        ended = ptrun("predict", *words, "output=p.csv")
+        assert ended.code == 3, ended.err
+        assert ("Continues after" in ended.out) == continues, words
+        assert ptrun("predict", *words, "output=whole.csv").code == 3
+        assert (folder / "p.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+        (folder / "p.csv").unlink()
+        (folder / "whole.csv").unlink()
+
+
+def test_arrays_of_predictions_have_a_row_for_each_input(ptrun: Call, folder: Path):
+    write(folder / "a.csv", ["length", "colour", "kind"], flowers(200))
+    train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=kind")
+    rows = [row[:2] for row in flowers(9, seed=5)]
+    write(folder / "good.csv", ["length", "colour"], rows)
+    rows.insert(3, ["oops", "red"])
+    write(folder / "bad.csv", ["length", "colour"], rows)
+    for what, missing in (("logits", np.nan), ("class", -1)):
+        for name in ("good", "bad"):
+            ptrun("predict", "outputs/latest", f"{name}.csv", f"what={what}", f"output={name}-{what}.npy")
+        good, bad = (np.load(folder / f"{name}-{what}.npy") for name in ("good", "bad"))
+        assert np.array_equal(bad[3], np.full_like(good[0], missing), equal_nan=True)
+        assert np.allclose(np.delete(bad, 3, axis=0), good, rtol=1e-6)
+    assert ptrun("predict", "outputs/latest", "bad.csv", "keep=all", "output=kept.csv").code == 3
+    assert [row["colour"] for row in read(folder / "kept.csv")] == [row[1] for row in rows]
+
+
+@pytest.mark.slow
 def test_a_killed_prediction_goes_on_and_gives_the_same_file(folder: Path, ptrun: Call):
     write(folder / "a.csv", ["length", "colour", "kind"], flowers(200))
     train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=kind")
@@ -395,7 +445,7 @@ def test_a_killed_prediction_goes_on_and_gives_the_same_file(folder: Path, ptrun
     rows[1000][0] = "oops"
     write(folder / "new.csv", ["length", "colour"], [row[:2] for row in rows])
     # Each chunk is noted, as in a prediction that takes longer.
-    noting = "import sys; from ptrun.runs import prediction_file as f; f._SYNC_SECONDS = 0"
+    noting = "import sys; from ptrun.runs.prediction import file as f; f._SYNC_SECONDS = 0"
     main = f"{noting}; from ptrun.__main__ import main; sys.exit(main())"
     command = [sys.executable, "-c", main, "predict", "outputs/latest", "new.csv"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
