@@ -161,6 +161,7 @@ def _series(read: ReadChunks, preparation: Preparation) -> series.LastWindow | s
         dataset["window"],
         dataset["horizon"],
         ColumnSettings(date_order=dataset["date_order"], missing_values=dataset["missing_values"] or ()),
+        dataset["gaps"],
     )
     if preparation.settings.rolling:
         batch_size = preparation.batch_size(files=False)
@@ -187,6 +188,13 @@ def open_array(values: Any, name: str, preparation: Preparation) -> arrays.Array
     arrays.require_shape(values, preparation.spec.input_shape, name)
     mean, std = np.array(preparation.fitted["mean"]), np.array(preparation.fitted["std"])
     return arrays.ArrayRows(values, mean, std, preparation.batch_size(files=False))
+
+
+def open_unequal_images(values: Sequence[Any], name: str, preparation: Preparation) -> ImagesInMemory:
+    """Images of several sizes, in an array each: [height, width], or with channels first or last."""
+    opened = [open_array(array[None], name, preparation) for array in values]
+    samples = [source.converted(0) for source in opened if isinstance(source, ImagesInMemory)]
+    return open_images(samples, [f"row {i}" for i in range(len(samples))], preparation)
 
 
 def open_sequences(values: Sequence[Any], name: str, preparation: Preparation) -> NewSequences:

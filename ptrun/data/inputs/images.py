@@ -149,20 +149,36 @@ class ImagesInMemory:
 
     def chunks(self, start: int) -> Iterator[Chunk]:
         for begin in range(start, len(self.images), self.batch_size):
-            images = self.images[begin : begin + self.batch_size]
-            if self.convert is not None:
-                images = self.convert(images, begin)
-            names = self.names[begin : begin + self.batch_size] or [f"row {begin + i}" for i in range(len(images))]
+            end = min(begin + self.batch_size, len(self.images))
+            names = self.names[begin:end] or [f"row {i}" for i in range(begin, end)]
+            images = self._converted_together(begin, end)
             readable: list[Tensor] = []
             problems: dict[int, str] = {}
             for position, name in enumerate(names):
                 try:
-                    readable.append(self.preparation.fixed(images[position], name))
+                    image = self.converted(begin + position) if images is None else images[position]
+                    readable.append(self.preparation.fixed(image, name))
                 except DataError as error:
                     problems[position] = str(error)
             pipeline = self.preparation.pipeline
             inputs = pipeline.finish(torch.stack(readable)) if readable else torch.empty(0)
             yield Chunk(names, inputs, problems)
+
+    def _converted_together(self, begin: int, end: int) -> Sequence[Tensor] | None:
+        """Some images, which is faster than one by one; None when one of them can't be converted."""
+        if self.convert is None:
+            return None
+        try:
+            return self.convert(self.images[begin:end], begin)
+        except DataError:
+            return None
+
+    def converted(self, row: int) -> Tensor:
+        """An image uint8 [C, H, W]. Raises DataError for one that can't be converted."""
+        if self.convert is None:
+            image: Tensor = self.images[row]
+            return image
+        return self.convert(self.images[row : row + 1], row)[0]
 
 
 def find_images(locations: Sequence[str], path_column: str = "auto") -> tuple[list[str], tuple[str, ...]]:
