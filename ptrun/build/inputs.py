@@ -230,7 +230,7 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
     setting = preparation.settings.path_column
     column = preparation.dataset.get("path_column", "auto") if setting == "auto" else setting
     if list(locations) == [STDIN]:
-        paths = images.named_paths(sys.stdin.readlines(), Path(), "standard input")
+        paths = images.named_paths(_lines_of_stdin(), Path(), "standard input")
         notes: tuple[str, ...] = ()
     else:
         paths, notes = images.find_images(locations, column)
@@ -245,6 +245,17 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
         config.seed,
         notes,
     )
+
+
+def _lines_of_stdin() -> list[str]:
+    """Raises DataError for what is no text, such as an image."""
+    try:
+        return sys.stdin.readlines()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "standard input is no text. It takes the paths of images, one in each line. Name a single image as "
+            "input=FILE."
+        ) from error
 
 
 def _table_file(location: str, preparation: Preparation) -> Source:

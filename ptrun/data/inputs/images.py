@@ -199,16 +199,16 @@ def find_images(locations: Sequence[str], path_column: str = "auto") -> tuple[li
         else:
             found = sorted(glob.glob(str(path), recursive=True))
         if not found:
-            raise DataError(f"input: {location}: {_nothing_found(path, passed_over)} ({', '.join(sorted(SUFFIXES))}).")
+            raise DataError(f"input: {location}: {_nothing_found(path, passed_over)}.")
         paths += found
     return paths, tuple(passed_over.notes())
 
 
 def _nothing_found(path: Path, passed_over: PassedOver) -> str:
     if not path.is_dir():
-        return "there is no such file, and no file of that pattern"
+        return "no file matches this pattern" if glob.has_magic(str(path)) else "there is no such file or folder"
     holds = f"; it has {passed_over.kinds_text()}" if passed_over.kinds else ""
-    return f"this folder holds no image{holds}"
+    return f"this folder holds no image{holds} ({', '.join(sorted(SUFFIXES))})"
 
 
 def named_paths(lines: Sequence[str], folder: Path, source: str) -> list[str]:
