@@ -95,3 +95,11 @@ def test_a_cell_that_is_no_date_is_named() -> None:
     with pytest.raises(DataError, match=r"f, row 7, column 'c': '2024-01-31' is not a date like 31/1/2024"):
         instants(Column(["31/1/2024", "2024-01-31"]), [6, 7], "f", "c", "dmy")
     assert describe("time") == "time of day like 14:30"
+
+
+@pytest.mark.parametrize("order", ["dmy", "mdy"])
+def test_a_column_of_iso_dates_is_read_in_any_order(order: str):
+    cells = ["2024-02-01", "2024-02-03 00:00:00", "NaT"]
+    found, want = (instants(Column(cells), range(3), "f", "c", name) for name in (order, "ymd"))
+    assert found.clock[:2].tolist() == want.clock[:2].tolist()
+    assert np.isnan(found.clock[2])
