@@ -20,8 +20,9 @@ from ptrun.data.formats.column import MISSING, Column, is_number
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.date_form import NOT_A_TIME, ORDERS, describe, instants, possible_orders
 from ptrun.data.formats.number_form import PLAIN, NumberForm, forms_with_unit, numbers, possible_forms
-from ptrun.errors import DataError
+from ptrun.errors import ConfigError, DataError
 
+DECIMAL_NAMES = {".": ".", "point": ".", ",": ",", "comma": ","}
 EXACT_INTEGERS = 2.0**53  # a float holds every integer up to here
 
 COUNTS_ROWS = "they count the rows"  # reasons that callers tell apart
@@ -211,9 +212,14 @@ def _is_sorted(times: NDArray[np.float64]) -> bool:
 
 
 def _decimal_sign(kinds: Sequence[ColumnKind], delimiter: str, decimal: str) -> str:
-    """The decimal sign: what is set, else what a column shows beyond doubt, else what the delimiter says."""
+    """The decimal sign: what is set, else what a column shows beyond doubt, else what the delimiter says.
+
+    Raises ConfigError for another setting.
+    """
     if decimal != "auto":
-        return decimal
+        if decimal not in DECIMAL_NAMES:
+            raise ConfigError(f"dataset.decimal is '{decimal}'; it can be auto, point or comma.")
+        return DECIMAL_NAMES[decimal]
     sure = Counter(
         kind.form.decimal
         for kind in kinds

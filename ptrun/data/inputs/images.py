@@ -196,6 +196,8 @@ def find_images(locations: Sequence[str], path_column: str = "auto") -> tuple[li
             passed_over.add(others)
         elif path.is_file():
             found = _listed(path, path_column) if path.suffix.lower() in LIST_SUFFIXES else [str(path)]
+        elif len(locations) > 1 and path.suffix.lower() in SUFFIXES and not glob.has_magic(str(path)):
+            found = [str(path)]  # one of several images: its row says that it is absent
         else:
             found = sorted(glob.glob(str(path), recursive=True))
         if not found:

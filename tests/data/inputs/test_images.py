@@ -93,6 +93,9 @@ def test_files_folders_patterns_and_lists(folder: Path):
         find_images(["b/other.csv"])
     with pytest.raises(DataError, match=r"c/\*.png: no file matches this pattern"):
         find_images(["c/*.png"])
+    with pytest.raises(DataError, match=r"absent\.png: there is no such file or folder"):
+        find_images(["absent.png"])
+    assert find_images(["b/0.png", "absent.png"])[0] == ["b/0.png", "absent.png"]
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match="this folder holds no image"):
         find_images(["empty"])
