@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptrun.data.features.columns import binary_features, encode_columns, feature_names, fit_columns, unusual_cells
+from ptrun.data.features.columns import binary_features, encode_columns, feature_names, fit_columns
 from ptrun.data.features.kinds import ColumnSettings
+from ptrun.data.features.unusual import unusual_cells
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.errors import DataError
 
