@@ -190,13 +190,6 @@ def open_array(values: Any, name: str, preparation: Preparation) -> arrays.Array
     return arrays.ArrayRows(values, mean, std, preparation.batch_size(files=False))
 
 
-def open_unequal_images(values: Sequence[Any], name: str, preparation: Preparation) -> ImagesInMemory:
-    """Images of several sizes, in an array each: [height, width], or with channels first or last."""
-    opened = [open_array(array[None], name, preparation) for array in values]
-    samples = [source.converted(0) for source in opened if isinstance(source, ImagesInMemory)]
-    return open_images(samples, [f"row {i}" for i in range(len(samples))], preparation)
-
-
 def open_sequences(values: Sequence[Any], name: str, preparation: Preparation) -> NewSequences:
     """Sequences [time, channels] of any lengths. Raises DataError for samples of another kind."""
     batch_size = preparation.batch_size(files=False)
@@ -230,7 +223,7 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
     setting = preparation.settings.path_column
     column = preparation.dataset.get("path_column", "auto") if setting == "auto" else setting
     if list(locations) == [STDIN]:
-        paths = images.named_paths(_lines_of_stdin(), Path(), "standard input")
+        paths = images.paths_from_stdin()
         notes: tuple[str, ...] = ()
     else:
         paths, notes = images.find_images(locations, column)
@@ -245,17 +238,6 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
         config.seed,
         notes,
     )
-
-
-def _lines_of_stdin() -> list[str]:
-    """Raises DataError for what is no text, such as an image."""
-    try:
-        return sys.stdin.readlines()
-    except UnicodeDecodeError as error:
-        raise DataError(
-            "standard input is no text. It takes the paths of images, one in each line. Name a single image as "
-            "input=FILE."
-        ) from error
 
 
 def _table_file(location: str, preparation: Preparation) -> Source:

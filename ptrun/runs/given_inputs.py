@@ -18,10 +18,10 @@ from ptrun.build.inputs import (
     open_inputs,
     open_rows,
     open_sequences,
-    open_unequal_images,
 )
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.image_file import SUFFIXES, image_tensor, is_image
+from ptrun.data.inputs.images import ImagesInMemory
 from ptrun.data.inputs.rows import as_rows
 from ptrun.data.inputs.source import Source
 from ptrun.errors import DataError, join_words
@@ -109,7 +109,9 @@ def _arrays(arrays: list[np.ndarray[Any, Any]], preparation: Preparation) -> Sou
     if preparation.spec.layout is not Layout.IMAGE:
         listed = join_words([str(list(shape)) for shape in sorted(shapes)], 4)
         raise DataError(f"predict: the arrays have different shapes ({listed}); samples of this model have one shape.")
-    return open_unequal_images(arrays, "the arrays", preparation)
+    sources = [open_array(array[None], "the arrays", preparation) for array in arrays]
+    samples = [source.converted(0) for source in sources if isinstance(source, ImagesInMemory)]
+    return open_images(samples, [f"row {i}" for i in range(len(samples))], preparation)
 
 
 def _images(images: Sequence[Any], preparation: Preparation) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,6 +217,17 @@ def _nothing_found(path: Path, passed_over: PassedOver) -> str:
 def named_paths(lines: Sequence[str], folder: Path, source: str) -> list[str]:
     """The paths in the lines of a list; a relative one starts at `folder`. source: the list, for messages."""
     return listed_paths([line.strip() for line in lines if line.strip()], folder, source)[0]
+
+
+def paths_from_stdin() -> list[str]:
+    """The paths in the lines of standard input. Raises DataError for what is no text, such as an image."""
+    try:
+        return named_paths(sys.stdin.readlines(), Path(), "standard input")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "standard input is no text. It takes the paths of images, one in each line. Name a single image as "
+            "input=FILE."
+        ) from error
 
 
 def _listed(path: Path, path_column: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 
 from ptrun.data.formats.image_file import ImageReader
-from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory, find_images
+from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory, find_images, paths_from_stdin
 from ptrun.errors import DataError
 from ptrun.spec import DataSpec, Layout, Task
 from ptrun.transforms.build import build_pipeline
@@ -99,3 +100,9 @@ def test_files_folders_patterns_and_lists(folder: Path):
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match="this folder holds no image"):
         find_images(["empty"])
+
+
+def test_standard_input_that_is_no_text(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\x89PNG\r\n"), encoding="utf-8"))
+    with pytest.raises(DataError, match=r"standard input is no text\..*one in each line"):
+        paths_from_stdin()
