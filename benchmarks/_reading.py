@@ -1,6 +1,7 @@
 """Reads photos or tables and does nothing with them: what `predict.py` and `read_table.py` compare ptrun with.
 
-python _reading.py make-photos FOLDER COUNT | photos FOLDER PROCESSES | make-wide FILE ROWS
+python _reading.py make-photos FOLDER COUNT | photos FOLDER PROCESSES | photos-pillow FOLDER PROCESSES
+python _reading.py make-wide FILE ROWS
 python _reading.py csv FILE | rows FILE | pandas FILE | pandas-whole FILE | pyarrow FILE | columns FILE | table FILE
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -20,14 +22,16 @@ def main(what: str, name: str, number: str = "0") -> None:
 
         make_photos(path, int(number))
     elif what == "photos":
-        read_photos(path, int(number))
+        read_photos(decode, path, int(number))
+    elif what == "photos-pillow":
+        read_photos(decode_by_pillow, path, int(number))
     elif what == "make-wide":
         make_wide(path, int(number))
     else:
         READERS[what](path)
 
 
-def read_photos(folder: Path, processes: int) -> None:
+def read_photos(decode: Callable[[str], None], folder: Path, processes: int) -> None:
     """Decode and scale all photos below a folder, in so many processes; 0: in this one."""
     paths = sorted(map(str, folder.rglob("*.jpg")))
     if not processes:
@@ -66,7 +70,7 @@ def read_by_pandas(path: Path) -> None:
 
 
 def decode(path: str) -> None:
-    """Decode a JPEG and scale it, as a worker does."""
+    """Decode a JPEG and scale it, as a worker of ptrun does."""
     import torch
     from torchvision.transforms.v2 import functional
 
@@ -74,6 +78,14 @@ def decode(path: str) -> None:
 
     torch.set_num_threads(1)
     functional.resize(ImageReader(3)(path), [224, 224], antialias=True)
+
+
+def decode_by_pillow(path: str) -> None:
+    """Decode a JPEG and scale it, as most training scripts do."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        image.convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
 
 
 def make_wide(path: Path, rows: int) -> None:

@@ -12,8 +12,8 @@ from ptrun.version import __version__
 if TYPE_CHECKING:
     from ptrun.runs.compare import Comparison
     from ptrun.runs.evaluate import EvalResult
-    from ptrun.runs.loaded_model import LoadedModel
-    from ptrun.runs.predicted import Predicted
+    from ptrun.runs.prediction.loaded_model import LoadedModel
+    from ptrun.runs.prediction.predicted import Predicted
     from ptrun.runs.summary import TrainResult
     from ptrun.sweeps.result import SweepResult
 
@@ -27,8 +27,8 @@ def train(*overrides: str, config_dir: str | None = None, quiet: bool = False, *
 
     Settings are given as on the command line, as keywords, or both: `ptrun.train("model=lstm", train={"epochs": 3})`.
     Returns the run folder, the summary and the best monitored value. Raises ptrun.errors.PtrunError.
-    The random states, the number of torch's threads and its default dtype are those of before afterwards. One run at a
-    time in a process: a second one in another thread is refused.
+    Afterwards the random states, torch's number of threads and its default dtype are as they were before the call.
+    Only one run at a time trains in a process: a second one, in another thread, raises ConfigError.
     """
     from ptrun.process.one_run import only_run_of_process
 
@@ -162,7 +162,7 @@ def load(
         all runs of a sweep. Settings of dataset, transform, device or train replace the stored ones.
     Raises ptrun.errors.PtrunError.
     """
-    from ptrun.runs import loaded_model
+    from ptrun.runs.prediction import loaded_model
     from ptrun.runs.trained_model import Changes
 
     # Workers that are forked by a program with threads may hang, so files are read by this process.
@@ -188,7 +188,7 @@ def predict(
     own, changes, folders = _settings("predict", overrides, config_dir, {**named, **settings})
 
     from ptrun.device.caller_state import preserve_caller_state
-    from ptrun.runs import predict as command
+    from ptrun.runs.prediction import predict as command
     from ptrun.runs.trained_model import Changes
 
     plugins = own.pop("plugins")

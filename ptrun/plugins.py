@@ -11,10 +11,10 @@ import importlib.util
 import inspect
 import os
 import sys
-import sysconfig
 import traceback
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -34,13 +34,20 @@ REGISTRIES: Mapping[str, registry.Registry[Any]] = {
     "metric": registry.metrics,
     "logger": registry.loggers,
 }
-_loaded_paths: dict[str, str] = {}  # module name → path, as Python writes it in tracebacks
-_digests: dict[str, bytes] = {}  # of each imported file, by module name
+
+
+@dataclass(frozen=True)
+class _Plugin:
+    """An imported file. source: the file that was run, which is `path` itself or its copy. digest: of its content."""
+
+    path: Path
+    source: Path
+    digest: bytes
+
+
+_plugins: dict[str, _Plugin] = {}  # by module name
 _copies: dict[Path, Path] = {}  # path of a file → its copy that is imported instead
 _copied_modules: dict[str, Path] = {}  # name of a module beside a plugin → its path, of which there is a copy
-_named: dict[str, str] = {}  # module name → path of the file that was asked for
-_INSTALLED = ("site-packages", "dist-packages")
-_NOT_THE_USERS = (Path(sysconfig.get_path("stdlib")).resolve(), Path(__file__).resolve().parent)
 
 
 def load(files: Sequence[str]) -> None:
@@ -58,41 +65,21 @@ def load(files: Sequence[str]) -> None:
             if name in sys.modules:  # removed since, which a run that goes on need not notice
                 continue
             raise ConfigError(f"plugins: there is no file {path}.")
-        digest = hashlib.blake2b(source.read_bytes(), digest_size=16).digest()
-        if name not in sys.modules or _digests.get(name) != digest:
-            _import(name, path, source)
-            _digests[name] = digest
+        plugin = _Plugin(path, source, hashlib.blake2b(source.read_bytes(), digest_size=16).digest())
+        imported = _plugins.get(name)
+        if name not in sys.modules or imported is None or imported.digest != plugin.digest:
+            _import(name, plugin)
 
 
-def modules_beside(files: Sequence[str]) -> dict[str, Path]:
-    """The user's own modules that are imported by now, other than plugins: name → file.
-
-    They lie below the folder of one of these plugins, or below the working folder, and belong to no installed package.
-    Without plugins, no module matters.
-    """
-    if not files:
-        return {}
-    folders = {Path.cwd().resolve(), *(Path(file).expanduser().resolve().parent for file in files)}
-    found = {}
-    for name, module in list(sys.modules.items()):
-        # Not by getattr, at which some packages import more.
-        file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
-        if not isinstance(file, str) or not file.endswith(".py") or name in _loaded_paths or name == "__main__":
-            continue
-        path = Path(file).resolve()
-        if any(path.is_relative_to(folder) for folder in folders) and not _is_installed(path):
-            found[name] = path
-    return found
-
-
-def _is_installed(path: Path) -> bool:
-    return bool(set(_INSTALLED) & set(path.parts)) or any(path.is_relative_to(folder) for folder in _NOT_THE_USERS)
+def is_plugin(module: str) -> bool:
+    """Whether a module of this name was imported as a plugin."""
+    return module in _plugins
 
 
 def use_copies(copies: Mapping[Path, Path], modules: Mapping[str, Path] | None = None) -> None:
     """Import these copies in place of the files of which they are, which may have been edited since.
 
-    modules: what `modules_beside` returned when the copies were made.
+    modules: name of a module that plugins import → the file of which there is a copy.
     A module knows the place of the original as its `__file__`, beside which it may keep other files.
     """
     _copies.update(copies)
@@ -140,8 +127,9 @@ class _CopyFinder(MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, copy, loader=loader, submodule_search_locations=within)
 
 
-def _import(name: str, path: Path, source: Path) -> None:
-    """Run a file, or its copy `source`, as the module `name`, without the components of its former content."""
+def _import(name: str, plugin: _Plugin) -> None:
+    """Run a file, or its copy, as the module `name`, without the components of its former content."""
+    path, source = plugin.path, plugin.source
     spec = importlib.util.spec_from_file_location(name, source, loader=_UncachedLoader(name, str(source)))
     if path.suffix != ".py" or spec is None or spec.loader is None:
         raise ConfigError(f"plugins: {path} is not a Python file.")
@@ -151,7 +139,7 @@ def _import(name: str, path: Path, source: Path) -> None:
     module: ModuleType = importlib.util.module_from_spec(spec)
     module.__file__ = str(path)
     sys.modules[name] = module
-    _loaded_paths[name], _named[name] = str(source), str(path)
+    _plugins[name] = plugin
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
@@ -174,9 +162,7 @@ def unload(name: str) -> None:
     for components in REGISTRIES.values():
         components.remove_module(name)
     sys.modules.pop(name, None)
-    _loaded_paths.pop(name, None)
-    _named.pop(name, None)
-    _digests.pop(name, None)
+    _plugins.pop(name, None)
 
 
 class LoadOnUnpickling:
@@ -187,8 +173,9 @@ class LoadOnUnpickling:
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        imported = [name for name, path in _loaded_paths.items() if name in sys.modules and Path(path).is_file()]
-        return _load_as_elsewhere, (sorted(_named[name] for name in imported), dict(_copies), dict(_copied_modules))
+        imported = [plugin for name, plugin in _plugins.items() if name in sys.modules and plugin.source.is_file()]
+        files = sorted(str(plugin.path) for plugin in imported)
+        return _load_as_elsewhere, (files, dict(_copies), dict(_copied_modules))
 
 
 @contextlib.contextmanager
@@ -213,7 +200,8 @@ def attribute_plugin_errors(model: str | None = None) -> Iterator[None]:
 def _location_in_plugin(error: BaseException, model: str | None) -> str | None:
     """Where in a plugin an error comes from, with the shapes of the arguments there; None for other errors."""
     frames = list(traceback.walk_tb(error.__traceback__))
-    in_plugins = [(frame, line) for frame, line in frames if frame.f_code.co_filename in _loaded_paths.values()]
+    sources = _sources()
+    in_plugins = [(frame, line) for frame, line in frames if frame.f_code.co_filename in sources]
     if in_plugins:
         frame, line = in_plugins[-1]
         # The innermost function of the plugin that has tensors among its arguments.
@@ -222,12 +210,17 @@ def _location_in_plugin(error: BaseException, model: str | None) -> str | None:
     return None if model is None else _location_of_model([frame for frame, _ in frames], model)
 
 
+def _sources() -> set[str]:
+    """The files of the plugins, as Python writes them in tracebacks."""
+    return {str(plugin.source) for plugin in _plugins.values()}
+
+
 def _location_of_model(frames: Sequence[FrameType], model: str) -> str | None:
     """The function that made the model, when a plugin did and the error is in one of torch's modules inside of it."""
     function = REGISTRIES["model"].get(model)
     file = inspect.getsourcefile(function)
     calls = [frame for frame in frames if frame.f_code.co_name == "_call_impl"]  # torch's, of every module
-    if file not in _loaded_paths.values() or not calls:
+    if file not in _sources() or not calls:
         return None
     shapes = [list(argument.shape) for argument in calls[0].f_locals["args"] if hasattr(argument, "shape")]
     inputs = f" (the model was given {', '.join(map(str, shapes))})" if shapes else ""

@@ -19,8 +19,10 @@ class Registry(Generic[F]):
     Keyword-only parameters are settings of the user, or values that the program passes (`runtime`).
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, takes: str = "", returns: str = "") -> None:
+        """takes: the parameters of its functions, as in `def NAME(spec, *, SETTINGS)`. returns: what they return."""
         self.kind = kind  # as in a configuration: image_transform
+        self._takes, self._returns = takes, returns
         self._noun = kind.replace("_", " ")  # as in a sentence: image transform
         self._functions: dict[str, F] = {}
 
@@ -78,7 +80,33 @@ class Registry(Generic[F]):
         """
         self.check(name, settings, runtime)
         accepted = {key: value for key, value in runtime.items() if key in self.keywords(name)}
+        self.check_parameters(name, *arguments)
         return self.get(name)(*arguments, **settings, **accepted)
+
+    def check_parameters(self, name: str, *arguments: object) -> None:
+        """Raise ConfigError when a function can't be called with these arguments, whatever its keywords are."""
+        signature = inspect.signature(self.get(name))
+        given = dict.fromkeys(self.keywords(name))
+        try:
+            signature.bind(*arguments, **given)
+        except TypeError as error:
+            form = f"def {name}({', '.join(filter(None, (self._takes, '*', 'SETTINGS')))})"
+            raise ConfigError(
+                f"{self.kind}: '{name}'{self._place(name)} can't be called: {error}. Write it as `{form}`."
+            ) from None
+
+    def wrong_result(self, name: str, result: object) -> ConfigError:
+        """The error for a function that returns something else than the functions of this kind."""
+        return ConfigError(
+            f"{self.kind}: '{name}'{self._place(name)} gives {described(result)}. It has to return {self._returns}."
+        )
+
+    def _place(self, name: str) -> str:
+        """File and line of a function, as ` (mine.py, line 3)`; "" where they are not known."""
+        try:
+            return f" ({inspect.getsourcefile(self.get(name))}, line {inspect.getsourcelines(self.get(name))[1]})"
+        except (OSError, TypeError):
+            return ""
 
     def check(self, name: str, settings: Mapping[str, Any], runtime: Collection[str] = ()) -> None:
         """Raise ConfigError with all settings that do not exist, are missing, or are passed by the program."""
@@ -102,16 +130,34 @@ class Registry(Generic[F]):
             raise ConfigError(problems)
 
 
+def described(value: object) -> str:
+    """A value of a wrong kind, as a message says it: `None`, `a tensor of shape [32]`, `an object of type 'tuple'`."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    if isinstance(value, type):
+        return f"the class {value.__name__} itself"
+    name, shape, dtype = type(value).__name__, getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is None or dtype is None:
+        return f"an object of type '{name}'"
+    return f"{'a tensor' if name == 'Tensor' else f'an object of type {name!r}'} of shape {list(shape)} ({dtype})"
+
+
 def _source(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', '?')}"
 
 
-models: Registry[Any] = Registry("model")
-datasets: Registry[Any] = Registry("dataset")
-image_transforms: Registry[Any] = Registry("image_transform")
+models: Registry[Any] = Registry("model", "spec", "an nn.Module")
+datasets: Registry[Any] = Registry("dataset", "", "a ptrun.data.dataset.Data")
+image_transforms: Registry[Any] = Registry(
+    "image_transform", "", "a Transform, BatchTransform, MixTransform or Normalize of ptrun.transforms.transform"
+)
 steps = image_transforms  # the former name, for plugins written with it
-losses: Registry[Any] = Registry("loss")
-optimizers: Registry[Any] = Registry("optimizer")
-schedulers: Registry[Any] = Registry("scheduler")
-metrics: Registry[Any] = Registry("metric")
-loggers: Registry[Any] = Registry("logger")
+losses: Registry[Any] = Registry(
+    "loss", "outputs, targets", "a tensor with one number, shape [], that is the mean over the batch"
+)
+optimizers: Registry[Any] = Registry("optimizer", "model", "a torch.optim.Optimizer")
+schedulers: Registry[Any] = Registry(
+    "scheduler", "", "a function from the epoch, a float, to the factor of the learning rate, a float"
+)
+metrics: Registry[Any] = Registry("metric", "predictions", "one number")
+loggers: Registry[Any] = Registry("logger", "", "an object with the methods start, log and close")

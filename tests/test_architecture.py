@@ -13,6 +13,7 @@ import pytest
 from support import ROOT
 
 PACKAGE = ROOT / "ptrun"
+DOCS = [f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))]
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_MEDIAN_LINES = 300, 50, 10
 
 # Which folder may import a third-party package.
@@ -252,7 +253,7 @@ def test_each_module_has_a_test_file_in_the_same_folder_of_the_tests():
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/sweeps.md", "tests/faults/README.md"]
+    "document", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", *DOCS, "tests/faults/README.md"]
 )
 def test_paths_named_in_a_document_exist(document: str):
     text = (ROOT / document).read_text(encoding="utf-8")

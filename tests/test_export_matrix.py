@@ -70,10 +70,10 @@ def random_model(name: str, spec: DataSpec, settings: Iterable[str]) -> Served:
 
 
 def require_equal_files(name: str, spec: DataSpec, served: Served, folder: Path) -> None:
-    inputs = random_samples(spec, num_check_samples())
+    inputs = random_samples(spec, spec.input_shape, num_check_samples())
     inputs = inputs.float() / 255 if spec.layout is Layout.IMAGE else inputs
     expected = served(inputs)
-    program = torch_program.trace(served, inputs[:3], name)
+    program = torch_program.trace(served, inputs[:3], {0: "batch"}, name)
 
     def run_program(batches: Iterable[torch.Tensor]) -> list[Outputs]:
         archive = io.BytesIO()
@@ -85,7 +85,7 @@ def require_equal_files(name: str, spec: DataSpec, served: Served, folder: Path)
     require_equal(compare(run_program, inputs, lambda size: expected, spec))
     path = folder / "a.onnx"
     with path.open("wb") as file:
-        model = onnx_file.convert(program, "inputs", tuple(OUTPUT_MEANINGS[spec.task]), name)
+        model = onnx_file.convert(program, "inputs", {0: "batch"}, tuple(OUTPUT_MEANINGS[spec.task]), name)
         onnx_file.write(model, file, {})
     require_equal(compare(lambda batches: onnx_file.run_file(path, batches), inputs, lambda size: expected, spec))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,6 +145,144 @@ def test_samples_that_raise(plugin: Path, ptrun: Call, folder: Path, monkeypatch
         assert (ended.code, where in ended.err) == (2, True), ended.err
 
 
+MISUSES = """
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from ptrun.registry import datasets, image_transforms, loggers, losses, metrics, models, optimizers, schedulers
+from ptrun.transforms.transform import Transform
+
+
+class Gives(nn.Module):
+    def __init__(self, spec, result):
+        super().__init__()
+        self.last, self.result = nn.Linear(spec.num_features, spec.num_outputs), result
+
+    def forward(self, x):
+        outputs = self.last(x.flatten(1))
+        return {"none": None, "tuple": (outputs, x), "detached": outputs.detach()}[self.result]
+
+
+@models.register
+def gives(spec, *, result: str = "none"):
+    return Gives(spec, result)
+
+
+@losses.register
+def as_text(outputs, targets, *, result: str = "none"):
+    loss = cross_entropy(outputs, targets, reduction="none")
+    return {"none": None, "float": loss.mean().item(), "vector": loss, "one": loss.mean()[None]}[result]
+
+
+@losses.register
+def made(spec):
+    return lambda outputs, targets: None
+
+
+class Module(nn.Module):
+    def forward(self, outputs, targets):
+        return cross_entropy(outputs, targets).item()
+
+
+@losses.register
+def module(spec):
+    return Module()
+
+
+@losses.register
+def one_parameter(outputs):
+    return outputs.sum()
+
+
+@models.register
+def no_model(spec):
+    pass
+
+
+@optimizers.register
+def no_optimizer(model):
+    return torch.optim.SGD
+
+
+@schedulers.register
+def of_torch(optimizer):
+    pass
+
+
+@schedulers.register
+def no_factor():
+    return lambda epoch: None
+
+
+@schedulers.register
+def no_scheduler():
+    return 0.5
+
+
+@datasets.register
+def no_data():
+    return torch.ones(3), torch.ones(3)
+
+
+@loggers.register
+def no_logger():
+    return print
+
+
+@metrics.register
+def many(predictions):
+    return torch.ones(3)
+
+
+many.better = "higher"
+
+
+@image_transforms.register
+def no_transform():
+    return abs
+
+
+@image_transforms.register
+def transform(*, random: bool = False, to: str = "none"):
+    return Transform({"none": lambda images: None, "floats": lambda images: images / 255}[to], random=random)
+"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentences"),
+    [
+        ("loss=as_text", ["'as_text' (", "mine.py, line ", ") gives None. It has to return a tensor with one"]),
+        ("loss=as_text loss.result=float", ["gives 2."]),
+        ("loss=as_text loss.result=vector", ["gives a tensor of shape [32] (torch.float32)"]),
+        ("loss=as_text loss.result=one optimizer=lbfgs", ["gives a tensor of shape [1]"]),
+        ("loss=made", ["loss: 'made'", "gives None"]),
+        ("loss=module device.compile=step", ["loss: 'module'", "gives 2."]),
+        ("loss=one_parameter", ["Write it as `def one_parameter(outputs, targets, *, SETTINGS)`"]),
+        ("model=gives", ["model: it gives None, but a tensor [batch, 10] is needed"]),
+        ("model=gives dataset=diabetes", ["model: it gives None, but a tensor [batch, 1] is needed"]),
+        ("model=gives model.result=tuple", ["model: it gives an object of type 'tuple'"]),
+        ("model=gives model.result=detached", ["loss: there is no way from the loss back to the weights"]),
+        ("model=no_model", ["model: 'no_model'", "gives None. It has to return an nn.Module."]),
+        ("optimizer=no_optimizer", ["gives the class SGD itself. It has to return a torch.optim.Optimizer."]),
+        ("scheduler=of_torch", ["missing a required argument: 'optimizer'. Write it as `def of_torch(*, SETTINGS)`"]),
+        ("scheduler=no_factor", ["the function that 'no_factor' returns gives None, not a number"]),
+        ("scheduler=no_scheduler", ["gives 0.5. It has to return a function from the epoch"]),
+        ("dataset=no_data", ["gives an object of type 'tuple'. It has to return a ptrun.data.dataset.Data."]),
+        ("logger=no_logger", ["It has to return an object with the methods start, log and close."]),
+        ("metrics=[many]", ["metric: 'many'", "gives a tensor of shape [3]", "When that is corrected, test it"]),
+        ("transform.train=[no_transform]", ["It has to return a Transform, BatchTransform, MixTransform or Normalize"]),
+        ("transform.train=[transform]", ["'transform' was given a tensor of shape [1, 8, 8]", "and returned None."]),
+        ("transform.train=[{transform:{to:floats}}]", ["It has to return uint8 images"]),
+        ("transform.train=[{transform:{random:true}}]", ["and returned None. It has to return uint8 images"]),
+    ],
+)
+def test_a_component_that_is_not_what_its_kind_is(ptrun: Call, folder: Path, overrides: str, sentences: list[str]):
+    (folder / "mine.py").write_text(MISUSES)
+    ended = ptrun("train", *RUN, "plugins=[mine.py]", "model=simplenet", *overrides.split())
+    assert ended.code == 2
+    assert [text for text in sentences if text not in ended.err] == [], ended.err
+
+
 def test_debug_shows_the_traceback(plugin: Path, ptrun: Call):
     with pytest.raises(ConfigError) as caught:
         ptrun("train", *RUN, f"plugins=[{plugin}]", "model=mismatched", "--debug")
@@ -234,3 +373,13 @@ def test_an_edited_file_is_imported_again_without_what_it_no_longer_has(tmp_path
     function = plugins.REGISTRIES["metric"].get("edited_2")
     plugins.load([str(path)])
     assert plugins.REGISTRIES["metric"].get("edited_2") is function  # not imported again without an edit
+
+
+def test_the_data_set_in_the_documentation(folder: Path, ptrun: Call):
+    example = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert example is not None
+    (folder / "rings.py").write_text(example[1])
+    ended = ptrun("train", "plugins=[rings.py]", "dataset=rings", "model=simplenet", "train.epochs=1", "plots=false")
+    assert ended.code == 0, ended.err
+    assert "rings: vector 2 → 2 classes" in ended.out
+    assert ptrun("eval", "checkpoint=outputs/latest", "plugins=[rings.py]", "-q").code == 0

@@ -56,7 +56,7 @@ def resolve_by_size(config: RunConfig, data: Data) -> tuple[RunConfig, list[Deci
 
     Returns what was decided, and sentences on it for the user.
     """
-    # With a patience of the user's, a loss that shrinks for ever would keep an accuracy of 1 from ending the training.
+    # With the user's own patience, accuracy is monitored: a loss can shrink for ever, and training would not end.
     is_by_loss = (
         config.train.monitor == "auto"
         and not isinstance(config.train.patience_epochs, int)

@@ -98,12 +98,14 @@ def prepare(
     checked_parts: the parts that are going to be read, whose image files are checked first.
     """
     restoring, fitted = fitted is not None, fitted or {}
-    data: Data = registry.datasets.build(
+    data = registry.datasets.build(
         config.dataset.name,
         config.dataset.settings,
         fitted=fitted.get("dataset"),
         splitting=_splitting(config, evaluating=restoring),
     )
+    if not isinstance(data, Data):
+        raise registry.datasets.wrong_result(config.dataset.name, data)
     check_targets(data, may_be_empty=restoring)
     if data.spec.layout is not Layout.IMAGE:
         return Prepared(data, Pipelines(None, None), data.spec, data.notes, fitted.get("class_counts"))

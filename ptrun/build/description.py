@@ -31,7 +31,7 @@ def own_data(config: RunConfig) -> str | None:
 
 
 def stored_facts(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What the configuration in a checkpoint says about model, data and training, whoever's components they are."""
+    """What the configuration in a checkpoint says about model, data and training, also for a plugin's components."""
     train, optimizer, dataset = config["train"], config["optimizer"], config["dataset"]
     return {
         "model": {

@@ -35,7 +35,7 @@ def check_image_files(
         raise DataError(
             f"{text}\nMend or remove them. dataset.on_bad_sample=skip leaves out such files, counts and lists them."
         )
-    data = replace(data, notes=(*notes, f"Left out, {text}"))
+    data = replace(data, notes=(*notes, f"Left out: {text}"))
     return _without_bad(data, splits, check)
 
 

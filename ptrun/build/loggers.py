@@ -15,7 +15,19 @@ def build_loggers(config: RunConfig, run_dir: Path, resume_step: int | None) -> 
     resume_step: the last optimizer step that may have a record already; None for a new run.
     """
     components = {component.name: component for component in (Component("files"), config.logger)}
-    return [
-        registry.loggers.build(name, component.settings, run_dir=run_dir, resume_step=resume_step)
-        for name, component in components.items()
-    ]
+    loggers: list[Logger] = []
+    try:
+        for component in components.values():
+            loggers.append(_build_logger(component, run_dir, resume_step))
+    except BaseException:
+        for logger in loggers:
+            logger.close()
+        raise
+    return loggers
+
+
+def _build_logger(component: Component, run_dir: Path, resume_step: int | None) -> Logger:
+    logger = registry.loggers.build(component.name, component.settings, run_dir=run_dir, resume_step=resume_step)
+    if not isinstance(logger, Logger):
+        raise registry.loggers.wrong_result(component.name, logger)
+    return logger

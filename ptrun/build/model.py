@@ -42,7 +42,8 @@ def build_model(config: RunConfig, spec: DataSpec, **runtime_values: Any) -> nn.
             f"model: '{config.model.name}' can't be made for input {list(spec.input_shape)} with these settings: "
             f"{error}"
         ) from error
-    assert isinstance(model, nn.Module)
+    if not isinstance(model, nn.Module):
+        raise registry.models.wrong_result(config.model.name, model)
     return model
 
 
@@ -74,7 +75,7 @@ def build_ema(model: nn.Module, decay: float | None, *, warmup: bool) -> torch.o
 def _average(
     num_averaged: Tensor, decay: float, averages: Sequence[Tensor], weights: Sequence[Tensor], on_device: Tensor | int
 ) -> None:
-    """Move each average to the weights of now.
+    """Move each average towards the current weights.
 
     num_averaged: the steps in the average so far, on the CPU; that of `on_device`, which torch passes, is waited for.
     """

@@ -87,7 +87,7 @@ def evaluated_weights(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mark_rollback_point(ctx: TrainContext, progress: Progress) -> None:
-    """Make the weights of now those that a non-finite step goes back to.
+    """Make the current weights those that a non-finite step goes back to.
 
     Call it only at steps that neither a clock nor a signal decides on, or a resumed run would go back to other weights.
     """

@@ -27,7 +27,7 @@ from ptrun.terminal.format import format_bytes
 FORMAT = 1  # a change of the layout that older versions can't read raises it
 _PARTS = ("model", "config", "spec", "fitted", "progress", "data")
 _MARGIN_BYTES = 2**20  # what a file holds beside its tensors
-_LIMIT_REACHED = (errno.EDQUOT, errno.EFBIG)  # a limit of the user's, whatever space the disk has
+_LIMIT_REACHED = (errno.EDQUOT, errno.EFBIG)  # a limit set for the user, not a full disk
 
 
 def publish(

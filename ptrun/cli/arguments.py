@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from ptrun.config import repeated_keys
 from ptrun.errors import ConfigError, did_you_mean, join_words
 
 
@@ -39,6 +41,7 @@ class Parser(argparse.ArgumentParser):
         chosen = [f"--{name}" for name in self._formats if getattr(options, name)]
         if len(chosen) > 1 and not options.help:
             raise ConfigError(f"{self.prog}: {' and '.join(chosen)} exclude each other. Choose one.")
+        _tell_repeated_keys(options)
         return options
 
     def _refuse(self, unknown: Sequence[str], argv: Sequence[str]) -> NoReturn:
@@ -67,6 +70,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise a ConfigError, where argparse would print its usage and exit."""
         raise ConfigError(f"{self.prog}: {message}. `{self.prog} --help` shows how it is used.")
+
+
+def _tell_repeated_keys(options: argparse.Namespace) -> None:
+    """Say which settings are given twice. Of a sweep they are refused, where all of it is checked."""
+    words = [word for values in vars(options).values() if isinstance(values, list) for word in values]
+    if not getattr(options, "quiet", False) and not getattr(options, "multirun", False):
+        for note in repeated_keys.notes([word for word in words if not Path(word).exists()]):
+            print(f"note: {note}", file=sys.stderr)
 
 
 def add_quiet_flag(parser: Parser) -> None:

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptrun.process.startup import loading_torch
 from ptrun.terminal.format import format_bytes
 from ptrun.version import __version__
 
@@ -70,8 +71,9 @@ def list_versions(report: Report) -> None:
 def import_torch(report: Report) -> None:
     """Import torch and torchvision, which fails for two versions that do not belong together."""
     start = time.perf_counter()
-    import torch  # noqa: F401
-    import torchvision  # noqa: F401
+    with loading_torch():
+        import torch  # noqa: F401
+        import torchvision  # noqa: F401
 
     seconds = time.perf_counter() - start
     report.add("versions", "import torch", f"takes {seconds:.1f} s with torchvision", round(seconds, 3))
@@ -84,11 +86,12 @@ def list_devices(report: Report) -> None:
     from ptrun.device.capabilities import describe_gpus
 
     cores = os.cpu_count() or 1
+    threads = torch.get_num_threads()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     name = _proc("cpuinfo", "model name") or platform.processor() or platform.machine()
     abilities = [torch.backends.cpu.get_cpu_capability().lower(), *_bfloat16_instructions()]
-    text = f"{name}, {usable} of {cores} cores, {torch.get_num_threads()} threads, {', '.join(abilities)}"
-    report.add("devices", "cpu", text, {"cores": usable, "threads": torch.get_num_threads(), "capabilities": abilities})
+    text = f"{name}, {usable} of {cores} cores, {threads} thread{'s' if threads != 1 else ''}, {', '.join(abilities)}"
+    report.add("devices", "cpu", text, {"cores": usable, "threads": threads, "capabilities": abilities})
     for device, text in describe_gpus():
         report.add("devices", device, text)
 

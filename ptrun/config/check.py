@@ -182,7 +182,7 @@ class _Checker:
     def settings(self, values: Any, keys: Mapping[str, schema.Key], prefix: str, owner: str = "") -> dict[str, Any]:
         """Check values against declared keys and add defaults. prefix: the dotted path above these keys."""
         if not isinstance(values, Mapping):
-            self.problems.append(f"{prefix}: expected settings as {prefix}.KEY=VALUE, got {values!r}.")
+            self.problems.append(f"{prefix}: expected settings as {prefix}.KEY=VALUE, got {schema.shown(values)}.")
             return {}
         for name in values:
             if name not in keys:
@@ -292,7 +292,7 @@ def _type_words(declared: Type) -> str:
 def _value_words(value: Any) -> str:
     if isinstance(value, bool):
         return f"{str(value).lower()} (a bare yes, no, on or off is read as true or false; put quotes around a word)"
-    return "null" if value is None else repr(value)
+    return schema.shown(value)
 
 
 def _near_choice(value: Any, declared: Type) -> str:

@@ -36,7 +36,7 @@ class Composer:
     """Hydra over the shipped configuration and a user's own folders, which win."""
 
     def __init__(self, config_name: str = "train", folders: Sequence[Path] = ()) -> None:
-        """Raises ConfigError when the root file in a user's folder is none of ptrun."""
+        """Raises ConfigError when the root file in a user's folder belongs to another program."""
         self.config_name = config_name
         self.folders = tuple(folders)
         _refuse_former_names(self.folders)
@@ -239,9 +239,9 @@ def _refuse_foreign_root(config_name: str, folders: Sequence[Path]) -> None:
     missing = [group for group in GROUPS if group not in chosen and group != "split"]  # which older files lack
     if missing:
         raise ConfigError(
-            f"{path}: ptrun would start from this file, but it is none of ptrun's: its defaults list does not choose "
-            f"{join_words(missing)}. If it belongs to another program, start ptrun in another folder. If it is yours, "
-            f"copy the defaults list of {shipped_conf() / 'train.yaml'}."
+            f"{path}: ptrun would start from this file, but it is not a file for ptrun: its defaults list does not "
+            f"choose {join_words(missing)}. If it belongs to another program, start ptrun in another folder. If it "
+            f"is yours, copy the defaults list of {shipped_conf() / 'train.yaml'}."
         )
 
 

@@ -28,7 +28,7 @@ NUMBERED = "${hydra.job.num}"  # hydra.sweep.subdir of conf/train.yaml
 # Settings that change no result of a run: two runs that differ in these alone are the same job, unless the sweep itself
 # has several values of one. `device.threads` is not among them: another number of threads gives other last bits.
 HARMLESS = (
-    "checkpoint",  # but for its name: without any checkpoint the last weights are tested, not the best
+    "checkpoint",  # all but its name: with checkpoint=none the last weights are tested, not the best
     "dataset.cache",
     "dataset.cache_dir",
     "device.index",

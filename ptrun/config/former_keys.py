@@ -19,7 +19,7 @@ FORMER = {
     "dataset.test_fraction": "split.test_fraction",
     "dataset.split_seed": "split.seed",
 }
-# How the samples of runs were divided that were stored before there was the group.
+# How samples were divided in runs that are older than the group.
 OF_OLD_RUNS: Mapping[str, Any] = {"column": None, "duplicates": "apart"}
 
 
@@ -56,7 +56,7 @@ def with_split(values: Mapping[str, Any], own: Container[str], split: Mapping[st
 
 
 def renamed(changes: Mapping[str, Any], own: Container[str]) -> dict[str, Any]:
-    """Changes of settings (dotted key → value) by the names of now."""
+    """Changes of settings (dotted key → value) by their current names."""
     former = {key: new for key, new in FORMER.items() if key.partition(".")[2] not in own}
     return {former.get(key, key): value for key, value in changes.items()}
 

@@ -14,6 +14,7 @@ from typing import Any
 import hydra
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override, Transformer
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 
@@ -21,7 +22,7 @@ from ptrun.config.folders import shipped_conf
 from ptrun.config.yaml_file import read_checked
 from ptrun.errors import ConfigError
 
-# What is missing when a method of Hydra's object is missing.
+# What does not work when a method of Hydra's object is missing.
 FEATURES = {
     "multirun": "sweeps (-m)",
     "show_info": "reports (--info)",
@@ -72,8 +73,31 @@ def _start_privately(sources: Sequence[str]) -> None:
     Hydra.create_main_hydra2("ptrun", path)
 
 
+def value_texts(override: Override) -> list[str]:
+    """The values of an override, one or several, as they would be typed: a bool as YAML spells it, where Hydra's own
+    function writes True.
+    """
+    if override.is_sweep_override():
+        return list(map(str, override.sweep_iterator(transformer=_element_text)))
+    return [_element_text(override._value)]
+
+
+def _element_text(value: Any) -> str:
+    return str(Transformer.str(_spelled(value)))
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _spelled(item) for key, item in value.items()}
+    return value
+
+
 def method(hydra_object: Any, name: str) -> Callable[..., Any]:
-    """A method of Hydra's object. Raises ConfigError when this version of Hydra has none of that name."""
+    """A method of Hydra's object. Raises ConfigError when this version of Hydra has no such method."""
     function: Callable[..., Any] | None = getattr(hydra_object, name, None)
     if function is None:
         raise ConfigError(

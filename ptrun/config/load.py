@@ -16,7 +16,7 @@ from ptrun.config.compose import Composed, Composer
 from ptrun.config.run_config import GROUPS, PRESETS, RunConfig
 from ptrun.config.stored import complete
 from ptrun.errors import ConfigError
-from ptrun.process.startup import resting_collector
+from ptrun.process.startup import loading_torch
 from ptrun.registry import Registry
 
 
@@ -100,7 +100,7 @@ def import_components(plugin_files: Sequence[str]) -> Mapping[str, Registry[Any]
 
     Raises ConfigError when a file can't be imported, or registers a name that is taken.
     """
-    with resting_collector():
+    with loading_torch():
         from ptrun import catalog
     return catalog.load_plugins(plugin_files)
 

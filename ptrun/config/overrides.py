@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from ptrun.config import schema
 from ptrun.config.as_typed import as_typed
 from ptrun.config.habits import dataset_for
+from ptrun.config.hydra_internals import value_texts
 from ptrun.config.run_config import CHOSEN
 from ptrun.errors import ConfigError, did_you_mean, join_words
 
@@ -170,7 +171,8 @@ def by_key(overrides: Sequence[str], folders: tuple[Path, ...] = ()) -> dict[str
 
 def text(key: str, override: Override) -> str:
     """The override of a key with one value, as it would be typed."""
-    return f"{key}={override.get_value_element_as_str()}"
+    [value] = value_texts(override)
+    return f"{key}={value}"
 
 
 def values_by_key(overrides: Sequence[str], folders: tuple[Path, ...]) -> dict[str, list[str]]:
@@ -180,7 +182,7 @@ def values_by_key(overrides: Sequence[str], folders: tuple[Path, ...]) -> dict[s
         if not override.is_sweep_override():
             values[key] = [text(key, override)]
         elif override.is_discrete_sweep():
-            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            values[key] = [f"{key}={value}" for value in value_texts(override)]
         else:
             raise ConfigError(
                 f"{override.input_line}: an interval has no values to list. Write choice(...) or range(...), "

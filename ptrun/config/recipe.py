@@ -47,7 +47,7 @@ class Recipe:
     left_out: list[LeftOut] = field(default_factory=list)
 
     def with_choices(self, chosen: Mapping[str, str]) -> list[LeftOut]:
-        """Choose other components, which leaves out the settings of those of before. Returns all that is left out."""
+        """Choose other components, and leave out the settings of those they replace. Returns all that is left out."""
         for group, name in chosen.items():
             gone = self.choices.get(group, name)
             if gone != name and group not in _SAME_SETTINGS and self.sections.get(group):

@@ -69,6 +69,11 @@ def yaml_text(value: object) -> str:
     return "null" if value is None else str(value)
 
 
+def shown(value: object) -> str:
+    """A value in a sentence: a text in quotes, and all else as YAML spells it."""
+    return repr(value) if isinstance(value, str) else yaml_text(value)
+
+
 def names(group: str, folders: tuple[Path, ...] = ()) -> list[str]:
     """Names of the YAML files of a group, shipped and in the given folders; `vision/small` for one in a sub-folder."""
     return sorted(

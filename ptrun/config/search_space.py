@@ -15,6 +15,7 @@ from typing import Any
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from ptrun.config.as_typed import declared_types
+from ptrun.config.hydra_internals import value_texts
 from ptrun.config.types import Literal, Number, Type
 from ptrun.errors import ConfigError
 
@@ -84,7 +85,7 @@ def parse_axis(key: str, override: Override, folders: tuple[Path, ...], choices:
         whole = "int" in value.tags or all(isinstance(end, int) for end in (value.start, value.end))
         integer = whole or _takes_whole_numbers_only(declared_types(key, folders, choices))
         return _checked(Axis(key, (), *ends, log="log" in value.tags, integer=integer), override)
-    texts = [str(text) for text in override.sweep_string_iterator()]
+    texts = value_texts(override)
     if not isinstance(value, RangeSweep):
         return Axis(key, texts)
     numbers = sorted(map(float, texts))

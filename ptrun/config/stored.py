@@ -53,7 +53,7 @@ KEEPS_NUMBERS = (
 )
 
 
-# What an absent setting means: the configuration was stored before there was one. All others have their default.
+# The value of a setting in configurations that are older than the setting, where it is not the default.
 _ABSENT: Mapping[str, Mapping[str, Any]] = {"train": {"ema_warmup": False}}
 _ABSENT_OF_DATASET: Mapping[str, Mapping[str, Any]] = {"arrays": {"layout": "by_type"}}
 
@@ -74,9 +74,9 @@ def complete(stored: Mapping[str, Any], registries: Registries, folders: tuple[P
 
 
 def as_old_as(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
-    """A configuration of now as the stored one has it in what its user could not choose, or left open.
+    """A new configuration with what the stored one has for settings that are `auto` now, or did not exist then.
 
-    Settings that the stored one lacks have their value of then; `auto` stays what was decided for the run.
+    `auto` becomes what was decided for the run. A setting that did not exist gets the value that it had implicitly.
     """
     absent = {key: value for key, value in _ABSENT["train"].items() if key not in stored["train"]}
     absent |= {
@@ -166,9 +166,10 @@ def refuse_changes(
 
     Raises ConfigError naming the other changes that would change the numbers.
     """
-    changes = list(differences(complete(stored, registries), config.to_dict()))
+    differing = differences(complete(stored, registries), config.to_dict())
+    changes = [(key, schema.shown(before), schema.shown(now)) for key, before, now in differing]
     refused = [
-        f"{key}: the run was started with {before!r}, now it is {now!r}; that would make another run of it. "
+        f"{key}: the run was started with {before}, now it is {now}; that would make another run of it. "
         f"Start a new run, or insist with --allow-change {key}."
         for key, before, now in changes
         if not key.startswith(KEEPS_NUMBERS) and key not in allowed
@@ -176,7 +177,7 @@ def refuse_changes(
     if refused:
         raise ConfigError(refused)
     return [
-        f"{key}: {before!r} until now, {now!r} from here on.{_effect_on_schedule(key, config, registries)}"
+        f"{key}: {before} until now, {now} from here on.{_effect_on_schedule(key, config, registries)}"
         for key, before, now in changes
     ]
 

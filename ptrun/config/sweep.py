@@ -82,7 +82,7 @@ def as_settings(values: Mapping[str, Any]) -> SweepSettings:
         )
     if name == GRID and settings["storage"] is not None:
         raise ConfigError(
-            "sweep.storage: only the trials of a search are mirrored to a storage of Optuna's, as of sweep=tpe."
+            "sweep.storage: only the trials of a search (such as sweep=tpe) are copied to a storage of Optuna."
         )
     if name != GRID and settings["paired"] is not None:
         raise ConfigError(

@@ -42,7 +42,7 @@ def make_runtime(
         # Only on a change: the call imports torch's compiler, which takes two seconds.
         torch.use_deterministic_algorithms(deterministic)
     if device.type == "cuda":
-        # torch starts CUDA at its first use, but resetting the peak of memory is none and fails before.
+        # torch starts CUDA at its first use. Resetting the peak of memory does not start it, and fails before.
         torch.cuda.init()  # type: ignore[no-untyped-call]  # torch has no hints there
         torch.cuda.set_device(device)  # events and graphs use the streams of the current device
         torch.cuda.reset_peak_memory_stats(device)

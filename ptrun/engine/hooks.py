@@ -18,7 +18,7 @@ class Hooks:
     should_stop: whether to stop after this step.
     why_prune: why to end training after this validation, because other runs are better; "" to go on.
     is_save_due: whether to save after this number of optimizer steps, within an epoch.
-    save: save the state of now.
+    save: save the current state.
     roll_back: put back the weights and the optimizer's state of the last rollback point.
     on_split: from now on, batches are computed in this number of parts.
     """

@@ -203,7 +203,7 @@ def validate(ctx: TrainContext, record: dict[str, Any], hooks: Hooks) -> tuple[f
 def early_stop_reason(ctx: TrainContext, progress: Progress) -> str:
     """Why training ends here, before its last epoch; "" when it goes on.
 
-    It follows from the settings of now and the validations so far, so that a continued run ends where it ended before,
+    It follows from the current settings and the validations so far, so that a continued run ends where it ended before,
     and goes on when its patience was raised.
     """
     patience = ctx.patience_epochs

@@ -47,7 +47,7 @@ def note_improvement(progress: Progress, value: float, epoch: int, *, min_delta:
 
 
 def enter_ranking(progress: Progress, value: float, loss: float, keep: int, *, higher_is_better: bool) -> bool:
-    """Enter the validation of now into the ranking of the best `keep`. Returns whether it is among them."""
+    """Enter the last validation into the ranking of the best `keep`. Returns whether it is among them."""
     if not math.isfinite(value):
         return False
     entries = [*progress.ranking, [value, loss if math.isfinite(loss) else math.inf, progress.step]]

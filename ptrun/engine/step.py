@@ -22,7 +22,7 @@ from ptrun.engine.nonfinite import NonFinitePolicy
 from ptrun.engine.progress import Progress
 from ptrun.engine.running_loss import RunningLoss
 from ptrun.engine.undo import Undo
-from ptrun.errors import is_out_of_memory
+from ptrun.errors import ConfigError, is_out_of_memory
 from ptrun.losses.shapes import Loss
 
 Update = Callable[[], object]  # clips the gradients and updates the parameters; returns False when it left that out
@@ -72,6 +72,11 @@ class Autograd:
         """Forward and backward of one batch; the gradients are scaled when the number format is fp16."""
         with self._runtime.autocast():
             loss = self._loss(self._model(inputs), targets)
+        if not loss.requires_grad:
+            raise ConfigError(
+                "loss: there is no way from the loss back to the weights, so nothing can be trained. The loss or the "
+                "model cuts it: `detach()`, `item()`, `argmax`, a comparison, or a conversion to NumPy."
+            )
         part = loss if share == 1.0 else loss * share
         if self._runtime.scaler is not None:
             part = self._runtime.scaler.scale(part)

@@ -1,6 +1,6 @@
 """How far a forecast may be wrong, by the errors of a validation (split conformal prediction; Lei et al., 2018).
 
-For each number of a forecast, the width of a level is that below which so many of the absolute errors lie. This is a
+For each number of a forecast, the width of a level is the quantile of the absolute errors at that level. This is a
 measure and no guarantee: the weights were chosen on the same windows, which overlap, and what comes may differ.
 """
 

@@ -41,7 +41,7 @@ def _against_baseline(document: Mapping[str, Any]) -> str:
     strongest = max(values, key=lambda baseline: sign * values[baseline])
     gain = sign * (value - values[strongest])
     margin = _margin(document, values[strongest])
-    word = "better than" if gain > margin else "worse than" if gain < -margin else "no better than"
+    word = "better than" if gain > margin else "worse than" if gain < -margin else "not clearly better than"
     numbers = f"{name} {format_metric(name, value)}, {strongest} {format_metric(name, values[strongest])}"
     return f"{word} the best simple baseline ({numbers})"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ RunFile = Callable[[Sequence[Tensor]], list[Outputs]]  # the outputs of an expor
 
 BATCH_SIZES = (1, 2, 7)  # one, where a frozen or squeezed dimension shows; and two that no example had
 BATCHES_PER_SIZE = 10
+NUM_SIZES = 10  # in which images are given to a file that takes any
 # Largest difference that is accepted, as a share of the largest value of that output. Another order of float32 sums
 # gives 1e-7 for small and about 1e-5 for deep networks. A wrong weight, bias or constant gives far more than 1e-4.
 TOLERANCE = 1e-4
@@ -34,6 +35,7 @@ class Comparison:
 
     differences: output → largest absolute difference. shares: the same as a share of the output's largest value.
     changed: samples whose predicted class differs; None for numbers.
+    image_sizes: in how many sizes images were given.
     """
 
     batch_size: int
@@ -41,6 +43,7 @@ class Comparison:
     differences: Mapping[str, float]
     shares: Mapping[str, float]
     changed: int | None
+    image_sizes: int = 1
 
 
 def batches_of(inputs: Tensor, batch_size: int) -> list[Tensor]:
@@ -69,6 +72,28 @@ def compare(run: RunFile, inputs: Tensor, expect: Callable[[int], Outputs], spec
         got = {name: _joined(of_size, name) for name in want}
         comparisons.append(compare_outputs(got, want, size, spec))
     return comparisons
+
+
+def compare_sizes(run: RunFile, images: Tensor, expect: Callable[[Tensor], Outputs], spec: DataSpec) -> Comparison:
+    """Run a file on images of several sizes, one at a time, and compare its outputs with those that are expected.
+
+    images: [N, channels, height, width], of which parts are taken. expect: function from some images to their outputs.
+    Raises ExportError as `compare` does.
+    """
+    parts = [part.unsqueeze(0) for part in parts_of_images(images)]
+    results, wanted = _run(run, parts), [expect(part) for part in parts]
+    want = {name: _joined(wanted, name) for name in wanted[0]}
+    got = {name: _joined(results, name) for name in want}
+    return replace(compare_outputs(got, want, 1, spec), image_sizes=len({part.shape for part in parts}))
+
+
+def parts_of_images(images: Tensor) -> list[Tensor]:
+    """Parts of the first images, in NUM_SIZES sizes: wide ones, high ones, small ones."""
+    height, width = images.shape[2:]
+    shares = [1 - number / NUM_SIZES for number in range(NUM_SIZES)]
+    order = [*shares[::2], *shares[1::2]]
+    sizes = [(max(1, round(height * a)), max(1, round(width * b))) for a, b in zip(order, reversed(order), strict=True)]
+    return [image[:, : size[0], : size[1]].contiguous() for image, size in zip(images, sizes, strict=False)]
 
 
 def compare_outputs(got: Outputs, want: Outputs, batch_size: int, spec: DataSpec) -> Comparison:

@@ -19,8 +19,14 @@ MAX_BYTES = 2**31 - 1  # of one protobuf message
 _QUIET = 3  # onnxruntime's level for errors
 
 
-def convert(program: ExportedProgram, input_name: str, output_names: Sequence[str], model_name: str) -> Any:
-    """The ONNX model (a ModelProto) of a traced program. Raises ConfigError when an operation has no counterpart."""
+def convert(
+    program: ExportedProgram, input_name: str, free: Mapping[int, str], output_names: Sequence[str], model_name: str
+) -> Any:
+    """The ONNX model (a ModelProto) of a traced program.
+
+    free: the dimensions of the input that have no fixed size, with their names.
+    Raises ConfigError when an operation has no counterpart.
+    """
     try:
         with quiet():
             exported = torch.onnx.export(
@@ -33,17 +39,20 @@ def convert(program: ExportedProgram, input_name: str, output_names: Sequence[st
             f"model: '{model_name}' can't be exported to ONNX: {first_line(error)}. Use format=torch_export, "
             "or format=safetensors for the weights alone."
         ) from error
-    _name_batch(model)
+    _name_dimensions(model, free)
     return model
 
 
-def _name_batch(model: Any) -> None:
-    """Call the free dimension of inputs and outputs "batch", where torch calls it s77."""
-    symbols = {value.type.tensor_type.shape.dim[0].dim_param for value in model.graph.input} - {""}
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+def _name_dimensions(model: Any, free: Mapping[int, str]) -> None:
+    """Give the free dimensions of the input their names, where torch calls them s77."""
+    (model_input,) = model.graph.input
+    dimensions = model_input.type.tensor_type.shape.dim
+    names = {dimensions[number].dim_param: name for number, name in free.items()}
+    for value in (model_input, *model.graph.output, *model.graph.value_info):
         for dimension in value.type.tensor_type.shape.dim:
-            if dimension.dim_param in symbols:
-                dimension.dim_param = "batch"
+            dimension_name = names.get(dimension.dim_param)
+            if dimension_name:
+                dimension.dim_param = dimension_name
 
 
 def write(model: Any, file: BinaryIO, metadata: Mapping[str, str]) -> None:

@@ -37,16 +37,20 @@ for number in range(int(sys.argv[3])):
 """
 
 
-def trace(module: nn.Module, example: Tensor, model_name: str) -> ExportedProgram:
-    """The program of a module, with a free number of samples in a batch.
+def trace(module: nn.Module, example: Tensor, free: Mapping[int, str], model_name: str) -> ExportedProgram:
+    """The program of a module.
 
-    example: at least two inputs. Raises ConfigError naming the model and the reason when it can't be traced.
+    example: at least two inputs. free: the dimensions of inputs that have no fixed size, with their names.
+    Raises ConfigError naming the model and the reason when it can't be traced.
     """
     try:
         with quiet():
-            return torch.export.export(module, (example,), dynamic_shapes=({0: Dim("batch")},))
+            dimensions = {number: Dim(name) for number, name in free.items()}
+            program = torch.export.export(module, (example,), dynamic_shapes=(dimensions,))
     except Exception as error:  # torch has many types for what it can't trace
         raise ConfigError(_reason(error, model_name)) from error
+    program.example_inputs = None  # they would be written into the file: samples of the user's data
+    return program
 
 
 def _reason(error: Exception, model_name: str) -> str:

@@ -1,10 +1,10 @@
-"""Claims: which process does a piece of work, among all that share a folder, on this machine and on others.
+"""Claims decide which of the processes that share a folder does a piece of work, on this machine and on others.
 
-A claim is the lock of a file and a record beside it. Processes that see each other's locks go by the lock alone: the
+A claim is the lock of a file and a record beside it. Processes that see each other's locks use the lock alone: the
 system releases it when its holder ends, however it ends. Not every file system passes locks on to other machines. There
-the record counts: its holder writes it anew every few seconds, and the claim is his while it is fresh. How old a record
-is, the clock of the file system says, which is one for all machines. No process number counts: it has a meaning in its
-own container only.
+the record decides: its holder rewrites it every few seconds, and has the claim while the record is fresh. The age of a
+record is measured by the clock of the file system, which is the same for all machines. Process numbers are not used,
+because they have a meaning only within one container.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import TextIO
 
 from ptrun.files import lock
 
-BEAT_SECONDS = 10.0  # how often a holder writes its record anew
-STALE_SECONDS = 90.0  # the age at which the record of another machine counts no more; its jobs have stopped by then
+BEAT_SECONDS = 10.0  # how often a holder rewrites its record
+STALE_SECONDS = 90.0  # the age from which the record of another machine is ignored; its jobs have stopped by then
 _WAIT_SECONDS = 0.1
 _TRIES = 20
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -33,7 +33,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class _Record:
-    """What a record says. peers: the same for processes that see each other's locks. written: when, by its file."""
+    """The content of a record. peers: equal for processes that see each other's locks. written: its file's time."""
 
     token: str
     peers: str
@@ -57,7 +57,7 @@ class Claim:
         self.file.close()
 
     def beat(self) -> bool:
-        """Write the record anew. Returns False when the claim is another process's by now."""
+        """Rewrite the record, which keeps it fresh. Returns False when another process has the claim by now."""
         try:
             with _record_path(self.path).open("r+", encoding="utf-8") as file:
                 text = file.read()
@@ -67,12 +67,12 @@ class Claim:
                 file.write(text)
         except FileNotFoundError:
             return False
-        except OSError:  # a disturbance of the network, which the next beat makes up for
+        except OSError:  # a short failure of the network; the next beat comes in time
             return True
         return True
 
     def regain(self) -> bool:
-        """Lock the file again when the children are gone. Returns False when the claim is another process's by now."""
+        """Lock the file again when the children are gone. Returns False when another process has the claim by now."""
         for _ in range(_TRIES):
             again = claim(self.path, self.token)
             if again is not None:
@@ -91,7 +91,7 @@ class Claim:
 
 
 def claim(path: Path, token: str = "") -> Claim | None:
-    """Claim what a file stands for, which is made if there is none; None when another process has it.
+    """Claim the work that a file stands for; None when another process has it. The file is made if there is none.
 
     token: of an earlier claim of this process, which is claimed again, unless another one has had it since.
     """
@@ -155,21 +155,21 @@ def _is_mine(path: Path, token: str) -> bool:
 
 
 def _counts(path: Path, record: _Record, *, locks: bool) -> bool:
-    """Whether a record tells of a holder. Of processes whose locks this one sees, the lock tells already."""
+    """Whether a record means that there is a holder. Where this process sees the holder's lock, the lock decides."""
     if record.peers == _peers(path) and locks:
         return False
     return _clock(path.parent) - record.written < STALE_SECONDS
 
 
 def _remove(path: Path, token: str) -> bool:
-    """Remove a record, for one of all processes that try. Returns False when it is not the one with this token."""
+    """Remove a record; only one of the processes that try succeeds. Returns False for a record of another token."""
     record, moved = _record_path(path), path.with_name(f"{path.name}-was-{secrets.token_hex(4)}")
     try:
         record.rename(moved)
     except OSError:
         return False
     is_right = _parsed(moved.read_text(encoding="utf-8")).get("token", "") == token
-    if not is_right:  # that of a process that has been quicker
+    if not is_right:  # a quicker process has made it meanwhile
         with contextlib.suppress(OSError):
             os.link(moved, record)
     moved.unlink(missing_ok=True)
@@ -178,7 +178,7 @@ def _remove(path: Path, token: str) -> bool:
 
 def _read(path: Path) -> _Record | None:
     try:
-        with _record_path(path).open(encoding="utf-8") as file:  # opening asks a network file system for what is new
+        with _record_path(path).open(encoding="utf-8") as file:  # opening makes a network file system look for changes
             values, written = _parsed(file.read()), os.fstat(file.fileno()).st_mtime
     except OSError:
         return None
@@ -195,7 +195,7 @@ def _parsed(text: str) -> dict[str, object]:
 
 
 def _clock(folder: Path) -> float:
-    """The time that a file in a folder gets that is written now."""
+    """The current time by the clock of the file system that holds a folder."""
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"x")
         file.flush()
@@ -203,7 +203,7 @@ def _clock(folder: Path) -> float:
 
 
 def _peers(path: Path) -> str:
-    """The same in all processes that see each other's locks: one system, and in it one mount of the file system."""
+    """Equal for processes that see each other's locks: those of one system and one mount of the file system."""
     try:
         system = _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

@@ -24,7 +24,7 @@ _OPEN: set[TextIO] = set()  # files whose locks this process holds or waits for
 def lock(folder: Path, *, note: bool = True) -> Iterator[str]:
     """Hold the lock of a folder. Raises ConfigError, without waiting, when another process holds it.
 
-    Gives out why the folder can't be locked, as the system says it, or "".
+    Yields why the folder can't be locked, as the system says it, or "".
     note: write into the lock file which process holds it, for the message of that error.
     """
     with _opened(folder / LOCK_FILE) as file:
@@ -58,7 +58,7 @@ def lock_file(path: Path, in_use: str) -> Iterator[None]:
 def wait_for_lock(path: Path) -> Iterator[str]:
     """Hold the lock of a file, which is made if there is none; wait while another process holds it.
 
-    Gives out why it can't be locked, as the system says it, or "".
+    Yields why it can't be locked, as the system says it, or "".
     """
     with _opened(path) as file:
         yield _lock_file(file, wait=True)
@@ -73,7 +73,7 @@ def try_lock(file: TextIO) -> str:
 
 
 def adopt(file: TextIO) -> None:
-    """Keep a locked file, which was passed on to this process, from the children of this process."""
+    """Close a locked file, which this process inherited, in the children of this process."""
     _OPEN.add(file)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 Record = Mapping[str, Any]
 
 
+@runtime_checkable
 class Logger(Protocol):
     """Receives the records of a run, one at the end of each epoch.
 

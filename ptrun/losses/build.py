@@ -57,9 +57,14 @@ def build_loss(name: str, settings: Mapping[str, Any], spec: DataSpec, class_cou
         loss: Loss = losses.build(name, settings, spec, class_counts=class_counts)
         if isinstance(loss, nn.Module):
             loss.register_forward_pre_hook(partial(_check_inputs, spec))
-        return loss
+            loss.register_forward_hook(partial(_check_result, name))
+            return loss
+        if not callable(loss) or isinstance(loss, type):
+            raise losses.wrong_result(name, loss)
+        return partial(_checked, loss, name, spec)
     losses.check(name, settings)
-    return partial(_checked, partial(function, **settings), spec)
+    losses.check_parameters(name, None, None)
+    return partial(_checked_with_shapes, partial(function, **settings), name, spec)
 
 
 def loss_notes(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -70,12 +75,31 @@ def loss_notes(settings: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"val/loss and the test loss include {join_words(included)}; the metric log_loss has the plain one.",)
 
 
-def _checked(loss: Loss, spec: DataSpec, outputs: Tensor, targets: Tensor) -> Tensor:
+def _checked_with_shapes(loss: Loss, name: str, spec: DataSpec, outputs: Tensor, targets: Tensor) -> Tensor:
     """The loss of a batch whose shapes are checked first, so that the function of a plugin need not do it."""
     check_number_of_outputs(spec, outputs)
     check = check_classes if spec.task is Task.CLASSIFICATION else check_numbers
     check(outputs, targets)
-    return loss(outputs, targets)
+    return _checked(loss, name, spec, outputs, targets)
+
+
+def _checked(loss: Loss, name: str, spec: DataSpec, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The loss of a batch. Raises ConfigError when it is no scalar."""
+    check_number_of_outputs(spec, outputs)
+    result = loss(outputs, targets)
+    if not _is_scalar(result):
+        raise losses.wrong_result(name, result)
+    return result
+
+
+def _is_scalar(result: object) -> bool:
+    return isinstance(result, Tensor) and result.dim() == 0
+
+
+def _check_result(name: str, loss: nn.Module, inputs: tuple[Tensor, ...], result: object) -> None:
+    """A hook that checks what a loss returns."""
+    if not _is_scalar(result):
+        raise losses.wrong_result(name, result)
 
 
 def _check_inputs(spec: DataSpec, loss: nn.Module, inputs: tuple[Tensor, ...]) -> None:

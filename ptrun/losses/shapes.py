@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ptrun.errors import ConfigError, DataError
+from ptrun.registry import described
 from ptrun.spec import DataSpec, Task
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # outputs and targets of a batch → scalar, the mean over its samples
@@ -32,7 +33,12 @@ def check_classes(outputs: Tensor, targets: Tensor) -> None:
 
 
 def check_number_of_outputs(spec: DataSpec, outputs: Tensor) -> None:
-    """Raise ConfigError when a model has another number of outputs than there are classes."""
+    """Raise ConfigError when a model returns no tensor, or another number of outputs than there are classes."""
+    if not isinstance(outputs, Tensor):
+        raise ConfigError(
+            f"model: it gives {described(outputs)}, but a tensor [batch, {spec.num_outputs}] is needed. Return that "
+            "tensor alone from its `forward`."
+        )
     if spec.task is Task.CLASSIFICATION and outputs.dim() == 2 and outputs.shape[1] != spec.num_outputs:
         raise ConfigError(
             f"model: {spec.num_outputs} outputs are needed, one for each class, but the model gives "

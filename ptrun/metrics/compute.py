@@ -123,13 +123,21 @@ def compute(
             _require_computable(name, predictions)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # scikit-learn warns of what is answered here by a reason
-                value = float(metrics.build(name, (settings or {}).get(name, {}), predictions))
+                value = _number(name, metrics.build(name, (settings or {}).get(name, {}), predictions))
             if not np.isfinite(value):
                 raise Undefined(f"the result is {value}")
             values[name] = value
         except Undefined as reason:
             reasons[name] = str(reason)
     return values, reasons
+
+
+def _number(name: str, result: Any) -> float:
+    """What a metric returned, which may be a tensor or array of one number. Raises ConfigError for anything else."""
+    try:
+        return float(result)
+    except (TypeError, ValueError, RuntimeError):
+        raise metrics.wrong_result(name, result) from None
 
 
 def _require_computable(name: str, predictions: Predictions) -> None:

@@ -51,7 +51,7 @@ def fused_step(optimizer: Optimizer) -> Callable[[], object]:
     """Return a function that takes one optimizer step.
 
     It calls the kernels itself, without a function in between. It keeps the lists of parameters and state, and all
-    settings but the learning rate, which schedules change: make it anew for each epoch and after loading a state.
+    settings but the learning rate, which schedules change: make a new one for each epoch and after loading a state.
     Where an optimizer has no kernel, no state yet (before its first step), or a parameter has no gradient, the
     optimizer's own `step` is called instead.
     """

@@ -25,7 +25,9 @@ def build_optimizer(name: str, settings: Mapping[str, Any], model: nn.Module) ->
     if next(model.parameters(), None) is None:
         raise ConfigError(f"optimizer: the model has no parameters, so there is nothing for '{name}' to train.")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
-    optimizer: Optimizer = optimizers.build(name, values, model)
+    optimizer = optimizers.build(name, values, model)
+    if not isinstance(optimizer, Optimizer):
+        raise optimizers.wrong_result(name, optimizer)
     return optimizer
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, Literal
 
 from torch.optim import Optimizer
 
-from ptrun.registry import schedulers
+from ptrun.errors import ConfigError
+from ptrun.registry import described, schedulers
 
 Factor = Callable[[float], float]
 
@@ -66,7 +68,13 @@ def build_schedule(
     Raises ConfigError for a wrong setting. `notes` warns of a warm-up longer than the training.
     """
     runtime = {"total_epochs": total_epochs, "steps_per_epoch": steps_per_epoch, "better": better}
-    schedule = Schedule(optimizer, schedulers.build(name, settings, **runtime), steps_per_epoch)
+    factor = schedulers.build(name, settings, **runtime)
+    if not callable(factor) or isinstance(factor, type):
+        raise schedulers.wrong_result(name, factor)
+    first = factor(0.0)
+    if not isinstance(first, Real):
+        raise ConfigError(f"scheduler: the function that '{name}' returns gives {described(first)}, not a number.")
+    schedule = Schedule(optimizer, factor, steps_per_epoch)
     warmup = settings.get("warmup_epochs", 0.0)
     if 0 < total_epochs <= warmup:
         note = (

@@ -18,7 +18,7 @@ def make_step(optimizer: Optimizer, clip: Clip | None, scaler: torch.amp.GradSca
     """Return a function that clips the gradients and takes one optimizer step. The caller clears the gradients.
 
     With a scaler, the function returns whether the step was taken: gradients that overflowed fp16 are left out.
-    Make it anew for each epoch, and after the optimizer's state was loaded: it keeps lists of parameters and state.
+    Make a new one for each epoch, and after the optimizer's state was loaded: it keeps lists of parameters and state.
     """
     if scaler is not None:
         return _scaled_step(optimizer, clip, scaler)

@@ -1,7 +1,7 @@
 """Child processes that each do one piece of work, with their output in a file, and how each of them ended.
 
 A forked child begins at once with everything that this process has imported. A fork is safe only while this process has
-one thread that computes: a child has no copy of the others and would wait for them. Fresh processes are for all else.
+one thread that computes: a child has no copy of the others and would wait for them. Elsewhere a fresh process starts.
 A child leads a process group of its own, so that it can be killed with its data workers.
 """
 
@@ -78,7 +78,7 @@ class ForkedChild:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         with contextlib.suppress(OSError):
-            os.setpgid(self.pid, self.pid)  # also here: the child may not have come to it when it is to be killed
+            os.setpgid(self.pid, self.pid)  # in the parent too: the child may be killed before it does this itself
         self.ended: Ended | None = None
 
     def poll(self) -> Ended | None:
@@ -143,8 +143,8 @@ class FreshChild:
 def can_fork() -> bool:
     """Whether a forked child can compute: Linux, and no threads here but those that take care of forks themselves.
 
-    OpenBLAS starts its threads anew in a child, and jemalloc, which pyarrow brings, its own. A child would wait for one
-    of OpenMP in its first parallel computation.
+    OpenBLAS and jemalloc (which pyarrow brings) restart their threads in a child. A child would wait for a thread of
+    OpenMP in its first parallel computation.
     """
     if sys.platform != "linux" or threading.active_count() > 1:
         return False
@@ -206,7 +206,7 @@ def _run_and_exit(work: Callable[[], int], log: Path, parent: int) -> None:
 
 
 def _redirect(log: Path) -> None:
-    """Let all output, also that of libraries, go to the end of a file, and let nothing be read."""
+    """Append all output, also that of libraries, to a file; standard input is empty."""
     empty = os.open(os.devnull, os.O_RDONLY)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for source, target in ((empty, 0), (output, 1), (output, 2)):

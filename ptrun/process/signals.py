@@ -105,7 +105,7 @@ def interrupt_raised() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled(handle: Callable[[int, Any], None], replaces: Callable[[Any], bool]) -> Iterator[None]:
-    """Inside, a stop signal calls `handle`, if `replaces` says so of its handler of before."""
+    """Inside, a stop signal calls `handle`, where `replaces` is true for the handler that it had before."""
     previous = {}
     try:
         for number in _NUMBERS:

@@ -1,4 +1,4 @@
-"""Whether standard input has ended: how a process learns that the one that started it is gone, also from afar."""
+"""Whether standard input has ended, by which a process learns that its starter is gone, also one on another machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts a process: faster, with memory that is used again, and only where it is the one process of its run."""
+"""What a process does at its start: faster imports, freed memory that is kept, and no training under torchrun."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ptrun.errors import ConfigError
 # of the original one (torch/_compile.py, `_disable_dynamo`).
 _WRAPPED_METHODS = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 _KEPT_WRAPPER = "__dynamo_disable"
+_LOADING = "Loading torch ..."
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -43,6 +44,23 @@ def resting_collector() -> Iterator[None]:
         gc.freeze()
         if enabled:
             gc.enable()
+
+
+@contextlib.contextmanager
+def loading_torch() -> Iterator[None]:
+    """Inside, torch and what needs it are imported, which takes seconds: a terminal shows that until it is done.
+
+    The line goes to standard error, and is removed at the end. Where standard error is no terminal, nothing is shown.
+    """
+    is_shown = "torch" not in sys.modules and sys.stderr is not None and sys.stderr.isatty()
+    if is_shown:
+        print(_LOADING, end="", file=sys.stderr, flush=True)
+    try:
+        with resting_collector():
+            yield
+    finally:
+        if is_shown:
+            print(f"\r{' ' * len(_LOADING)}\r", end="", file=sys.stderr, flush=True)
 
 
 def keep_freed_memory() -> None:

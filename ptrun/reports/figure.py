@@ -1,6 +1,6 @@
 """The common look of every picture, and how one is saved.
 
-pyplot and matplotlib's global settings are not used: they would change what a program of the user's draws.
+pyplot and matplotlib's global settings are not used: they would change what the user's own program draws.
 """
 
 from __future__ import annotations

@@ -98,7 +98,8 @@ def without_repeats(overrides: Sequence[str]) -> tuple[str, ...]:
 
 def settings_text(overrides: Sequence[str], keys: Collection[str]) -> str:
     """The overrides of these keys, as typed."""
-    return " ".join(text for text in overrides if text.partition("=")[0] in keys) or "(defaults)"
+    chosen = " ".join(text for text in overrides if text.partition("=")[0] in keys)
+    return chosen or ("(defaults)" if keys else "(as given)")
 
 
 def shortened(settings: str, keys: Collection[str]) -> str:

@@ -6,7 +6,6 @@ from what `ptrun publish` wrote into the file.
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +14,10 @@ from typing import Any
 from ptrun.build.description import longer_training, stored_facts
 from ptrun.checkpoint import store
 from ptrun.checkpoint.state import evaluated_weights
-from ptrun.errors import CheckpointError, ConfigError
+from ptrun.errors import ConfigError
 from ptrun.reports.evaluation import METRICS_FILE
 from ptrun.runs.display import predict_command
-from ptrun.runs.find import find_checkpoint
+from ptrun.runs.find import find_checkpoint, read_leniently
 from ptrun.runs.folder import RECEIPT, SPLITS, STATUS, SUMMARY, RunDir, redact, redact_command
 from ptrun.runs.trained_model import Changes, restore_config
 
@@ -67,7 +66,9 @@ def about_run(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     run_dir = run_around(path)
     if run_dir is None:
         return dict(content.get(ABOUT) or {})
-    receipt, status, summary, splits = (_read(run_dir, name) for name in (RECEIPT, STATUS, SUMMARY, SPLITS))
+    receipt, status, summary, splits = (
+        read_leniently(run_dir.path, name) for name in (RECEIPT, STATUS, SUMMARY, SPLITS)
+    )
     progress, best_epoch = content["progress"], summary.get("best_epoch") or summary.get("epochs")
     tested_epoch = best_epoch if summary.get("test") else None
     is_tested = progress["epoch"] == tested_epoch and not progress.get("batch")
@@ -81,17 +82,10 @@ def about_run(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         "splits": splits.get("sizes"),
         "split_method": splits.get("method"),
         "seconds": summary.get("training_seconds"),
-        "test": (_read(RunDir(run_dir.test), METRICS_FILE) or None) if is_tested else None,
+        "test": (read_leniently(run_dir.test, METRICS_FILE) or None) if is_tested else None,
         "tested_epoch": tested_epoch,
         "verdict": summary.get("verdict") if is_tested else None,
     }
-
-
-def _read(run_dir: RunDir, name: str) -> dict[str, Any]:
-    """A JSON file of a run; empty when it is damaged, which `ptrun verify` reports."""
-    with contextlib.suppress(CheckpointError, OSError):
-        return run_dir.read_json(name)
-    return {}
 
 
 def _model(content: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +148,7 @@ def _use(content: Mapping[str, Any], path: Path, run_dir: RunDir | None) -> dict
     except ConfigError:  # a plugin's component: only the user may name its file
         commands = {verb: f"{command} plugins=[FILE.py]" for verb, command in commands.items()}
     if run_dir is not None:
-        done = _read(run_dir, STATUS).get("state") == "done"
+        done = read_leniently(run_dir.path, STATUS).get("state") == "done"
         longer = f" {longer_training(content['config'])}" if done else ""
         commands["resume"] = f"ptrun resume {shlex.quote(str(run_dir.path))}{longer}"
         commands["publish"] = f"ptrun publish checkpoint={file} model.pt"

@@ -11,6 +11,7 @@ from typing import Any
 from ptrun.build.description import describe_training, own_data
 from ptrun.build.run import Run
 from ptrun.config.run_config import RunConfig
+from ptrun.config.schema import yaml_text
 from ptrun.engine.progress import Progress
 from ptrun.engine.running_loss import RunningLoss
 from ptrun.reports.evaluation import PREDICTIONS_FILE
@@ -65,7 +66,7 @@ def show_header(parts: Run, run_dir: RunDir, console: Console) -> None:
         console.note(note)
     for setting, requested, used in parts.decisions:
         if requested != "auto":
-            console.warn(f"{setting}={requested}: {used}.")
+            console.warn(f"{setting}={yaml_text(requested)}: {used}.")
 
 
 def show_result(

@@ -30,7 +30,7 @@ from ptrun.runs.display import next_command
 from ptrun.runs.find import find_checkpoint
 from ptrun.runs.folder import RECEIPT, create_run_dir
 from ptrun.runs.receipt import make_receipt
-from ptrun.runs.trained_model import Changes, restore_config, restore_model
+from ptrun.runs.trained_model import Changes, as_files_are_written, restore_config, restore_model
 from ptrun.spec import DataSpec
 from ptrun.terminal.console import Console
 
@@ -110,6 +110,7 @@ def run(request: EvalRequest) -> EvalResult:
     saved = store.load(path)
     request, data_notes = _use_all_new_data(request, saved)
     changes = Changes(request.changes, request.plugins, request.folders)
+    saved = as_files_are_written(saved, changes)
     config, _ = resolve_auto(restore_config(saved, path, changes), request.folders)
     with attribute_plugin_errors(config.model.name):
         subject = _restore(request, config, path, saved, data_notes)
@@ -179,8 +180,21 @@ def _use_all_new_data(request: EvalRequest, saved: Mapping[str, Any]) -> tuple[E
     changes |= {fraction: 1.0} if "test_fraction" in own else _ALL_NEW
     if stored.get("test_path") and "dataset.test_path" not in changes:
         changes["dataset.test_path"] = None  # the test file of the training is not a part of the new data
-    note = f"All of the new data are evaluated, because {locations[0]} is given; {fraction}=0.2 takes a part."
+    if _is_same_place(changes[locations[0]], stored.get(locations[0].removeprefix("dataset."))):
+        note = (
+            f"{locations[0]} names the data of the training, and all of them are evaluated, so training samples are "
+            f"among them. Leave {locations[0]} out to evaluate the test split."
+        )
+    else:
+        note = f"All of the new data are evaluated, because {locations[0]} is given; {fraction}=0.2 takes a part."
     return replace(request, changes=changes), (note,)
+
+
+def _is_same_place(given: Any, stored: Any) -> bool:
+    """Whether two settings name one file or folder."""
+    if not isinstance(given, str) or not isinstance(stored, str):
+        return False
+    return Path(given).expanduser().resolve() == Path(stored).expanduser().resolve()
 
 
 def _require_same_kind(trained: DataSpec, spec: DataSpec, path: Path) -> DataSpec:

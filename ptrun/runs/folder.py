@@ -126,7 +126,7 @@ class RunDir:
         values: Any = None
         with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
             values = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML)
-        required = [group for group in GROUPS if group != "split"]  # runs of before it was a group lack it
+        required = [group for group in GROUPS if group != "split"]  # older runs have no group `split`
         if not isinstance(values, dict) or not all(isinstance(values.get(group), dict) for group in required):
             raise CheckpointError(
                 f"{path}: holds no configuration, so that this run can't be continued. Start a new one."
@@ -163,7 +163,7 @@ class RunDir:
         return bool(self.read_json(STATUS).get("state") == "done")
 
     def start_over(self) -> None:
-        """Remove what a run has written, so that the job that it was begins anew."""
+        """Remove what a run has written, so that its job starts again from nothing."""
         for entry in self.path.iterdir():
             if _is_from_before(entry):
                 continue
@@ -217,7 +217,7 @@ def create_run_dir_at(path: Path) -> RunDir:
 def point_latest(output_dir: str, run: RunDir) -> None:
     """Make `<output_dir>/latest` a link to the run, or to the sweep that it belongs to.
 
-    Does nothing where the system has no symbolic links, where `latest` is a folder of the user's, and for a run that
+    Does nothing where the system has no symbolic links, where `latest` is the user's own folder, and for a run that
     lies elsewhere: the link is a convenience.
     """
     base = Path(output_dir).expanduser().resolve()

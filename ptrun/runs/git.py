@@ -37,7 +37,7 @@ _answers: dict[Path, _Answers] = {}  # by working folder, while `asked_once` is 
 
 @contextmanager
 def asked_once() -> Iterator[None]:
-    """Inside, git is not asked again about the working folder of now, nor in forks of this process.
+    """Inside, git is asked only once about the current working folder, also in forks of this process.
 
     The jobs of a sweep run the code that their parent has imported, so what git says at its start is true of them all.
     Each answer costs three processes, which a job that trains for 0.1 s would feel.

@@ -54,7 +54,9 @@ class Preloader:
             self._worker.start(self._import)
 
     def _import(self) -> None:
-        with contextlib.suppress(Exception):  # whoever needs it meets the error again, where it can be told
+        with contextlib.suppress(
+            Exception
+        ):  # the code that needs the module raises the error again, where it is reported
             self._load_metrics()
         self._has_metrics.set()
         if self._load_plots is not None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ptrun.checkpoint import names, store
+from ptrun.config.override_text import override_texts
 from ptrun.config.run_config import RunConfig
 from ptrun.config.stored import CHANGEABLE_WHEN_REPRODUCING, changed_config
 from ptrun.errors import CheckpointError
@@ -56,13 +57,13 @@ def run(request: ReproduceRequest) -> int:
         )
     config = _config_to_repeat(request, first)
     console = Console(request.quiet)
-    for line in settings_changed_while_continued(
-        first
-    ):  # before the training, which may take long, as well as after it
+    # Printed here as well as after the training, which may take long.
+    for line in settings_changed_while_continued(first):
         console.note(line)
     as_written = redact(config.to_dict())
+    overrides = [*first.read_json(RECEIPT).get("overrides", []), *override_texts(request.changes)]
     result = session.run(
-        session.TrainRequest(config, as_written, (), request.command, request.folders, quiet=request.quiet)
+        session.TrainRequest(config, as_written, overrides, request.command, request.folders, quiet=request.quiet)
     )
     return _report(first, RunDir(result.run_dir), console)
 

@@ -122,9 +122,8 @@ def refuse_shorter(config: RunConfig, checkpoint: UndamagedCheckpoint | None) ->
         return
     train, progress = config.train, checkpoint.saved["progress"]
     epochs = progress["epoch"] + (progress["batch"] > 0)
-    if (
-        train.max_steps is None and isinstance(train.epochs, int) and train.epochs < epochs
-    ):  # train.max_steps takes the place of train.epochs
+    # train.epochs has no effect where train.max_steps is set.
+    if train.max_steps is None and isinstance(train.epochs, int) and train.epochs < epochs:
         begun = "done" if progress["batch"] == 0 else "done or begun"
         raise ConfigError(
             f"train.epochs: {train.epochs} is less than the {epochs} epochs that this run has {begun}, and training "

@@ -123,7 +123,7 @@ def run(request: TrainRequest) -> TrainResult:
 def _opened(
     request: TrainRequest,
 ) -> Iterator[tuple[RunDir, RunConfig, Sequence[Decision], StopSignals, Console]]:
-    """Around a run: stop signals are heeded, its folder is held, and says afterwards how the run ended."""
+    """The context of a run: handles stop signals, holds the folder, and records in it how the run ended."""
     with stop_signals() as stop:
         config = request.config if request.continuation else with_weights_file(request.config)
         config, decisions = resolve_before_data(config, request.folders)
@@ -276,7 +276,7 @@ def _results_kept(parts: Run, progress: Progress, run_dir: RunDir) -> Iterator[N
         run_dir.write_json(SUMMARY, {**summary, "test_error": str(error)})
         if not isinstance(error, PtrunError):
             raise
-        again = f" Test it when that is mended: ptrun resume {run_dir.path}" if run_dir.last.is_file() else ""
+        again = f" When that is corrected, test it with: ptrun resume {run_dir.path}" if run_dir.last.is_file() else ""
         raise type(error)(
             f"{error}\nThe training is over and its results are kept in {run_dir.path}; those on the test split are "
             f"missing.{again}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ptrun.config.schema import yaml_text
 from ptrun.errors import join_words
 from ptrun.files.json_file import nonfinite_to_none
 from ptrun.runs.description import describe
@@ -47,7 +48,7 @@ def rows(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     averaged = ", averaged over training" if model["averaged"] else ""
     facts = [
         ("checkpoint", f"{description['checkpoint']} ({kind}; {format_bytes(description['bytes'])})"),
-        ("model", f"{model['name']}, {model['parameters']:,} weights{averaged}{_settings(model['settings'])}"),
+        ("model", f"{model['name']}, {model['parameters']:,} parameters{averaged}{_settings(model['settings'])}"),
         ("data", f"{data['dataset']}{_settings(data['location'])}{_splits(data)}"),
         ("inputs", _inputs(data)),
         ("outputs", _outputs(data)),
@@ -60,7 +61,7 @@ def rows(description: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return "".join(f", {key}={value}" for key, value in settings.items() if value is not None)
+    return "".join(f", {key}={yaml_text(value)}" for key, value in settings.items() if value is not None)
 
 
 def _splits(data: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from ptrun.reports.html_table import html_table
 from ptrun.runs.folder import BAD_SAMPLES, RunDir
 
 if TYPE_CHECKING:
-    from ptrun.runs.loaded_model import LoadedModel
+    from ptrun.runs.prediction.loaded_model import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TrainResult:
 
     def load(self) -> LoadedModel:
         """The best model of the run, to predict with. Raises CheckpointError for a run that kept no checkpoint."""
-        from ptrun.runs import loaded_model
+        from ptrun.runs.prediction import loaded_model
         from ptrun.runs.trained_model import Changes
 
         return loaded_model.load(str(self.run_dir), Changes({"train.num_workers": 0}))

@@ -22,6 +22,7 @@ from ptrun.checkpoint import state, store
 from ptrun.config.auto import resolve_auto
 from ptrun.config.run_config import RunConfig
 from ptrun.config.stored import CHANGEABLE_WHEN_EVALUATING, changed_config
+from ptrun.data.features.decimal_sign import written_with
 from ptrun.device.runtime import Runtime
 from ptrun.errors import CheckpointError
 from ptrun.plugins import REGISTRIES, attribute_plugin_errors
@@ -93,7 +94,7 @@ def load_trained_model(checkpoint: str, changes: Changes | None = None) -> Train
     """
     changes = changes or Changes()
     path, notes = find_checkpoint(checkpoint)
-    content = store.load(path)
+    content = as_files_are_written(store.load(path), changes)
     config, _ = resolve_auto(restore_config(content, path, changes), changes.folders)
     spec = DataSpec.from_dict(content["spec"])
     with attribute_plugin_errors(config.model.name):
@@ -112,6 +113,14 @@ def load_trained_model(checkpoint: str, changes: Changes | None = None) -> Train
         pipeline=pipeline,
         notes=notes,
     )
+
+
+def as_files_are_written(content: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
+    """A checkpoint, for files whose numbers have the decimal sign that the user names. Raises ConfigError."""
+    setting, fitted = changes.settings.get("dataset.decimal"), content["fitted"]
+    if setting is None or "columns" not in (fitted.get("dataset") or {}):
+        return dict(content)
+    return {**content, "fitted": {**fitted, "dataset": written_with(fitted["dataset"], str(setting))}}
 
 
 def restore_model(

@@ -127,7 +127,7 @@ def _checkpoint_findings(run_dir: RunDir, plugins: Sequence[str], folders: tuple
 
 def _check_that_none_is_right(run_dir: RunDir) -> str:
     if run_dir.is_done() and run_dir.read_config()["checkpoint"]["name"] != "none":
-        raise Damage("there is none, though the run is done and its configuration saves some.")
+        raise Damage("there are none, although the run is done and its configuration saves some.")
     return "none was saved."
 
 

@@ -104,7 +104,7 @@ class Driver:
         )
         with claim.file as file:  # from here on the child holds its lock
             if self.forks:
-                return ForkedChild(lambda: one_job.run(request, file), log)
+                return ForkedChild(lambda: one_job.run_forked(request, file), log)
             return FreshChild(request.words(file), log, slot.environment, [file.fileno()])
 
     def look(self, running: Sequence[Running[Taken]]) -> None:

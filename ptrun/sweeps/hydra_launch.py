@@ -73,5 +73,6 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
         rows = find.sweep_rows(folder)
         table.report(rows, folder, console, (), report.write(folder, rows, console, plots=first.plots))
         cross_validation.report(folder, rows, console)
+        table.report_next(rows, folder, console)
     states = [row["state"] for row in rows if row["job"] not in earlier]
     return folder, 0 if states and all(state == "done" for state in states) else 1

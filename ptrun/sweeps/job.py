@@ -71,9 +71,15 @@ def run(request: JobRequest, claim: TextIO) -> int:
     except SystemExit:  # of the user's code: the process ends so, and the traceback says where
         traceback.print_exc()
         raise
-    except Exception as error:  # noqa: BLE001 (told by the exit code and in status.json)
+    except Exception as error:  # noqa: BLE001 (reported by the exit code and in status.json)
         return _report(error, run_dir)
     return 0
+
+
+def run_forked(request: JobRequest, claim: TextIO) -> int:
+    """The same in a fork of a process that has imported the plugins: what they import later are copies, too."""
+    sources.thaw(request.folder.parent, find.read_plan(request.folder.parent))
+    return run(request, claim)
 
 
 def _train(request: JobRequest, run_dir: RunDir) -> None:

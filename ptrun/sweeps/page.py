@@ -36,7 +36,7 @@ def write(folder: Path, rows: Sequence[Row], figures: Sequence[Path]) -> Path:
         [*([_configuration_table(places)] if places else []), _job_table(rows, best)],
         _failures(folder, rows),
         figures,
-        f"ptrun {__version__}, {_moment(now())}. `ptrun sweep {shlex.quote(str(folder))} --html` writes the page anew.",
+        f"ptrun {__version__}, {_moment(now())}. `ptrun sweep {shlex.quote(str(folder))} --html` updates this page.",
     )
     path = folder / SWEEP_PAGE
     replace_text(path, render(page))
@@ -53,7 +53,7 @@ def _when(folder: Path, rows: Sequence[Row]) -> str:
     moments = sorted(datetime.datetime.fromisoformat(text) for text in began if isinstance(text, str))
     seconds = sum(row["seconds"] or 0 for row in rows)
     trained = f"{len(rows)} jobs, {format_seconds(seconds)} of training in all"
-    return f"Begun {_moment(moments[0])}; {trained}" if moments else trained
+    return f"Started {_moment(moments[0])}; {trained}" if moments else trained
 
 
 def _facts(folder: Path, plan: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, str]]:

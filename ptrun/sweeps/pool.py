@@ -17,14 +17,14 @@ from ptrun.process.children import Child, Ended, wait_for_any
 
 GRACE_SECONDS = 30  # from the request to save and stop until a job is killed; at most its time limit
 _POLL_SECONDS = 0.5  # how soon a signal, a limit or a lost notice is acted on
-_FAR = 1.25  # a job that holds this many times what it may is killed: saving could take what is left to the others
-_PAUSES = 20  # of the time that measuring the memory of a job takes, until it is measured again
+_FAR = 1.25  # times its limit, a job is killed: to let it save could take the memory that is left for the others
+_PAUSES = 20  # times the duration of a measurement, until the memory of that job is measured again
 
 T = TypeVar("T")
 
 
 class Later(Enum):
-    """No job can be had now, but one may be later: other processes run the rest."""
+    """No job is free now, but one may be later: other processes run the rest."""
 
     LATER = "later"
 

@@ -92,7 +92,7 @@ class Pruner:
         return bool(rung <= now.epoch)
 
     def _brackets(self, epochs: int) -> int:
-        """Into how many groups the jobs are dealt, whose first comparison comes later and later."""
+        """The number of groups of jobs, of which each has its first comparison later than the one before."""
         if self.settings.pruner != "hyperband":
             return 1
         return max(1, math.floor(math.log(epochs / self.settings.min_epochs, self.settings.reduction_factor)) + 1)

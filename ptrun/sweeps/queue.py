@@ -1,7 +1,7 @@
 """Which job of a sweep is run next, by any number of processes at once, on one machine or on several.
 
 A process takes a job by a claim in its folder, which is free again when the process of the job ends, however it ends.
-How far a job is, its status.json says. There is no other book, so none can be wrong.
+The status.json of a job is the only record of how far it is, so no second record can contradict it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Queue:
     promoted: which of these jobs, which were pruned, are to go on.
     prunes: whether the runs of a configuration are pruned and promoted together with its first one.
     tell: is given a line for each job that is not run because of that.
-    propose: adds jobs, of other processes too; returns those that are new, none when there are to be no more.
+    propose: adds jobs, of other processes too; returns those that are new, none when the sweep needs no more.
     """
 
     folder: Path
@@ -77,11 +77,11 @@ class Queue:
             return LATER if taken is None and self._others_at_work() else taken
 
     def try_again(self, job: Job) -> None:
-        """Give a job that has failed out once more."""
+        """Hand out a failed job once more."""
         self.again.add(job.name)
 
     def give_up(self, job: Job) -> None:
-        """Give a job out no more."""
+        """Never hand out this job again."""
         self.over.add(job.name)
 
     def left(self) -> list[Job]:

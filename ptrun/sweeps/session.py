@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.build.slots import JOB_BYTES, slots
+from ptrun.config import repeated_keys
 from ptrun.config.compose import Composer
 from ptrun.config.composition import JobConfig
 from ptrun.config.jobs import SweepConfig, load_sweep
@@ -54,6 +55,7 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
 
     Raises ConfigError before any job runs, and Interrupted after a signal.
     """
+    repeated_keys.refuse(overrides)
     config = load_sweep(composer, overrides)
     if config is None:
         return Finished(*hydra_launch.run(composer, overrides, words, quiet))
@@ -232,6 +234,7 @@ def _report(folder: Path, console: Console, config: SweepConfig, *, plots: bool)
     table.report(rows, folder, console, config.settings.objectives or (), page)
     cross_validation.report(folder, rows, console)
     verdicts.report(folder, rows, console)
+    table.report_next(rows, folder, console)
 
 
 def _num_done(config: SweepConfig, jobs: Sequence[Job], folder: Path) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from ptrun import plugins
 from ptrun.files.atomic import replacing
 from ptrun.runs import find
+from ptrun.sweeps.imported_modules import imported_modules
 
 _SOURCES = "sources"  # key of sweep.json, and folder beside it
 
@@ -21,7 +22,7 @@ def freeze(folder: Path, conf_folders: Sequence[Path], plugin_files: Sequence[st
     """Copy the sources into the folder of a sweep. Returns what sweep.json says of them."""
     paths = [Path(file).expanduser().resolve() for file in plugin_files]
     copies = [(path, f"plugin-{number}/{path.name}") for number, path in enumerate(paths) if path.is_file()]
-    modules = plugins.modules_beside(plugin_files)
+    modules = imported_modules(plugin_files)
     copies += [(path, f"modules/{name}.py") for name, path in sorted(modules.items())]
     for number, conf in enumerate(conf_folders):
         copies += [(path, f"conf-{number}/{path.relative_to(conf)}") for path in sorted(conf.rglob("*.yaml"))]
@@ -60,7 +61,7 @@ def changes(folder: Path, conf_folders: Sequence[Path], plugin_files: Sequence[s
         return []
     used = {Path(file).expanduser().resolve() for file in plugin_files}
     used |= {path.resolve() for conf in conf_folders for path in conf.rglob("*.yaml")}
-    used |= set(plugins.modules_beside(plugin_files).values())
+    used |= set(imported_modules(plugin_files).values())
     return list(_sentences(folder, frozen["files"], used))
 
 

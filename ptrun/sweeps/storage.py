@@ -1,8 +1,8 @@
-"""Copies the finished trials of a search into a storage of Optuna's, for optuna-dashboard (sweep.storage).
+"""Copies the finished trials of a search into a storage of Optuna, for optuna-dashboard (sweep.storage).
 
-The search itself does not read it: the folders of the jobs are the record. So it may fail, or be made anew at any time.
-A trial is copied once. One that was pruned or has failed and is run again later is another trial of the study then,
-because Optuna's finished trials can't be changed.
+The search itself does not read it: the folders of the jobs are the record. So it may fail, or be deleted and made
+again, at any time. A trial is copied once. One that was pruned or has failed and is run again later becomes another
+trial of the study, because Optuna's finished trials can't be changed.
 """
 
 from __future__ import annotations

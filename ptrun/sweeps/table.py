@@ -56,6 +56,11 @@ def report(
     console.text()
     files = [("table", str(path)), *([("page", str(page))] if page else [])]
     console.header([*files, *([("best", str(folder / best))] if best else [])], "Sweep")
+
+
+def report_next(rows: Sequence[Row], folder: Path, console: Console) -> None:
+    """Print what to type next, which is the last thing that a sweep prints."""
+    best = next(iter(best_jobs(rows)), None)
     if best:
         console.text()
         console.header(next_commands(folder, best), "Next")
@@ -68,7 +73,7 @@ def next_commands(folder: Path, best: str) -> list[tuple[str, str]]:
 
 
 def show(rows: Sequence[Row], folder: Path, console: Console, objectives: Sequence[str] = ()) -> None:
-    """Print the tables, best first, then why jobs failed; at last the front of several objectives."""
+    """Print the tables, best first, then why jobs failed, then the Pareto front of several objectives."""
     console.text()
     console.table(*_fitting(console, (_job_table(rows, *how) for how in _NARROWER)))
     ranked = configurations(rows)
@@ -110,7 +115,8 @@ def _show_front(rows: Sequence[Row], folder: Path, objectives: Sequence[str], co
         cells.append([job, settings_text(by_job[job]["overrides"], keys), *texts])
     console.text()
     console.table(["job", "settings", *objectives], cells)
-    console.note(f"These {len(front)} of {len(rows)} runs are beaten by no other in all objectives (the Pareto front).")
+    are = "is" if len(front) == 1 else "are"
+    console.note(f"{len(front)} of {len(rows)} runs {are} beaten by no other in all objectives (the Pareto front).")
 
 
 def csv_rows(rows: Sequence[Row]) -> Iterator[list[Any]]:
@@ -147,7 +153,7 @@ def reason(row: Row) -> str:
 
 
 def last_lines(folder: Path, row: Row) -> list[str]:
-    """What a job printed last, without its reason, which is said already."""
+    """What a job printed last, without the reason of its failure, which the table shows."""
     log = folder / row["job"] / JOB_LOG
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
     return [line for line in lines[-_LAST_LINES:] if row["reason"] not in line]

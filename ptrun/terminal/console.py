@@ -102,7 +102,7 @@ class Console:
 
     @property
     def is_live(self) -> bool:
-        """Whether stdout is a terminal, where lines can be drawn anew."""
+        """Whether stdout is a terminal, where lines can be redrawn."""
         return self._live
 
     @property

@@ -1,4 +1,4 @@
-"""Lines at the bottom of a terminal that are drawn anew in their place while other lines scroll by above them."""
+"""Lines at the bottom of a terminal that are redrawn in place while other lines scroll by above them."""
 
 from __future__ import annotations
 

@@ -88,7 +88,9 @@ def _split(item: Any) -> tuple[str, Mapping[str, Any]]:
 
 def _build_transform(name: str, settings: Mapping[str, Any]) -> AnyTransform:
     try:
-        transform: AnyTransform = image_transforms.build(name, settings)
+        transform = image_transforms.build(name, settings)
     except (TypeError, ValueError, IndexError) as error:
         raise ConfigError(f"{name} refuses its settings: {error}.") from None
+    if not isinstance(transform, AnyTransform):
+        raise image_transforms.wrong_result(name, transform)
     return transform

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ptrun.errors import DataError
+from ptrun.errors import ConfigError, DataError
+from ptrun.registry import described
 from ptrun.rng import Floats, SampleRng
 from ptrun.transforms.erasing import box_mask
 from ptrun.transforms.to_float import to_float
@@ -185,7 +186,13 @@ def _is_random(transform: Transform | BatchTransform) -> bool:
 
 def _apply_named(name: str, transform: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     try:
-        return transform(images)
+        result = transform(images)
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         shape = list(images.shape[-3:])
         raise DataError(f"transform: '{name}' can't take an image of shape {shape}: {error}.") from None
+    if not isinstance(result, Tensor) or result.dtype != torch.uint8 or result.dim() != images.dim():
+        raise ConfigError(
+            f"transform: '{name}' was given {described(images)} and returned {described(result)}. It has to return "
+            "uint8 images [..., channels, height, width]; they become floats after all transforms."
+        )
+    return result

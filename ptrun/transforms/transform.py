@@ -80,7 +80,8 @@ def apply(transform: Transform | BatchTransform, images: Tensor, rng: SampleRng)
     generator = torch.default_generator  # torch.manual_seed would also seed the GPUs
     state = generator.get_state()
     try:
-        return torch.stack([_seeded(transform, image, seed) for image, seed in zip(images, rng.seeds(), strict=True)])
+        varied = [_seeded(transform, image, seed) for image, seed in zip(images, rng.seeds(), strict=True)]
+        return torch.stack(varied) if all(isinstance(image, Tensor) for image in varied) else varied[0]
     finally:
         generator.set_state(state)
 

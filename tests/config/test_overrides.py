@@ -92,6 +92,15 @@ def test_a_grid_is_that_of_hydras_own_sweeper(texts: list[str]):
     assert overrides.grid(texts) == [list(job) for job in sweeper.split_arguments(parsed, max_batch_size=None)[0]]
 
 
+def test_values_are_spelled_as_yaml_spells_them():
+    """Messages, receipts and tables show the overrides of a job, and a user pastes them."""
+    texts = ["plots=False", "train.ema_warmup=true,false", "train.ema_decay=null", "label='it, True'"]
+    one, other = overrides.grid([*texts, "transform.train=[{flip:{up:true}},normalize]"])
+    same = ["train.ema_decay=null", "label='it, True'", "transform.train=[{flip:{up:true}},normalize]"]
+    assert one == ["plots=false", "train.ema_warmup=true", *same]
+    assert other == ["plots=false", "train.ema_warmup=false", *same]
+
+
 def test_a_pattern_chooses_among_the_files_of_a_group():
     Composer()
     assert overrides.override_problems("scheduler=glob(p*)") == []

@@ -60,13 +60,14 @@ def test_a_component_of_a_plugin_needs_its_file(config: RunConfig):
 
 def test_what_keeps_the_numbers_may_change_in_a_resumed_run(config: RunConfig):
     train = replace(config.train, epochs=40, num_workers=2)
-    notes = stored.refuse_changes(config.to_dict(), replace(config, train=train), (), REGISTRIES)
+    notes = stored.refuse_changes(config.to_dict(), replace(config, train=train, plots=False), (), REGISTRIES)
     assert notes == [
         (
             "train.epochs: 20 until now, 40 from here on. "
             "The learning-rate schedule is stretched to the new length from here on."
         ),
         "train.num_workers: 'auto' until now, 2 from here on.",
+        "plots: true until now, false from here on.",
     ]
 
 

@@ -12,6 +12,7 @@ from ptrun.spec import DataSpec, Layout, Task
 SPEC = DataSpec(layout=Layout.VECTOR, task=Task.CLASSIFICATION, input_shape=(6,), num_outputs=3)
 INPUTS = 10 + 3 * torch.randn(70, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 OUTPUTS = ("logits", "probabilities")
+FREE = {0: "batch"}  # the dimensions of an input that have no fixed size
 
 
 def small_model() -> Served:

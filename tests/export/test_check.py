@@ -14,6 +14,7 @@ from ptrun.export.check import (
     Outputs,
     batches_of,
     compare,
+    compare_sizes,
     num_check_samples,
     require_equal,
     require_finite,
@@ -123,3 +124,33 @@ def test_outputs_that_only_have_to_be_numbers():
     )
     with pytest.raises(ExportError, match="no numbers"):
         require_finite(compare(lambda batches: broken("no number", batches), INPUTS, lambda size: served(INPUTS), SPEC))
+
+
+IMAGES = torch.rand(num_check_samples(), 2, 30, 50, generator=torch.Generator().manual_seed(1))
+
+
+def means(images: Tensor) -> Outputs:
+    return {"logits": images.mean((2, 3))}
+
+
+def test_images_are_given_in_several_sizes():
+    shapes: list[torch.Size] = []
+
+    def run(batches: Sequence[Tensor]) -> list[Outputs]:
+        shapes.extend(batch.shape for batch in batches)
+        return [means(batch) for batch in batches]
+
+    comparison = compare_sizes(run, IMAGES, means, SPEC)
+    assert (comparison.num_samples, comparison.image_sizes, comparison.changed) == (10, 10, 0)
+    assert len(set(shapes)) == 10
+    assert {shape[0] for shape in shapes} == {1}
+    assert any(shape[2] > shape[3] for shape in shapes)
+    assert any(shape[2] < shape[3] for shape in shapes)
+
+
+def test_a_file_that_is_wrong_for_one_size_is_refused():
+    def wide_only(batches: Sequence[Tensor]) -> list[Outputs]:
+        return [means(batch if batch.shape[3] > batch.shape[2] else batch + 0.1) for batch in batches]
+
+    with pytest.raises(ExportError, match="computes other numbers"):
+        require_equal([compare_sizes(wide_only, IMAGES, means, SPEC)])

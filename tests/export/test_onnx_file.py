@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from export.programs import INPUTS, OUTPUTS, SPEC, outputs_of, small_model
+from export.programs import FREE, INPUTS, OUTPUTS, SPEC, outputs_of, small_model
 
 from ptrun.errors import ConfigError, ExportError
 from ptrun.export import onnx_file, torch_program
@@ -17,10 +17,10 @@ from ptrun.export.check import compare, require_equal
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = torch_program.trace(small_model(), INPUTS[:3], "small")
+    program = torch_program.trace(small_model(), INPUTS[:3], FREE, "small")
     path = tmp_path_factory.mktemp("onnx") / "a.onnx"
     with path.open("wb") as file:
-        onnx_file.write(onnx_file.convert(program, "features", OUTPUTS, "small"), file, {"license": "MIT"})
+        onnx_file.write(onnx_file.convert(program, "features", FREE, OUTPUTS, "small"), file, {"license": "MIT"})
     return path
 
 
@@ -79,9 +79,9 @@ def test_an_operation_without_a_counterpart_is_a_sentence():
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             return torch.special.bessel_j0(inputs)
 
-    program = torch_program.trace(Unusual(), INPUTS[:3], "mine")
+    program = torch_program.trace(Unusual(), INPUTS[:3], FREE, "mine")
     with pytest.raises(ConfigError) as caught:
-        onnx_file.convert(program, "features", ["logits"], "mine")
+        onnx_file.convert(program, "features", FREE, ["logits"], "mine")
     assert str(caught.value).startswith("model: 'mine' can't be exported to ONNX: ")
     assert str(caught.value).endswith("Use format=torch_export, or format=safetensors for the weights alone.")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from export.programs import INPUTS, OUTPUTS, SPEC, outputs_of, small_model
+from export.programs import FREE, INPUTS, OUTPUTS, SPEC, outputs_of, small_model
 
 from ptrun.errors import ConfigError
 from ptrun.export import onnx_file, onnx_int8, torch_program
@@ -15,7 +15,8 @@ from ptrun.export.check import compare, require_finite
 
 
 def onnx_model(module: torch.nn.Module) -> Any:
-    return onnx_file.convert(torch_program.trace(module, INPUTS[:3], "small"), "features", OUTPUTS, "small")
+    program = torch_program.trace(module, INPUTS[:3], FREE, "small")
+    return onnx_file.convert(program, "features", FREE, OUTPUTS, "small")
 
 
 def test_linear_layers_are_quantized(tmp_path: Path):

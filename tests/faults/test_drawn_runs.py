@@ -35,6 +35,7 @@ SMALLER = {
     "cifar_net": ("model.channels=[8,8,8]",),
     "convnet": ("model.channels=[4,8]", "model.hidden_features=16"),
     "resnet_cifar": ("model.depth=8", "model.width=4"),
+    "timm": ("model.arch=test_byobnet",),
     "transformer": ("model.width=16",),
 }
 

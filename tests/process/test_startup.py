@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,30 @@ def test_a_model_that_does_not_fit_the_file_is_answered_before_torch_and_numpy(f
     code, names = imported(folder, "train", "dataset=arrays", "dataset.path=vectors.npz", "model=convnet")
     assert code == 2
     assert not names & {"torch", "numpy"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="a terminal of Unix")
+@pytest.mark.parametrize("verb", ["eval", "export", "predict", "resume", "verify"])
+def test_a_terminal_shows_that_torch_is_loaded(folder: Path, verb: str):
+    """On standard error, so that no output is changed, and without a trace in the end."""
+    (folder / "run").mkdir()
+    words = {"export": ["checkpoint=run", "format=onnx"], "predict": ["checkpoint=run", "input=run"]}.get(verb, ["run"])
+    terminal, child_terminal = os.openpty()
+    command = [sys.executable, "-m", "ptrun", verb, *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=child_terminal, check=False
+    )
+    os.close(child_terminal)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert done.returncode != 0  # the folder is no run
+    line, spaces, others = shown.split("\r", maxsplit=2)
+    assert (line, spaces) == ("Loading torch ...", " " * len(line))
+    assert "Loading" not in others + done.stdout.decode()
+    piped = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert "Loading" not in piped.stdout + piped.stderr
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def test_configurations_are_ranked_by_the_mean_over_seeds():
 
 def test_without_several_seeds_there_is_nothing_to_sum_up():
     assert configurations([row("a=1 seed=0", 1.0), row("a=2 seed=0", 2.0)]) == []
-    assert [place.settings for place in configurations([row("seed=0", 1.0), row("seed=1", 2.0)])] == ["(defaults)"]
+    assert [place.settings for place in configurations([row("seed=0", 1.0), row("seed=1", 2.0)])] == ["(as given)"]
 
 
 def test_the_confidence_interval_is_that_of_scipy():

@@ -80,6 +80,14 @@ def test_other_data_are_scaled_and_coded_as_in_training(ptrun: Call, folder: Pat
         assert abs(predicted[x] - x) < 0.9 or abs(predicted[x] - x - 3) < 0.9
 
 
+def test_the_data_of_the_training_are_not_called_new(ptrun: Call, folder: Path):
+    (folder / "a.csv").write_text("x,y\n" + "\n".join(f"{i % 7},{i % 2}" for i in range(60)) + "\n")
+    assert ptrun("train", "dataset=table", "dataset.path=a.csv", "dataset.target=y", "train.epochs=1", "-q").code == 0
+    again = ptrun("eval", "checkpoint=outputs/latest", f"dataset.path={folder / 'a.csv'}")
+    assert "so training samples are among them" in again.out
+    assert "new data" not in again.out
+
+
 def test_rows_that_were_given_count_for_other_data_too(ptrun: Call, folder: Path):
     for name in ("a", "b"):
         rows = [f"2020-01-{1 + i // 24:02} {i % 24:02}:00,{i % 7}" for i in range(200)]

@@ -40,7 +40,9 @@ def test_a_run_is_reproduced_in_a_new_folder(run_dir: Path, folder: Path, ptrun:
     assert "The environment is the same" in ended.out
     assert {path: path.read_bytes() for path in before} == before
     assert newest_run(folder).parent.parent == folder / "outputs"
-    assert json.loads((newest_run(folder) / "receipt.json").read_text())["command"].startswith("ptrun reproduce")
+    receipt = json.loads((newest_run(folder) / "receipt.json").read_text())
+    assert receipt["command"].startswith("ptrun reproduce")
+    assert receipt["overrides"][: len(RUN)] == list(RUN), "`ptrun runs` shows the settings of a repeated run"
 
 
 def test_the_first_different_metric_is_named(run_dir: Path, ptrun: Call):

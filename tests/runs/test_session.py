@@ -289,7 +289,7 @@ def test_a_test_that_fails_leaves_the_results_of_the_training(
     run = newest_run(folder)
     assert ended.code == 3
     assert "dog/2.jpg" in ended.err
-    assert "those on the test split are missing. Test it when that is mended: ptrun resume" in ended.err
+    assert "those on the test split are missing. When that is corrected, test it with: ptrun resume" in ended.err
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["epochs"], summary["test"], "dog/2.jpg" in summary["test_error"]) == (2, {}, True)
     assert json.loads((run / "status.json").read_text())["state"] == "failed"

@@ -99,7 +99,7 @@ def edit_lines(name: str, change: Callable[[list[str]], list[str]]) -> Callable[
         (lambda d: (d / "receipt.json").unlink(), "receipt.json", "missing"),
         (lambda d: (d / "summary.json").write_text("{"), "summary.json", "Expecting"),
         (lambda d: (d / "status.json").write_text('{"state": "fine"}'), "status.json", "expected one of running"),
-        (lambda d: shutil.rmtree(d / "checkpoints"), "checkpoints", "there is none, though"),
+        (lambda d: shutil.rmtree(d / "checkpoints"), "checkpoints", "there are none, although"),
         (lambda d: (d / "resolved.yaml").write_text("a: ["), "config.yaml, resolved.yaml", "expected"),
     ],
 )

@@ -35,6 +35,7 @@ def test_each_sample_is_predicted_by_the_fold_that_tests_it(folder: Path, ptrun:
     accuracies = [json.loads((sweep / fold / "summary.json").read_text())["test"]["accuracy"] for fold in "012"]
     assert document["over_folds"]["accuracy"]["mean"] == pytest.approx(sum(accuracies) / 3)
     assert "over all 150 samples of 3 folds" in ended.out
+    assert ended.out.index("over all 150 samples") < ended.out.index("\nNext\n"), "what to type next comes last"
     assert "3 of 3" in ended.out  # the folds are summed up as repetitions of one configuration
 
 

@@ -16,7 +16,7 @@ def test_what_the_page_says(tmp_path: Path):
     sweep = make_sweep(tmp_path / "my sweep", JOBS, [0.5, 0.7, 0.9, None])
     text = page.write(sweep, all_rows(sweep), []).read_text()
     assert "Sweep my sweep" in text
-    assert "Begun 2026-01-0" in text
+    assert "Started 2026-01-0" in text
     assert "<b>3</b> done" in text
     assert "<b>1</b> failed" in text
     assert "optimizer.lr=0.2: val/accuracy 90.00 %" in text

@@ -89,6 +89,31 @@ def test_edits_of_yaml_files_and_plugins_do_not_reach_the_workers_of_a_search(fo
     assert ["batch_size: 8" in text for text in resolved] == [True, True, False]
 
 
+LATE = """
+from pathlib import Path
+from torch import nn
+from ptrun.registry import models
+
+@models.register
+def own(spec, *, hidden: int = 8):
+    import late
+    Path(__file__).with_name("late.py").write_text("raise ValueError('edited')")
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, late.SIZE), nn.Linear(late.SIZE, 10))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forks", [True, False])
+def test_an_edit_does_not_reach_jobs_that_import_the_module_in_a_function(folder: Path, process: Call, forks: bool):
+    """Each job edits it after its own import."""
+    thread = "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    (folder / "own.py").write_text(LATE + ("" if forks else thread))
+    (folder / "late.py").write_text("SIZE = 5\n")
+    ended = process(*WORDS[:2], *WORDS[3:], "plugins=[own.py]", "model=own", "seed=0,1")
+    assert ended.code == 0, ended.err
+    assert ("a Python process of its own" in ended.out) is not forks
+
+
 def test_what_a_worker_can_be_told(ptrun: Call, folder: Path):
     assert "there is no sweep in this folder" in ptrun("sweep", "work").err
     (folder / "sw").mkdir()

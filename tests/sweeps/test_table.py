@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ptrun.sweeps.table import report, show
+from ptrun.sweeps.table import report, report_next, show
 from ptrun.terminal.console import Console
 
 
@@ -48,7 +48,14 @@ def test_the_table_is_printed_best_first_with_the_settings_that_differ(tmp_path:
     assert any(f"folder {tmp_path / '2'}" in line for line in lines)
     assert [line.strip() for line in lines if "job.log" in line] == [f"job.log: line {n}" for n in (6, 7, 8, 9)]
     assert "More on that" not in "".join(lines)
-    assert any(f"ptrun eval checkpoint={tmp_path / '1'}" in line for line in lines)
+
+
+def test_the_next_commands_are_for_the_best_job(tmp_path: Path):
+    stream = io.StringIO()
+    report_next(ROWS, tmp_path, Console(stream=stream))
+    assert f"ptrun eval checkpoint={tmp_path / '1'}" in stream.getvalue()
+    report_next(ROWS[2:], tmp_path, Console(stream=stream))
+    assert stream.getvalue().count("Next") == 1, "no job has a result"
 
 
 def test_a_narrow_terminal_gets_shorter_names_and_fewer_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

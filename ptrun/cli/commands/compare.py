@@ -96,7 +96,7 @@ def _setting_text(key: str, value: Any) -> str:
 
     if value is None:
         return "-"
-    text = override_texts({"x": value})[0].partition("=")[2] if isinstance(value, list) else str(value)
+    text = override_texts({"x": value})[0].partition("=")[2] if isinstance(value, list | bool) else str(value)
     return shorten(text, _MOST_LETTERS)
 
 
@@ -113,7 +113,12 @@ def _metric_text(key: str, value: Any) -> str:
 
 
 def _gap(key: str, first: Any, second: Any) -> str:
+    """By how much the second value differs; fractions in percentage points."""
+    from ptrun.terminal.format import is_fraction
+
     if not all(isinstance(value, int | float) for value in (first, second)):
         return "-"
-    text = _metric_text(key, abs(second - first))
-    return f"{'+' if second >= first else '-'}{text}"
+    sign = "+" if second >= first else "-"
+    if is_fraction(key.rpartition("/")[2]):
+        return f"{sign}{100 * abs(second - first):.2f} points"
+    return f"{sign}{_metric_text(key, abs(second - first))}"

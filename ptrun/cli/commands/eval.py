@@ -9,7 +9,7 @@ from typing import Any
 
 from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, named_checkpoint, split_words
 from ptrun.process.signals import interrupt_raised
-from ptrun.process.startup import resting_collector
+from ptrun.process.startup import loading_torch
 
 HELP = """\
 ptrun eval PATH [split=test] [KEY=VALUE ...] [flags]
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
         return _evaluate_weights(argv, options, folders, values)
     settings, changes = split_settings("eval", values)
     load.import_components(settings["plugins"])
-    with resting_collector():
+    with loading_torch():
         from ptrun.runs import evaluate
 
     command = ["ptrun", "eval", *argv]
@@ -69,7 +69,7 @@ def _evaluate_weights(
 
     settings, _ = split_settings("eval", {**values, "checkpoint": values["weights"]})
     config = config_of_weights(options.overrides, Composer("train", folders))
-    with resting_collector():
+    with loading_torch():
         from ptrun.runs import evaluate, evaluate_weights
 
     request = evaluate.EvalRequest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, named_checkpoint, split_words
 from ptrun.process.signals import interrupt_raised
-from ptrun.process.startup import resting_collector
+from ptrun.process.startup import loading_torch
 
 HELP = """\
 ptrun export PATH format=onnx|torch_export|safetensors [KEY=VALUE ...] [flags]
@@ -14,7 +14,8 @@ ptrun export PATH format=onnx|torch_export|safetensors [KEY=VALUE ...] [flags]
   format=torch_export           a program of torch operations (.pt2), which torch runs without ptrun
   format=safetensors            the weights alone, without the computation
   output=FILE                   the file to write; by default MODEL-DATASET.onnx, .pt2 or .safetensors here
-  with_preprocessing=false      the file takes prepared inputs; by default it scales raw pixels or numbers itself
+  with_preprocessing=true       the file also resizes and crops images; by default it scales pixels or numbers itself
+  with_preprocessing=false      the file takes prepared inputs
   precision=fp16|bf16|int8      how weights are stored (fp16, bf16); int8: onnx with linear layers in int8
   license=TEXT                  written into the file's metadata, with class names, input, outputs and versions
   plugins=[FILE.py]             the file of your own components, which a checkpoint never names
@@ -51,9 +52,9 @@ def main(argv: list[str]) -> int:
     require_possible(settings["format"], settings["precision"], settings["with_preprocessing"], settings["output"])
 
     load.import_components(settings["plugins"])
-    with resting_collector():
-        from ptrun.runs import export
-        from ptrun.runs.export_parts import ExportRequest
+    with loading_torch():
+        from ptrun.runs.sharing import export
+        from ptrun.runs.sharing.export_parts import ExportRequest
 
     with interrupt_raised():
         export.run(ExportRequest(**settings, changes=changes, folders=folders, quiet=options.quiet))

@@ -7,7 +7,7 @@ from pathlib import Path
 from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, split_words
 from ptrun.errors import ConfigError, DataError
 from ptrun.process.signals import interrupt_raised
-from ptrun.process.startup import resting_collector
+from ptrun.process.startup import loading_torch
 
 HELP = """\
 ptrun predict CHECKPOINT INPUT [KEY=VALUE ...] [flags]
@@ -52,8 +52,8 @@ def main(argv: list[str]) -> int:
     settings, changes = split_settings("predict", values)
     _check_paths(settings)
     load.import_components(settings["plugins"])
-    with resting_collector():
-        from ptrun.runs import predict
+    with loading_torch():
+        from ptrun.runs.prediction import predict
         from ptrun.runs.trained_model import Changes
 
     plugins = settings.pop("plugins")

@@ -8,7 +8,7 @@ from typing import Any
 from ptrun.cli.arguments import Parser, add_quiet_flag, split_words
 from ptrun.errors import ConfigError
 from ptrun.process.signals import interrupt_raised
-from ptrun.process.startup import resting_collector
+from ptrun.process.startup import loading_torch
 
 HELP = """\
 ptrun publish CHECKPOINT TO [overwrite=true] [flags]
@@ -41,8 +41,8 @@ def main(argv: list[str]) -> int:
     paths, values = split_words(options.words)
     values |= _named_by_place(paths, values)
     settings = check_section(values, schema.read(shipped_conf() / "publish.yaml").keys)
-    with resting_collector():
-        from ptrun.runs import publish
+    with loading_torch():
+        from ptrun.runs.sharing import publish
 
     with interrupt_raised():
         publish.run(publish.PublishRequest(**settings, quiet=options.quiet))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptrun.cli.arguments import Parser, add_config_dir_flag, add_quiet_flag, split_run_and_changes
-from ptrun.process.startup import refuse_ranks, resting_collector
+from ptrun.process.startup import loading_torch, refuse_ranks
 
 HELP = """\
 ptrun reproduce RUN [KEY=VALUE ...] [flags]
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     run, changes, output_dir, plugins = split_run_and_changes("reproduce", options.words)
     folders = conf_folders(options.config_dir)
     import_components(plugins)
-    with resting_collector():
+    with loading_torch():
         from ptrun.runs import reproduce
 
     command = ["ptrun", "reproduce", *argv]

@@ -9,7 +9,7 @@ from ptrun.cli.arguments import (
     add_quiet_flag,
     split_run_and_changes,
 )
-from ptrun.process.startup import refuse_ranks, resting_collector
+from ptrun.process.startup import loading_torch, refuse_ranks
 
 HELP = """\
 ptrun resume [RUN] [KEY=VALUE ...] [flags]
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     folders = conf_folders(options.config_dir)
     run, changes, output_dir, plugins = split_run_and_changes("resume", options.words)
     import_components(plugins)
-    with resting_collector():
+    with loading_torch():
         from ptrun.runs import resume
 
     command = ["ptrun", "resume", *argv]

@@ -11,7 +11,7 @@ import yaml
 
 from ptrun.cli.arguments import Parser, add_config_dir_flag, add_config_name_flag
 from ptrun.errors import ConfigError
-from ptrun.process.startup import resting_collector
+from ptrun.process.startup import loading_torch
 from ptrun.runs.folder import redact
 
 HELP = """\
@@ -76,7 +76,7 @@ def _checkpoint(words: Sequence[str]) -> str | None:
 def _show_checkpoint(checkpoint: str, *, as_json: bool) -> int:
     from ptrun.cli.main import VERBS
 
-    with resting_collector():
+    with loading_torch():
         from ptrun.runs import show_checkpoint
     show_checkpoint.run(checkpoint, VERBS, as_json=as_json)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,7 +154,8 @@ def _print_first_lines(config: RunConfig, composer: Composer) -> None:
     for note in composer.notes:
         print(f"note: {note}")
     what = f"model={config.model.name} dataset={config.dataset.name}"
-    print(f"ptrun {__version__}: {what}. Loading torch ...", flush=True)
+    is_loaded = "torch" in sys.modules  # for a plugin
+    print(f"ptrun {__version__}: {what}.{'' if is_loaded else ' Loading torch ...'}", flush=True)
 
 
 def _note_replaced_files(folders: tuple[Path, ...]) -> None:

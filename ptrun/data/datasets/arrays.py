@@ -167,7 +167,7 @@ def _names(fitted: Mapping[str, Any] | None) -> tuple[str, ...]:
 
 
 def _fitted_layout(fitted: Mapping[str, Any] | None, inputs: NDArray[Any]) -> Layout | None:
-    """The layout of a trained model; checkpoints of before it was kept went by the type."""
+    """The layout of a trained model; older checkpoints do not hold it, so their data type decides."""
     if not fitted:
         return None
     if "layout" in fitted:

@@ -179,7 +179,7 @@ def _that_exist(images: LabelledFiles) -> LabelledFiles:
     present = [i for i, is_there in enumerate(exists) if is_there]
     if not present or not absent:
         return images
-    note = f"Left out, {len(absent):,} of {len(images.paths):,} image files can't be found: {join_words(absent, 8)}."
+    note = f"Left out: {len(absent):,} of {len(images.paths):,} image files can't be found: {join_words(absent, 8)}."
     paths, labels = ([column[i] for i in present] for column in (images.paths, images.labels))
     return LabelledFiles(paths, labels, [images.rows[i] for i in present], notes=[*images.notes, note])
 

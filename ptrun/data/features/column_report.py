@@ -26,7 +26,7 @@ def report(
     rest = [encoding for encoding in encodings if all(encoding is not other for other in chosen)]
     if rest:
         lines.append(f"And {len(rest)} more columns: {_count_kinds(rest)}.")
-    reasons = [f"Left out, {reason}: {join_words(columns)}." for reason, columns in left_out.items()]
+    reasons = [f"Left out ({reason}): {join_words(columns)}." for reason, columns in left_out.items()]
     return [*lines, *reasons]
 
 

@@ -62,7 +62,7 @@ def _position(days: NDArray[np.float64], wave: str) -> NDArray[np.float64]:
         dates = np.floor(days).astype("datetime64[D]")
         positions: NDArray[np.float64] = (dates - dates.astype("datetime64[Y]").astype("datetime64[D]")).astype(float)
         return positions
-    start, period = (4.0, 7.0) if wave == "day of week" else (0.0, 1.0)  # 4 January 1970 was a Sunday
+    start, period = (4.0, 7.0) if wave == "day of week" else (0.0, 1.0)  # 5 January 1970 was a Monday
     position: NDArray[np.float64] = np.mod(np.floor(days) - start if period > 1 else days, period)
     return position
 

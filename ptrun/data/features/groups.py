@@ -16,7 +16,7 @@ from ptrun.errors import DataError, join_words
 
 MIN_REPEATED = 0.2  # share of rows with a time that stands elsewhere too, from which on a file holds several series
 TOGETHER = (2, 3)  # columns that are proposed together when none tells the series apart by itself
-MAX_TRIED = 8  # columns of which so many are put together
+MAX_TRIED = 8  # candidate columns from which those are chosen
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ptrun.data.features.decimal_sign import decimal_sign
 from ptrun.data.features.strays import GUESSED_FROM, MIN_CELLS, refuse_strays
 from ptrun.data.formats.column import MISSING, Column, is_number
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.date_form import NOT_A_TIME, ORDERS, describe, instants, possible_orders
 from ptrun.data.formats.number_form import PLAIN, NumberForm, forms_with_unit, numbers, possible_forms
-from ptrun.errors import ConfigError, DataError
+from ptrun.errors import DataError
 
-DECIMAL_NAMES = {".": ".", "point": ".", ",": ",", "comma": ","}
 EXACT_INTEGERS = 2.0**53  # a float holds every integer up to here
 
 COUNTS_ROWS = "they count the rows"  # reasons that callers tell apart
@@ -73,7 +73,7 @@ class ColumnKind:
 def decide_kinds(file: CsvFile, names: Sequence[str], settings: ColumnSettings) -> list[ColumnKind]:
     """What each column is. Raises DataError naming row and column of a cell that fits no kind of its column."""
     kinds = [_kind(file, name, settings) for name in names]
-    decimal = _decimal_sign(kinds, file.delimiter, settings.decimal)
+    decimal = decimal_sign(settings.decimal) or _decimal_sign(kinds, file.delimiter)
     return [_decided(kind, file, decimal) for kind in kinds]
 
 
@@ -211,15 +211,8 @@ def _is_sorted(times: NDArray[np.float64]) -> bool:
     return bool((steps >= 0).all() or (steps <= 0).all())
 
 
-def _decimal_sign(kinds: Sequence[ColumnKind], delimiter: str, decimal: str) -> str:
-    """The decimal sign: what is set, else what a column shows beyond doubt, else what the delimiter says.
-
-    Raises ConfigError for another setting.
-    """
-    if decimal != "auto":
-        if decimal not in DECIMAL_NAMES:
-            raise ConfigError(f"dataset.decimal is '{decimal}'; it can be auto, point or comma.")
-        return DECIMAL_NAMES[decimal]
+def _decimal_sign(kinds: Sequence[ColumnKind], delimiter: str) -> str:
+    """The decimal sign: what a column shows beyond doubt, else what the delimiter says."""
     sure = Counter(
         kind.form.decimal
         for kind in kinds

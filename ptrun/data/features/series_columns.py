@@ -80,7 +80,7 @@ def _columns_of_numbers(file: CsvFile, kinds: Sequence[ColumnKind]) -> tuple[lis
             left_out.setdefault("no numbers in it", []).append(kind.name)
     if not chosen:
         raise DataError(f"{file.source} has no column of numbers. It has: {join_words(file.columns)}.")
-    return chosen, [f"Left out, {reason}: {join_words(names)}." for reason, names in left_out.items()]
+    return chosen, [f"Left out ({reason}): {join_words(names)}." for reason, names in left_out.items()]
 
 
 def _targets(file: CsvFile, targets: str | Sequence[str], names: Sequence[str]) -> list[str]:

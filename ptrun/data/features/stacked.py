@@ -1,4 +1,4 @@
-"""Several series in one file whose time is a number that begins anew in each, such as cycles of engines or years."""
+"""Several series in one file whose time is a number that restarts in each, such as cycles of engines or years."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ptrun.data.partition import Indices
 from ptrun.rng import Floats
 
 MIN_ROWS = 3  # of a series, in the mean
-MAX_SHARE = 0.8  # of different numbers among those of a time that begins anew
+MAX_SHARE = 0.8  # largest share of different numbers in the column of a time that restarts
 MAX_COLUMNS = 30  # that are tried
-# A number that is called so begins anew by the calendar, in a single series too.
+# Numbers with these names restart by the calendar, in a single series too.
 _CYCLES = frozenset({"hour", "hr", "day", "weekday", "dayofweek", "dow", "month", "mnth", "week", "quarter", "season"})
 _PERIODS = frozenset({(0, 23), (1, 24), (0, 6), (1, 7), (0, 11), (1, 12), (1, 31), (0, 59), (1, 4), (1, 52), (1, 53)})
 
@@ -48,7 +48,7 @@ def _counts(cells: Column) -> bool:
 
 
 def _goes_on(times: Floats | None, names: Column) -> bool:
-    """Whether the time goes on in even steps within each series, and no calendar makes it begin anew."""
+    """Whether the time goes on in even steps within each series, and no calendar makes it restart."""
     assert times is not None
     codes: Indices = names.distinct[1]
     order = np.argsort(codes, kind="stable")
@@ -60,7 +60,7 @@ def _goes_on(times: Floats | None, names: Column) -> bool:
 
 
 def _is_calendar(times: Floats, ends: Indices) -> bool:
-    """Whether the time of each series goes on to the end of a period, such as 7 or 12, and then begins anew."""
+    """Whether the time of each series goes on to the end of a period, such as 7 or 12, and then restarts."""
     low, high = times.min(), times.max()
     return (int(low), int(high)) in _PERIODS and bool((times[ends] == high).all() and (times[ends + 1] == low).all())
 

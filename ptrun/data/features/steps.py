@@ -15,7 +15,7 @@ from ptrun.rng import Floats
 
 TOLERANCE = 0.1  # share by which two steps may differ and count as the same
 MAX_BREAKS = 0.05  # share of the steps above which a series has no even step at all
-FEW_BREAKS = 3  # so many are never too many
+FEW_BREAKS = 3  # up to this many breaks are never too many
 MONTH_SECONDS = 27 * DAY_SECONDS  # from here on, steps are counted in months
 SAME_STEP = 1.15  # ratio up to which the steps of two files are the same: months have 28 to 31 days
 HOLIDAYS = 4  # working days between two rows of a series without weekends that count as one step
@@ -67,7 +67,7 @@ def _changes(steps: Floats) -> tuple[Indices, Indices]:
     single = np.diff(np.append(starts, len(steps))) == 1
     usual = float(np.median(steps))
     skips = single & (np.abs(steps[starts] - 2 * usual) <= 2 * TOLERANCE * usual)
-    # A single step is a gap. After one, the next run is whole; between two longer runs, the second begins anew.
+    # A single step is a gap. After one, the next run is whole; between two longer runs, the second starts a new one.
     follows_run = np.concatenate([[False], ~single[:-1]])
     return starts[(single | follows_run) & ~skips], starts[skips]
 

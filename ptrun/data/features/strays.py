@@ -14,8 +14,10 @@ from ptrun.data.formats.number_form import PLAIN, is_number_like, possible_forms
 from ptrun.errors import DataError
 
 STRAY_SHARE = 0.1  # largest share of texts in a column that is still taken for one of numbers, with mistakes in it
-MAX_WORDS = 3  # so few different texts among MIN_CELLS different numbers are no data, however often they stand there
-MIN_CELLS = 20  # below so many cells, a column is too short to guess what it is
+MAX_WORDS = (
+    3  # up to this many different texts among MIN_CELLS different numbers are not data, however often they occur
+)
+MIN_CELLS = 20  # in a column with fewer cells, nothing is guessed
 GUESSED_FROM = 200  # distinct texts of a column that are looked at before the others
 MAX_SHOWN = 60
 

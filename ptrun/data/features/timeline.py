@@ -136,7 +136,7 @@ def _are_digits(cells: Column) -> bool:
 
 
 def _has_even_steps(file: CsvFile, name: str) -> bool:
-    """Whether a column of numbers ascends or descends by one step, such as years do. One that counts rows is none."""
+    """Whether a column of numbers ascends or descends in even steps, such as years; a count of the rows does not."""
     values = file[name].floats
     if name in file.nameless or values is None or len(values) < MIN_STEPS or counts_rows(values):
         return False
@@ -200,7 +200,7 @@ def _missing(file: CsvFile, column: str, position: int) -> DataError:
 
 
 def season_rows(seconds: float) -> int | None:
-    """Return the rows in a season, for rows that are so many seconds apart: a day if they are closer, else a year.
+    """Return the rows in a season, for rows that are `seconds` apart: a day if they are closer, else a year.
 
     None when the season is not a whole number of rows, and for rows that are more than a month apart.
     """

@@ -111,7 +111,7 @@ def _notes(steps: Sequence[ColumnKind], left_out: Sequence[ColumnKind]) -> list[
         if kind.form != PLAIN:
             forms.setdefault(kind.form, []).append(kind.name)
     notes = [f"Numbers written with {form.describe()}: {join_words(names, 5)}." for form, names in forms.items()]
-    return notes + [f"Left out, {kind.reason}: {kind.name}." for kind in left_out]
+    return notes + [f"Left out ({kind.reason}): {kind.name}." for kind in left_out]
 
 
 def _label_name(file: CsvFile, label_column: str) -> str:

@@ -186,7 +186,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def has_spaced_quote(text: bytes, delimiter: bytes) -> bool:
-    """Whether a quote follows a space at the begin of a cell: for Python alone, it begins a quoted cell."""
+    """Whether a quote follows a space at the start of a cell: only for Python does it begin a quoted cell."""
     if b'"' not in text or b' "' not in text:
         return False
     return re.search(rb"(?:^|[\n" + re.escape(delimiter) + rb"])[ ]+\"", text, re.MULTILINE) is not None

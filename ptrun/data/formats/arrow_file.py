@@ -209,7 +209,7 @@ def read_parquet(path: Path) -> dict[str, Column]:
 
 
 def read_parquet_chunks(path: Path, chunk_rows: int) -> Iterator[dict[str, Column]]:
-    """The columns of a Parquet file as text, so many rows at a time. Raises DataError."""
+    """The columns of a Parquet file as text, `chunk_rows` rows at a time. Raises DataError."""
     import pyarrow
     from pyarrow import parquet
 
@@ -238,6 +238,8 @@ def _no_parquet(path: Path, error: Exception) -> DataError:
 
 
 def _as_text(table: Any, path: Path) -> dict[str, Column]:
+    import pyarrow
+
     columns = {}
     for name in table.column_names:
         array = table[name]
@@ -245,6 +247,10 @@ def _as_text(table: Any, path: Path) -> dict[str, Column]:
             columns[name] = Column.of_numbers(values, partial(_texts, array, name, path))
         else:
             columns[name] = Column(_texts(array, name, path))
+        kinds = pyarrow.types
+        columns[name].was_numbers = any(
+            is_kind(array.type) for is_kind in (kinds.is_integer, kinds.is_floating, kinds.is_decimal)
+        )
     return columns
 
 

@@ -68,7 +68,7 @@ def pooled(images: Mapping[str, LabelledFiles]) -> LabelledFiles:
         pool.notes += files.notes
         passed_over.add(files.passed_over)
     if len(images) > 1:
-        pool.notes.append(f"The images of the folders {join_words(images)} are divided anew, as `split` says.")
+        pool.notes.append(f"The images of the folders {join_words(images)} are pooled and divided as `split` says.")
     return replace(pool, passed_over=passed_over)
 
 
@@ -91,7 +91,7 @@ def _unwrapped(folder: Path, known: Sequence[str], part: str | None = None) -> P
 
 
 def _parts(folder: Path, known: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
-    """The folder of each part, if there are parts, and the names of folders that are none beside them."""
+    """The folder of each part, if there are parts, and the names of the other folders beside them."""
     folders = visible_folders(folder)
     if {path.name for path in folders} <= set(known):
         return {}, []

@@ -29,6 +29,7 @@ class Column(Sequence[str]):
         self._read: Callable[[], Any] = lambda: raw
         self._head: Sequence[str] = ()
         self._floats: tuple[NDArray[np.float64] | None] | None = None
+        self.was_numbers = False  # rather than texts, whose numbers may be written in any form
 
     @classmethod
     def of_numbers(cls, floats: NDArray[np.float64], read: Callable[[], Any], head: Sequence[str] = ()) -> Column:
@@ -87,8 +88,12 @@ class Column(Sequence[str]):
     def take(self, positions: Sequence[int] | NDArray[np.int64]) -> Column:
         """The cells at `positions`."""
         if self._floats is not None and self._floats[0] is not None:
-            return Column.of_numbers(self._floats[0][np.asarray(positions, np.int64)], lambda: self._taken(positions))
-        return Column(self._taken(positions))
+            floats = self._floats[0][np.asarray(positions, np.int64)]
+            column = Column.of_numbers(floats, lambda: self._taken(positions))
+        else:
+            column = Column(self._taken(positions))
+        column.was_numbers = self.was_numbers
+        return column
 
     def _taken(self, positions: Sequence[int] | NDArray[np.int64]) -> Any:
         if isinstance(self._cells, list):
@@ -122,7 +127,9 @@ class Column(Sequence[str]):
             return self
         known, codes = self.distinct
         kept = ["" if text in texts else text for text in known]
-        return Column([kept[code] for code in codes.tolist()])
+        column = Column([kept[code] for code in codes.tolist()])
+        column.was_numbers = self.was_numbers
+        return column
 
     @property
     def floats(self) -> NDArray[np.float64] | None:

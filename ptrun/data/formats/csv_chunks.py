@@ -48,7 +48,7 @@ ALL = Wanted()
 
 
 class ReadChunks(Protocol):
-    """Reads a table anew: the rows from position `start` on, in chunks of `chunk_rows` rows."""
+    """Reads a table again: the rows from position `start` on, in chunks of `chunk_rows` rows."""
 
     def __call__(self, *, chunk_rows: int, start: int) -> Iterator[CsvChunk]: ...
 

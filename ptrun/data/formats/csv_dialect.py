@@ -19,7 +19,9 @@ from ptrun.errors import ConfigError, DataError, join_words
 DELIMITERS = (",", ";", "\t", "|")
 DELIMITER_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
 SAMPLE_LINES = 50
-MIN_HEADER_RUN = 3  # so many first cells in even steps, such as 1, 2, 3, name the columns; fewer may be data
+MIN_HEADER_RUN = (
+    3  # from this many first cells in even steps on, such as 1, 2, 3, they name the columns; fewer may be data
+)
 YEARS = range(1800, 2101)
 
 Header = bool | str  # True, False, or "auto"

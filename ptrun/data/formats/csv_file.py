@@ -21,7 +21,7 @@ from ptrun.data.formats.column import Column
 from ptrun.data.formats.csv_dialect import SAMPLE_LINES, Dialect, Header, find_dialect
 from ptrun.errors import DataError, did_you_mean, join_words
 
-# Rows are turned into columns so many at a time: they stay in the CPU's cache, and too few objects are alive for the
+# This many rows are turned into columns at a time: they stay in the CPU's cache, and too few objects are alive for the
 # garbage collector to run (measured: a quarter of the time of turning all rows at once).
 CHUNK_ROWS = 256
 # Below this size, Python's own parser is done before Arrow is imported.
@@ -166,7 +166,7 @@ Chunk = tuple[list[list[str]], list[int]]  # cells, column by column, and the ro
 
 
 def _python_chunks(path: Path, dialect: Dialect, chunk_rows: int) -> Iterator[Chunk]:
-    """The rows of a file, column by column, so many at a time. Raises DataError for a row of another length."""
+    """The rows of a file, column by column, `chunk_rows` at a time. Raises DataError for a row of another length."""
     with readable_csv(path) as file:
         numbered = dialect.data_rows(dialect.reader(file))
         while chunk := list(itertools.islice(numbered, chunk_rows)):

@@ -86,7 +86,7 @@ class Instants:
 
 
 def possible_orders(cells: Iterable[str], *, digits_too: bool = False) -> list[str]:
-    """The orders in which all of these cells are dates, missing ones aside; two when day and month can't be told.
+    """The orders in which all of these cells are dates, missing ones aside; two when day and month can't be told apart.
 
     digits_too: whether 20240131 and 202401 are dates; without, they are numbers.
     """

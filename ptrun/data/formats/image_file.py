@@ -27,7 +27,7 @@ SUFFIXES = _JPEG_SUFFIXES | {".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", "
 MAX_PIXELS = 89_478_485  # Pillow's own limit: 256 MiB of RGB
 MIN_REDUCTION = 2  # JPEG decoders can reduce an image by 2, 4 and 8
 # Markers of JPEG segments: those with the size of the image (baseline, extended, progressive); tables, JFIF header and
-# comments beside them, which do not change how pixels are shown; and the begin of the pixels.
+# comments beside them, which do not change how pixels are shown; and the one before the pixels.
 _FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2})
 _PLAIN_MARKERS = _FRAME_MARKERS | {0xC4, 0xDB, 0xDD, 0xE0, 0xFE}
 _SCAN_MARKER = 0xDA

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from ptrun.errors import DataError, join_words
 
 PARTS = ("train", "val", "test")
 _BLOCK_BYTES = 2**20
+_UNPACKED_BYTES = 2**26  # a larger compressed array is unpacked into a file, not into memory
 _LENGTHS_AT = 26  # where the header of a file in a zip archive has the lengths of its name and its extra field
 _READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _HOW_TO_WRITE = "Write it with numpy.savez(path, x_train=..., y_train=...), from arrays of numbers or texts."
@@ -40,7 +43,7 @@ def array_names(path: Path) -> list[str]:
 
 
 def open_array(path: Path, name: str) -> NDArray[Any]:
-    """One array of a .npz file; where it is not compressed, its parts are read when they are used.
+    """One array of a .npz file, whose parts are read when they are used, unless it is small and compressed.
 
     Raises DataError for an array that is damaged or holds Python objects.
     """
@@ -54,24 +57,35 @@ def open_array(path: Path, name: str) -> NDArray[Any]:
 
 
 def _mapped(path: Path, member: str) -> NDArray[Any] | None:
-    """An array in its place in the file; None when it is compressed, empty, or not of numbers."""
-    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+    """An array in its place in a file; None when it is small and compressed, empty, or not of numbers."""
+    with zipfile.ZipFile(path) as archive, contextlib.ExitStack() as stack:
         info = next((info for info in archive.infolist() if info.filename == member), None)
-        if info is None or info.compress_type != zipfile.ZIP_STORED:
+        if info is None or (info.compress_type != zipfile.ZIP_STORED and info.file_size <= _UNPACKED_BYTES):
             return None
         with archive.open(info) as content:  # to its end, where its checksum is compared
-            while content.read(_BLOCK_BYTES):
-                pass
-        file.seek(info.header_offset + _LENGTHS_AT)
-        name_length, extra_length = struct.unpack("<HH", file.read(4))
-        file.seek(name_length + extra_length, os.SEEK_CUR)
+            if info.compress_type == zipfile.ZIP_STORED:
+                while content.read(_BLOCK_BYTES):
+                    pass
+                file: IO[bytes] = stack.enter_context(path.open("rb"))
+                _seek_content(file, info)
+            else:
+                file = stack.enter_context(tempfile.TemporaryFile())  # gone when the array is
+                shutil.copyfileobj(content, file, _BLOCK_BYTES)
+                file.seek(0)
         version = np.lib.format.read_magic(file)
         if version not in _READ_HEADER:
             return None
         shape, is_fortran, dtype = _READ_HEADER[version](file)
         if dtype.kind not in "biuf" or 0 in shape or not shape:
             return None
-        return np.memmap(path, dtype, "r", file.tell(), shape, "F" if is_fortran else "C")
+        return np.memmap(file, dtype, "r", file.tell(), shape, "F" if is_fortran else "C")
+
+
+def _seek_content(file: IO[bytes], info: zipfile.ZipInfo) -> None:
+    """Go to the first byte of a member that is not compressed."""
+    file.seek(info.header_offset + _LENGTHS_AT)
+    name_length, extra_length = struct.unpack("<HH", file.read(4))
+    file.seek(name_length + extra_length, os.SEEK_CUR)
 
 
 @contextlib.contextmanager

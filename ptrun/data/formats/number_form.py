@@ -29,6 +29,8 @@ _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "’": "'"})
 # Decimal sign and thousands separator; plain numbers first.
 _FORMS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", "'"), (",", "'"), (".", " "), (",", " "))
 
+_OF_NEW_FILES = " Where a whole file for a trained model is written so, set dataset.decimal={}."
+
 
 @dataclass(frozen=True)
 class NumberForm:
@@ -129,7 +131,7 @@ def numbers(
     Raises DataError naming the row and column of the first cell that is not a number of this form.
     """
     cells = cells if isinstance(cells, Column) else Column(list(cells))
-    if form == PLAIN and cells.floats is not None:
+    if (form == PLAIN or cells.was_numbers) and cells.floats is not None:
         return cells.floats
     texts, codes = cells.distinct
     values = [math.nan if text in MISSING else _number(text, form) for text in texts]
@@ -151,8 +153,11 @@ def _number(cell: str, form: NumberForm) -> float | None:
 
 def _hint(cell: str, form: NumberForm) -> str:
     if form != PLAIN:
-        return f" with {form.describe()}, as the column has."
-    return ". Write it with a decimal point." if cell.replace(",", "", 1).lstrip("-").isdigit() else "."
+        other = "point" if form.decimal == "," and is_number(cell) else ""
+        return f" with {form.describe()}, as the column has.{_OF_NEW_FILES.format(other) if other else ''}"
+    if not cell.replace(",", "", 1).lstrip("-").isdigit():
+        return "."
+    return f". Write it with a decimal point.{_OF_NEW_FILES.format('comma')}"
 
 
 def _symbol(parts: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ import torch
 
 from ptrun.data.features.columns import Encoding, encode_columns
 from ptrun.data.features.unusual import unusual_cells
+from ptrun.data.formats.column import Column
 from ptrun.data.formats.csv_chunks import ALL, CsvChunk, ReadChunks, Wanted
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.inputs.source import Chunk, RowNames
@@ -19,7 +20,7 @@ from ptrun.errors import DataError, did_you_mean, join_words
 
 T = TypeVar("T")
 _MISSING_TYPES = ("NAType", "NaTType")  # of pandas, which need not be installed
-CHUNK_ROWS = 8192  # about so many rows are encoded at a time: fewer take longer, more take memory
+CHUNK_ROWS = 8192  # rows encoded at a time, about: fewer take longer, more take memory
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,11 @@ def _texts(chunk: CsvChunk, name: str) -> list[str]:
 def as_rows(records: Sequence[Mapping[str, Any]], source: str) -> CsvFile:
     """Records (name → value) as rows of texts. A value that is None or NaN is missing; so is one that is absent."""
     names = list(dict.fromkeys(name for record in records for name in record))
-    columns = {str(name): [_text(record.get(name)) for record in records] for name in names}
+    columns = {}
+    for name in names:
+        values = [record.get(name) for record in records]
+        columns[str(name)] = column = Column(list(map(_text, values)))
+        column.was_numbers = not any(isinstance(value, str) for value in values)
     return CsvFile(source, columns, list(range(len(records))))
 
 

@@ -44,7 +44,7 @@ class RollingWindows:
     """The source of all windows of a file, also those whose forecast goes beyond its end.
 
     A window with rows on both sides of a gap has no forecast: its row says why.
-    read: reads the file anew. fitted: what the data set learned in training.
+    read: reads the file again from its start. fitted: what the data set learned in training.
     Each window is named by the rows of its forecast, and has the time of the first of them.
     """
 

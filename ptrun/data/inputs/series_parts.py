@@ -62,7 +62,7 @@ class Part:
 def prepared_parts(read: ReadChunks, fitted: Mapping[str, Any], settings: SeriesSettings) -> Iterator[Part]:
     """The rows of a series in the order of time. fitted: what the data set learned in training.
 
-    A series whose newest row stands first is read whole, since its end is its begin.
+    A series whose newest row stands first is read whole, since its last row in time comes first.
     Raises DataError for rows that are no series, or fewer than the model looks back on.
     """
     files = _files(read)

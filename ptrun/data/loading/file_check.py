@@ -1,8 +1,8 @@
 """Finds all image files that can't be read before training begins, so that they are named at once.
 
-Every file is decoded as training would decode it, unless these are so many that this would cost as much as an epoch:
-then only begin and end are looked at, which finds files that are empty, cut off or no images. Files that were found
-good are remembered by path, size and time in the cache folder.
+Every file is decoded as training would decode it, unless there are so many that this would take as long as an epoch:
+then only the first and last bytes are checked, which finds files that are empty, cut off or no images. Good files are
+remembered by path, size and time in the cache folder.
 """
 
 from __future__ import annotations
@@ -76,7 +76,11 @@ def check_files(
         new = _not_in(store, new)
     is_much = len(new) > FEW_FILES or _num_bytes(new) > FEW_BYTES
     bad: dict[str, dict[int, str]] = {}
-    message = f"checking {len(new):,} image files" if decode else f"checking begin and end of {len(new):,} image files"
+    message = (
+        f"checking {len(new):,} image files"
+        if decode
+        else f"checking the first and last bytes of {len(new):,} image files"
+    )
     report = on_progress if is_much else _silent
     report(message, 0, len(new))
     for done, (file, reason) in enumerate(_checked(splits, new, num_workers if is_much else 0, decode), start=1):
@@ -160,10 +164,10 @@ def bad_files_text(check: FileCheck, total: int) -> str:
 def _note(total: int, new: int, decode: bool) -> str:
     earlier = f" ({total - new:,} of them in an earlier run)" if new < total else ""
     if decode:
-        return f"Checked first: all {total:,} image files, as a whole{earlier}."
+        return f"All {total:,} image files were read once before the start, to find damaged ones{earlier}."
     return (
-        f"Checked first: begin and end of all {total:,} image files{earlier}. To read so many would take as long as "
-        "an epoch, so damage within a file is found when it is read."
+        f"The first and last bytes of all {total:,} image files were checked before the start{earlier}. Decoding so "
+        "many would take as long as an epoch, so damage inside a file is found only when the file is read."
     )
 
 
@@ -178,7 +182,7 @@ def _num_bytes(files: Sequence[_File]) -> int:
 
 
 def _not_in(store: Path, files: Sequence[_File]) -> list[_File]:
-    """The files that are not remembered as good."""
+    """The files that no earlier check found good."""
     try:
         known = np.load(store, allow_pickle=False).astype(np.uint64)
     except (OSError, ValueError, EOFError):  # no memory, or a damaged one

@@ -68,7 +68,7 @@ class StreamingLoader:
             self.close()
 
     def _open(self) -> tuple[WorkerPool[_Request, _Result], SharedBuffers]:
-        """The workers and the buffers, started and made if there are none."""
+        """The workers and the buffers, which are created by the first call."""
         if self._running is None:
             # A buffer for each batch that workers prepare, and one for the batch that is being finished.
             count = PREFETCH_FACTOR * self.num_workers + 1

@@ -131,7 +131,7 @@ class Tokens(nn.Module):
     def forward(self, inputs: Tensor, padding: Tensor | None = None) -> Tensor:
         """Map a batch of inputs to [batch, tokens, width], the class token included.
 
-        padding [batch, time]: true where a time step is padding. Positions count from the first step that is none.
+        padding [batch, time]: true where a time step is padding. Positions count from the first step that is not.
         """
         tokens: Tensor = self.embed(inputs)
         if self.table is not None and padding is not None:

@@ -168,7 +168,7 @@ def _failure(failure: Failure) -> str:
 
 
 def _figure(path: Path, number: int) -> str:
-    """An SVG of ours, with colors and fonts of the page, and with names of its own."""
+    """An SVG of a figure with the colors and fonts of the page, and with ids that no other figure on it has."""
     svg = path.read_text(encoding="utf-8")
     svg = svg[svg.index("<svg") :]
     width = float(re.search(r'width="([\d.]+)pt"', svg)[1]) if 'pt"' in svg else 600.0  # type: ignore[index]

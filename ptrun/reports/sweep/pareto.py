@@ -21,7 +21,8 @@ def draw(data: SweepData, path: Path) -> Path | None:
     if objectives is None or not objectives.front:
         return None
     others = range(1, len(objectives.names))
-    title = f"{len(objectives.front)} of {len(objectives.values)} runs are beaten by no other (the Pareto front)"
+    are = "is" if len(objectives.front) == 1 else "are"
+    title = f"{len(objectives.front)} of {len(objectives.values)} runs {are} beaten by no other (the Pareto front)"
     figure = new_figure(7.8 if len(others) == 1 else 5.4 * len(others), 5.0, title)
     for place, other in enumerate(others, start=1):
         panel = figure.add_subplot(1, len(others), place)

@@ -1,4 +1,4 @@
-"""Starts the workers of a sweep by a command of the user's, once for each."""
+"""Starts the workers of a sweep by the user's own command, once for each."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Starts the workers of a sweep as tasks of Ray, which starts them again where one was killed or its machine was lost.
 
-A task runs its worker as a process of its own, because a worker forks its jobs, and a process of Ray's has threads.
+A task runs its worker as a process of its own, because a worker forks its jobs, and a process of Ray has threads.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def start(settings: SweepSettings, folder: Path) -> RayTasks:
 
 
 def run_worker(folder: str, number: int, cores: int) -> int:
-    """Run one worker to its end, in a process of Ray's, and return its exit code. Raises WorkerKilled."""
+    """Run one worker to its end, in a process of Ray, and return its exit code. Raises WorkerKilled."""
     words = work_words(Path(folder), "--until-eof", "--cores", str(cores))
     with log_of(Path(folder), number).open("ab") as output:
         # The input of the worker ends with this process, however that ends.

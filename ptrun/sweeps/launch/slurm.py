@@ -1,4 +1,4 @@
-"""Starts the workers of a sweep as an array of Slurm's, which starts them again when it has preempted them."""
+"""Starts the workers of a sweep as an array job of Slurm, which restarts them after it has preempted them."""
 
 from __future__ import annotations
 

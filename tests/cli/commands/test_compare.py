@@ -30,7 +30,7 @@ def test_as_tables(sweep: Path, ptrun: Call):
     lines = [" ".join(line.split()) for line in ended.out.splitlines()]
     assert "run 1 sw/0 (done)" in lines
     assert "optimizer.lr 0.1 0.02" in lines
-    assert "val/accuracy 50.00 % 75.00 % +25.00 %" in lines
+    assert "val/accuracy 50.00 % 75.00 % +25.00 points" in lines
     assert "environment: no difference" in lines
     three = ptrun("compare", "sw/0", "sw/1", "sw/0")
     assert "optimizer.lr 0.1 0.02 0.1" in " ".join(three.out.split())

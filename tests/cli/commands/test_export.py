@@ -1,4 +1,4 @@
-"""`ptrun export`: its settings. What it writes is tested in tests/runs/test_export.py."""
+"""`ptrun export`: its settings. What it writes is tested in tests/runs/sharing/test_export.py."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_as_a_page(sweep: Path, ptrun: Call):
 
 def test_several_objectives(folder: Path, ptrun: Call):
     make_sweep(folder / "sw", ["model=a", "model=b"], [0.5, 0.6], objectives=["val/accuracy", "parameters"])
-    assert "1 of 2 runs are beaten by no other in all objectives" in " ".join(ptrun("sweep", "sw").out.split())
+    assert "1 of 2 runs is beaten by no other in all objectives" in " ".join(ptrun("sweep", "sw").out.split())
 
 
 def test_what_is_no_sweep(folder: Path, ptrun: Call):

@@ -209,4 +209,4 @@ def test_list_without_its_absent_images(tmp_path: Path) -> None:
     Path(path).write_text(Path(path).read_text().rstrip("\n") + "\ngone.png,cat\n")
     with pytest.raises(DataError, match=r"gone\.png can't be found"):
         image_list(path=path)
-    assert "Left out, 1 of " in image_list(path=path, on_bad_sample="skip").notes[0]
+    assert "Left out: 1 of " in image_list(path=path, on_bad_sample="skip").notes[0]

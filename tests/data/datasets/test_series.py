@@ -210,7 +210,7 @@ def test_text_columns_are_left_out_and_unsorted_rows_refused(tmp_path: Path) -> 
     values[:, 0] = "text"
     data = series(path=write(tmp_path / "a.csv", values))
     assert data.spec.feature_names == ("b",)
-    assert "Left out, no numbers in it: a." in data.notes
+    assert "Left out (no numbers in it): a." in data.notes
     days = [str(np.datetime64("2020-01-01") - np.timedelta64(i % 90, "D")) for i in range(100)]
     with pytest.raises(DataError, match=r"row 3, column 'date': '2019-12-31' is earlier than the row before"):
         series(path=write(tmp_path / "b.csv", walk(100), days))

@@ -29,7 +29,7 @@ def test_a_line_for_each_column() -> None:
         "price: numbers from 1.5 to 9.5, written with a decimal comma.",
         "day: dates from 2024-01-13 to 2024-01-15, as a number, day of year, day of week.",
         "town: 2 categories (a, b).",
-        "Left out, they count the rows: id.",
+        "Left out (they count the rows): id.",
     ]
 
 

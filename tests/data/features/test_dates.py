@@ -38,8 +38,15 @@ def test_days() -> None:
     ]
     features = encoded(cells, encoding)
     assert features[:, 0].mean() == pytest.approx(0, abs=1e-6)
+    assert features[:, 0].std() == pytest.approx(1)
     assert features[0, 1:3].tolist() == [0, 1]
     assert features[0, 3:].tolist() == features[2, 3:].tolist() != features[1, 3:].tolist(), "two Mondays"
+    assert encoded(["2024-01-15 12:00"], encoding)[0, 3:].tolist() == [0, 1], "a week begins on Monday"
+
+
+def test_the_time_of_day_is_the_one_that_the_cells_show() -> None:
+    cells = ["2024-01-01 00:00+02:00", "2024-01-01 06:00+02:00"]
+    assert np.allclose(encoded(cells, fit(cells))[:, 1:], [[0, 1], [1, 0]], atol=1e-6)
 
 
 def test_first_days_of_months_have_no_weekdays_and_times_have_a_wave() -> None:

@@ -28,9 +28,9 @@ def test_all_columns_of_numbers() -> None:
     chosen = choose_columns(FILE, "auto", "auto", ColumnSettings(), [])
     assert chosen.names == chosen.targets == ("euros", "load")
     assert chosen.notes == (
-        "Left out, they count the rows: n.",
-        "Left out, dates beside the time column: day.",
-        "Left out, no numbers in it: note.",
+        "Left out (they count the rows): n.",
+        "Left out (dates beside the time column): day.",
+        "Left out (no numbers in it): note.",
         "euros: numbers written with a decimal comma.",
     )
     assert restored(FILE, chosen.fitted()).forms == chosen.forms
@@ -70,4 +70,4 @@ def test_a_column_without_any_value_is_left_out() -> None:
     file = CsvFile("a.csv", {"y": ["1", "5", "3"], "empty": ["", "NA", ""]}, [2, 3, 4])
     chosen = choose_columns(file, "auto", "auto", ColumnSettings(), [])
     assert chosen.names == ("y",)
-    assert chosen.notes == ("Left out, no value in any row: empty.",)
+    assert chosen.notes == ("Left out (no value in any row): empty.",)

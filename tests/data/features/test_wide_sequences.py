@@ -49,7 +49,7 @@ def test_bad_csv_files_are_explained(tmp_path: Path, text: str, message: str) ->
 def test_running_numbers_at_an_end_of_the_row_are_no_time_step(tmp_path: Path) -> None:
     sequences = read(tmp_path / "a.csv", ",s1,s2,label\n" + "".join(f"{i},{7 - i},{i * i},u\n" for i in range(5)))
     assert sequences.values[2].tolist() == [[5], [4]]
-    assert sequences.notes == ("Left out, they have no name in the header line: column 1.",)
+    assert sequences.notes == ("Left out (they have no name in the header line): column 1.",)
     counted = read(tmp_path / "b.csv", "id,s1,label\n" + "".join(f"{i},{i * i},u\n" for i in (3, 1, 2)))
     assert counted.values[0].tolist() == [[9]]
 

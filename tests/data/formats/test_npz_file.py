@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ptrun.data.formats import npz_file
 from ptrun.data.formats.npz_file import array_names, arrays_by_role, load_arrays, open_array
 from ptrun.errors import DataError
 
@@ -38,6 +40,22 @@ def test_one_array_is_read_where_it_is_used(tmp_path: Path, save: Any, order: st
     assert array.dtype == values.dtype
     assert np.array_equal(array, values)
     assert isinstance(array, np.memmap) is (save is np.savez)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_large_compressed_array_is_unpacked_into_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: Any
+) -> None:
+    monkeypatch.setattr(npz_file, "_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "unpacked"))
+    (tmp_path / "unpacked").mkdir()
+    values = np.asarray(np.arange(600.0).reshape(10, 60), order=order)
+    np.savez_compressed(tmp_path / "a.npz", y=np.arange(5), x=values)
+    array = open_array(tmp_path / "a.npz", "x")
+    assert isinstance(array, np.memmap)
+    assert np.array_equal(array, values)
+    assert list((tmp_path / "unpacked").iterdir()) == [], "no file is left behind"
+    assert not isinstance(open_array(tmp_path / "a.npz", "y"), np.memmap)
 
 
 def test_a_damaged_array_is_noticed_before_it_is_used(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_all_bad_files_are_found(photos: Path, monkeypatch: pytest.MonkeyPatch, 
     calls: list[tuple[str, int, int]] = []
     found = check(photos, photos.parent / "memory", calls, num_workers)
     assert named(found) == [("train", "3.jpg"), ("val", "1.jpg"), ("test", "2.jpg")]
-    work = "checking 32 image files" if most > 32 else "checking begin and end of 32 image files"
+    work = "checking 32 image files" if most > 32 else "checking the first and last bytes of 32 image files"
     assert (calls[0], calls[-1]) == ((work, 0, 32), (work, 32, 32))
 
 
@@ -113,7 +113,7 @@ def test_training_is_refused_before_it_begins_or_leaves_them_out(photos: Path, f
     assert json.loads((run / "test" / "metrics.json").read_text())["num_samples"] == 6
     ended = ptrun("eval", f"checkpoint={run}", "split=train")
     assert ended.code == 0, ended.err
-    assert "Left out, 1 of 16 image files can't be read" in ended.out
+    assert "Left out: 1 of 16 image files can't be read" in ended.out
 
 
 def test_a_part_without_a_good_file(photos: Path, ptrun: Call):

@@ -28,7 +28,7 @@ from ptrun.engine.evaluate import Outputs as RawOutputs
 from ptrun.errors import ConfigError, DataError
 from ptrun.export.check import Outputs, num_check_samples
 from ptrun.export.formats import FORMATS
-from ptrun.export.inputs import ModelInputs, random_samples
+from ptrun.export.inputs import ModelInputs, random_samples, resolve_preprocessing
 from ptrun.export.served import OUTPUT_MEANINGS, Served
 from ptrun.metrics.predictions import Predictions
 from ptrun.plugins import attribute_plugin_errors
@@ -61,7 +61,7 @@ class ExportRequest:
 class CheckSamples:
     """Samples that a file is checked with.
 
-    values: uint8 images after all image transforms, or standardized features.
+    values: samples as `ModelInputs` defines them.
     origin: where they come from, in words. prepared: the data of the training; None when they can't be read.
     problem: why not; "" when they can.
     """
@@ -103,12 +103,11 @@ def prepare_export(request: ExportRequest) -> Export:
     changes = Changes(settings_for_export(request.changes), request.plugins, request.folders)
     original = load_trained_model(request.checkpoint, changes)
     trained = rounded(original, DTYPES[request.precision])
-    holds_graph = FORMATS[request.format].holds_graph
-    with_preprocessing = holds_graph if request.with_preprocessing == "auto" else bool(request.with_preprocessing)
+    preprocessing = resolve_preprocessing(request.with_preprocessing, FORMATS[request.format])
     config, spec = trained.config, trained.spec
-    inputs = build_inputs(config, spec, trained.pipeline, trained.fitted, with_preprocessing)
+    inputs = build_inputs(config, spec, trained.pipeline, trained.fitted, preprocessing)
     served = build_served(config, spec, inputs, trained.model)
-    samples = _check_samples(original)
+    samples = _check_samples(original, inputs)
     if request.precision == "int8":
         _require_samples_for_int8(samples)
     return Export(request, original, trained, inputs, served, samples)
@@ -136,7 +135,7 @@ def rounded(trained: TrainedModel, dtype: torch.dtype) -> TrainedModel:
     return replace(trained, network=network, model=build_views(trained.config, trained.spec)(network).eval())
 
 
-def _check_samples(trained: TrainedModel) -> CheckSamples:
+def _check_samples(trained: TrainedModel, inputs: ModelInputs) -> CheckSamples:
     """Samples of the data of the training, of a part that was not trained on if there is one; else random ones."""
     count = num_check_samples()
     try:
@@ -146,12 +145,13 @@ def _check_samples(trained: TrainedModel) -> CheckSamples:
             (name, split) for name in ("test", "val", "train") if len(split := getattr(prepared.data, name))
         )
         indices = evenly_spaced(len(split), count)
-        values = read_samples(prepared, split, indices)
-        if values.shape[1:] != trained.spec.input_shape:
-            raise DataError(f"their samples have the shape {list(values.shape[1:])}")
+        values = read_samples(prepared, split, indices, inputs)
+        shape = inputs.to_trained(values[:1]).shape[1:]
+        if shape != trained.spec.input_shape:
+            raise DataError(f"their samples have the shape {list(shape)}")
     except (DataError, ConfigError) as error:
         origin = "random inputs in the range of the training data"
-        return CheckSamples(random_samples(trained.spec, count), origin, None, str(error))
+        return CheckSamples(random_samples(trained.spec, inputs.example_shape, count), origin, None, str(error))
     origin = f"{len(indices)} samples of the {name} split of {trained.config.dataset.name}"
     enough = values.repeat(-(-count // len(values)), *[1] * (values.dim() - 1))[:count]
     return CheckSamples(enough, origin, prepared)

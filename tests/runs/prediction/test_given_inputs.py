@@ -12,7 +12,7 @@ from PIL import Image
 from support import train
 
 from ptrun.errors import DataError
-from ptrun.runs.loaded_model import LoadedModel, Prediction, Predictions
+from ptrun.runs.prediction.loaded_model import LoadedModel, Prediction, Predictions
 
 
 @pytest.fixture(scope="module")

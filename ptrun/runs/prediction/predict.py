@@ -29,12 +29,12 @@ from ptrun.evaluation.prediction_table import (
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.process.startup import keep_freed_memory
 from ptrun.runs.find import sweep_runs
-from ptrun.runs.predicted import Predicted
-from ptrun.runs.predicted_interval import interval_width
-from ptrun.runs.prediction_file import PredictionFile, Tally
-from ptrun.runs.prediction_output import output_path, require_use
-from ptrun.runs.prediction_text import csv_text
-from ptrun.runs.predictor import Predictor, aligned_chunks
+from ptrun.runs.prediction.file import PredictionFile, Tally
+from ptrun.runs.prediction.interval import interval_width
+from ptrun.runs.prediction.output import output_path, require_use
+from ptrun.runs.prediction.predicted import Predicted
+from ptrun.runs.prediction.predictor import Predictor, aligned_chunks
+from ptrun.runs.prediction.text import csv_text
 from ptrun.runs.trained_model import Changes, load_trained_model
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_seconds
@@ -145,7 +145,8 @@ class _Prediction:
                 yield chunk, predicted
                 self.console.work(tally.done, total)
             if not tally.done:
-                raise DataError(f"input: {', '.join(self.request.locations)}: there are no rows to predict.")
+                inputs = ", ".join(map(_location_text, self.request.locations))
+                raise DataError(f"input: {inputs}: there are no rows to predict.")
         finally:
             self.console.clear()
 
@@ -204,7 +205,10 @@ class _Prediction:
         rows = [
             ("checkpoint", first.title),
             *(("", str(member.path)) for member in others),
-            ("input", ", ".join(self.request.locations) + ("" if count is None else f" ({count:,})")),
+            (
+                "input",
+                ", ".join(map(_location_text, self.request.locations)) + ("" if count is None else f" ({count:,})"),
+            ),
             ("device", first.runtime.name()),
         ]
         self.console.header(rows, f"ptrun predict {first.config.model.name}, trained on {first.config.dataset.name}")
@@ -233,6 +237,10 @@ class _Prediction:
         if tally.bad:
             named = " ".join(tally.first_problems)
             console.warn(f"{tally.bad:,} of {tally.done:,} inputs have no prediction. {named}")
+
+
+def _location_text(location: str) -> str:
+    return "standard input" if location == "-" else location
 
 
 def _count_labels(predicted: Interpreted, tally: Tally) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptrun.errors import ConfigError
-from ptrun.runs.prediction_file import STDOUT, format_of, import_pyarrow
+from ptrun.runs.prediction.file import STDOUT, format_of, import_pyarrow
 
 
 def output_path(output: str | None, locations: Sequence[str], *, overwrite: bool) -> Path | None:

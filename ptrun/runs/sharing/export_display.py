@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptrun.build.export import uses_views
+from ptrun.build.export import can_resize_inside, uses_views
 from ptrun.export.check import TOLERANCE, Comparison
 from ptrun.export.formats import FORMATS
 from ptrun.export.served import OUTPUT_MEANINGS
-from ptrun.runs.export_parts import Export
-from ptrun.runs.plain_torch import loading_line
+from ptrun.runs.sharing.export_parts import Export
+from ptrun.runs.sharing.plain_torch import loading_line
 from ptrun.terminal.console import Console
 from ptrun.terminal.format import format_bytes
 
@@ -45,9 +45,8 @@ def _notes(export: Export) -> list[str]:
             "The file averages over views of an image, as evaluation does. train.eval_views=one leaves them out."
         )
     if FORMATS[export.request.format].holds_graph and (outside := export.inputs.transforms_outside):
-        notes.append(
-            f"Not in the file: {outside}. Give it images after that; a file would round it in another way than torch."
-        )
+        put_in = " with_preprocessing=true puts that into the file." if can_resize_inside(export.config) else ""
+        notes.append(f"Not in the file: {outside}. Give it images after that.{put_in}")
     precision = export.trained.content["config"]["device"].get("precision")
     if precision not in (None, "fp32"):
         notes.append(f"The training computed in {precision}; the file, and what it is compared with, computes in fp32.")
@@ -89,7 +88,8 @@ def _verdict(precision: str) -> str:
 
 def _row(comparison: Comparison, names: Sequence[str], decides: bool) -> list[object]:
     differences = [f"{comparison.differences[name]:.1e}" for name in names]
-    return [comparison.batch_size, comparison.num_samples, *differences, *[comparison.changed] * decides]
+    sizes = f" (images of {comparison.image_sizes} sizes)" if comparison.image_sizes > 1 else ""
+    return [f"{comparison.batch_size}{sizes}", comparison.num_samples, *differences, *[comparison.changed] * decides]
 
 
 def rounding_in_words(comparison: Comparison) -> str:

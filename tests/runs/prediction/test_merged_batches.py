@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptrun.models.simplenet import SimpleNet
-from ptrun.runs.merged_batches import MergedBatches
+from ptrun.runs.prediction.merged_batches import MergedBatches
 
 
 class Member:
@@ -68,7 +68,7 @@ def test_a_network_that_looks_at_the_batch_gets_each_batch_alone():
 
 
 def test_other_bits_are_noticed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ptrun.runs.merged_batches._LAYERS", (Centered,))
+    monkeypatch.setattr("ptrun.runs.prediction.merged_batches._LAYERS", (Centered,))
     given, expected, calls = outputs(Centered())
     assert all(map(torch.equal, given, expected))
     assert calls == 8

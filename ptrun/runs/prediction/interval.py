@@ -7,7 +7,7 @@ import numpy as np
 from ptrun.errors import ConfigError, join_words
 from ptrun.evaluation.forecast_interval import LEVELS, width_of
 from ptrun.evaluation.prediction_table import Width
-from ptrun.runs.predictor import Predictor
+from ptrun.runs.prediction.predictor import Predictor
 
 _NO_INTERVAL = (
     "There is no interval: the checkpoint has no errors of a validation. It is of an older version of ptrun, or its "

@@ -18,14 +18,22 @@ from ptrun.build.model import build_model, build_views
 from ptrun.checkpoint import state
 from ptrun.errors import ConfigError
 from ptrun.export import onnx_file, onnx_int8, safetensors_file, torch_program
-from ptrun.export.check import Comparison, Outputs, compare, compare_outputs, require_equal, require_finite
+from ptrun.export.check import (
+    Comparison,
+    Outputs,
+    compare,
+    compare_outputs,
+    compare_sizes,
+    require_equal,
+    require_finite,
+)
 from ptrun.export.formats import FORMATS
 from ptrun.export.quality import require_quality
 from ptrun.export.served import OUTPUT_MEANINGS
 from ptrun.files.atomic import replacing
 from ptrun.plugins import attribute_plugin_errors
-from ptrun.runs import export_display
-from ptrun.runs.export_parts import (
+from ptrun.runs.sharing import export_display
+from ptrun.runs.sharing.export_parts import (
     DTYPES,
     Export,
     ExportRequest,
@@ -61,6 +69,9 @@ def check_file(export: Export, path: Path) -> list[Comparison]:
     run_file = partial(_READERS[export.request.format], export, path)
     expect = partial(expected_outputs, export.trained, export.inputs, export.samples.values)
     comparisons = compare(run_file, export.raw_samples, expect, export.trained.spec)
+    if export.inputs.takes_any_size:
+        expect_one = partial(expected_outputs, export.trained, export.inputs)
+        comparisons.append(compare_sizes(run_file, export.raw_samples, expect_one, export.trained.spec))
     if export.request.precision == "int8":
         require_finite(comparisons)
     else:
@@ -81,16 +92,18 @@ def _output_path(export: Export) -> Path:
 
 def _trace(export: Export) -> torch.export.ExportedProgram:
     """The program of the model, with its weights stored as they were asked for."""
-    program = torch_program.trace(export.served, export.raw_samples[:3], export.config.model.name)
+    free, name = export.inputs.free_dimensions, export.config.model.name
+    program = torch_program.trace(export.served, export.raw_samples[:3], free, name)
     dtype = DTYPES[export.request.precision]
     return program if dtype is torch.float32 else torch_program.store_weights_as(program, dtype)
 
 
 def _write_onnx(export: Export, file: BinaryIO) -> None:
     outputs = tuple(OUTPUT_MEANINGS[export.trained.spec.task])
-    model = onnx_file.convert(_trace(export), export.inputs.name, outputs, export.config.model.name)
+    inputs, name = export.inputs, export.config.model.name
+    model = onnx_file.convert(_trace(export), inputs.name, inputs.free_dimensions, outputs, name)
     if export.request.precision == "int8":
-        model = onnx_int8.quantize(model, export.config.model.name)
+        model = onnx_int8.quantize(model, name)
     onnx_file.write(model, file, metadata_of(export))
 
 
@@ -144,9 +157,9 @@ def _quality_of_int8(export: Export, path: Path) -> str:
     assert prepared is not None  # prepare_export made sure of it
     name, split = ("val", prepared.data.val) if len(prepared.data.val) else ("test", prepared.data.test)
     trained = export.original
-    chunks = read_in_chunks(prepared, split)
+    chunks = read_in_chunks(prepared, split, export.inputs)
     exact = torch.cat([trained.outputs(export.inputs.to_trained(chunk)) for chunk in chunks])
-    quantized = _outputs_of_file(export, path, read_in_chunks(prepared, split))
+    quantized = _outputs_of_file(export, path, read_in_chunks(prepared, split, export.inputs))
     return require_quality(
         predictions_of(trained, quantized, split.targets), predictions_of(trained, exact, split.targets), name
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from ptrun.evaluation.prediction_table import Table
 from ptrun.reports.html_table import html_table
-from ptrun.runs.prediction_file import Tally
+from ptrun.runs.prediction.file import Tally
 
 
 @dataclass(frozen=True)

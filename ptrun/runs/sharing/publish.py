@@ -18,7 +18,7 @@ from ptrun.files.atomic import replace_text
 from ptrun.runs.description import ABOUT, about_run, describe, run_around
 from ptrun.runs.find import find_checkpoint
 from ptrun.runs.folder import redact
-from ptrun.runs.model_card import model_card
+from ptrun.runs.sharing.model_card import model_card
 from ptrun.terminal.console import Console
 
 _KEPT = ("spec", "fitted", "data", "progress", "versions", "device", "threads", "interval")

@@ -19,7 +19,7 @@ from ptrun.errors import ConfigError
 from ptrun.evaluation.prediction_table import Interpreted
 from ptrun.metrics.predictions import interpret
 from ptrun.models.embedding import Embedder
-from ptrun.runs.merged_batches import MergedBatches
+from ptrun.runs.prediction.merged_batches import MergedBatches
 from ptrun.runs.trained_model import TrainedModel
 from ptrun.spec import DataSpec, Task
 

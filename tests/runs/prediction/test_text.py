@@ -11,7 +11,7 @@ import pytest
 
 from ptrun.data.inputs.source import RowNames
 from ptrun.evaluation.prediction_table import Labels, Table, as_list
-from ptrun.runs.prediction_text import MANY_ROWS, csv_text
+from ptrun.runs.prediction.text import MANY_ROWS, csv_text
 
 COUNT = 4 * MANY_ROWS
 RNG = np.random.default_rng(0)

@@ -24,7 +24,7 @@ from ptrun.evaluation.prediction_table import Table, as_list
 from ptrun.files.atomic import replacing
 from ptrun.files.json_file import write_json
 from ptrun.files.lock import lock_file
-from ptrun.runs.prediction_text import csv_text
+from ptrun.runs.prediction.text import csv_text
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".npy": "npy"}
 STDOUT = "-"

@@ -11,13 +11,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 from support import Ended, train
 
 from ptrun import plugins
 from ptrun.errors import ConfigError, ExportError
-from ptrun.export import onnx_file, safetensors_file
-from ptrun.runs.export import check_file, run
-from ptrun.runs.export_parts import ExportRequest, prepare_export
+from ptrun.export import onnx_file, safetensors_file, torch_program
+from ptrun.runs.sharing.export import check_file, run
+from ptrun.runs.sharing.export_parts import ExportRequest, prepare_export
 
 Call = Callable[..., Ended]
 SMALL = ("model=simplenet", "model.hidden_features=[16]", "train.epochs=1", "device.threads=1")
@@ -214,3 +215,67 @@ def test_a_folder_is_no_output(digits: Path, folder: Path):
     (folder / "a.onnx").mkdir()
     with pytest.raises(ConfigError, match=r"output: a\.onnx is a folder"):
         export(digits, "onnx", output="a.onnx")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos of several sizes, and the run of a short training on them."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for label in ("bright", "dark"):
+        (folder / "images" / label).mkdir(parents=True)
+        for i in range(20):
+            small = random.integers(0, 256, (6 + i % 4, 9 - i % 3, 3), np.uint8)
+            shade = small // 2 + (128 if label == "bright" else 0)
+            size = (90 + 7 * i, 130 - 4 * i)
+            Image.fromarray(shade.astype(np.uint8)).resize(size).save(folder / "images" / label / f"{i}.jpg")
+    transforms = "[{resize:{size:40}},{center_crop:{size:32}},normalize]"
+    data = ("dataset=image_folder", f"dataset.root={folder / 'images'}", "train.batch_size=1", "train.num_workers=0")
+    steps = (f"transform.train={transforms}", f"transform.eval={transforms}", "train.epochs=1")
+    model = ("model=simplenet", "model.hidden_features=[16]", "device.threads=1")
+    return train(*data, *steps, *model, f"output_dir={folder / 'runs'}", quiet=True).run_dir
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "torch_export"])
+def test_a_file_that_resizes_takes_photos_as_they_are(photos: Path, folder: Path, ptrun: Call, format: str):
+    """Decoded by Pillow, given to the file, equal to `ptrun predict`: nothing of ptrun is needed to use the file."""
+    ended = ptrun("export", str(photos), f"format={format}", "with_preprocessing=true", "output=" + FILES[format])
+    assert ended.code == 0, ended.err
+    words = " ".join(ended.out.split())
+    assert "uint8 [batch, 3, height, width], RGB images of any size" in words
+    assert "1 (images of 10 sizes)" in words
+    assert "Not in the file" not in words
+    paths = sorted((photos.parents[2] / "images").rglob("*.jpg"))
+    images = [torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1).unsqueeze(0) for path in paths]
+    reader = onnx_file if format == "onnx" else torch_program
+    outputs = reader.run_file(Path(FILES[format]), images)
+    logits = torch.cat([output["logits"] for output in outputs])
+    predict = (
+        "predict",
+        str(photos),
+        str(photos.parents[2] / "images"),
+        "what=logits",
+        "output=a.npy",
+        "train.batch_size=1",
+    )
+    assert ptrun(*predict).code == 0
+    expected = np.load("a.npy")
+    assert len({tuple(image.shape) for image in images}) > 10
+    assert np.abs(logits.numpy() - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_photos_come_resized_by_default_and_the_way_to_change_that_is_shown(photos: Path, folder: Path, ptrun: Call):
+    ended = ptrun("export", str(photos), "format=torch_export", "output=a.pt2")
+    assert ended.code == 0, ended.err
+    words = " ".join(ended.out.split())
+    assert "uint8 [batch, 3, 32, 32], RGB images after resize (size 40" in words
+    assert "with_preprocessing=true puts that into the file." in words
+
+
+@pytest.mark.slow
+def test_the_quality_of_int8_is_measured_on_whole_photos(photos: Path, folder: Path, ptrun: Call):
+    settings = ("format=onnx", "precision=int8", "with_preprocessing=true", "output=a.onnx")
+    ended = ptrun("export", str(photos), *settings)
+    assert ended.code in (0, 1), ended.err
+    assert "accuracy on the val split (4 samples): int8 " in ended.out + ended.err

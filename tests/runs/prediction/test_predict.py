@@ -289,6 +289,22 @@ def test_top_classes_and_the_average_of_models(ptrun: Call, folder: Path):
         assert float(row["disagreement"]) == np.mean([p[i].argmax() != order[0] for p in single])
 
 
+def test_models_that_prepare_rows_in_different_ways_each_get_their_own(ptrun: Call, folder: Path):
+    single = []
+    for seed, scale in ((1, 1), (2, 50)):  # other lengths in training: other means, so other inputs of the network
+        rows = [[f"{float(row[0] or 4) * scale:.3f}", *row[1:]] for row in flowers(200, seed)]
+        write(folder / "a.csv", ["length", "colour", "kind"], rows)
+        train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target=kind", f"output_dir=s{seed}")
+    write(folder / "new.csv", ["length", "colour"], [row[:2] for row in flowers(30, seed=5)])
+    for seed in (1, 2):
+        words = ("new.csv", "what=probabilities", f"output=p{seed}.npy")
+        assert ptrun("predict", f"s{seed}/latest", *words).code == 0
+        single.append(np.load(folder / f"p{seed}.npy"))
+    words = ("input=new.csv", "what=probabilities", "output=both.npy")
+    assert ptrun("predict", "checkpoint=[s1/latest,s2/latest]", *words).code == 0
+    assert np.load(folder / "both.npy").tolist() == pytest.approx(np.mean(single, axis=0), rel=1e-6)
+
+
 def test_embeddings_and_parquet(ptrun: Call, folder: Path):
     parquet = pytest.importorskip("pyarrow.parquet")
     train(ptrun, "model=simplenet", "model.hidden_features=[7]")
@@ -319,6 +335,7 @@ def test_standard_input_and_output(folder: Path, ptrun: Call):
     assert done.returncode == 0, done.stderr
     assert [row.split(",")[0] for row in done.stdout.splitlines()] == ["input", "row 2", "row 3"]
     assert "predicted" in done.stderr
+    assert "standard input" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -361,7 +378,7 @@ def test_a_killed_prediction_goes_on_and_gives_the_same_file(folder: Path, ptrun
     rows[1000][0] = "oops"
     write(folder / "new.csv", ["length", "colour"], [row[:2] for row in rows])
     # Each chunk is noted, as in a prediction that takes longer.
-    noting = "import sys; from ptrun.runs import prediction_file as f; f._SYNC_SECONDS = 0"
+    noting = "import sys; from ptrun.runs.prediction import file as f; f._SYNC_SECONDS = 0"
     main = f"{noting}; from ptrun.__main__ import main; sys.exit(main())"
     command = [sys.executable, "-c", main, "predict", "outputs/latest", "new.csv"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ptrun.errors import join_words
-from ptrun.runs.plain_torch import loading_line
+from ptrun.runs.sharing.plain_torch import loading_line
 from ptrun.runs.show_checkpoint import rows
 from ptrun.terminal.format import format_metric, metrics_table
 
@@ -44,7 +44,8 @@ def limits(description: Mapping[str, Any], test: Mapping[str, Any] | None) -> li
         f"It reads inputs of shape {data['input_shape']} that are prepared as in training.",
     ]
     if data["classes"]:
-        sentences.append(f"It names one of its {len(data['classes'])} classes for every input, also for one of none.")
+        count = len(data["classes"])
+        sentences.append(f"It assigns one of its {count} classes to every input, even to one that belongs to none.")
         sentences += _rare_classes(data)
     elif data["targets"]:
         error_bars = (

@@ -10,7 +10,7 @@ from support import train
 from ptrun.build.inputs import InputSettings
 from ptrun.data.inputs.source import Chunk
 from ptrun.errors import ConfigError
-from ptrun.runs.predictor import Predictor, aligned_chunks
+from ptrun.runs.prediction.predictor import Predictor, aligned_chunks
 from ptrun.runs.trained_model import load_trained_model
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ptrun.errors import ConfigError
-from ptrun.runs.prediction_output import output_path, require_use
+from ptrun.runs.prediction.output import output_path, require_use
 
 
 def test_the_name_follows_from_the_input(folder: Path):

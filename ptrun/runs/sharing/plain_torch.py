@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Models that hold a network of another package as `network`, which is then at the begin of the names of its weights.
+# Models that hold a network of another package as `network`, which the names of its weights then begin with.
 _HOLD_A_NETWORK = ("torchvision", "timm")
 
 

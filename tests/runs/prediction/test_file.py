@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptrun.errors import ConfigError
-from ptrun.runs.prediction_file import PredictionFile, format_of
+from ptrun.runs.prediction.file import PredictionFile, format_of
 
 
 def write_some(path: Path, key: str, rows: int, *, finish: bool) -> int:

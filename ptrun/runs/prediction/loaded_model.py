@@ -17,9 +17,9 @@ from ptrun.device.caller_state import preserve_caller_state
 from ptrun.errors import DataError
 from ptrun.evaluation.prediction_table import Interpreted
 from ptrun.reports.html_table import html_table
-from ptrun.runs.given_inputs import open_given
-from ptrun.runs.predict import load_predictor
-from ptrun.runs.predictor import Predictor, aligned_chunks
+from ptrun.runs.prediction.given_inputs import open_given
+from ptrun.runs.prediction.predict import load_predictor
+from ptrun.runs.prediction.predictor import Predictor, aligned_chunks
 from ptrun.runs.trained_model import Changes
 from ptrun.spec import DataSpec, Task
 

@@ -11,7 +11,7 @@ import torch
 from support import Ended
 from torch import nn
 
-from ptrun.runs.model_card import limits
+from ptrun.runs.sharing.model_card import limits
 
 Call = Callable[..., Ended]
 

@@ -12,7 +12,7 @@ from support import train
 
 from ptrun.config import schema
 from ptrun.config.folders import shipped_conf
-from ptrun.runs.export_parts import ExportRequest, expected_outputs, metadata_of, prepare_export, rounded
+from ptrun.runs.sharing.export_parts import ExportRequest, expected_outputs, metadata_of, prepare_export, rounded
 
 
 @pytest.fixture(scope="module")
