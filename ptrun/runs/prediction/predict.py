@@ -145,8 +145,8 @@ class _Prediction:
                 yield chunk, predicted
                 self.console.work(tally.done, total)
             if not tally.done:
-                inputs = ", ".join(map(_location_text, self.request.locations))
-                raise DataError(f"input: {inputs}: there are no rows to predict.")
+                named = ", ".join(map(_location_text, self.request.locations))
+                raise DataError(f"input: {named}: there are no rows to predict.")
         finally:
             self.console.clear()
 
