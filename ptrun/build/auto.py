@@ -157,9 +157,9 @@ def photo_notes(config: RunConfig, data: Data, decisions: Sequence[Decision]) ->
     if used is None or not isinstance(data.train, FileSplit):
         return []
     if config.model.name == "transfer":
-        return [f"Pretrained weights are at hand: model=auto is {used}."]
+        return [f"model=auto uses pretrained weights that are on this machine: {used}."]
     note = (
-        f"No pretrained weights are at hand, so model=auto is {config.model.name}, a small network that learns "
+        f"No pretrained weights are on this machine, so model=auto is {config.model.name}, a small network that learns "
         "from nothing. With few photos a pretrained one is much better: model=transfer model.weights=DEFAULT "
         "(a download) or model=transfer model.weights=FILE."
     )

@@ -244,8 +244,9 @@ def _table_file(location: str, preparation: Preparation) -> Source:
     path = Path(location).expanduser()
     is_stdin = location == STDIN
     encodings, keep = _encodings(preparation), preparation.settings.kept_columns
+    names, notes = _names_of_columns(None if is_stdin else path, preparation)
     reading: dict[str, Any] = {
-        "names": _names_without_header(preparation),
+        "names": names,
         "may_lack": preparation.dataset.get("target", ""),
         "header": preparation.header,
         "delimiter": preparation.dataset.get("delimiter", "auto"),
@@ -259,17 +260,17 @@ def _table_file(location: str, preparation: Preparation) -> Source:
         batch_size=preparation.batch_size(files=False),
         keep=keep,
         identity=f"{os.getpid()} {time.time_ns()}" if is_stdin else file_identity(path),
+        notes=notes,
         reads_ahead=not is_stdin,
     )
 
 
-def _names_without_header(preparation: Preparation) -> Sequence[str] | None:
-    """The columns of the training, for files without a header line; None for others, and where they are not known."""
-    names: Sequence[str] | None = preparation.dataset.get("columns")
-    count = preparation.fitted.get("num_columns")
-    if names is not None or count is None or preparation.header is not False:
-        return names
-    return [f"column {i + 1}" for i in range(count)]
+def _names_of_columns(path: Path | None, preparation: Preparation) -> tuple[Sequence[str] | None, tuple[str, ...]]:
+    """The columns of a file without a header line, with notes; None for others, and where they are not known."""
+    dataset, names = preparation.dataset, preparation.dataset.get("columns")
+    if names is not None or preparation.header is not False:
+        return names, ()
+    return rows.numbered_columns(preparation.fitted, dataset.get("target", ""), path, dataset.get("delimiter", "auto"))
 
 
 def _encodings(preparation: Preparation) -> Sequence[Mapping[str, Any]]:

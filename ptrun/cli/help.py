@@ -12,7 +12,7 @@ ptrun {version}: train any PyTorch model on any data from YAML.
   ptrun runs model=convnet --best                      all runs (here some, best first), with state and best value
   ptrun compare RUN RUN                                settings and metrics that differ between runs
   ptrun eval checkpoint=outputs/latest                 metrics, predictions and plots of a run
-  ptrun predict outputs/latest photos                  what the model of a run says of new files (here images)
+  ptrun predict outputs/latest photos                  predictions for new files (here images, for a model of images)
   ptrun resume                                         continue the newest run that was interrupted
   ptrun verify outputs/latest                          check a run or a checkpoint for damage
   ptrun reproduce outputs/latest                       train again and compare every number and weight

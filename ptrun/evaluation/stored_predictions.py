@@ -50,9 +50,9 @@ def read_predictions(folder: Path) -> StoredPredictions:
 def together(stored: Sequence[StoredPredictions]) -> Predictions:
     """The predictions of several evaluations as those of one. Raises ValueError when their columns differ."""
     first = stored[0]
-    if any(each.header != first.header for each in stored):
+    if any(evaluation.header != first.header for evaluation in stored):
         raise ValueError("their predictions have different columns")
-    spec, rows = first.spec, [row for each in stored for row in each.rows]
+    spec, rows = first.spec, [row for evaluation in stored for row in evaluation.rows]
     if spec.task is Task.CLASSIFICATION:
         number_of = {name: number for number, name in enumerate(spec.class_names)}
         targets, values = (np.array([number_of[row[i]] for row in rows], np.int64) for i in (1, 2))

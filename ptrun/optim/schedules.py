@@ -78,7 +78,7 @@ def build_schedule(
     warmup = settings.get("warmup_epochs", 0.0)
     if 0 < total_epochs <= warmup:
         note = (
-            f"scheduler.warmup_epochs: the warm-up takes {warmup:g} epochs and the training only {total_epochs:g}, "
+            f"scheduler.warmup_epochs={warmup:g} is not below the length of the training in epochs ({total_epochs:g}), "
             "so the learning rate never reaches its full value."
         )
         schedule.notes = (note,)

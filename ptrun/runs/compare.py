@@ -71,17 +71,17 @@ class Comparison:
 
 def compare(words: Sequence[str], output_dir: str) -> Comparison:
     """Compare two or more runs. Raises ConfigError for fewer, and CheckpointError for what is no run."""
-    found = [_find(word, output_dir) for word in words]
-    if len(found) < 2:
+    named = [_find(word, output_dir) for word in words]
+    if len(named) < 2:
         raise ConfigError(
-            f"ptrun compare: expected two runs or more, got {len(found)}. A run is a folder, as {output_dir}/latest; "
+            f"ptrun compare: expected two runs or more, got {len(named)}. A run is a folder, as {output_dir}/latest; "
             "`ptrun runs` lists them."
         )
-    runs = [path for path, _ in found]
+    runs = [path for path, _ in named]
     settings = _differences([_settings(path) for path in runs])
     receipts = [find.read_leniently(path, RECEIPT) for path in runs]
     harmless = sorted(key for key in settings if is_harmless(key))
-    notes = [note for _, note in found if note] + _data_notes(receipts)
+    notes = [note for _, note in named if note] + _data_notes(receipts)
     if harmless:
         notes.append(f"Settings that change no result differ, too: {join_words(harmless, 8)}.")
     if len(set(runs)) < len(runs):

@@ -148,7 +148,7 @@ def _sum_up(settings: str, rows: Sequence[Row]) -> Configuration:
     )
 
 
-def _rank(place: Configuration) -> tuple[bool, str, bool, float]:
+def _rank(configuration: Configuration) -> tuple[bool, str, bool, float]:
     """Those without a result last, before them those of which a run was pruned; different metrics are not compared."""
-    mean = -place.mean if place.higher_is_better else place.mean
-    return not place.values, place.monitor, place.num_pruned > 0, mean
+    mean = -configuration.mean if configuration.higher_is_better else configuration.mean
+    return not configuration.values, configuration.monitor, configuration.num_pruned > 0, mean

@@ -54,10 +54,10 @@ def best_of_sweep(path: Path) -> tuple[Path, str]:
     rows = sweep_rows(path) if RunDir(path).is_sweep() else []
     if not rows:
         return path, ""
-    places = configurations(rows)
-    if not places or not places[0].jobs:
+    ranking = configurations(rows)
+    if not ranking or not ranking[0].jobs:
         return path / rows[0]["job"], f"The best of the {len(rows)} runs of this sweep."
-    best = places[0]
+    best = ranking[0]
     mean = f"mean {best.monitor} {best.mean:.4g} over {len(best.jobs)} runs"
     return path / best.jobs[0], f"The best run of the best configuration of this sweep, {best.settings} ({mean})."
 

@@ -76,13 +76,13 @@ def automatic(config: RunConfig, request: ResumeRequest) -> TrainResult | None:
                 continue
             raise
         stored = stored_config(folder, checkpoint)
-        wanted = as_old_as(config, stored)
+        requested = as_old_as(config, stored)
         try:
-            refuse_changes(stored, wanted, request.allowed, REGISTRIES)
-            refuse_shorter(wanted, checkpoint)
+            refuse_changes(stored, requested, request.allowed, REGISTRIES)
+            refuse_shorter(requested, checkpoint)
         except ConfigError:
             continue
-        return _continue(folder, checkpoint, stored, wanted, request)
+        return _continue(folder, checkpoint, stored, requested, request)
     return None
 
 
@@ -93,9 +93,9 @@ def continue_in(folder: Path, config: RunConfig, request: ResumeRequest) -> Trai
     """
     checkpoint = newest_good(folder)
     stored = stored_config(folder, checkpoint)
-    wanted = as_old_as(config, stored)
-    refuse_shorter(wanted, checkpoint)
-    return _continue(folder, checkpoint, stored, wanted, request)
+    requested = as_old_as(config, stored)
+    refuse_shorter(requested, checkpoint)
+    return _continue(folder, checkpoint, stored, requested, request)
 
 
 def newest_good(folder: Path) -> UndamagedCheckpoint | None:

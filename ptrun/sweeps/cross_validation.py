@@ -58,20 +58,20 @@ def fold_runs(folder: Path, rows: Sequence[Row]) -> list[FoldRuns]:
 def report(folder: Path, rows: Sequence[Row], console: Console) -> None:
     """Write the out-of-fold predictions of each configuration whose folds are all done, and print their metrics."""
     runs = fold_runs(folder, rows)
-    for each in runs:
-        name = f" of {each.settings}" if each.settings else ""
-        missing = [str(fold) for fold in range(each.folds) if fold not in each.jobs]
+    for configuration in runs:
+        name = f" of {configuration.settings}" if configuration.settings else ""
+        missing = [str(fold) for fold in range(configuration.folds) if fold not in configuration.jobs]
         if missing:
-            if len(each.jobs) > 1 or len(runs) == 1:
+            if len(configuration.jobs) > 1 or len(runs) == 1:
                 console.note(
-                    f"Out-of-fold predictions{name} need all {each.folds} folds; missing: {', '.join(missing)}. "
-                    f"Sweep over {_FOLD}={','.join(map(str, range(each.folds)))}."
+                    f"Out-of-fold predictions{name} need all {configuration.folds} folds; missing: "
+                    f"{', '.join(missing)}. Sweep over {_FOLD}={','.join(map(str, range(configuration.folds)))}."
                 )
             continue
-        first = min((row["job"] for row in each.jobs.values()), key=lambda job: (len(job), job))
+        first = min((row["job"] for row in configuration.jobs.values()), key=lambda job: (len(job), job))
         path = folder / (f"{FILE}.csv" if len(runs) == 1 else f"{FILE}-{first}.csv")
         try:
-            document = write(folder, each, path)
+            document = write(folder, configuration, path)
         except (OSError, ValueError, KeyError) as error:
             console.warn(f"Out-of-fold predictions{name} can't be put together: {error}.")
             continue
@@ -98,30 +98,31 @@ def _document(
 ) -> dict[str, Any]:
     predicted = together(stored)
     values, undefined = compute.compute(settings, predicted, settings)
-    counts = [len(each.rows) for each in stored]
-    losses = [each.document["loss"] for each in stored]
-    names = {name for each in stored for name in each.document["metrics"]}
+    counts = [len(evaluation.rows) for evaluation in stored]
+    losses = [evaluation.document["loss"] for evaluation in stored]
+    names = {name for evaluation in stored for name in evaluation.document["metrics"]}
     return {
         "settings": runs.settings,
         "folds": runs.folds,
         "jobs": [job["job"] for job in jobs],
         "num_samples": sum(counts),
-        "num_distinct": len({row[0] for each in stored for row in each.rows}),
+        "num_distinct": len({row[0] for evaluation in stored for row in evaluation.rows}),
         "loss": sum(loss * count for loss, count in zip(losses, counts, strict=True)) / sum(counts),
         "metrics": values,
         "undefined": undefined,
         "over_folds": {
-            name: _over_folds([each.document["metrics"].get(name) for each in stored]) for name in sorted(names)
+            name: _over_folds([evaluation.document["metrics"].get(name) for evaluation in stored])
+            for name in sorted(names)
         },
     }
 
 
 def _over_folds(values: Sequence[float | None]) -> dict[str, float | None]:
     """Mean and standard deviation of a metric over the folds that have a value of it."""
-    known = [value for value in values if value is not None]
+    defined = [value for value in values if value is not None]
     return {
-        "mean": statistics.fmean(known) if known else None,
-        "std": std(known),
+        "mean": statistics.fmean(defined) if defined else None,
+        "std": std(defined),
     }
 
 

@@ -47,9 +47,9 @@ def draw(folder: Path, rows: Sequence[Row]) -> list[Path]:
     compared = read(folder, measured(folder, rows, metric)) if metric else None
     shown = [(name, draw_one, compared if name == _COMPARED else data) for name, draw_one in _DRAWN]
     objectives = plan.get("objectives", [])
-    for place, name in enumerate(objectives):
+    for position, name in enumerate(objectives):
         if data is not None and name != data.monitor:
-            of_objective = read(folder, [_by_objective(folder, row, objectives, place) for row in rows])
+            of_objective = read(folder, [_by_objective(folder, row, objectives, position) for row in rows])
             word = name.rpartition("/")[2]
             shown += [(f"{figure}_{word}", draw_one, of_objective) for figure, draw_one in _DRAWN_BY_OBJECTIVE]
     drawn = [draw_one(data, folder / PLOTS / f"{name}.svg") for name, draw_one, data in shown if data is not None]
@@ -60,25 +60,25 @@ def draw(folder: Path, rows: Sequence[Row]) -> list[Path]:
     return written
 
 
-def _by_objective(folder: Path, row: Row, names: Sequence[str], place: int) -> Row:
+def _by_objective(folder: Path, row: Row, names: Sequence[str], position: int) -> Row:
     """A row with one of several objectives in the place of the monitored metric."""
     values = objective_values(folder / row["job"], names) if row["state"] == "done" else None
-    value = None if values is None else values[place]
-    name = names[place]
+    value = None if values is None else values[position]
+    name = names[position]
     return {**row, "monitor": name, "value": value, "higher_is_better": is_higher_better(name)}
 
 
 def read(folder: Path, rows: Sequence[Row]) -> SweepData | None:
     """What the figures show; None when no job has a result. Jobs with another metric than the best one are left out."""
     plan = find.read_plan(folder)
-    places = ranked(rows)
+    ranking = ranked(rows)
     monitor = next((row["monitor"] for row in rows if row["monitor"]), "")
     if not monitor:
         return None
     rows = sorted((row for row in rows if row["monitor"] in ("", monitor)), key=lambda row: _number(row["job"]))
     keys = [key for key in swept_keys(rows) if key not in REPEATS]
     axes = [_axis(key, rows, plan.get("overrides", [])) for key in keys]
-    points = [*_finished(places, rows, axes, monitor), *_pruned(rows, axes)]
+    points = [*_finished(ranking, rows, axes, monitor), *_pruned(rows, axes)]
     if not any(not point.is_pruned for point in points):
         return None
     finished = [point for point in points if not point.is_pruned]
@@ -125,14 +125,14 @@ def _settings(row: Row, axes: Sequence[Axis]) -> dict[str, Setting]:
 
 
 def _finished(
-    places: Sequence[Configuration], rows: Sequence[Row], axes: Sequence[Axis], monitor: str
+    ranking: Sequence[Configuration], rows: Sequence[Row], axes: Sequence[Axis], monitor: str
 ) -> Iterator[Point]:
     """The configurations with a result, best first."""
     by_job = {row["job"]: row for row in rows}
-    for place in places:
-        values = [value for value in place.values if math.isfinite(value)]
-        if values and place.monitor == monitor:
-            yield Point(_settings(by_job[place.jobs[0]], axes), values, place.jobs)
+    for configuration in ranking:
+        values = [value for value in configuration.values if math.isfinite(value)]
+        if values and configuration.monitor == monitor:
+            yield Point(_settings(by_job[configuration.jobs[0]], axes), values, configuration.jobs)
 
 
 def _pruned(rows: Sequence[Row], axes: Sequence[Axis]) -> Iterator[Point]:

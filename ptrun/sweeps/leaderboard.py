@@ -59,19 +59,19 @@ def best_jobs(rows: Sequence[Row]) -> list[str]:
     One that another process tests at this moment is finished, too: else a worse one would be tested beside it.
     """
     tested_now = [bare_state(row) == "running" and row["value"] is not None for row in rows]
-    places = ranked([{**row, "state": "done"} if now else row for row, now in zip(rows, tested_now, strict=True)])
-    return list(places[0].jobs) if places else []
+    ranking = ranked([{**row, "state": "done"} if now else row for row, now in zip(rows, tested_now, strict=True)])
+    return list(ranking[0].jobs) if ranking else []
 
 
-def comparison(places: Sequence[Configuration]) -> str:
+def comparison(ranking: Sequence[Configuration]) -> str:
     """One sentence on whether the best configuration is better than the second beyond chance; "" if that is unknown."""
-    if len(places) < 2 or places[0].monitor != places[1].monitor:
+    if len(ranking) < 2 or ranking[0].monitor != ranking[1].monitor:
         return ""
-    found = difference(places[0].by_repeat, places[1].by_repeat)
-    if found is None:
+    gap = difference(ranking[0].by_repeat, ranking[1].by_repeat)
+    if gap is None:
         return ""
-    basis = f"({found.basis}: p = {found.probability:.2g})"
-    if found.is_significant:
+    basis = f"({gap.basis}: p = {gap.probability:.2g})"
+    if gap.is_significant:
         return f"The best configuration differs from the second by more than chance {basis}."
     return f"The best two configurations can't be told apart {basis}. More seeds would tell."
 

@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 def write(folder: Path, rows: Sequence[Row], figures: Sequence[Path]) -> Path:
     """Write the page with these figures into the folder of the sweep."""
-    places = configurations(rows)
+    ranking = configurations(rows)
     best = leaderboard.best_jobs(rows)
     plan = find.read_plan(folder)
     page = Page(
@@ -32,8 +32,8 @@ def write(folder: Path, rows: Sequence[Row], figures: Sequence[Path]) -> Path:
         leaderboard.state_counts(rows).most_common(),
         [*_facts(folder, plan, rows)],
         table.next_commands(folder, best[0]) if best else [],
-        [*_notes(rows, places), *verdicts(folder, rows)],
-        [*([_configuration_table(places)] if places else []), _job_table(rows, best)],
+        [*_notes(rows, ranking), *verdicts(folder, rows)],
+        [*([_configuration_table(ranking)] if ranking else []), _job_table(rows, best)],
         _failures(folder, rows),
         figures,
         f"ptrun {__version__}, {_moment(now())}. `ptrun sweep {shlex.quote(str(folder))} --html` updates this page.",
@@ -62,14 +62,14 @@ def _facts(folder: Path, plan: Mapping[str, Any], rows: Sequence[Row]) -> list[t
         facts.append(("command", shlex.join(plan["command"])))
     axes = swept_keys(rows)
     facts.append(("varied", ", ".join(axes) or "nothing"))
-    best = next((place for place in ranked(rows) if place.values), None)
+    best = next((configuration for configuration in ranked(rows) if configuration.values), None)
     if best:
         facts.append(("best", f"{best.settings}: {best.monitor} {table.spread_text(best.monitor, best.values)}"))
     return facts
 
 
-def _notes(rows: Sequence[Row], places: Sequence[Configuration]) -> list[str]:
-    comparison = leaderboard.comparison(places)
+def _notes(rows: Sequence[Row], ranking: Sequence[Configuration]) -> list[str]:
+    comparison = leaderboard.comparison(ranking)
     notes = [comparison] if comparison else []
     if len({row["monitor"] for row in rows if row["monitor"]}) > 1:
         notes.append(table.SEVERAL_MONITORS)
@@ -86,27 +86,30 @@ def _failures(folder: Path, rows: Sequence[Row]) -> list[Failure]:
     ]
 
 
-def _configuration_table(places: Sequence[Configuration]) -> Table:
-    best = places[0]
+def _configuration_table(ranking: Sequence[Configuration]) -> Table:
+    best = ranking[0]
     tests = table.shown_tests(best.tests)
     rows = []
-    for place in places:
-        mean = place.mean if place.values else None
+    for configuration in ranking:
+        mean = configuration.mean if configuration.values else None
         cells = [
-            Cell(place.settings),
-            Cell(f"{len(place.values)} of {place.planned}", len(place.values)),
-            Cell(table.spread_text(place.monitor, place.values), mean),
-            Cell(table.interval_text(place.monitor, place.interval), place.interval[1] - place.interval[0])
-            if place.interval
+            Cell(configuration.settings),
+            Cell(f"{len(configuration.values)} of {configuration.planned}", len(configuration.values)),
+            Cell(table.spread_text(configuration.monitor, configuration.values), mean),
+            Cell(
+                table.interval_text(configuration.monitor, configuration.interval),
+                configuration.interval[1] - configuration.interval[0],
+            )
+            if configuration.interval
             else Cell("-"),
         ]
         for name in tests:
-            values = place.tests.get(name, ())
+            values = configuration.tests.get(name, ())
             cells.append(Cell(table.spread_text(name, values), sum(values) / len(values) if values else None))
         rows.append(cells)
     value = f"{best.monitor or 'value'}, mean ± std"
     columns = ["configuration", "runs", value, "95 % interval", *(f"test {name}" for name in tests)]
-    return Table("Configurations", columns, rows, [0] if best.values and len(places) > 1 else [])
+    return Table("Configurations", columns, rows, [0] if best.values and len(ranking) > 1 else [])
 
 
 def _job_table(rows: Sequence[Row], best: Sequence[str]) -> Table:

@@ -55,9 +55,9 @@ def sweep_folder(config: SweepConfig) -> Path:
         return Path(config.folder).expanduser()
     output_dir = config.example.loaded.config.output_dir
     if config.settings.dir == "auto":
-        wanted = _signature(config)
+        signature = _signature(config)
         for folder in find.sweeps(output_dir):
-            if find.read_plan(folder).get("signature") == wanted:
+            if find.read_plan(folder).get("signature") == signature:
                 return folder
     return create_run_dir(output_dir, ("sweep",)).path
 
@@ -67,12 +67,12 @@ def place_jobs(configs: Sequence[JobConfig], folder: Path) -> list[Job]:
 
     Nothing is written.
     """
-    known = known_folders(folder)
-    taken = {path.name for path in (*folder.glob("*"), *known.values())}
+    folders = known_folders(folder)
+    taken = {path.name for path in (*folder.glob("*"), *folders.values())}
     number = max((int(name) + 1 for name in taken if name.isdigit()), default=0)
     jobs = []
     for job in configs:
-        path = known.get(job.identity)
+        path = folders.get(job.identity)
         if path is None:
             path = folder / (job.subdir or str(number))
             number += not job.subdir
@@ -88,9 +88,9 @@ def place_jobs(configs: Sequence[JobConfig], folder: Path) -> list[Job]:
 
 def known_folders(folder: Path) -> dict[str, Path]:
     """Identity → folder, of all jobs that this sweep has."""
-    known = {_identity(path): path.parent for path in folder.glob(f"*/{JOB}")}
+    begun = {_identity(path): path.parent for path in folder.glob(f"*/{JOB}")}
     planned = find.read_plan(folder).get("jobs", [])
-    return known | {job["id"]: folder / job["job"] for job in planned if job["id"] not in known}
+    return begun | {job["id"]: folder / job["job"] for job in planned if job["id"] not in begun}
 
 
 def write_plan(

@@ -120,17 +120,17 @@ class Pool(Generic[T]):
         free, running = list(self.slots), list[Running[T]]()
         later = self._fill(free, running)
         while running or (later and not self.is_over()):
-            wait_for_any([place.child for place in running], _POLL_SECONDS)
-            for place in list(running):
-                end = place.child.poll()
+            wait_for_any([running_job.child for running_job in running], _POLL_SECONDS)
+            for running_job in list(running):
+                end = running_job.child.poll()
                 if end is not None:
-                    running.remove(place)
-                    free.append(place.slot)
-                    self.ended(place, end)
+                    running.remove(running_job)
+                    free.append(running_job.slot)
+                    self.ended(running_job, end)
                     continue
                 if self.is_over():
-                    place.ask_to_stop()
-                place.enforce(self.limits)
+                    running_job.ask_to_stop()
+                running_job.enforce(self.limits)
             later = self._fill(free, running)
             self.look(running)
 

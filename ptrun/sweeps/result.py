@@ -43,18 +43,18 @@ def sweep_result(folder: Path) -> SweepResult:
     """Read the result of a sweep from its folder."""
     rows = all_rows(folder)
     keys = swept_keys(rows)
-    places = ranked(rows)
-    best = folder / places[0].jobs[0] if places and places[0].jobs else None
+    ranking = ranked(rows)
+    best = folder / ranking[0].jobs[0] if ranking and ranking[0].jobs else None
     summed = [
         {
-            "settings": place.settings,
-            "runs": len(place.values),
-            "monitor": place.monitor,
-            "mean": place.mean if place.values else None,
-            "std": place.std,
-            "confidence_interval_95": place.interval,
+            "settings": configuration.settings,
+            "runs": len(configuration.values),
+            "monitor": configuration.monitor,
+            "mean": configuration.mean if configuration.values else None,
+            "std": configuration.std,
+            "confidence_interval_95": configuration.interval,
         }
-        for place in places
+        for configuration in ranking
     ]
     return SweepResult(folder, [_record(row, keys, folder) for row in rows], summed, best, verdicts(folder, rows))
 

@@ -65,21 +65,21 @@ def propose(
     """
     optuna = library("optuna", name)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    known = [trial for trial in trials if lies_in(trial, space)]
+    past = [trial for trial in trials if lies_in(trial, space)]
     number = max((trial.number + 1 for trial in trials), default=0)
     digest = hashlib.blake2b(f"{seed}/{number}/{attempt}".encode(), digest_size=4).digest()
     own_seed = int.from_bytes(digest, "big")
     generation: int | None = None
     fixed: dict[str, Value] = {}
     if name == "cmaes" and attempt == 0:
-        fixed, generation = _next_of_generation(space, known, own_seed)
+        fixed, generation = _next_of_generation(space, past, own_seed)
     with warnings.catch_warnings(action="ignore"):
         study = optuna.create_study(
             study_name="sweep",
-            directions=directions(known, objectives),
+            directions=directions(past, objectives),
             sampler=_sampler(optuna, name, own_seed, space),
         )
-        study.add_trials([as_optuna(optuna, trial, space, bool(objectives)) for trial in known])
+        study.add_trials([as_optuna(optuna, trial, space, bool(objectives)) for trial in past])
         asked = study.ask()
         point: dict[str, Value] = {}
         for axis in sorted(space, key=lambda axis: axis.key != axis.group):  # components before their settings

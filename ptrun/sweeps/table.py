@@ -212,13 +212,13 @@ def _configuration_table(
     tests = shown_tests(best.tests)[:num_tests]
     cells = [
         [
-            shortened(place.settings, keys) if shortens else place.settings,
-            f"{len(place.values)} of {place.planned}",
-            spread_text(place.monitor, place.values),
-            interval_text(place.monitor, place.interval),
-            *(spread_text(name, place.tests.get(name, ())) for name in tests),
+            shortened(configuration.settings, keys) if shortens else configuration.settings,
+            f"{len(configuration.values)} of {configuration.planned}",
+            spread_text(configuration.monitor, configuration.values),
+            interval_text(configuration.monitor, configuration.interval),
+            *(spread_text(name, configuration.tests.get(name, ())) for name in tests),
         ]
-        for place in ranked
+        for configuration in ranked
     ]
     columns = ["configuration", "runs", best.monitor or "value", "95 % interval"]
     return [*columns, *(f"test {name}" for name in tests)], cells

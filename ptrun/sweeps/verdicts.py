@@ -48,9 +48,9 @@ def verdicts(folder: Path, rows: Sequence[Row]) -> list[str]:
     texts, metric = plan.get("compare") or [], plan.get("compare_by")
     if not texts:
         return []
-    places = ranked(measured(folder, rows, metric))
+    ranking = ranked(measured(folder, rows, metric))
     overrides = {row["job"]: row["overrides"] for row in rows}
-    return [_verdict(parse_comparison(text), places, overrides) for text in texts]
+    return [_verdict(parse_comparison(text), ranking, overrides) for text in texts]
 
 
 def measured(folder: Path, rows: Sequence[Row], metric: str | None) -> list[dict[str, Any]]:
@@ -75,35 +75,39 @@ def _value(folder: Path, row: Row, metric: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _verdict(comparison: Comparison, places: Sequence[Configuration], overrides: Mapping[str, Sequence[str]]) -> str:
+def _verdict(comparison: Comparison, ranking: Sequence[Configuration], overrides: Mapping[str, Sequence[str]]) -> str:
     best, values = [], []
     for text, settings in comparison.sides:
-        matching = [place for place in places if place.jobs and has_settings(overrides[place.jobs[0]], settings)]
+        matching = [
+            configuration
+            for configuration in ranking
+            if configuration.jobs and has_settings(overrides[configuration.jobs[0]], settings)
+        ]
         if not matching:
             return f"{comparison.text} is open: no run with {text} has a result yet."
         best.append(matching[0])
         chosen = f" ({matching[0].settings}, the best of {len(matching)})" if len(matching) > 1 else ""
         values.append(f"{spread_text(matching[0].monitor, matching[0].values)}{chosen}")
-    found = difference(*(place.by_repeat for place in best))
+    gap = difference(*(configuration.by_repeat for configuration in best))
     metric = best[0].monitor
     numbers = f"{metric.replace('/', ' ')} {values[0]} against {values[1]}"
-    if found is None:
+    if gap is None:
         return f"{comparison.text} is open: {numbers}. One run decides nothing: sweep.seeds=3 makes three."
-    return f"{comparison.text} {_judgement(comparison, found)}: {numbers}, {_difference_text(found, metric)}."
+    return f"{comparison.text} {_judgement(comparison, gap)}: {numbers}, {_difference_text(gap, metric)}."
 
 
-def _judgement(comparison: Comparison, found: Difference) -> str:
-    if not found.is_significant:
+def _judgement(comparison: Comparison, gap: Difference) -> str:
+    if not gap.is_significant:
         return "is undecided, because the difference may be chance"
-    return "holds" if (found.mean > 0) is comparison.is_higher else "does not hold, the opposite is true"
+    return "holds" if (gap.mean > 0) is comparison.is_higher else "does not hold, the opposite is true"
 
 
-def _difference_text(found: Difference, metric: str) -> str:
-    sign = 1 if found.mean >= 0 else -1
-    low, high = sorted((sign * found.low, sign * found.high))
+def _difference_text(gap: Difference, metric: str) -> str:
+    sign = 1 if gap.mean >= 0 else -1
+    low, high = sorted((sign * gap.low, sign * gap.high))
     interval = f"{_amount(metric, low, unit=False)} to {_amount(metric, high, unit=False)}"
     word = "higher" if sign == 1 else "lower"
-    return f"{word} by {_amount(metric, sign * found.mean)}, 95 % interval {interval} ({found.basis})"
+    return f"{word} by {_amount(metric, sign * gap.mean)}, 95 % interval {interval} ({gap.basis})"
 
 
 def _amount(metric: str, value: float, *, unit: bool = True) -> str:

@@ -116,7 +116,12 @@ class Console:
             self._emit((title, "bold"))
         width = max((cell_width(name) for name, _ in rows), default=0)
         for name, value in rows:
-            self._emit((f"  {pad(name, width)}  ", "cyan"), (value, ""))
+            label = f"  {pad(name, width)}  "
+            # Sentences are wrapped; paths and commands stay on one line, so that they can be copied.
+            lines = self._wrapped(label + value, " " * cell_width(label)) if value.endswith(".") else [label + value]
+            self._emit((label, "cyan"), (lines[0][len(label) :], ""))
+            for line in lines[1:]:
+                self._emit((line, ""))
 
     def note(self, text: str) -> None:
         """Print a sentence about something that was found out or decided."""

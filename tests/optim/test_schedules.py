@@ -196,7 +196,7 @@ def test_initial_rates_survive_restoring_the_optimizer() -> None:
 def test_a_warmup_longer_than_the_training_is_noted() -> None:
     [note] = make("cosine", {"warmup_epochs": 12.0}).notes
     assert note == (
-        "scheduler.warmup_epochs: the warm-up takes 12 epochs and the training only 10, "
+        "scheduler.warmup_epochs=12 is not below the length of the training in epochs (10), "
         "so the learning rate never reaches its full value."
     )
     assert make("cosine", {"warmup_epochs": 2.0}).notes == ()

@@ -235,6 +235,23 @@ def test_a_table_wraps_its_last_column_on_a_terminal(monkeypatch: pytest.MonkeyP
     assert terminal.getvalue().splitlines()[2].startswith("         ")
 
 
+def test_a_sentence_in_a_header_wraps_on_a_terminal_and_a_command_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    command = "ptrun predict checkpoint=outputs/latest input=photos"
+    sentence = "Better than the best simple baseline by far."
+    rows = [("verdict", sentence), ("next", command)]
+    stream = Terminal()
+    Console(stream=stream).header(rows)
+    assert on_screen(stream.getvalue())[:3] == [
+        "  verdict  Better than the best simple",
+        "           baseline by far.",
+        f"  next     {command}",
+    ]
+    plain = io.StringIO()
+    Console(stream=plain).header(rows)
+    assert plain.getvalue().splitlines()[0] == f"  verdict  {sentence}"
+
+
 def test_one_problem_is_a_sentence_and_several_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     error("train.epochs is -1.")
     error([f"problem {number}" for number in range(1, 11)])

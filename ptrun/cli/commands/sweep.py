@@ -134,14 +134,19 @@ def _document(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from ptrun.sweeps import leaderboard, verdicts
 
     ranked = configurations(rows)
-    places = [
-        {**asdict(place), "mean": place.mean, "std": place.std, "confidence_interval_95": place.interval}
-        for place in ranked
+    records = [
+        {
+            **asdict(configuration),
+            "mean": configuration.mean,
+            "std": configuration.std,
+            "confidence_interval_95": configuration.interval,
+        }
+        for configuration in ranked
     ]
     values = {
         "folder": str(folder),
         "jobs": rows,
-        "configurations": places,
+        "configurations": records,
         "comparison": leaderboard.comparison(ranked),
         "verdicts": verdicts.verdicts(folder, rows),
     }

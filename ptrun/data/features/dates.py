@@ -68,7 +68,7 @@ def _position(days: NDArray[np.float64], wave: str) -> NDArray[np.float64]:
 
 
 def _differs(days: NDArray[np.float64], wave: str) -> bool:
-    """Whether the dates tell more than one part of a wave. Firsts of months have weekdays that mean nothing."""
+    """Whether a wave is not the same for all dates. Where all are the first of a month, weekdays mean nothing."""
     if wave == "day of week":
         dates = np.floor(days).astype("datetime64[D]")
         if (dates == dates.astype("datetime64[M]").astype("datetime64[D]")).all():

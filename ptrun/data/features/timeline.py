@@ -116,7 +116,7 @@ def _find(file: CsvFile, settings: ColumnSettings) -> tuple[str, ...]:
     orders = {name: _orders_at_start(_cells(file, name, settings)) for name in file.columns}
     dates = next((name for name in orders if set(orders[name]) - {"time"}), None)
     if dates is not None:
-        clock = next((name for name in orders if orders[name] == ["time"] or is_hour(file, name)), None)
+        clock = next((name for name in orders if orders[name] == ["time"]), None)
         has_days_only = clock is not None and not _has_hours(file, dates, settings)
         return (dates, clock) if clock is not None and has_days_only else (dates,)
     if calendar := calendar_columns(file, list(file.columns)):

@@ -14,13 +14,14 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import IO, Protocol, cast
 
 from ptrun.data.formats import arrow_file
 from ptrun.data.formats.arrow_csv import BlockParser, has_bare_return
 from ptrun.data.formats.column import Column
 from ptrun.data.formats.csv_dialect import SAMPLE_LINES, Dialect, Header, find_dialect
 from ptrun.data.formats.csv_file import CsvFile, csv_errors
+from ptrun.data.formats.text_encoding import encoding_of, not_decodable
 from ptrun.errors import DataError
 
 
@@ -82,7 +83,7 @@ def read_file_chunks(
     if path.suffix.lower() in arrow_file.PARQUET_SUFFIXES:
         yield from _parquet_chunks(path, chunk_rows, start)
         return
-    with csv_errors(path), path.open("rb") as lines:  # errors of opening it
+    with csv_errors(path), _open_lines(path) as lines:  # errors of opening it
         yield from read_chunks(
             lines,
             str(path),
@@ -94,6 +95,12 @@ def read_file_chunks(
             wanted=wanted,
             may_lack=may_lack,
         )
+
+
+def _open_lines(path: Path) -> IO[bytes] | IO[str]:
+    """The lines of a file: bytes, of which Arrow takes many at once, where they are UTF-8."""
+    encoding = encoding_of(path)
+    return path.open(encoding=encoding, newline="") if encoding == "utf-16" else path.open("rb")
 
 
 def read_chunks(
@@ -133,6 +140,8 @@ def read_chunks(
                 line_count += len(block)
             reader = dialect.reader(queue)
             rows = replace(dialect, has_header=False).data_rows(reader)
+    except UnicodeDecodeError as error:
+        raise DataError(not_decodable(source, error)) from error
     except csv.Error as error:
         row = line_count + reader.line_num
         raise DataError(f"{source}, row {row}: it can't be read as CSV: {error}.") from error

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ptrun.data.formats import arrow_file
 from ptrun.data.formats.column import Column
 from ptrun.data.formats.csv_dialect import SAMPLE_LINES, Dialect, Header, find_dialect
+from ptrun.data.formats.text_encoding import encoding_of, not_decodable
 from ptrun.errors import DataError, did_you_mean, join_words
 
 # This many rows are turned into columns at a time: they stay in the CPU's cache, and too few objects are alive for the
@@ -129,6 +130,11 @@ def _file(path: Path, dialect: Dialect, columns: Mapping[str, Column], rows: Seq
     return CsvFile(str(path), columns, rows, dialect.delimiter, dialect.nameless, dialect.has_header, tuple(notes))
 
 
+def num_columns(path: Path, delimiter: str) -> int:
+    """How many columns a file without a header line has. Raises DataError as `read_csv` does."""
+    return len(_dialect(path, None, False, delimiter).names)
+
+
 def _dialect(path: Path, names: Sequence[str] | None, header: Header, delimiter: str) -> Dialect:
     with readable_csv(path) as file:
         return find_dialect(list(itertools.islice(file, SAMPLE_LINES)), str(path), names, header, delimiter)
@@ -137,15 +143,13 @@ def _dialect(path: Path, names: Sequence[str] | None, header: Header, delimiter:
 @contextlib.contextmanager
 def readable_csv(path: Path) -> Iterator[TextIO]:
     """Open a CSV file as text; errors of opening, decoding and parsing it become DataErrors that name the file."""
-    with csv_errors(path), path.open(encoding="utf-8-sig", newline="") as file:
+    with csv_errors(path), path.open(encoding=encoding_of(path), newline="") as file:
         yield file
 
 
 _OTHER_FILES = {  # first bytes → what such a file is
     b"\x1f\x8b": "is compressed by gzip",
     b"PK\x03\x04": "is an Excel workbook or another zip archive",
-    b"\xff\xfe": "is text in UTF-16",
-    b"\xfe\xff": "is text in UTF-16",
 }
 
 
@@ -156,8 +160,9 @@ def csv_errors(source: str | Path) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         what = next((words for head, words in _OTHER_FILES.items() if error.object.startswith(head)), None)
-        what = what or f"is not UTF-8 text ({error.reason} at byte {error.start})"
-        raise DataError(f"{source} {what}. Save it as UTF-8 CSV.") from error
+        if what is not None:
+            raise DataError(f"{source} {what}. Save it as UTF-8 CSV.") from error
+        raise DataError(not_decodable(source, error)) from error
     except (OSError, csv.Error) as error:
         raise DataError(f"{source} can't be read as CSV: {error}.") from error
 

@@ -132,10 +132,9 @@ def _iso(cells: Column) -> NDArray[np.float64] | None:
     if length not in _ISO_LENGTHS or texts[0][4] != "-" or any(len(text) != length for text in texts):
         return None
     try:
-        dates = np.array(texts, dtype="datetime64[s]")
+        return np.array(texts, dtype="datetime64[s]").astype(np.float64)
     except ValueError:
         return None
-    return None if np.isnat(dates).any() else dates.astype(np.float64)
 
 
 def _seconds(cell: str, order: str) -> tuple[float, float] | None:

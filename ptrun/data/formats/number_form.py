@@ -66,7 +66,7 @@ class NumberForm:
         """The number that a cell is in this form; None when it is written in another form."""
         if self.unit and not cell.endswith(self.unit):
             return None
-        parts = _CELL.fullmatch(cell.removesuffix(self.unit).rstrip())
+        parts = _CELL.fullmatch(cell.removesuffix(self.unit))
         if parts is None or bool(parts["open"]) != bool(parts["close"]) or _symbol(parts) != self.symbol:
             return None
         digits = parts["digits"].translate(_SPACES)
@@ -114,7 +114,7 @@ def forms_with_unit(cells: Sequence[str]) -> list[NumberForm]:
     matches = [_UNIT.search(cell) for cell in cells]
     units = {match[0] if match else "" for match in matches}
     unit = units.pop() if len(units) == 1 else ""
-    bare = [cell.removesuffix(unit).rstrip() for cell in cells]
+    bare = [cell.removesuffix(unit) for cell in cells]
     return [replace(form, unit=unit) for form in possible_forms(bare)] if unit else []
 
 

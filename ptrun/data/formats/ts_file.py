@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ptrun.data.formats.number_form import numbers
+from ptrun.data.formats.text_encoding import encoding_of, not_decodable
 from ptrun.errors import DataError, join_words
 from ptrun.rng import Floats
 
@@ -38,8 +39,10 @@ def read_ts(path: Path, *, labeled: bool = True) -> Sequences:
     Format: https://www.sktime.net/en/stable/api_reference/file_specifications/ts.html.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = path.read_text(encoding=encoding_of(path)).splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(not_decodable(path, error)) from error
+    except OSError as error:
         raise DataError(f"{path} can't be read as text: {error}.") from error
     sequences = Sequences(str(path), [], [], [])
     in_data, num_channels, has_labels = False, 0, True

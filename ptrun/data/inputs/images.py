@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ptrun.data.features.image_table import chosen_column
-from ptrun.data.formats.csv_file import read_csv
+from ptrun.data.formats.csv_file import read_csv, readable_csv
 from ptrun.data.formats.image_file import SUFFIXES, ImageReader
 from ptrun.data.formats.image_tree import PassedOver, images_below
 from ptrun.data.formats.paths import listed_paths
@@ -233,7 +233,8 @@ def paths_from_stdin() -> list[str]:
 def _listed(path: Path, path_column: str) -> list[str]:
     """The paths that a list names, relative to the folder of the list."""
     if path.suffix.lower() not in (".csv", ".tsv"):
-        return named_paths(path.read_text(encoding="utf-8-sig").splitlines(), path.parent, str(path))
+        with readable_csv(path) as lines:
+            return named_paths(list(lines), path.parent, str(path))
     file = read_csv(path)
     name = chosen_column(file, "path_column", path_column, "path")
     return named_paths(file.column(name, "path_column"), path.parent, str(path))

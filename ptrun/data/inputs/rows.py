@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from ptrun.data.features.columns import Encoding, encode_columns
 from ptrun.data.features.unusual import unusual_cells
 from ptrun.data.formats.column import Column
 from ptrun.data.formats.csv_chunks import ALL, CsvChunk, ReadChunks, Wanted
-from ptrun.data.formats.csv_file import CsvFile
+from ptrun.data.formats.csv_file import CsvFile, num_columns
 from ptrun.data.inputs.source import Chunk, RowNames
 from ptrun.errors import DataError, did_you_mean, join_words
 
@@ -27,8 +28,8 @@ CHUNK_ROWS = 8192  # rows encoded at a time, about: fewer take longer, more take
 class TableRows:
     """The source of the rows of a file. keep: names of columns to keep beside the predictions; None keeps all.
 
-    reads_ahead: whether a thread reads the next rows and another one encodes them, while others are predicted; not
-        where they may be long in coming.
+    reads_ahead: whether a thread reads the next rows and another one encodes them, while others are predicted;
+        false where rows may arrive slowly.
     """
 
     read: ReadChunks
@@ -79,6 +80,41 @@ def encoded_chunk(chunk: CsvChunk, encodings: Sequence[Encoding], keep: Sequence
         {name: _texts(chunk, name) for name in kept},
         unusual_cells(file, encodings, features),
     )
+
+
+def numbered_columns(
+    fitted: Mapping[str, Any], target: str, path: Path | None, delimiter: str
+) -> tuple[list[str] | None, tuple[str, ...]]:
+    """The columns of the training file, which had no header line; None to number those of the new file.
+
+    path: the new file; None for standard input. A checkpoint of an earlier version does not say how many columns there
+    were. Where it matters, because a missing target moves inputs to the left, a note says what is assumed.
+    """
+    if "num_columns" in fitted:
+        return _numbered(fitted["num_columns"]), ()
+    inputs = [_number_of(encoding["name"]) for encoding in fitted.get("columns", ())]
+    goal, last = _number_of(target), max(inputs, default=0)
+    if not goal or not all(inputs) or last < goal:
+        return None, ()
+    if path is not None and num_columns(path, delimiter) == last - 1:
+        return _numbered(last), ()
+    names = ",".join(f"'{name}'" for name in _numbered(3 if goal > 3 else 4) if name != target)
+    note = (
+        "The checkpoint is of an earlier version, which does not say how many columns its file had. It is assumed that "
+        f"this file has them all, also '{target}', the one to predict. If that is left out, name the others: "
+        f'"dataset.columns=[{names},...]".'
+    )
+    return None, (note,)
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"column {i + 1}" for i in range(count)]
+
+
+def _number_of(name: str) -> int:
+    """The 3 of `column 3`; 0 for another name."""
+    number = name.removeprefix("column ")
+    return int(number) if number != name and number.isdecimal() else 0
 
 
 def wanted_columns(encodings: Sequence[Encoding], keep: Sequence[str] | None) -> Wanted:
@@ -157,6 +193,4 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, float | np.floating | np.datetime64) and np.isnan(value):
         return ""
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value))
     return str(value).strip()  # of a number the shortest digits of its type, as files have them

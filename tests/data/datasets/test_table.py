@@ -67,7 +67,11 @@ def test_columns_are_found_and_noted(tmp_path: Path) -> None:
     assert data.spec.feature_groups == (2, 3)
     assert data.spec.binary_features == (1, 2, 3, 4)
     assert data.spec.class_names == ("flat", "house")
-    for sentence in ("they count the rows: id", "one value only in the training rows: unit", "a text of its own: note"):
+    for sentence in (
+        "they count the rows): id",
+        "one value only in the training rows): unit",
+        "a text of its own): note",
+    ):
         assert sentence in notes
     assert "size: numbers from 40 to 70; missing in 15 training rows, set to the median" in notes
     assert "town: 2 categories (Bern, Chur); missing in 12 training rows, a category of its own" in notes

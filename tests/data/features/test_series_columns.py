@@ -41,6 +41,9 @@ def test_all_columns_of_numbers() -> None:
 def test_named_columns() -> None:
     chosen = choose_columns(FILE, ["n", "euros"], "n", ColumnSettings(), [])
     assert (chosen.names, chosen.targets) == (("n", "euros"), ("n",))
+    thousands = CsvFile("a.csv", {"x": ["1.234", "5.678"]}, [2, 3])
+    chosen = choose_columns(thousands, ["x"], "auto", ColumnSettings(decimal=","), [])
+    assert read_values(thousands, chosen, ()).ravel().tolist() == [1234, 5678]
     with pytest.raises(ConfigError, match=r"'load' is not among dataset\.columns"):
         choose_columns(FILE, ["n"], "load", ColumnSettings(), [])
     with pytest.raises(DataError, match="has no column of numbers"):
@@ -64,6 +67,13 @@ def test_gaps_are_filled_within_a_series_and_never_from_another() -> None:
 def test_values_that_stand_for_missing_ones() -> None:
     chosen = choose_columns(FILE, ["load"], "auto", ColumnSettings(), [])
     assert np.isnan(read_values(FILE, chosen, ["1"])).ravel().tolist() == [False, False, False, True]
+
+
+def test_numbers_that_are_too_long_to_calculate_with_are_left_out() -> None:
+    file = CsvFile("a.csv", {"y": ["1", "5"], "code": ["12345678901234567890", "12345678901234567999"]}, [2, 3])
+    chosen = choose_columns(file, "auto", "auto", ColumnSettings(), [])
+    assert chosen.names == ("y",)
+    assert chosen.notes == ("Left out (whole numbers too long to calculate with): code.",)
 
 
 def test_a_column_without_any_value_is_left_out() -> None:

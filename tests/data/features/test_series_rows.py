@@ -40,12 +40,16 @@ def test_rows_keep_their_numbers_when_they_are_turned_round() -> None:
     assert rows.file.columns["y"] == ["10", "20", "30"]
     assert list(rows.file.rows) == [4, 3, 2]
     assert rows.axis.cells[0] == "2024-01-01"
+    chosen = choose_columns(rows.file, ["y"], "auto", SETTINGS, [])
+    assert fill_rows(rows, chosen, SETTINGS, "error", may_cut=True).num_cut == 0
 
 
 def test_the_empty_beginning_of_each_series_is_left_out() -> None:
     columns = {"day": days([1, 2, 3, 1, 2, 3]), "shop": ["a"] * 3 + ["b"] * 3, "y": ["", "2", "", "4", "", "6"]}
     table = filled(rows_of(columns, "shop"))
     assert table.num_cut == 1
+    assert list(table.rows.axis.cells) == days([2, 3, 1, 2, 3])
+    assert filled(table.rows).num_cut == 0
     assert table.values.ravel().tolist() == [2, 2, 4, 4, 6]
     assert list(table.rows.stretches) == [(0, 2), (2, 5)]
     with pytest.raises(DataError, match="row 2, column 'y': the value is missing"):
@@ -96,7 +100,28 @@ def test_numbers_that_begin_anew_in_each_series_are_its_time() -> None:
     assert rows.stretches == ((0, 8), (8, 20))
 
 
+@pytest.mark.parametrize("group", ["unit", ["unit"]])
+def test_series_whose_column_is_named_may_have_a_time_that_begins_anew(group: str | list[str]) -> None:
+    columns = {"unit": [*"aaabbbb"], "cycle": [*"1231234"], "y": [*"3141592"]}
+    file = CsvFile("a.csv", columns, list(range(2, 9)))
+    rows = order_rows(file, "auto", group, SETTINGS, None)
+    assert rows.axis.columns == ("cycle",)
+    assert rows.stretches == ((0, 3), (3, 7))
+    assert order_rows(file, "auto", None, SETTINGS, None).axis.columns == ()
+
+
+def test_new_rows_are_told_apart_as_in_training() -> None:
+    columns = {"day": days([1, 2, 3, 1]), "shop": [*"aaab"], "code": [*"xxxx"], "y": ["1"] * 4}
+    file = CsvFile("a.csv", columns, [2, 3, 4, 5])
+    rows = order_rows(file, "auto", "auto", SETTINGS, {"group": ["shop"]})
+    assert rows.groups.names == ("a", "b")
+    odd = CsvFile("a.csv", {"when": [f"~{i}~" for i in range(9)], "y": ["1"] * 9}, list(range(9)))
+    assert order_rows(odd, "auto", "auto", SETTINGS, {"columns": ["y"]}).axis.columns == ()
+
+
 def test_blocks_of_rows_that_may_be_series_are_told() -> None:
+    mixed = rows_of({"shop": ["a", "b"] * 6, "y": [str(i * i % 7) for i in range(12)]})
+    assert mixed.notes == ()
     rows = rows_of({"shop": ["a"] * 6 + ["b"] * 6, "y": [str(i * i % 7) for i in range(12)]})
     assert "set dataset.group=shop" in rows.notes[0]
 

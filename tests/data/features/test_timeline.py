@@ -13,6 +13,7 @@ from ptrun.data.features.timeline import (
     could_be_times,
     future_times,
     read_axis,
+    refuse_unread,
     season_rows,
 )
 from ptrun.data.formats.csv_file import CsvFile
@@ -44,6 +45,18 @@ def test_numbers_that_do_not_ascend_are_no_time() -> None:
     assert axis(file).columns == ()
     assert could_be_times(file) == ["month"]
     assert axis(csv(month=["4", "3", "2"])).columns == ("month",)
+    assert axis(csv(time=["1", "2", "4"], day=["2", "3", "5"])).columns == ("time",)
+
+
+def test_texts_without_a_digit_are_no_unread_times() -> None:
+    refuse_unread(csv(town=["Bern 3", "Chur 7", "Aarau", "Olten 4", "Zug 6"]))
+    with pytest.raises(DataError, match="'3 ~ 24' looks like a time"):
+        refuse_unread(csv(when=[f"{i} ~ 24" for i in range(3, 8)]))
+
+
+def test_an_axis_is_followed_by_another() -> None:
+    both = axis(csv(t=["1", "2", "3"]), "t").followed_by(axis(csv(t=["5", "7"]), "t"), 3)
+    assert (both.times.tolist(), both.clock.tolist(), list(both.cells)) == ([3, 5, 7], [3, 5, 7], ["3", "5", "7"])
 
 
 def test_offsets_are_honored_and_the_calendar_keeps_the_clock() -> None:
@@ -135,6 +148,8 @@ def test_numbers_in_even_steps_are_the_time() -> None:
 def test_what_is_no_time_is_named() -> None:
     with pytest.raises(DataError, match="row 3, column 'time': the time is missing"):
         axis(csv(time=["2024-01-02", "NaT"]))
+    with pytest.raises(DataError, match="row 3, column 'time': the time is missing"):
+        axis(csv(time=["1", "", "3"]), "time")
     with pytest.raises(DataError, match="row 3, column 'time': 'later' is not a date"):
         axis(csv(time=["2024-01-02", "later"]), "time")
     with pytest.raises(DataError, match="row 2, column 'date': 'spring' is not a date"):
@@ -143,7 +158,10 @@ def test_what_is_no_time_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("step", "rows"),
-    [(HOUR, 24), (900, 96), (7 * HOUR, None), (DAY, 365), (7 * DAY, 52), (30 * DAY, 12), (40 * DAY, None), (0, None)],
+    [
+        *((HOUR, 24), (900, 96), (7 * HOUR, None), (DAY, 365), (7 * DAY, 52)),
+        *((28 * DAY, 12), (30 * DAY, 12), (31 * DAY, 12), (40 * DAY, None), (0, None)),
+    ],
 )
 def test_season(step: float, rows: int | None) -> None:
     assert season_rows(step) == rows
@@ -155,6 +173,8 @@ def test_calendar_features() -> None:
     assert names == ("day of year sin", "day of year cos", "hour of day sin", "hour of day cos")
     assert np.allclose(waves[0], [0, 1, 0, 1])
     assert np.allclose(waves[1, 2:], [1, 0])
+    half_a_year = np.array(["2024-07-01T15:00"], "datetime64[s]").astype(np.float64)
+    assert np.allclose(calendar_features(half_a_year, DAY)[0], [[0, -1]])
     assert calendar_features(times, DAY)[0].shape == (2, 2)
 
 
@@ -171,6 +191,8 @@ def test_a_calendar_needs_dates() -> None:
         (["2023-12-31", "2024-01-31"], ["2024-02-29", "2024-03-31"]),
         (["2022-03-01", "2022-06-01", "2022-09-01"], ["2022-12-01", "2023-03-01"]),
         (["2024-01-01 22:00", "2024-01-01 23:00"], ["2024-01-02T00:00:00", "2024-01-02T01:00:00"]),
+        (["2024-01-01 15:00", "2024-01-02 15:00"], ["2024-01-03T15:00:00", "2024-01-04T15:00:00"]),
+        (["2024-01-01", "2024-02-01", "2024-04-01", "2024-05-01"], ["2024-06-01", "2024-07-02"]),
         (["30/1/2024", "31/1/2024"], ["2024-02-01", "2024-02-02"]),
         (["3", "5"], ["7", "9"]),
         (["2024-01-01"], []),

@@ -46,6 +46,13 @@ def clock(cell: str, order: str) -> str:
         ("Wed Jan 31 23:59:58 2024", "mdy", "2024-01-31 23:59:58"),
         ("31/Jan/2024:23:59:58 +0000", "dmy", "2024-01-31 23:59:58"),
         ("14:30", "time", "1970-01-01 14:30:00"),
+        ("31.12.68", "dmy", "2068-12-31 00:00:00"),
+        ("31.12.69", "dmy", "1969-12-31 00:00:00"),
+        ("1/31/2024 3:15 pm", "mdy", "2024-01-31 15:15:00"),
+        ("2024-01-31 23:59:58,5", "ymd", "2024-01-31 23:59:58.500000"),
+        ("2024-01-31 24:00", "ymd", "2024-02-01 00:00:00"),
+        ("2016-12-31 23:59:60", "ymd", "2017-01-01 00:00:00"),
+        ("2024-W05-3", "ymd", "2024-01-31 00:00:00"),
     ],
 )
 def test_forms(cell: str, order: str, time: str) -> None:
@@ -58,6 +65,7 @@ def test_forms(cell: str, order: str, time: str) -> None:
     [
         *("2024", "20240131", "2024-13-01", "31/31/2024", "1.2.3", "25:00", "10:75", "may be", ""),
         *("2024-W54", "2024Q5", "13/2024", "jui 2024", "Mandarin 2024", "31/6"),
+        *("1/31/2024 0:30 AM", "1/31/2024 13:30 PM", "2024-01-31 10:00:61", "2024-01-31 24:01"),
     ],
 )
 def test_what_is_no_date(cell: str) -> None:
@@ -75,13 +83,15 @@ def test_a_number_above_12_tells_day_and_month_apart() -> None:
     assert possible_orders(["1/2/2024", "13/4/2024"]) == ["dmy"]
     assert possible_orders(["1/2/2024", "3/14/2024"]) == ["mdy"]
     assert possible_orders(["13/4/2024", "3/14/2024"]) == []
+    assert possible_orders(["1.2.2024", "3/4/2024"]) == ["dmy", "mdy"]
 
 
 def test_offsets_change_the_instant_and_not_the_clock() -> None:
-    column = Column(["2024-01-01 00:00+01:00", "2024-01-01 00:00-0530", "2024-01-01 00:00Z", ""])
-    found = instants(column, range(4), "f", "c", "ymd")
-    assert (found.clock - found.utc)[:3].tolist() == [3600, -19800, 0]
-    assert np.isnan(found.utc[3])
+    zones = {"+01:00": 3600, "-0530": -19800, "+02": 7200, "Z": 0, " UTC": 0, " GMT": 0}
+    column = Column([*(f"2024-01-01 00:00{zone}" for zone in zones), ""])
+    found = instants(column, range(len(column)), "f", "c", "ymd")
+    assert (found.clock - found.utc)[:-1].tolist() == list(zones.values())
+    assert np.isnan(found.utc[-1])
 
 
 def test_quick_and_slow_ways_agree() -> None:
@@ -95,6 +105,15 @@ def test_a_cell_that_is_no_date_is_named() -> None:
     with pytest.raises(DataError, match=r"f, row 7, column 'c': '2024-01-31' is not a date like 31/1/2024"):
         instants(Column(["31/1/2024", "2024-01-31"]), [6, 7], "f", "c", "dmy")
     assert describe("time") == "time of day like 14:30"
+
+
+@pytest.mark.parametrize(
+    ("cells", "order"),
+    [(["2024-01-31", "2024"], "ymd"), (["2024013112"], "ymd"), (["2024-02-30"], "ymd")],
+)
+def test_the_quick_way_reads_no_more_than_the_slow_one(cells: list[str], order: str) -> None:
+    with pytest.raises(DataError, match="is not a date like"):
+        instants(Column(cells), [1, 2], "f", "c", order)
 
 
 @pytest.mark.parametrize("order", ["dmy", "mdy"])

@@ -33,6 +33,7 @@ from ptrun.errors import DataError
         (["45.2 %", "3%"], [45.2, 3]),
         (["(5.5)", "7"], [-5.5, 7]),
         (["−5", "3"], [-5, 3]),
+        (["–5", "3"], [-5, 3]),
         (["5.5-", "3", "1,000.0-"], [-5.5, 3, -1000]),
         (["1,5e3", "2,0"], [1500, 2]),
     ],
@@ -81,6 +82,15 @@ def test_missing_and_infinite_numbers_are_nan() -> None:
     assert np.array_equal(values, [1, np.nan, np.nan, np.nan, np.nan, np.nan, -25], equal_nan=True)
 
 
+def test_infinite_numbers_are_nan_also_beside_numbers_in_parentheses() -> None:
+    values = numbers(["(5.5)", "7", "inf", "1e400", ""], range(5), "f", "c")
+    assert np.array_equal(values, [-5.5, 7, np.nan, np.nan, np.nan], equal_nan=True)
+
+
+def test_points_between_thousands_are_no_decimal_points() -> None:
+    assert numbers(["1.234", "56.789"], [2, 3], "f", "c", NumberForm(",", ".")).tolist() == [1234, 56789]
+
+
 def test_text_among_numbers_is_named() -> None:
     with pytest.raises(DataError, match="f, row 9, column 'c': 'x' is not a number"):
         numbers(["1", "x"], [8, 9], "f", "c")
@@ -106,8 +116,9 @@ def test_numbers_with_one_unit(cells: list[str], values: list[float]) -> None:
     form = forms_with_unit(cells)[0]
     assert numbers([*cells, "NA"], range(9), "f", "c", form)[:-1].tolist() == values
     assert form_of({"form": form.to_dict()}) == form
-    with pytest.raises(DataError, match="'5 lb' is not a number with the unit"):
-        numbers(["5 lb"], [2], "f", "c", NumberForm(unit="kg"))
+    for cell in ("5 lb", "5"):
+        with pytest.raises(DataError, match=f"'{cell}' is not a number with the unit"):
+            numbers([cell], [2], "f", "c", NumberForm(unit="kg"))
 
 
 @pytest.mark.parametrize("cells", [["7 kg", "8 lb"], ["1st", "2nd"], ["A1", "A2"], ["7", "8"], ["7 kg", "8"]])

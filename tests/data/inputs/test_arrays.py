@@ -22,11 +22,17 @@ def test_rows_are_standardized_and_non_finite_ones_left_out():
     assert chunk.inputs.tolist() == [[0.0, 0.0], [1.0, 0.5]]
     assert "non-finite" in chunk.problems[1]
     assert chunk.names == ["row 0", "row 1", "row 2"]
+    (_, last) = ArrayRows(values, np.array([1.0, 2.0]), np.array([2.0, 4.0]), batch_size=2).chunks(0)
+    assert (last.names, last.inputs.tolist()) == (["row 2"], [[1.0, 0.5]])
 
 
 def test_which_array_of_a_file(tmp_path: Path):
     np.savez(tmp_path / "a.npz", x_test=np.ones(2), y_test=np.zeros(2))
     assert read_inputs(tmp_path / "a.npz").tolist() == [1, 1]
+    np.savez(tmp_path / "e.npz", x_train=np.ones(4), x_test=np.zeros(2), y_test=np.ones(2))
+    assert len(read_inputs(tmp_path / "e.npz")) == 2
+    np.savez(tmp_path / "f.npz", train_images=np.ones(4), test_images=np.zeros(2), test_labels=np.ones(2))
+    assert len(read_inputs(tmp_path / "f.npz")) == 2
     np.savez(tmp_path / "b.npz", whatever=np.ones(3))
     assert len(read_inputs(tmp_path / "b.npz")) == 3
     np.savez(tmp_path / "c.npz", p=np.ones(3), q=np.ones(3))

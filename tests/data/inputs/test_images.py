@@ -86,6 +86,9 @@ def test_files_folders_patterns_and_lists(folder: Path):
     assert find_images(["b/0.png", "a/*.png"])[0] == ["b/0.png", "a/0.png"]
     (folder / "b" / "list.txt").write_text("1.png\n\n../a/0.png\n")
     assert find_images(["b/list.txt"])[0] == ["b/1.png", "b/../a/0.png"]
+    (folder / "b" / "marked.txt").write_text("1.png\n", encoding="utf-8-sig")
+    assert find_images(["b/marked.txt"])[0] == ["b/1.png"]
+    assert find_images(["**/0.png"])[0] == ["a/0.png", "a/sub/0.png", "b/0.png"]
     (folder / "b" / "list.csv").write_text("file,kind\n1.png,x\n")
     assert find_images(["b/list.csv"])[0] == ["b/1.png"]
     (folder / "b" / "other.csv").write_text("where,kind\n1.png,x\n")

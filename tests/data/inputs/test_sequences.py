@@ -20,6 +20,8 @@ def test_short_long_and_wrong_sequences():
     assert second.inputs[..., 0].tolist() == [[0.0, 0.0, 0.0]]
     (alone,) = source.chunks(3)
     assert alone.names == second.names
+    by_two = list(NewSequences(source.sequences, FITTED, batch_size=2).chunks(0))
+    assert [list(chunk.problems) for chunk in by_two] == [[], [0]]
 
 
 def test_other_lengths_are_counted_and_a_bad_number_is_reported_in_its_place():

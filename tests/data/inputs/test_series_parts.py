@@ -40,10 +40,12 @@ def reading(texts: Sequence[str]) -> ReadChunks:
     return read  # type: ignore[return-value]
 
 
-def rolled(texts: Sequence[str], start: int = 0, **changes: object) -> list[tuple[str, str, list[list[float]]]]:
+def rolled(
+    texts: Sequence[str], start: int = 0, batch_size: int = 4, **changes: object
+) -> list[tuple[str, str, list[list[float]]]]:
     """Name, time and inputs of each window."""
-    chunks = list(RollingWindows(reading(texts), FITTED, settings(**changes), batch_size=4).chunks(start))
-    assert all(len(chunk.names) == 4 for chunk in chunks[:-1])
+    chunks = list(RollingWindows(reading(texts), FITTED, settings(**changes), batch_size=batch_size).chunks(start))
+    assert all(len(chunk.names) == batch_size for chunk in chunks[:-1])
     inputs = torch.cat([chunk.inputs for chunk in chunks]).tolist()
     names = itertools.chain(*(chunk.names for chunk in chunks))
     times = itertools.chain(*(chunk.columns["time"] for chunk in chunks))
@@ -54,7 +56,7 @@ def rolled(texts: Sequence[str], start: int = 0, **changes: object) -> list[tupl
     ("texts", "changes", "lengths"),
     [
         (lines(40), {}, (13, 7, 2)),
-        (lines(60, "%d/%m/%Y"), {}, (14,)),  # a later part alone would not tell day from month
+        (lines(40, "%d/%m/%Y"), {}, (13,)),  # the last part, 09/02/2024, alone would not tell day from month
         (lines(40, step=7), {"calendar": True}, (13, 7)),
         ([lines(40)[0], *lines(40)[:0:-1]], {}, (13, 7)),  # the newest row first
     ],
@@ -69,6 +71,7 @@ def test_parts_of_any_length_give_the_same_windows(
         monkeypatch.setattr(series_parts, "PART_ROWS", part_rows)
         assert rolled(texts, **changes) == whole
         assert rolled(texts, 8, **changes) == whole[8:]
+        assert rolled(texts, batch_size=1, **changes) == whole
         part = last_window(reading(texts), FITTED, settings(**changes))
         assert (part.name, part.times) == (end.name, end.times)
         assert torch.equal(part.inputs, end.inputs)
@@ -95,6 +98,22 @@ def test_what_a_later_part_shows_is_an_error(monkeypatch: pytest.MonkeyPatch):
         last_window(reading(["day,x,y"]), FITTED, settings())
     with pytest.raises(DataError, match=r"row 12: it has 1 cells.* Repair or remove the row"):
         rolled([*texts[:11], "1"])
+
+
+@pytest.mark.parametrize(("form", "step", "num_waves"), [("%Y-%m-%d", 1, 2), ("%Y-%m-%d %H:00", 0, 4)])
+def test_the_calendar_of_an_hour_has_waves_of_the_day(form: str, step: int, num_waves: int):
+    texts = lines(40, form, step)
+    if not step:
+        texts[1:] = [f"2024-01-{1 + i // 24:02} {i % 24:02}:00,1,1" for i in range(40)]
+    window = last_window(reading(texts), FITTED, settings(calendar=True))
+    assert window.inputs.shape == (1, 3, 2 + num_waves)
+
+
+def test_words_that_stand_for_missing_values_are_filled():
+    texts = lines(40)
+    texts[-1] = "2024-02-09,7,-1"
+    window = last_window(reading(texts), FITTED, settings(columns=ColumnSettings(missing_values=["-1"])))
+    assert window.inputs[0, -1, 1] == window.inputs[0, -2, 1]
 
 
 def test_an_order_of_day_and_month_that_is_said_holds(monkeypatch: pytest.MonkeyPatch):

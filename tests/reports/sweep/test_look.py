@@ -25,6 +25,7 @@ from ptrun.reports.sweep.look import (
     metric_text,
     on_shade,
     ring,
+    setting_axis,
     setting_text,
     shade,
     title_of,
@@ -134,3 +135,15 @@ def test_costs_have_names_and_units():
     panel = new_figure(4.0, 3.6, "One").add_subplot()
     metric_axis(panel, "training_seconds", [0.2, 0.4])
     assert panel.yaxis.get_major_formatter()(0.3, 0) == "300 ms"
+
+
+@pytest.mark.parametrize("is_log", [False, True])
+@pytest.mark.parametrize("values", [[0.00156, 0.00513, 0.00726, 0.0675], [16.0, 32.0, 64.0, 128.0, 1024.0]])
+def test_the_labels_of_close_numbers_do_not_overlap(values: list[float], is_log: bool):
+    figure = new_figure(13.5, 4.4, "Three panels")
+    panels = [figure.add_subplot(1, 3, number) for number in (1, 2, 3)]
+    setting_axis(panels[1], Axis("optimizer.lr", values, is_log))
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in panels[1].get_xticklabels() if label.get_text()]
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from support import ROOT, Ended, newest_evaluation, newest_run
 
@@ -110,6 +111,27 @@ def test_a_file_without_a_header_line_and_the_target(ptrun: Call, folder: Path):
     ended = ptrun("predict", "outputs/latest", "short.csv")
     assert ended.code == 3
     assert "row 1: it has 3 cells, but 5 columns are expected" in ended.out + ended.err
+
+
+def test_a_checkpoint_that_does_not_know_the_number_of_columns(ptrun: Call, folder: Path):
+    """One of an earlier version: the width is that of the inputs, or what is assumed is said."""
+    rows = [[i % 2, f"{i / 9:.3f}", f"{(i * 7 % 11) / 3:.3f}", f"{(i * 5 % 13) / 3:.3f}"] for i in range(90)]
+    write(folder / "a.csv", list(map(str, rows[0])), rows[1:])
+    write(folder / "new.csv", list(map(str, rows[0][1:])), [row[1:] for row in rows[1:]])
+    train(ptrun, "dataset=table", "dataset.path=a.csv", "dataset.target='column 1'")
+    content = torch.load("outputs/latest/checkpoints/best.pt", weights_only=True)
+    del content["fitted"]["dataset"]["num_columns"]
+    torch.save(content, "old.pt")
+    for name in ("a", "new"):
+        assert ptrun("predict", "old.pt", f"{name}.csv", "what=logits", f"output={name}.npy").code == 0
+    assert np.load("a.npy").tolist() == np.load("new.npy").tolist()
+    said = ptrun("predict", "old.pt", "a.csv").out
+    assert "It is assumed that this file has them all, also 'column 1', the one to predict." in said
+    assert "\"dataset.columns=['column 2','column 3','column 4',...]\"" in said
+    assert "assumed" not in ptrun("predict", "old.pt", "new.csv", "output=b.csv").out
+    columns = "dataset.columns=['column 2','column 3','column 4']"
+    assert ptrun("predict", "old.pt", "new.csv", columns, "what=logits", "output=named.npy").code == 0
+    assert np.load("named.npy").tolist() == np.load("a.npy").tolist()
 
 
 def test_kept_columns_never_take_the_place_of_predictions(ptrun: Call, folder: Path):
