@@ -198,7 +198,18 @@ def predict(
 
 
 def _paths(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> str | list[str]:
-    return os.fspath(paths) if isinstance(paths, str | os.PathLike) else [os.fspath(path) for path in paths]
+    """Paths as texts. Raises ConfigError for values of another kind, such as an array."""
+    if isinstance(paths, str | os.PathLike):
+        return os.fspath(paths)
+    if isinstance(paths, list | tuple) and all(isinstance(path, str | os.PathLike) for path in paths):
+        return [os.fspath(path) for path in paths]
+
+    from ptrun.errors import ConfigError
+
+    raise ConfigError(
+        f"expected a path or a list of paths, got {type(paths).__name__}. Images, arrays, rows and data frames are "
+        "predicted by ptrun.load(checkpoint).predict(inputs)."
+    )
 
 
 def _settings(

@@ -161,6 +161,7 @@ def _series(read: ReadChunks, preparation: Preparation) -> series.LastWindow | s
         dataset["window"],
         dataset["horizon"],
         ColumnSettings(date_order=dataset["date_order"], missing_values=dataset["missing_values"] or ()),
+        dataset["gaps"],
     )
     if preparation.settings.rolling:
         batch_size = preparation.batch_size(files=False)
@@ -222,7 +223,7 @@ def _image_files(locations: Sequence[str], preparation: Preparation) -> ImageFil
     setting = preparation.settings.path_column
     column = preparation.dataset.get("path_column", "auto") if setting == "auto" else setting
     if list(locations) == [STDIN]:
-        paths = images.named_paths(sys.stdin.readlines(), Path(), "standard input")
+        paths = images.paths_from_stdin()
         notes: tuple[str, ...] = ()
     else:
         paths, notes = images.find_images(locations, column)

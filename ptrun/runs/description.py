@@ -109,6 +109,7 @@ def _data(content: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any
         "class_counts": content["fitted"].get("class_counts"),
         "targets": list(spec["target_names"]),
         "horizon": spec.get("horizon", 0),
+        "has_interval": bool(content.get("interval")),
         "fingerprints": dict(content["data"]),
     }
 

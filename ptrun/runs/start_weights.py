@@ -11,7 +11,7 @@ from ptrun.config.compose import Composer
 from ptrun.config.load import load_config
 from ptrun.config.run_config import RunConfig
 from ptrun.config.weights_setting import file_of_model, model_takes_names
-from ptrun.errors import CheckpointError
+from ptrun.errors import CheckpointError, ConfigError
 from ptrun.files.weights_path import is_path, require_weights_file
 from ptrun.runs.find import find_checkpoint
 
@@ -29,7 +29,13 @@ def weights_record(config: RunConfig) -> dict[str, dict[str, str]]:
 def config_of_weights(words: Sequence[str], composer: Composer) -> RunConfig:
     """The configuration of a training run with the words of `ptrun eval weights=FILE`. Raises PtrunError."""
     of_training = [word for word in words if not word.startswith("split=")]
-    return with_weights_file(load_config(composer, of_training).config)
+    config = load_config(composer, of_training).config
+    if config.model.name == "auto":
+        raise ConfigError(
+            "weights: a file of weights does not say of which network they are. Name it: model=NAME, such as "
+            "model=torchvision model.arch=resnet50 (`ptrun list models`)."
+        )
+    return with_weights_file(config)
 
 
 def with_weights_file(config: RunConfig) -> RunConfig:

@@ -121,6 +121,14 @@ def test_weights_for_other_outputs_cannot_be_evaluated(probabilities: np.ndarray
     assert "or train the head: `ptrun train` takes the same settings" in ended.err
 
 
+def test_the_network_of_the_weights_is_named(ptrun: Call, folder: Path):
+    (folder / "photos").mkdir()
+    torch.save({"a": torch.zeros(1)}, folder / "mobilenet_v2.pth")
+    ended = ptrun("eval", "weights=mobilenet_v2.pth", "dataset=image_folder", "dataset.root=photos")
+    assert ended.code == 2
+    assert "a file of weights does not say of which network they are. Name it: model=NAME" in ended.err
+
+
 def test_without_weights_a_checkpoint_is_asked_for(ptrun: Call):
     ended = ptrun("eval", "model=resnet_cifar")
     assert ended.code == 2

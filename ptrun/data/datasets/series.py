@@ -29,7 +29,7 @@ from ptrun.data.features.series_rows import (
     order_rows,
     steps_of,
 )
-from ptrun.data.features.steps import Steps
+from ptrun.data.features.steps import Steps, step_to_remember, unlike_training
 from ptrun.data.features.timeline import TimeAxis, calendar_of, season_rows
 from ptrun.data.formats.csv_dialect import Header, header_setting
 from ptrun.data.formats.csv_file import CsvFile, read_csv
@@ -88,7 +88,7 @@ def series(
     filled = fill_rows(rows, chosen, settings, missing, may_cut=not any(rows_by_part.values()))
     steps = steps_of(filled.rows, gaps)
     parts = divide(rows_by_part, filled.rows.stretches, splitting)
-    learned = dict(fitted) if fitted else _fit_to_training(filled, chosen, parts)
+    learned = dict(fitted) if fitted else _fit_to_training(filled, chosen, parts, steps)
     waves = calendar_of(filled.rows.axis, steps.usual) if calendar else (filled.values[:, :0], ())
     windows = _windows(filled, steps, standardized_inputs(filled.values, waves[0], learned), chosen, (window, horizon))
     splits = {part: windows.in_part(part, parts) for part in PARTS}
@@ -164,6 +164,8 @@ def _data(
 ) -> Data:
     rows = filled.rows
     length = splits["train"].window + splits["train"].horizon
+    unlike = unlike_training(steps, learned.get("step"), rows.axis.has_dates)
+    notes = [*rows.notes, *notes_on_time(rows, steps), *([f"The file has {unlike}."] if unlike else [])]
     first_rows = [(part, split.starts.numpy() + split.window, None) for part, split in splits.items()]
     return Data(
         spec=spec,
@@ -171,7 +173,7 @@ def _data(
         val=splits["val"],
         test=splits["test"],
         fitted=learned,
-        notes=(*rows.notes, *notes_on_time(rows, steps), *_notes(chosen, filled), *notes_on_length(rows, length)),
+        notes=(*notes, *_notes(chosen, filled), *notes_on_length(rows, length)),
         record=record(parts.made, first_rows) | _rows_for_record(parts, rows),
         baselines=forecasts,
         groups=_groups(splits, rows),
@@ -187,7 +189,7 @@ def _groups(splits: Mapping[str, WindowSplit], rows: OrderedRows) -> SampleGroup
     return SampleGroups(" and ".join(rows.groups.columns), rows.groups.names, of)
 
 
-def _fit_to_training(filled: FilledRows, chosen: SeriesColumns, parts: RowParts) -> dict[str, Any]:
+def _fit_to_training(filled: FilledRows, chosen: SeriesColumns, parts: RowParts, steps: Steps) -> dict[str, Any]:
     train = parts.rows("train")
     if not len(train):
         raise DataError(f"The file has {len(filled.values)} rows, which leaves none to train on.")
@@ -195,6 +197,8 @@ def _fit_to_training(filled: FilledRows, chosen: SeriesColumns, parts: RowParts)
     learned = {**chosen.fitted(), "mean": mean.tolist(), "std": std.tolist()}
     if filled.rows.groups.columns:
         learned["group"] = list(filled.rows.groups.columns)
+    if step := step_to_remember(steps, filled.rows.axis.has_dates):
+        learned["step"] = step
     return learned if filled.rows.file.has_header else {**learned, "header": False}
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptrun.data.features import dates
-from ptrun.data.features.column_report import date_text, report
+from ptrun.data.features.column_report import report
 from ptrun.data.features.dates import ONE_VALUE
 from ptrun.data.features.kinds import ColumnKind, ColumnSettings, decide_kinds, read_numbers
 from ptrun.data.features.labels import fit_column
@@ -28,7 +28,6 @@ from ptrun.data.partition import Indices
 
 Encoding = Mapping[str, Any]
 BLOCK_COLUMNS = 16  # encoded at a time
-ROWS_SIDE_BY_SIDE = 64
 BLOCK_ROWS = 1024  # put in their place at a time: these and the columns stay in the CPU's cache
 
 
@@ -61,7 +60,7 @@ def encode_columns(file: CsvFile, encodings: Sequence[Encoding], setting: str) -
     """Return the features [N, F] of a file. Raises DataError for an absent column or a text among numbers."""
     for encoding in encodings:
         file.column(encoding["name"], setting)
-    widths = [len(_feature_names(encoding)) for encoding in encodings]
+    widths = [len(names_of(encoding)) for encoding in encodings]
     ends = np.cumsum([0, *widths]).tolist()
     features = np.empty((len(file), ends[-1]), np.float32)
     for first in range(0, len(encodings), BLOCK_COLUMNS):
@@ -82,49 +81,6 @@ def _encode_block(file: CsvFile, encodings: Sequence[Encoding], widths: Sequence
     return block
 
 
-def unusual_cells(file: CsvFile, encodings: Sequence[Encoding], features: NDArray[np.float32]) -> dict[str, int]:
-    """What the rows hold that training rows did not, in words, and the number of rows with it.
-
-    These are unknown categories, and numbers and dates outside of the range in training (if the encoding has it).
-    features: of these rows, as `encode_columns` gives them.
-    """
-    counts: dict[str, int] = {}
-    position = 0
-    extremes = [_extremes(features, extreme) for extreme in (np.minimum, np.maximum)] if len(features) else []
-    for encoding in encodings:
-        name, width = encoding["name"], len(_feature_names(encoding))
-        if encoding["kind"] == "categorical":
-            kind = "a rare or unknown category" if encoding["other"] else "a category that training rows lack"
-            counts[f"column '{name}': {kind}"] = _unknown_in(file, encoding).total()
-        elif "min" in encoding and any(_count_outside(encoding, scores[[position]]) for scores in extremes):
-            counts[f"column '{name}': {_range_in_words(encoding)}"] = _count_outside(encoding, features[:, position])
-        position += width
-    return {what: count for what, count in counts.items() if count}
-
-
-def _extremes(features: NDArray[np.float32], extreme: np.ufunc) -> NDArray[np.float32]:
-    """The least or greatest of each feature [F]. Many rows are taken as one, since NumPy is slow on short ones."""
-    whole = len(features) - len(features) % ROWS_SIDE_BY_SIDE
-    wide = features[:whole].reshape(-1, ROWS_SIDE_BY_SIDE * features.shape[1])
-    rest = [features[whole:], *([extreme.reduce(wide).reshape(ROWS_SIDE_BY_SIDE, -1)] if whole else [])]
-    lowest_or_highest: NDArray[np.float32] = extreme.reduce(np.concatenate(rest))
-    return lowest_or_highest
-
-
-def _count_outside(encoding: Encoding, scores: NDArray[np.float32]) -> int:
-    low, high = encoding["min"], encoding["max"]
-    values = scores.astype(np.float64) * encoding["std"] + encoding["mean"]
-    rounding = 1e-6 * max(abs(low), abs(high), high - low)  # of float32
-    return int(((values < low - rounding) | (values > high + rounding)).sum())
-
-
-def _range_in_words(encoding: Encoding) -> str:
-    if encoding["kind"] == "date":
-        first, last = date_text(encoding["min"]), date_text(encoding["max"])
-        return f"a date outside of those in training ({first} to {last})"
-    return f"a number outside of those in training ({encoding['min']:g} to {encoding['max']:g})"
-
-
 def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[float]]:
     """Return the mean and standard deviation by which each feature is scaled; 0 and 1 for those that are not scaled.
 
@@ -134,7 +90,7 @@ def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[fl
     stds: list[float] = []
     for encoding in encodings:
         scaled = [(encoding["mean"], encoding["std"])] if encoding["kind"] in ("numeric", "date") else []
-        pairs = [*scaled, *[(0.0, 1.0)] * (len(_feature_names(encoding)) - len(scaled))]
+        pairs = [*scaled, *[(0.0, 1.0)] * (len(names_of(encoding)) - len(scaled))]
         means += [mean for mean, _ in pairs]
         stds += [std for _, std in pairs]
     return means, stds
@@ -142,7 +98,7 @@ def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[fl
 
 def feature_names(encodings: Sequence[Encoding]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the name of each feature, and the number of features of each column."""
-    groups = [_feature_names(encoding) for encoding in encodings]
+    groups = [names_of(encoding) for encoding in encodings]
     return tuple(name for group in groups for name in group), tuple(map(len, groups))
 
 
@@ -151,7 +107,7 @@ def binary_features(encodings: Sequence[Encoding]) -> tuple[int, ...]:
     is_binary = [
         encoding["kind"] == "categorical" or name == f"{encoding['name']} missing"
         for encoding in encodings
-        for name in _feature_names(encoding)
+        for name in names_of(encoding)
     ]
     return tuple(i for i, binary in enumerate(is_binary) if binary)
 
@@ -164,17 +120,17 @@ def unknown_categories(file: CsvFile, encodings: Sequence[Encoding]) -> dict[str
     unknown: dict[str, Counter[str]] = {}
     for encoding in encodings:
         if encoding["kind"] == "categorical" and not encoding["other"]:
-            unknown[encoding["name"]] = _unknown_in(file, encoding)
+            unknown[encoding["name"]] = unknown_in(file, encoding)
     return {name: counts for name, counts in unknown.items() if counts}
 
 
-def _unknown_in(file: CsvFile, encoding: Encoding) -> Counter[str]:
+def unknown_in(file: CsvFile, encoding: Encoding) -> Counter[str]:
     """Count the cells of a column of categories that have none of the encoding and are not missing: text → cells."""
-    known = {*_spellings(encoding["categories"]), *_missing_texts(encoding)}
+    known = {*_spellings(encoding["categories"]), *missing_texts(encoding)}
     return Counter({text: count for text, count in file[encoding["name"]].counts.items() if text not in known})
 
 
-def _missing_texts(encoding: Encoding) -> set[str]:
+def missing_texts(encoding: Encoding) -> set[str]:
     """The texts that stand for a missing cell."""
     return {*MISSING, *encoding.get("missing_values", ())}
 
@@ -246,7 +202,7 @@ def _encode_categorical(file: CsvFile, encoding: Encoding, features: NDArray[np.
     count = len(encoding["categories"])
     other = count if encoding["other"] else -1
     missing = count + bool(encoding["other"]) if encoding["missing"] else -1
-    absent = _missing_texts(encoding)
+    absent = missing_texts(encoding)
     texts, codes = file[encoding["name"]].distinct
     feature = np.array([missing if text in absent else position.get(text, other) for text in texts], np.int64)[codes]
     rows = np.flatnonzero(feature >= 0)
@@ -269,7 +225,7 @@ def _spellings(categories: Sequence[str]) -> dict[str, int]:
     return others | {category: position for position, category in enumerate(categories)}
 
 
-def _feature_names(encoding: Encoding) -> list[str]:
+def names_of(encoding: Encoding) -> list[str]:
     """The names of the features that a column becomes."""
     name = encoding["name"]
     if encoding["kind"] == "date":

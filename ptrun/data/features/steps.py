@@ -17,6 +17,7 @@ TOLERANCE = 0.1  # share by which two steps may differ and count as the same
 MAX_BREAKS = 0.05  # share of the steps above which a series has no even step at all
 FEW_BREAKS = 3  # up to this many breaks are never too many
 MONTH_SECONDS = 27 * DAY_SECONDS  # from here on, steps are counted in months
+SAME_STEP = 1.15  # ratio up to which the steps of two files are the same: months have 28 to 31 days
 HOLIDAYS = 4  # working days between two rows of a series without weekends that count as one step
 
 
@@ -90,6 +91,19 @@ def _weekday(dates: NDArray[np.datetime64]) -> Indices:
     """0 for Monday to 6 for Sunday."""
     days: Indices = (dates.astype("datetime64[D]").astype(np.int64) + 3) % 7
     return days
+
+
+def step_to_remember(steps: Steps, has_dates: bool) -> float | None:
+    """The time between two rows, in seconds, with which later files are compared; None when it is not known."""
+    return steps.usual if has_dates and steps.usual > 0 and not steps.is_uneven else None
+
+
+def unlike_training(steps: Steps, trained: float | None, has_dates: bool) -> str:
+    """In words, that the rows are further apart or closer than those of the training; "" when they are not."""
+    step = step_to_remember(steps, has_dates)
+    if step is None or trained is None or max(step, trained) <= SAME_STEP * min(step, trained):
+        return ""
+    return f"steps of {step_text(step, has_dates)} between rows, where training had {step_text(trained, has_dates)}"
 
 
 def step_text(seconds: float, has_dates: bool) -> str:

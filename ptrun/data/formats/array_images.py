@@ -86,7 +86,8 @@ def to_pixels(values: NDArray[Any], scale: Range | None, name: str) -> NDArray[n
         )
     low, high = scale
     highest = float(values.max()) if values.size else low
-    if highest > high + _FAR_OUT * (high - low):
+    is_of_one = list(scale) == [0, 255] and values.dtype.kind == "f" and 0 < highest <= 1
+    if is_of_one or highest > high + _FAR_OUT * (high - low):
         raise DataError(
             f"{name} has values up to {highest:g}, but those of the training images lay between {low:g} and {high:g}. "
             "Give images on the same scale."

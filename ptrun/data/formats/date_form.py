@@ -71,6 +71,7 @@ _PATTERNS = {
 _COMPILED = {order: [re.compile(pattern) for pattern in patterns] for order, patterns in _PATTERNS.items()}
 _ISO_LENGTHS = (10, 16, 19)
 _POINTS = re.compile(r"\d{1,2}\.\d{1,2}\.\d")
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def is_date_like(cell: str) -> bool:
 
 def instants(cells: Column, rows: Sequence[int], source: str, column: str, order: str) -> Instants:
     """The times of a column. Raises DataError naming the row and column of the first cell that is no date."""
+    if order in ("dmy", "mdy") and all(_ISO_DATE.match(text) for text in cells.distinct[0] if text not in NOT_A_TIME):
+        order = "ymd"  # a data frame writes dates so, whatever the training file had; among others it may be an error
     if order == "ymd" and (quick := _iso(cells)) is not None:
         return Instants(quick, quick)
     texts, codes = cells.distinct

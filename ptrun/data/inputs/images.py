@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,20 +150,36 @@ class ImagesInMemory:
 
     def chunks(self, start: int) -> Iterator[Chunk]:
         for begin in range(start, len(self.images), self.batch_size):
-            images = self.images[begin : begin + self.batch_size]
-            if self.convert is not None:
-                images = self.convert(images, begin)
-            names = self.names[begin : begin + self.batch_size] or [f"row {begin + i}" for i in range(len(images))]
+            end = min(begin + self.batch_size, len(self.images))
+            names = self.names[begin:end] or [f"row {i}" for i in range(begin, end)]
+            images = self._converted_together(begin, end)
             readable: list[Tensor] = []
             problems: dict[int, str] = {}
             for position, name in enumerate(names):
                 try:
-                    readable.append(self.preparation.fixed(images[position], name))
+                    image = self.converted(begin + position) if images is None else images[position]
+                    readable.append(self.preparation.fixed(image, name))
                 except DataError as error:
                     problems[position] = str(error)
             pipeline = self.preparation.pipeline
             inputs = pipeline.finish(torch.stack(readable)) if readable else torch.empty(0)
             yield Chunk(names, inputs, problems)
+
+    def _converted_together(self, begin: int, end: int) -> Sequence[Tensor] | None:
+        """Some images, which is faster than one by one; None when one of them can't be converted."""
+        if self.convert is None:
+            return None
+        try:
+            return self.convert(self.images[begin:end], begin)
+        except DataError:
+            return None
+
+    def converted(self, row: int) -> Tensor:
+        """An image uint8 [C, H, W]. Raises DataError for one that can't be converted."""
+        if self.convert is None:
+            image: Tensor = self.images[row]
+            return image
+        return self.convert(self.images[row : row + 1], row)[0]
 
 
 def find_images(locations: Sequence[str], path_column: str = "auto") -> tuple[list[str], tuple[str, ...]]:
@@ -180,24 +197,37 @@ def find_images(locations: Sequence[str], path_column: str = "auto") -> tuple[li
             passed_over.add(others)
         elif path.is_file():
             found = _listed(path, path_column) if path.suffix.lower() in LIST_SUFFIXES else [str(path)]
+        elif len(locations) > 1 and path.suffix.lower() in SUFFIXES and not glob.has_magic(str(path)):
+            found = [str(path)]  # one of several images: its row says that it is absent
         else:
             found = sorted(glob.glob(str(path), recursive=True))
         if not found:
-            raise DataError(f"input: {location}: {_nothing_found(path, passed_over)} ({', '.join(sorted(SUFFIXES))}).")
+            raise DataError(f"input: {location}: {_nothing_found(path, passed_over)}.")
         paths += found
     return paths, tuple(passed_over.notes())
 
 
 def _nothing_found(path: Path, passed_over: PassedOver) -> str:
     if not path.is_dir():
-        return "there is no such file, and no file of that pattern"
+        return "no file matches this pattern" if glob.has_magic(str(path)) else "there is no such file or folder"
     holds = f"; it has {passed_over.kinds_text()}" if passed_over.kinds else ""
-    return f"this folder holds no image{holds}"
+    return f"this folder holds no image{holds} ({', '.join(sorted(SUFFIXES))})"
 
 
 def named_paths(lines: Sequence[str], folder: Path, source: str) -> list[str]:
     """The paths in the lines of a list; a relative one starts at `folder`. source: the list, for messages."""
     return listed_paths([line.strip() for line in lines if line.strip()], folder, source)[0]
+
+
+def paths_from_stdin() -> list[str]:
+    """The paths in the lines of standard input. Raises DataError for what is no text, such as an image."""
+    try:
+        return named_paths(sys.stdin.readlines(), Path(), "standard input")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "standard input is no text. It takes the paths of images, one in each line. Name a single image as "
+            "input=FILE."
+        ) from error
 
 
 def _listed(path: Path, path_column: str) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from ptrun.data.features.columns import Encoding, encode_columns, unusual_cells
+from ptrun.data.features.columns import Encoding, encode_columns
+from ptrun.data.features.unusual import unusual_cells
 from ptrun.data.formats.column import Column
 from ptrun.data.formats.csv_chunks import ALL, CsvChunk, ReadChunks, Wanted
 from ptrun.data.formats.csv_file import CsvFile, num_columns

@@ -25,8 +25,6 @@ def sequences_of(values: Sequence[NDArray[Any]], name: str) -> Sequences:
                 f"{name}, row {row}: it holds {sequence.dtype} {list(sequence.shape)}; sequences are numbers "
                 "[time] or [time, channels]."
             )
-        if not np.isfinite(sequence).all():
-            raise DataError(f"{name}, row {row}: it holds a number that is non-finite (NaN or infinite).")
     columns = [sequence.reshape(len(sequence), -1).astype(np.float64) for sequence in values]
     return Sequences(name, columns, ["?"] * len(rows), rows)
 
@@ -50,9 +48,26 @@ class NewSequences:
             positions = range(begin, min(begin + self.batch_size, self.count))
             readable, problems = [], {}
             for index in positions:
+                values = self.sequences.values[index]
+                if not np.isfinite(values).all():
+                    problems[index - begin] = "it holds a number that is non-finite (NaN or infinite)"
+                    continue
                 try:
-                    readable.append(prepared(self.sequences.values[index], self.fitted, self.sequences, index))
+                    readable.append(prepared(values, self.fitted, self.sequences, index))
                 except DataError as error:
                     problems[index - begin] = str(error)
             inputs = torch.from_numpy(np.stack(readable)) if readable else torch.empty(0)
-            yield Chunk([f"row {self.sequences.rows[index]}" for index in positions], inputs, problems)
+            names = [f"row {self.sequences.rows[index]}" for index in positions]
+            yield Chunk(names, inputs, problems, unusual=self._other_lengths(positions))
+
+    def _other_lengths(self, positions: range) -> dict[str, int]:
+        """How many of some sequences are padded or cut, because the model reads one length."""
+        length = self.fitted["length"]
+        lengths = [len(self.sequences.values[index]) for index in positions]
+        counts = {
+            f"a sequence longer than {length} time steps, of which the model reads the last": sum(
+                n > length for n in lengths
+            ),
+            f"a sequence shorter than {length} time steps, padded in front": sum(n < length for n in lengths),
+        }
+        return {what: count for what, count in counts.items() if count}

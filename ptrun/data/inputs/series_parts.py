@@ -18,6 +18,7 @@ from ptrun.data.features import series_columns
 from ptrun.data.features.kinds import ColumnSettings
 from ptrun.data.features.series_columns import SeriesColumns
 from ptrun.data.features.series_rows import OrderedRows, order_rows, steps_of
+from ptrun.data.features.steps import find_steps, unlike_training
 from ptrun.data.features.timeline import TimeAxis, calendar_of
 from ptrun.data.formats.csv_chunks import ReadChunks
 from ptrun.data.formats.csv_file import CsvFile, joined
@@ -37,6 +38,7 @@ class SeriesSettings:
     window: int
     horizon: int
     columns: ColumnSettings = field(default_factory=ColumnSettings)
+    gaps: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,16 @@ class Part:
 
     cells: the time of each row as it is written; none without a time column.
     recent: the times of the last PART_ROWS rows that were read. last_row: the row number of the last one.
+    gaps: position of a row → where the gap before it is, in words; 0 when it is between this part and the one before.
+    unusual: what training never saw, in words.
     """
 
     inputs: Tensor
     cells: Sequence[str]
     recent: TimeAxis
     last_row: int
+    gaps: Mapping[int, str] = field(default_factory=dict)
+    unusual: str = ""
 
 
 def prepared_parts(read: ReadChunks, fitted: Mapping[str, Any], settings: SeriesSettings) -> Iterator[Part]:
@@ -111,7 +117,9 @@ class _Preparer:
     def __init__(self, first: OrderedRows, fitted: Mapping[str, Any], settings: SeriesSettings) -> None:
         self._fitted, self._settings = fitted, settings
         self._chosen: SeriesColumns = series_columns.restored(first.file, fitted)
-        self._usual_step = steps_of(first, "ignore").usual
+        steps = steps_of(first, "ignore")
+        self._usual_step = steps.usual
+        self._unusual = unlike_training(steps, fitted.get("step"), first.axis.has_dates)
         self._recent: TimeAxis | None = None
         self._known = np.zeros(len(fitted["columns"]), bool)  # columns that had a value so far
         self._last: Floats | None = None  # values of the last row that was prepared
@@ -130,12 +138,23 @@ class _Preparer:
 
     def part(self, rows: OrderedRows) -> Part:
         """The rows as the model reads them."""
-        self._recent = rows.axis if self._recent is None else self._recent.followed_by(rows.axis, PART_ROWS)
+        before = self._recent
+        self._recent = rows.axis if before is None else before.followed_by(rows.axis, PART_ROWS)
         values, kept = self._values(rows.file)
         axis = rows.axis.take(kept) if rows.axis.columns else rows.axis
+        gaps = self._gaps(before, axis)
         waves = calendar_of(axis, self._usual_step)[0] if self._settings.calendar else np.zeros((len(values), 0))
         inputs = standardized_inputs(values, waves, self._fitted)
-        return Part(inputs, axis.cells, self._recent, rows.file.rows[-1])
+        return Part(inputs, axis.cells, self._recent, rows.file.rows[-1], gaps, self._unusual)
+
+    def _gaps(self, before: TimeAxis | None, axis: TimeAxis) -> dict[int, str]:
+        """The gaps in the time of some rows, and between them and those before. A window of training crosses none."""
+        if self._settings.gaps == "ignore" or not axis.columns:
+            return {}
+        times = axis if before is None else before.followed_by(axis, len(before.times) + len(axis.times))
+        first = len(times.times) - len(axis.times)
+        breaks = find_steps(times, [(0, len(times.times))]).breaks
+        return {i + 1 - first: f"after {times.cells[i]}" for i in breaks.tolist() if i + 1 >= first}
 
     def _values(self, file: CsvFile) -> tuple[Floats, NDArray[np.int64]]:
         """The values without gaps, and the positions of their rows: those that nothing can fill are left out."""

@@ -84,6 +84,8 @@ class PredictionFile:
                 self.sync()
             finally:
                 self._file.close()
+                if not self.tally.done:  # nothing to go on from
+                    self._remove_partial()
 
     def append(self, table: Table, short: Collection[str] = ()) -> None:
         """Append rows of a table, all of one set of columns. short: columns of probabilities (see `csv_text`)."""
@@ -127,6 +129,9 @@ class PredictionFile:
             _write_parquet(self._partial, self.path, self._columns, self._numeric)
         else:
             self._partial.replace(self.path)
+        self._remove_partial()
+
+    def _remove_partial(self) -> None:
         for path in (self._partial, self._note):
             path.unlink(missing_ok=True)
 

@@ -131,13 +131,16 @@ class LoadedModel:
         """The features of each input from which the head computes its outputs, [N, features]; [features] for one."""
         sources, is_one = self._open(inputs, InputSettings(resize=resize))
         _, _, interpreted = self._run(sources, "embedding", raise_on_problem=True)
+        _require_some(interpreted)
         features: NDArray[np.float32] = np.concatenate([part.embeddings for part in interpreted])
         return features[0] if is_one else features
 
     def transform(self, inputs: Any, *, resize: bool = False) -> Tensor:
         """Inputs as the network receives them, [N, ...], for your own use of `model`. Raises DataError."""
         sources, _ = self._open(inputs, InputSettings(resize=resize))
-        return cat([_checked(chunk).inputs for chunk in sources[0].chunks(0)])
+        chunks = [_checked(chunk) for chunk in sources[0].chunks(0)]
+        _require_some(chunks)
+        return cat([chunk.inputs for chunk in chunks])
 
     def _open(self, inputs: Any, settings: InputSettings) -> tuple[list[Source], bool]:
         """The sources of the inputs, one for each way to prepare them, and whether they are one sample."""
@@ -170,6 +173,12 @@ def load(checkpoint: str | Sequence[str], changes: Changes, *, ensemble: bool = 
     """The model of one or several checkpoints. The caller's random numbers and threads stay as they are."""
     with preserve_caller_state():
         return LoadedModel(load_predictor(checkpoint, changes, ensemble=ensemble))
+
+
+def _require_some(parts: Sequence[Any]) -> None:
+    """Raise DataError when there are no inputs, which have no features."""
+    if not parts:
+        raise DataError("predict: there are no inputs: the file or the table has no rows.")
 
 
 def _checked(chunk: Chunk) -> Chunk:

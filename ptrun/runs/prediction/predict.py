@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptrun.build.inputs import STDIN, InputSettings, file_identity, open_inputs
+from ptrun.build.inputs import InputSettings, file_identity, open_inputs
 from ptrun.data.inputs.series import LastWindow
 from ptrun.data.inputs.source import Chunk, Source
 from ptrun.errors import ConfigError, DataError
@@ -29,8 +29,9 @@ from ptrun.evaluation.prediction_table import (
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.process.startup import keep_freed_memory
 from ptrun.runs.find import sweep_runs
-from ptrun.runs.prediction.file import STDOUT, PredictionFile, Tally, format_of, import_pyarrow
+from ptrun.runs.prediction.file import PredictionFile, Tally
 from ptrun.runs.prediction.interval import interval_width
+from ptrun.runs.prediction.output import output_path, require_use
 from ptrun.runs.prediction.predicted import Predicted
 from ptrun.runs.prediction.predictor import Predictor, aligned_chunks
 from ptrun.runs.prediction.text import csv_text
@@ -73,10 +74,11 @@ class PredictRequest:
 def run(request: PredictRequest) -> Predicted:
     """Predict, write the file, print a summary. Raises PtrunError."""
     keep_freed_memory()
-    output = _output_path(request)
+    output = output_path(request.output, request.locations, overwrite=request.overwrite)
     console = Console(request.quiet, stream=sys.stderr if output is None else None)
     predictor = load_predictor(request.checkpoint, request.changes, ensemble=request.ensemble)
     what = resolve_what(request.what, predictor.spec)
+    require_use(output, what, top_k=request.top_k, keep=request.keep, interval=request.interval)
     with attribute_plugin_errors(predictor.members[0].config.model.name):
         return _Prediction(request, predictor, what, console, output).run()
 
@@ -142,6 +144,9 @@ class _Prediction:
                 _count_labels(predicted, tally)
                 yield chunk, predicted
                 self.console.work(tally.done, total)
+            if not tally.done:
+                named = ", ".join(map(_location_text, self.request.locations))
+                raise DataError(f"input: {named}: there are no rows to predict.")
         finally:
             self.console.clear()
 
@@ -232,22 +237,6 @@ class _Prediction:
         if tally.bad:
             named = " ".join(tally.first_problems)
             console.warn(f"{tally.bad:,} of {tally.done:,} inputs have no prediction. {named}")
-
-
-def _output_path(request: PredictRequest) -> Path | None:
-    """Where the predictions go; None for standard output. Raises ConfigError for a file that exists."""
-    first = request.locations[0]
-    if request.output == STDOUT or (request.output is None and first == STDIN):
-        return None
-    output = Path(
-        request.output or f"{Path(first).expanduser().resolve().stem.strip('*?[]') or 'input'}-predictions.csv"
-    )
-    output = output.expanduser()
-    if format_of(str(output)) == "parquet":
-        import_pyarrow()
-    if output.exists() and not request.overwrite:
-        raise ConfigError(f"output: {output} exists already. Name another file, or replace it with overwrite=true.")
-    return output
 
 
 def _location_text(location: str) -> str:

@@ -13,6 +13,7 @@ from ptrun.runs.show_checkpoint import rows
 from ptrun.terminal.format import format_metric, metrics_table
 
 _SHOWN = ("model", "data", "inputs", "outputs", "trained", "best", "verdict")
+_Z = 1.96  # standard deviations on either side that hold 95 % of a normal distribution
 _FEW_SAMPLES = 100  # of a class in training, or of the test split
 
 
@@ -47,9 +48,12 @@ def limits(description: Mapping[str, Any], test: Mapping[str, Any] | None) -> li
         sentences.append(f"It assigns one of its {count} classes to every input, even to one that belongs to none.")
         sentences += _rare_classes(data)
     elif data["targets"]:
-        sentences.append(
-            "It gives no error bars; values outside of the range of the training targets are extrapolated."
+        error_bars = (
+            "Its intervals (`interval=0.9`) are those of its validation, and no guarantee"
+            if data.get("has_interval")
+            else "It gives no error bars"
         )
+        sentences.append(f"{error_bars}; values outside of the range of the training targets are extrapolated.")
     if test is None:
         return [*sentences, "No test results are known."]
     return [*sentences, *_precision(test), *_worst_class(test)]
@@ -68,19 +72,21 @@ def _rare_classes(data: Mapping[str, Any]) -> list[str]:
 
 
 def _precision(test: Mapping[str, Any]) -> list[str]:
-    """How exactly the accuracy is known: the normal approximation of its 95 % interval."""
+    """How exactly the accuracy is known: its 95 % interval (Wilson, 1927), which also holds near 0 and 100 %."""
     accuracy, count = test["metrics"].get("accuracy"), test["num_samples"]
     if accuracy is None:
         return [f"It was tested on {count:,} samples."]
-    half = 196 * math.sqrt(accuracy * (1 - accuracy) / count)
-    return [f"The test split has {count:,} samples, so the accuracy is known to about ± {half:.1f} percentage points."]
+    center = (accuracy + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
+    half = _Z / (1 + _Z**2 / count) * math.sqrt(accuracy * (1 - accuracy) / count + (_Z / (2 * count)) ** 2)
+    low, high = (format_metric("accuracy", value) for value in (center - half, center + half))
+    return [f"The test split has {count:,} samples: the accuracy on such data lies between {low} and {high} (95 %)."]
 
 
 def _worst_class(test: Mapping[str, Any]) -> list[str]:
     recalls = {
         name: scores["recall"] for name, scores in (test.get("per_class") or {}).items() if scores["recall"] is not None
     }
-    if not recalls:
+    if len(set(recalls.values())) < 2:
         return []
     worst = min(recalls, key=lambda name: recalls[name])
     return [f"It finds the class {worst} least often: {format_metric('recall', recalls[worst])} of its test samples."]

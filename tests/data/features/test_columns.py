@@ -12,9 +12,9 @@ from ptrun.data.features.columns import (
     fit_columns,
     standardization,
     unknown_categories,
-    unusual_cells,
 )
 from ptrun.data.features.kinds import ColumnSettings
+from ptrun.data.features.unusual import unusual_cells
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.errors import DataError
 

@@ -18,7 +18,7 @@ from ptrun.data.features.kinds import (
 )
 from ptrun.data.formats.csv_file import CsvFile
 from ptrun.data.formats.number_form import PLAIN, NumberForm
-from ptrun.errors import DataError
+from ptrun.errors import ConfigError, DataError
 
 
 def csv(columns: dict[str, list[str]], **facts: Any) -> CsvFile:
@@ -76,7 +76,10 @@ def test_other_columns_and_the_delimiter_decide_what_a_comma_means() -> None:
     ambiguous = {"x": ["1,234", "5,678"]}
     assert kinds(csv(ambiguous))["x"].form == NumberForm(".", ",")
     assert kinds(csv(ambiguous, delimiter=";"))["x"].form == NumberForm(",")
-    assert kinds(csv(ambiguous), decimal=",")["x"].form == NumberForm(",")
+    for decimal in (",", "comma"):
+        assert kinds(csv(ambiguous), decimal=decimal)["x"].form == NumberForm(",")
+    with pytest.raises(ConfigError, match=r"dataset\.decimal is 'komma'; it can be auto, point or comma"):
+        kinds(csv(ambiguous), decimal="komma")
     beside_commas = kinds(csv(ambiguous | {"y": ["0,5", "1,5"], "z": ["1.000", "20.000"]}))
     assert beside_commas["x"].form == NumberForm(",")
     assert beside_commas["z"].form == NumberForm(",", "."), "a point between thousands, where decimals have commas"

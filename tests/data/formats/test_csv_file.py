@@ -50,6 +50,8 @@ def test_single_column(tmp_path: Path) -> None:
         ("a,b\n1,2\n3\n", "row 3: it has 1 cells, but the file has 2 columns"),
         ("a,b\n1,2\n3,4,5\n", "row 3: it has 3 cells"),
         (b"a,b\n\xff\xfe,2\n", "not UTF-8"),
+        (b"\x1f\x8b\x08\x00", "is compressed by gzip"),
+        (b"PK\x03\x04\xff", "is an Excel workbook or another zip archive"),
     ],
 )
 def test_bad_files(tmp_path: Path, text: str | bytes, message: str) -> None:

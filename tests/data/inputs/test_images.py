@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 
 from ptrun.data.formats.image_file import ImageReader
-from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory, find_images
+from ptrun.data.inputs.images import ImageFiles, ImagePreparation, ImagesInMemory, find_images, paths_from_stdin
 from ptrun.errors import DataError
 from ptrun.spec import DataSpec, Layout, Task
 from ptrun.transforms.build import build_pipeline
@@ -94,8 +95,17 @@ def test_files_folders_patterns_and_lists(folder: Path):
     assert find_images(["b/other.csv"], "where")[0] == ["b/1.png"]
     with pytest.raises(DataError, match="no column called path, file, filename"):
         find_images(["b/other.csv"])
-    with pytest.raises(DataError, match=r"no such file, and no file of that pattern"):
+    with pytest.raises(DataError, match=r"c/\*.png: no file matches this pattern"):
         find_images(["c/*.png"])
+    with pytest.raises(DataError, match=r"absent\.png: there is no such file or folder"):
+        find_images(["absent.png"])
+    assert find_images(["b/0.png", "absent.png"])[0] == ["b/0.png", "absent.png"]
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match="this folder holds no image"):
         find_images(["empty"])
+
+
+def test_standard_input_that_is_no_text(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\x89PNG\r\n"), encoding="utf-8"))
+    with pytest.raises(DataError, match=r"standard input is no text\..*one in each line"):
+        paths_from_stdin()

@@ -60,6 +60,7 @@ def test_what_training_never_saw_is_counted():
     (chunk,) = memory.chunks(0)
     assert chunk.unusual == {
         "column 'size': a number outside of those in training (0 to 8)": 2,
+        "column 'size': a missing value, which training rows lack": 1,
         "column 'kind': a category that training rows lack": 2,
     }
     (usual,) = TableRows(InMemory(TRAINING), ENCODINGS, 256).chunks(0)

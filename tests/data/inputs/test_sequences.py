@@ -22,3 +22,14 @@ def test_short_long_and_wrong_sequences():
     assert alone.names == second.names
     by_two = list(NewSequences(source.sequences, FITTED, batch_size=2).chunks(0))
     assert [list(chunk.problems) for chunk in by_two] == [[], [0]]
+
+
+def test_other_lengths_are_counted_and_a_bad_number_is_reported_in_its_place():
+    values = [np.ones((1, 1)), np.ones((4, 1)), np.ones((3, 1)), np.full((3, 1), np.nan)]
+    (chunk,) = NewSequences(Sequences("s.ts", values, ["?"] * 4, [4, 5, 6, 7]), FITTED, batch_size=8).chunks(0)
+    assert chunk.problems == {3: "it holds a number that is non-finite (NaN or infinite)"}
+    assert len(chunk.inputs) == 3
+    assert chunk.unusual == {
+        "a sequence longer than 3 time steps, of which the model reads the last": 1,
+        "a sequence shorter than 3 time steps, padded in front": 1,
+    }

@@ -12,7 +12,7 @@ from PIL import Image
 from support import train
 
 from ptrun.errors import DataError
-from ptrun.runs.prediction.loaded_model import LoadedModel, Prediction
+from ptrun.runs.prediction.loaded_model import LoadedModel, Prediction, Predictions
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,58 @@ def test_rows(wine: LoadedModel):
     assert isinstance(wine.predict(np.full(13, 2.5)), Prediction)
 
 
+def test_a_row_and_columns_of_a_data_frame(wine: LoadedModel):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({name: [2.5, 1.5] for name in wine.spec.feature_names})
+    both = wine.predict(frame)
+    assert isinstance(both, Predictions)
+    alone = wine.predict(frame.iloc[0])
+    assert isinstance(alone, Prediction)
+    assert alone.label == both[0].label
+    for columns in ({name: frame[name] for name in frame}, {name: frame[name].array for name in frame}):
+        assert [item.probabilities for item in wine.predict(columns)] == [item.probabilities for item in both]
+
+
+def test_no_rows_have_no_features(wine: LoadedModel):
+    pandas = pytest.importorskip("pandas")
+    nothing = pandas.DataFrame({name: [] for name in wine.spec.feature_names})
+    assert len(wine.predict(nothing)) == 0  # type: ignore[arg-type]
+    for read in (wine.embed, wine.transform):
+        with pytest.raises(DataError, match="there are no inputs"):
+            read(nothing)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    """A model of color images of 12 x 12 pixels, to which images of any size are scaled."""
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(24):
+        path = folder / "images" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.roll(COLORS, i, 0)[:12, :12] // (1 + i % 2)).save(path)
+    size = "transform.eval=[{resize:{size:12}},{center_crop:{size:12}},normalize]"
+    data = ("dataset=image_folder", f"dataset.root={folder / 'images'}", size, size.replace("eval", "train"))
+    return train(*data, "model=simplenet", "train.max_steps=2", f"output_dir={folder}", quiet=True).load()
+
+
+COLORS = np.arange(14 * 16 * 3, dtype=np.uint8).reshape(14, 16, 3)
+
+
+def test_color_images_with_channels_first_and_of_several_sizes(photos: LoadedModel):
+    first = photos.predict(Image.fromarray(COLORS))
+    assert isinstance(first, Prediction)
+    channels_first = np.ascontiguousarray(COLORS.transpose(2, 0, 1))
+    for value in (COLORS, channels_first, torch.from_numpy(channels_first)):
+        one = photos.predict(value)
+        assert isinstance(one, Prediction)
+        assert one.probabilities == first.probabilities
+    for values in ([COLORS, COLORS[:13]], [torch.from_numpy(channels_first), torch.from_numpy(COLORS[:13])]):
+        several = photos.predict(values)
+        assert isinstance(several, Predictions)
+        expected = photos.predict([Image.fromarray(COLORS), Image.fromarray(COLORS[:13])])
+        assert several.probabilities.tolist() == expected.probabilities.tolist()  # type: ignore[union-attr]
+
+
 def test_data_frames(wine: LoadedModel):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({name: [2.5, 3.5] for name in wine.spec.feature_names})
@@ -105,6 +157,8 @@ def test_other_values_are_refused_in_a_sentence(digits: LoadedModel, wine: Loade
         (wine, {"alcohol": [1, 2], "ash": [1]}, "different lengths"),
         (wine, {"alcohol": 1}, "lacks columns"),
         (digits, np.zeros((8, 8)), "images are uint8"),
+        (digits, (), "can't read tuple without items"),
+        (wine, [np.zeros(13), np.zeros(12)], r"different shapes \(\[12\], \[13\]\)"),
     ):
         with pytest.raises(DataError, match=message):
             model.predict(value)
@@ -127,5 +181,9 @@ def test_sequences_of_unequal_lengths(tmp_path: Path):
     of_file, of_arrays = model.predict(path), model.predict(sequences)
     assert [p.probabilities for p in of_file] == [p.probabilities for p in of_arrays]  # type: ignore[union-attr]
     assert model.predict(sequences[0][:, None]).label == of_file[0].label  # type: ignore[union-attr,index]
+    assert model.predict(sequences[0]).label == of_file[0].label  # type: ignore[union-attr,index]
+    same = [row for row in sequences if len(row) == 6]
+    together = model.predict(np.stack(same))
+    assert [p.probabilities for p in together] == [p.probabilities for p in model.predict(same)]  # type: ignore[union-attr]
     with pytest.raises(DataError, match=r"the arrays, row 1: it holds float64 \[2, 2, 2\]; sequences are numbers"):
         model.predict([sequences[0], np.zeros((2, 2, 2))])

@@ -15,7 +15,7 @@ from PIL import Image
 from support import train
 
 import ptrun
-from ptrun.errors import CheckpointError, DataError
+from ptrun.errors import CheckpointError, ConfigError, DataError
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +118,10 @@ def test_problems_raise_or_are_reported(run: Any, folder: Path):
     assert prediction.label is None
     assert "is not an image" in prediction.problem
     assert "problem" in repr(prediction)
+    Image.fromarray(IMAGES[0]).save("good.png")
+    several: Any = loaded.predict(["absent.png", "good.png"], raise_on_problem=False)
+    assert several[0].problem == "absent.png does not exist."
+    assert several[1].label is not None
 
 
 def test_evaluation_and_prediction_from_python(run: Any, folder: Path):
@@ -131,6 +135,8 @@ def test_evaluation_and_prediction_from_python(run: Any, folder: Path):
     assert (folder / "p.csv").exists()
     averaged: Any = ptrun.load([run.run_dir, run.run_dir]).predict(IMAGES[0])
     assert averaged.disagreement == 0
+    with pytest.raises(ConfigError, match=r"got ndarray\. Images, arrays.*by ptrun\.load\(checkpoint\)\.predict"):
+        ptrun.predict(run.run_dir, IMAGES)  # type: ignore[arg-type]
     with pytest.raises(CheckpointError):
         ptrun.load("absent")
 

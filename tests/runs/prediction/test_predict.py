@@ -369,6 +369,9 @@ def test_standard_input_and_output(folder: Path, ptrun: Call):
         (("outputs/latest", "x.npy", "what=values"), "predicts classes, so what can be"),
         (("outputs/latest", "x.npy", "output=p.txt"), "output=p.txt: the name of the file ends in"),
         (("outputs/latest", "x.npy", "output=there.csv"), "there.csv exists already"),
+        (("outputs/latest", "x.npy", "output=x.npy", "overwrite=true"), "x.npy is the input"),
+        (("outputs/latest", "none.npy"), "none.npy: there are no rows to predict"),
+        (("outputs/latest", "*.png"), "input: *.png: no file matches this pattern."),
         (("outputs/latest", "x.npy", "top_k=0"), "top_k"),
         (("outputs/latest", "x.npy", "model.dropout=1"), "model.dropout: can't be changed here"),
         (("outputs/latest", "x.npy", "ensemble=true"), "checkpoint names none"),
@@ -379,12 +382,14 @@ def test_standard_input_and_output(folder: Path, ptrun: Call):
 def test_mistakes_are_sentences(ptrun: Call, folder: Path, words: tuple[str, ...], message: str):
     train(ptrun, "model=simplenet", "train.max_steps=2")
     np.save(folder / "x.npy", np.zeros((2, 8, 8), np.uint8))
+    np.save(folder / "none.npy", np.zeros((0, 8, 8), np.uint8))
     np.save(folder / "wide.npy", np.zeros((2, 9, 9), np.uint8))
     (folder / "there.csv").write_text("")
     ended = ptrun("predict", *words)
     assert ended.code in (2, 3, 4)
     assert message in ended.err + ended.out
     assert "Traceback" not in ended.err
+    assert not list(folder.glob(".*.partial*"))
 
 
 @pytest.mark.slow

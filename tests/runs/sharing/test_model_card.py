@@ -28,7 +28,7 @@ def test_data_results_and_limits(card: str):
     assert "124 train, 18 val, 36 test" in card
     assert re.search(r"\| metric \| test \| most frequent class \|\n\| --- \| --- \| --- \|\n\| loss \| ", card)
     assert "Classes with fewer than 100 training samples: class_0 (41), class_1 (50), class_2 (33)." in card
-    assert re.search(r"36 samples, so the accuracy is known to about ± \d+\.\d percentage points", card)
+    assert re.search(r"36 samples: the accuracy on such data lies between \d+\.\d\d % and \d+\.\d\d % \(95 %\)", card)
     assert "ptrun train dataset=wine model=simplenet train.epochs=3 -q" in card
 
 
@@ -48,12 +48,21 @@ def test_without_results_the_card_says_so():
     found = limits({"data": data}, None)
     assert found[-1] == "No test results are known."
     assert any("no error bars" in limit for limit in found)
+    found = limits({"data": {**data, "has_interval": True}}, None)
+    assert any("Its intervals (`interval=0.9`)" in limit for limit in found)
+
+
+def test_few_samples_without_a_mistake_prove_little():
+    data = {"input_shape": [2], "classes": ["a", "b"], "targets": [], "class_counts": [500, 600]}
+    recalls = {"a": {"recall": 1.0}, "b": {"recall": 1.0}}
+    found = limits({"data": data}, {"metrics": {"accuracy": 1.0}, "num_samples": 16, "per_class": recalls})
+    assert "lies between 80.64 % and 100.00 % (95 %)" in found[-1]  # and no class is found least often
 
 
 def test_an_accuracy_is_as_exact_as_its_samples_are_many():
     data = {"input_shape": [2], "classes": ["a", "b"], "targets": [], "class_counts": [500, 600]}
     test = {"metrics": {"accuracy": 0.9}, "num_samples": 900, "per_class": {"a": {"recall": 0.8}, "b": {"recall": 1.0}}}
     found = limits({"data": data}, test)
-    assert "about ± 2.0 percentage points" in found[-2]
+    assert "lies between 87.87 % and 91.79 % (95 %)" in found[-2]
     assert found[-1] == "It finds the class a least often: 80.00 % of its test samples."
     assert not any("fewer than" in limit for limit in found)
