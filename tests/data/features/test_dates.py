@@ -82,5 +82,6 @@ def test_one_date_only_is_left_out() -> None:
 def test_new_rows_are_read_in_the_form_of_training() -> None:
     encoding = fit(["13/1/2024", "2/1/2024"], "dmy")
     assert encoded(["1/2/2024"], encoding)[0, 0] > encoded(["31/1/2024"], encoding)[0, 0]
-    with pytest.raises(DataError, match="row 2, column 'd': '2024-01-31' is not a date like 31/1/2024"):
-        encoded(["2024-01-31"], encoding)
+    assert encoded(["2024-01-31"], encoding).tolist() == encoded(["31/1/2024"], encoding).tolist()
+    with pytest.raises(DataError, match="row 3, column 'd': '2024-01-31' is not a date like 31/1/2024"):
+        encoded(["1/2/2024", "2024-01-31"], encoding)
