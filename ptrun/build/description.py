@@ -21,12 +21,14 @@ def describe_training(config: RunConfig) -> str:
     )
 
 
-def own_data(config: RunConfig) -> str | None:
-    """The file or folder that the user named as data, which `ptrun predict` reads too; None for other data."""
-    setting = {"image_folder": "root"}.get(config.dataset.name, "path")
-    if config.dataset.name not in _READ_BY_PREDICT:
+def own_data(dataset: Mapping[str, Any]) -> str | None:
+    """The file or folder that the user named as data, which `ptrun predict` reads too; None for other data sets.
+
+    dataset: the group of a configuration, with its name and settings.
+    """
+    if dataset["name"] not in _READ_BY_PREDICT:
         return None
-    value = config.dataset.settings.get(setting)
+    value = dataset.get({"image_folder": "root"}.get(dataset["name"], "path"))
     return None if value is None else str(value)
 
 

@@ -123,7 +123,7 @@ def next_command(config: RunConfig, weights: Path) -> tuple[str, str]:
 
 def predict_command(config: RunConfig, weights: Path) -> str | None:
     """The command that predicts for the user's own data, as it stands; None for data that come along."""
-    data = own_data(config)
+    data = own_data(config.to_dict()["dataset"])
     if data is None:
         return None
     return f"ptrun predict checkpoint={shlex.quote(str(weights))} input={shlex.quote(data)}"

@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ptrun.build.description import own_data
+from ptrun.errors import CheckpointError
 from ptrun.files.atomic import replacing_text
 from ptrun.runs.configurations import (
     Configuration,
@@ -23,7 +25,7 @@ from ptrun.runs.configurations import (
     swept_keys,
     values_by_key,
 )
-from ptrun.runs.folder import JOB_LOG, SWEEP_RESULTS
+from ptrun.runs.folder import JOB_LOG, SWEEP_RESULTS, RunDir
 from ptrun.runs.objectives import pareto_front
 from ptrun.sweeps.leaderboard import best_jobs, comparison
 from ptrun.terminal.console import Console
@@ -67,9 +69,22 @@ def report_next(rows: Sequence[Row], folder: Path, console: Console) -> None:
 
 
 def next_commands(folder: Path, best: str) -> list[tuple[str, str]]:
-    """What to type to evaluate the best job, and to see how to use it."""
+    """What to type to evaluate the best job, and to use it: for predictions, where the data are the user's own."""
     job = shlex.quote(str(folder / best))
-    return [("evaluate", f"ptrun eval checkpoint={job}"), ("use it", f"ptrun show checkpoint={job}")]
+    data = _own_data(folder / best)
+    if data is None:
+        use = ("use it", f"ptrun show checkpoint={job}")
+    else:
+        use = ("predict", f"ptrun predict checkpoint={job} input={shlex.quote(data)}")
+    return [("evaluate", f"ptrun eval checkpoint={job}"), use]
+
+
+def _own_data(folder: Path) -> str | None:
+    """The user's data of a run, which `ptrun predict` reads; None for others, or without its configuration."""
+    try:
+        return own_data(RunDir(folder).read_config()["dataset"])
+    except CheckpointError:
+        return None
 
 
 def show(rows: Sequence[Row], folder: Path, console: Console, objectives: Sequence[str] = ()) -> None:

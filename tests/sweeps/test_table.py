@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ptrun.sweeps.table import report, report_next, show
+from ptrun.config.run_config import GROUPS
+from ptrun.sweeps.table import next_commands, report, report_next, show
 from ptrun.terminal.console import Console
 
 
@@ -56,6 +57,22 @@ def test_the_next_commands_are_for_the_best_job(tmp_path: Path):
     assert f"ptrun eval checkpoint={tmp_path / '1'}" in stream.getvalue()
     report_next(ROWS[2:], tmp_path, Console(stream=stream))
     assert stream.getvalue().count("Next") == 1, "no job has a result"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "command"),
+    [
+        ("{name: table, path: my rows.csv}", "ptrun predict checkpoint=JOB input='my rows.csv'"),
+        ("{name: image_folder, root: photos}", "ptrun predict checkpoint=JOB input=photos"),
+        ("{name: digits}", "ptrun show checkpoint=JOB"),
+        ("{name: series, path: null}", "ptrun show checkpoint=JOB"),
+    ],
+)
+def test_the_last_command_predicts_for_the_users_own_data(tmp_path: Path, dataset: str, command: str):
+    (tmp_path / "1").mkdir()
+    groups = dict.fromkeys(GROUPS, "{name: any}") | {"dataset": dataset}
+    (tmp_path / "1" / "resolved.yaml").write_text("".join(f"{group}: {value}\n" for group, value in groups.items()))
+    assert next_commands(tmp_path, "1")[-1][1] == command.replace("JOB", str(tmp_path / "1"))
 
 
 def test_a_narrow_terminal_gets_shorter_names_and_fewer_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
