@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -281,6 +282,44 @@ def test_a_component_that_is_not_what_its_kind_is(ptrun: Call, folder: Path, ove
     ended = ptrun("train", *RUN, "plugins=[mine.py]", "model=simplenet", *overrides.split())
     assert ended.code == 2
     assert [text for text in sentences if text not in ended.err] == [], ended.err
+
+
+COUNTS = '''
+from ptrun.registry import image_transforms, metrics
+from ptrun.transforms.transform import Transform
+
+
+@metrics.register
+def counted(predictions) -> float:
+    """The number of samples."""
+    return len(predictions.targets)
+
+
+@image_transforms.register
+def same():
+    """No change."""
+    return Transform(lambda images: images)
+'''
+
+
+def test_the_command_that_goes_on_names_the_plugin(ptrun: Call, folder: Path):
+    path = folder / "my own.py"
+    path.write_text(COUNTS.replace("return len(", "return None if len(predictions.targets) > 300 else len("))
+    components = ("metrics=[counted]", "transform.train=[same]", "transform.eval=[same]")
+    ended = ptrun("train", *RUN, f"plugins=['{path.name}']", "model=simplenet", *components)
+    assert ended.code == 2
+    command = ended.err.partition("test it with: ptrun ")[2].strip()
+    path.write_text(COUNTS)
+    [module] = [name for name in sys.modules if name.startswith("ptrun_plugin_my")]
+    plugins.unload(module)  # as in a new process
+    verb, run_dir, *_ = shlex.split(command)
+    without = ptrun(verb, run_dir)
+    assert without.code == 2
+    assert "metric: 'counted' of the checkpoint is no component of ptrun. If it is yours, name its file" in without.err
+    assert "image transform: 'same' of the checkpoint is no component of ptrun." in without.err
+    ended = ptrun(*shlex.split(command))
+    assert ended.code == 0, ended.err
+    assert json.loads((newest_run(folder) / "summary.json").read_text())["test"]["counted"] > 300
 
 
 def test_debug_shows_the_traceback(plugin: Path, ptrun: Call):

@@ -113,7 +113,7 @@ def changed_config(
     values = copy.deepcopy(complete(stored, registries, folders))
     own = own_keys(str(changes.get("dataset", values["dataset"]["name"])), folders, registries)
     _apply(values, renamed(changes, own), changeable, folders)
-    _require_plugins(values, registries, folders)
+    _require_plugins(values, changes, registries, folders)
     return check(values, folders, registries, is_stored=True)
 
 
@@ -145,18 +145,32 @@ def _set(values: dict[str, Any], parts: Sequence[str], value: Any) -> None:
     values[parts[-1]] = value
 
 
-def _require_plugins(values: Mapping[str, Any], registries: Registries, folders: tuple[Path, ...]) -> None:
+def _require_plugins(
+    values: Mapping[str, Any], changes: Mapping[str, Any], registries: Registries, folders: tuple[Path, ...]
+) -> None:
     """Raise ConfigError for components that only a plugin can have, as a checkpoint must not import it by itself."""
     problems = []
-    for group in GROUPS:
-        name, registry = values[group]["name"], registries.get(group)
-        if schema.find_stored(group, name, folders) is None and (registry is None or name not in registry):
+    for kind, name in _components(values, changes):
+        registry = registries.get(kind)
+        if schema.find_stored(kind, name, folders) is None and (registry is None or name not in registry):
             problems.append(
-                f"{group}: '{name}' of the checkpoint is no component of ptrun. "
+                f"{kind.replace('_', ' ')}: '{name}' of the checkpoint is no component of ptrun. "
                 "If it is yours, name its file: plugins=[FILE.py]."
             )
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _components(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Kind and name of each component, but of metrics and image transforms only those that the user did not change."""
+    yield from ((group, values[group]["name"]) for group in GROUPS)
+    transform = values["transform"]
+    lists = {"metrics": ("metric", [values.get("metrics")])}
+    lists["transform"] = ("image_transform", [transform.get("train"), transform.get("eval")])
+    for key, (kind, components) in lists.items():
+        if not any(changed.partition(".")[0] == key for changed in changes):
+            items = [item for listed in components if isinstance(listed, list) for item in listed]
+            yield from ((kind, item if isinstance(item, str) else next(iter(item))) for item in items)
 
 
 def refuse_changes(

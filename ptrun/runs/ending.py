@@ -57,7 +57,7 @@ def note_end(run_dir: RunDir, reason: str, exit_code: int) -> None:
 def _note_exit(run_dir: RunDir, signal_name: str, exit_code: int) -> None:
     """Write that a second signal ends the process now, unless status.json says already how the run ended."""
     if run_dir.read_json(STATUS).get("state") == "running":
-        reason = f"Ended at once by a second signal ({signal_name}). Continue the run with: ptrun resume {run_dir.path}"
+        reason = f"Ended at once by a second signal ({signal_name}). Continue the run with: {run_dir.resume_command}"
         run_dir.write_status("interrupted", reason=reason, exit_code=exit_code)
 
 
@@ -67,7 +67,7 @@ def _as_interrupted(error: BaseException, stop: StopSignals, run_dir: RunDir) ->
         return error
     if not (run_dir.path / RESOLVED).is_file():
         return Interrupted(f"Stopped by {stop.received} before the run began.")
-    return Interrupted(f"Stopped by {stop.received}. Continue the run with: ptrun resume {run_dir.path}")
+    return Interrupted(f"Stopped by {stop.received}. Continue the run with: {run_dir.resume_command}")
 
 
 def _write_end(run_dir: RunDir, error: BaseException, log: TextIO) -> None:

@@ -133,6 +133,15 @@ class RunDir:
             )
         return values
 
+    @property
+    def resume_command(self) -> str:
+        """What to type to continue the run, with the files of the user's own components."""
+        plugins: Sequence[str] = ()
+        with contextlib.suppress(CheckpointError):
+            plugins = self.read_config().get("plugins") or ()
+        named = [f"plugins=[{','.join(plugins)}]"] if plugins else []
+        return shlex.join(["ptrun", "resume", str(self.path), *named])
+
     def read_json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file; empty when there is none. Raises CheckpointError when it is damaged."""
         path = self.path / name

@@ -195,7 +195,7 @@ def _training(
 
 def _save_and_stop(parts: Run, progress: Progress, saver: Saver, run_dir: RunDir, stop: StopSignals) -> None:
     """Save the state and raise Interrupted; when training is over and nothing can be saved, let the run finish."""
-    resume = f"ptrun resume {run_dir.path}"
+    resume = run_dir.resume_command
     if not is_over(parts.ctx, progress):
         path = saver.save(progress)
         saver.wait()
@@ -276,7 +276,7 @@ def _results_kept(parts: Run, progress: Progress, run_dir: RunDir) -> Iterator[N
         run_dir.write_json(SUMMARY, {**summary, "test_error": str(error)})
         if not isinstance(error, PtrunError):
             raise
-        again = f" When that is corrected, test it with: ptrun resume {run_dir.path}" if run_dir.last.is_file() else ""
+        again = f" When that is corrected, test it with: {run_dir.resume_command}" if run_dir.last.is_file() else ""
         raise type(error)(
             f"{error}\nThe training is over and its results are kept in {run_dir.path}; those on the test split are "
             f"missing.{again}"
