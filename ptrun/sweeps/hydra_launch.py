@@ -11,6 +11,7 @@ from ptrun.config import compose, load
 from ptrun.config.compose import Composed, Composer
 from ptrun.config.overrides import quoted, without_sweeps
 from ptrun.errors import Interrupted, PtrunError
+from ptrun.files.writable import make_writable
 from ptrun.runs import find
 from ptrun.runs.folder import ERROR, create_run_dir
 from ptrun.sweeps import report, table
@@ -59,7 +60,7 @@ def run(composer: Composer, overrides: Sequence[str], command: Sequence[str], qu
     first = load.load_config(composer, without_sweeps(overrides)).config
     users_folder = compose.sweep_dir(composer.compose(without_sweeps(overrides)))
     folder = Path(users_folder) if users_folder else create_run_dir(first.output_dir, ("sweep",)).path
-    folder.mkdir(parents=True, exist_ok=True)
+    make_writable(folder, "hydra.sweep.dir")
     console = Console(quiet)
     console.header([("jobs", "as the sweeper decides"), ("folder", str(folder))], "ptrun train -m")
     if not users_folder:

@@ -23,6 +23,7 @@ from ptrun.config.overrides import quoted
 from ptrun.config.sweep import GIB, REPEATS, SweepSettings
 from ptrun.errors import CheckpointError, ConfigError, Interrupted
 from ptrun.files import claim
+from ptrun.files.writable import make_writable
 from ptrun.process import memory
 from ptrun.process.machine import available_memory_bytes, usable_cores
 from ptrun.process.signals import stop_signals
@@ -65,7 +66,7 @@ def run(composer: Composer, overrides: Sequence[str], words: Sequence[str], quie
     check_launch(config.settings)
     folder = sweep_folder(config)
     place_jobs(config.jobs, folder)  # finds two jobs in one folder before there is any
-    folder.mkdir(parents=True, exist_ok=True)
+    make_writable(folder, "sweep.dir")
     command = Command(words, overrides, composer.config_name, composer.folders)
     changed, jobs = _write_plan(config, folder, composer, command)
     for note in changed if not quiet else ():

@@ -24,6 +24,7 @@ from ptrun.evaluation.prediction_table import Table, as_list
 from ptrun.files.atomic import replacing
 from ptrun.files.json_file import write_json
 from ptrun.files.lock import lock_file
+from ptrun.files.writable import make_writable
 from ptrun.runs.prediction.text import csv_text
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".npy": "npy"}
@@ -74,8 +75,11 @@ class PredictionFile:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Inside, rows can be appended; how far they go is noted at the end. Raises ConfigError when it is in use."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Inside, rows can be appended; how far they go is noted at the end.
+
+        Raises ConfigError when the file is in use, ResourceError when its folder can't be written to.
+        """
+        make_writable(self.path.parent, "output")
         with lock_file(self._partial, f"{self.path}: another command is writing this file. Wait for it."):
             self._file: BinaryIO = self._partial.open("r+b")
             try:

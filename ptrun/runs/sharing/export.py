@@ -31,6 +31,7 @@ from ptrun.export.formats import FORMATS
 from ptrun.export.quality import require_quality
 from ptrun.export.served import OUTPUT_MEANINGS
 from ptrun.files.atomic import replacing
+from ptrun.files.writable import make_writable
 from ptrun.plugins import attribute_plugin_errors
 from ptrun.runs.sharing import export_display
 from ptrun.runs.sharing.export_parts import (
@@ -80,13 +81,16 @@ def check_file(export: Export, path: Path) -> list[Comparison]:
 
 
 def _output_path(export: Export) -> Path:
-    """The file to write, in a folder that exists. Raises ConfigError when it is a folder itself."""
+    """The file to write, in a folder that exists.
+
+    Raises ConfigError when it is a folder itself, ResourceError when its folder can't be written to.
+    """
     request, config = export.request, export.config
     default = f"{config.model.name}-{config.dataset.name}{FORMATS[request.format].suffix}"
     path = Path(request.output or default).expanduser()
     if path.is_dir():
         raise ConfigError(f"output: {path} is a folder. Name a file in it, such as {path / default}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_writable(path.parent, "output")
     return path
 
 
