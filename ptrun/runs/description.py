@@ -69,9 +69,9 @@ def about_run(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     receipt, status, summary, splits = (
         read_leniently(run_dir.path, name) for name in (RECEIPT, STATUS, SUMMARY, SPLITS)
     )
-    progress, best_epoch = content["progress"], summary.get("best_epoch") or summary.get("epochs")
+    best_epoch = summary.get("best_epoch") or summary.get("epochs")
     tested_epoch = best_epoch if summary.get("test") else None
-    is_tested = progress["epoch"] == tested_epoch and not progress.get("batch")
+    is_tested = tested_epoch is not None and _has_tested_weights(content["progress"], summary)
     return {
         "started": receipt.get("started"),
         "command": redact_command(receipt.get("command", "")),
@@ -86,6 +86,16 @@ def about_run(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         "tested_epoch": tested_epoch,
         "verdict": summary.get("verdict") if is_tested else None,
     }
+
+
+def _has_tested_weights(progress: Mapping[str, Any], summary: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint with this progress holds the weights that a run with this summary tested at its end."""
+    best_epoch = summary.get("best_epoch")
+    if not best_epoch:
+        return bool(progress["step"] == summary.get("steps"))
+    if "best_step" in progress:  # the best weights may be of a validation within an epoch
+        return bool(progress["best_epoch"] == best_epoch and progress["step"] == progress["best_step"])
+    return bool(progress["epoch"] == best_epoch and not progress.get("batch"))
 
 
 def _model(content: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,17 @@ def test_results_are_those_of_the_tested_weights_only(run_dir: Path):
         assert (found["test"] is not None) == (found["training"]["step"] == best["training"]["step"])
 
 
+def test_the_weights_of_a_run_that_ends_within_an_epoch_have_its_results(folder: Path):
+    train("dataset=wine", "model=simplenet", "train.max_steps=2", "checkpoint.every_steps=1", quiet=True)
+    run_dir = newest_run(folder)
+    found = describe(str(run_dir))
+    assert found["training"]["step"] == 2
+    assert found["test"] is not None
+    assert found["verdict"]
+    assert describe(str(run_dir / "checkpoints" / "step-00000001.pt"))["test"] is None
+    assert describe(str(run_dir / "checkpoints" / "last.pt"))["test"] is not None
+
+
 @pytest.mark.slow
 def test_every_command_works_as_it_stands(run_dir: Path, process: Call):
     uses = describe(str(run_dir))["use"]

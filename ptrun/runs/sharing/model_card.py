@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,17 @@ from ptrun.runs.show_checkpoint import rows
 from ptrun.terminal.format import format_metric, metrics_table
 
 _SHOWN = ("model", "data", "inputs", "outputs", "trained", "best", "verdict")
+_FOLDERS = re.compile(r"(?<![\w.:/~])~?/(?:[^/,=\]'\"]+/)*(?=[^/,=\]'\"])")  # of an absolute path
 _Z = 1.96  # standard deviations on either side that hold 95 % of a normal distribution
 _FEW_SAMPLES = 100  # of a class in training, or of the test split
 
 
 def model_card(description: Mapping[str, Any], about: Mapping[str, Any], file_name: str) -> str:
     """The text of the card. description: of the published file; about: what the run folder said; may be empty."""
-    description = {**description, "data": _without_folders(description["data"])}
-    data = description["data"]
+    model, data = description["model"], description["data"]
+    model = {**model, "settings": _names_only(model["settings"])}
+    data = {**data, "location": _names_only(data["location"])}
+    description = {**description, "model": model, "data": data}
     parts = [
         f"# {description['model']['name']} trained on {data['dataset']}",
         "\n".join(f"- **{name}**: {text}" for name, text in rows(description) if name in _SHOWN),
@@ -59,10 +64,14 @@ def limits(description: Mapping[str, Any], test: Mapping[str, Any] | None) -> li
     return [*sentences, *_precision(test), *_worst_class(test)]
 
 
-def _without_folders(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts about the data with names of files in place of paths, which say nothing elsewhere."""
-    location = {key: Path(value).name if isinstance(value, str) else value for key, value in data["location"].items()}
-    return {**data, "location": location}
+def _names_only(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with names of files in place of paths, which say nothing elsewhere."""
+    return {key: Path(value).name if isinstance(value, str) else value for key, value in settings.items()}
+
+
+def without_folders(command: str) -> str:
+    """A command with the names of files and folders in place of absolute paths, which may name a person."""
+    return shlex.join(_FOLDERS.sub("", word) for word in shlex.split(command))
 
 
 def _rare_classes(data: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from ptrun.files.atomic import replace_text
 from ptrun.runs.description import ABOUT, about_run, describe, run_around
 from ptrun.runs.find import find_checkpoint
 from ptrun.runs.folder import redact
-from ptrun.runs.sharing.model_card import model_card
+from ptrun.runs.sharing.model_card import model_card, without_folders
 from ptrun.terminal.console import Console
 
 _KEPT = ("spec", "fitted", "data", "progress", "versions", "device", "threads", "interval")
@@ -49,6 +49,8 @@ def run(request: PublishRequest) -> Published:
     content = store.load(path)
     target = _target(request, path)
     about = about_run(path, content)
+    if about.get("command"):
+        about["command"] = without_folders(about["command"])
     store.write(target.path, published_state(content, about))
     replace_text(target.card, model_card(describe(str(target.path)), about, target.path.name))
     console = Console(request.quiet)

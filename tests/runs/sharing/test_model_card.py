@@ -11,7 +11,7 @@ import torch
 from support import Ended
 from torch import nn
 
-from ptrun.runs.sharing.model_card import limits
+from ptrun.runs.sharing.model_card import limits, without_folders
 
 Call = Callable[..., Ended]
 
@@ -30,6 +30,19 @@ def test_data_results_and_limits(card: str):
     assert "Classes with fewer than 100 training samples: class_0 (41), class_1 (50), class_2 (33)." in card
     assert re.search(r"36 samples: the accuracy on such data lies between \d+\.\d\d % and \d+\.\d\d % \(95 %\)", card)
     assert "ptrun train dataset=wine model=simplenet train.epochs=3 -q" in card
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("ptrun train dataset.path='/home/A Name/x.csv' seed=1", "ptrun train dataset.path=x.csv seed=1"),
+        ("ptrun train 'plugins=[/home/a/b.py,~/c/d.py]'", "ptrun train 'plugins=[b.py,d.py]'"),
+        ("ptrun train --config-dir /home/a/conf x=/tmp", "ptrun train --config-dir conf x=tmp"),
+        ("ptrun train a=b/c.csv d=https://e.f/g/h i=1/2 j=./k", "ptrun train a=b/c.csv d=https://e.f/g/h i=1/2 j=./k"),
+    ],
+)
+def test_a_command_names_no_folder_of_its_author(command: str, shown: str):
+    assert without_folders(command) == shown
 
 
 def test_the_code_on_the_card_loads_the_weights(card: str):

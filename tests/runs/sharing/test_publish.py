@@ -85,3 +85,15 @@ def test_secrets_and_local_settings_stay_at_home(ptrun: Call, folder: Path):
     assert ptrun("publish", "mine/latest", "m.pt").code == 0
     config = torch.load("m.pt", weights_only=True)["config"]
     assert (config["label"], config["output_dir"], config["weights"]) == (None, "outputs", None)
+
+
+def test_nothing_published_names_a_folder(ptrun: Call, folder: Path):
+    rows = [f"{i % 7},{'yes' if i % 3 else 'no'}" for i in range(80)]
+    (folder / "mine.csv").write_text("x,y\n" + "\n".join(rows) + "\n")
+    data = ("dataset=table", f"dataset.path={folder / 'mine.csv'}", "dataset.target=y")
+    assert ptrun("train", *data, "train.epochs=1", "-q").code == 0
+    assert ptrun("publish", "outputs/latest", "m.pt").code == 0
+    card = Path("m.md").read_text(encoding="utf-8")
+    assert "dataset.path=mine.csv" in card
+    assert str(folder) not in card
+    assert str(folder) not in str(torch.load("m.pt", weights_only=True)["about"])
