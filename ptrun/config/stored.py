@@ -118,8 +118,21 @@ def changed_config(
 
 
 def without_local_settings(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored configuration without what only the machine of the training needs, for a checkpoint to give away."""
-    return {**copy.deepcopy(dict(stored)), "weights": None, "plugins": [], "label": None, "output_dir": "outputs"}
+    """A stored configuration without what only the machine of the training needs, for a checkpoint to give away.
+
+    Of an absolute path, which may name a person, the name of the file or folder is left.
+    """
+    local: dict[str, Any] = {"weights": None, "plugins": [], "label": None, "output_dir": "outputs"}
+    kept: dict[str, Any] = _without_folders({**stored, **local})
+    return kept
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(item) for item in value]
+    return Path(value).name if isinstance(value, str) and value.startswith(("/", "~/")) else value
 
 
 def _apply(

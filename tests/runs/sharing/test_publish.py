@@ -96,4 +96,6 @@ def test_nothing_published_names_a_folder(ptrun: Call, folder: Path):
     card = Path("m.md").read_text(encoding="utf-8")
     assert "dataset.path=mine.csv" in card
     assert str(folder) not in card
-    assert str(folder) not in str(torch.load("m.pt", weights_only=True)["about"])
+    content = torch.load("m.pt", weights_only=True)
+    assert content["config"]["dataset"]["path"] == "mine.csv"
+    assert str(folder) not in str({key: value for key, value in content.items() if key != "model"})
