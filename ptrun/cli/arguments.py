@@ -73,10 +73,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def _tell_repeated_keys(options: argparse.Namespace) -> None:
-    """Say which settings are given twice. Of a sweep they are refused, where all of it is checked."""
+    """Say which settings are given twice. Those of a sweep's jobs are refused, where all of it is checked."""
     words = [word for values in vars(options).values() if isinstance(values, list) for word in values]
-    if not getattr(options, "quiet", False) and not getattr(options, "multirun", False):
-        for note in repeated_keys.notes([word for word in words if not Path(word).exists()]):
+    if not getattr(options, "quiet", False):
+        settings = [word for word in words if not Path(word).exists()]
+        for note in repeated_keys.notes(settings, is_sweep=getattr(options, "multirun", False)):
             print(f"note: {note}", file=sys.stderr)
 
 

@@ -6,19 +6,26 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ptrun.errors import ConfigError
 
+_NO_AXES = ("sweep.", "hydra.")  # begin of the keys that no job has, so that a sweep can have one value only
 
-def notes(words: Sequence[str]) -> Iterator[str]:
+
+def notes(words: Sequence[str], *, is_sweep: bool = False) -> Iterator[str]:
     """A sentence for each setting that these KEY=VALUE words give with different values, of which the last counts."""
     for key, texts in _repeated(words).items():
-        yield f"{key} is given {_times(texts)}: {', then '.join(texts)}. The last one counts."
+        if not is_sweep or key.startswith(_NO_AXES):
+            yield f"{key} is given {_times(texts)}: {', then '.join(texts)}. The last one counts."
 
 
 def refuse(words: Sequence[str]) -> None:
-    """Raise ConfigError for each setting that these words of a sweep give with different values: both may be meant."""
+    """Raise ConfigError for each setting of jobs that the words of a sweep give with different values.
+
+    Both may be meant, as one axis of the sweep.
+    """
     problems = [
         f"{key} is given {_times(texts)}: {' and '.join(texts)}. Give it once; several values of a sweep are separated "
         f"by commas: {key}={','.join(dict.fromkeys(text.partition('=')[2] for text in texts))}."
         for key, texts in _repeated(words).items()
+        if not key.startswith(_NO_AXES)
     ]
     if problems:
         raise ConfigError(problems)

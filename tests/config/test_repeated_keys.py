@@ -38,6 +38,13 @@ def test_a_sweep_is_refused(ptrun: Call, folder: Path, words: tuple[str, str]):
     assert not (folder / "sw").exists()
 
 
+def test_a_setting_of_the_sweep_itself_is_no_axis(ptrun: Call, folder: Path):
+    words = ("seed=0,1", "train.max_steps=1", "model=simplenet", "sweep.jobs=1", "sweep.jobs=2", "sweep.dir=sw")
+    ended = ptrun("train", "-m", *words, "plots=false")
+    assert ended.code == 0, ended.err
+    assert "note: sweep.jobs is given twice: sweep.jobs=1, then sweep.jobs=2. The last one counts." in ended.err
+
+
 def test_the_words_of_an_error_can_be_typed():
     with pytest.raises(ConfigError, match=r"by commas: seed=0,1,2,3\."):
         repeated_keys.refuse(["seed=0,1", "model=convnet", "seed=2,3", "model=convnet"])
