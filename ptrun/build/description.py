@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ptrun.config.run_config import RunConfig
@@ -21,12 +23,28 @@ def describe_training(config: RunConfig) -> str:
     )
 
 
-def own_data(dataset: Mapping[str, Any]) -> str | None:
-    """The file or folder that the user named as data, which `ptrun predict` reads too; None for other data sets.
+def next_command(dataset: Mapping[str, Any], checkpoint: Path) -> tuple[str, str]:
+    """A purpose and the command for it, which works as it stands: predictions for the user's own data.
 
-    dataset: the group of a configuration, with its name and settings.
+    dataset: the group of a configuration, with its name and settings. checkpoint: a file, or a run folder.
     """
-    if dataset["name"] not in _READ_BY_PREDICT:
+    command = predict_command(dataset, checkpoint)
+    if command is None:
+        return "use it", f"ptrun show checkpoint={shlex.quote(str(checkpoint))}"
+    return "predict", command
+
+
+def predict_command(dataset: Mapping[str, Any], checkpoint: Path) -> str | None:
+    """The command that predicts for the user's own data, as it stands; None for data that come along."""
+    data = _own_data(dataset)
+    if data is None:
+        return None
+    return f"ptrun predict checkpoint={shlex.quote(str(checkpoint))} input={shlex.quote(data)}"
+
+
+def _own_data(dataset: Mapping[str, Any]) -> str | None:
+    """The file or folder that the user named as data, which `ptrun predict` reads too; None for other data sets."""
+    if dataset.get("name") not in _READ_BY_PREDICT:
         return None
     value = dataset.get({"image_folder": "root"}.get(dataset["name"], "path"))
     return None if value is None else str(value)

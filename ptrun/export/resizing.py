@@ -85,8 +85,8 @@ def _weights(old: int, new: int, crop: int, interpolation: str) -> tuple[Tensor,
     first = torch.where(spare < 0, (spare / 2).ceil(), (spare / 2).round())
     cut = torch.arange(crop, dtype=torch.float64) + first
     is_inside = (cut >= 0) & (cut < num_places)
-    kept = torch.minimum(cut.clamp(min=0), num_places - 1).long()
-    return torch.where(is_inside.unsqueeze(1), whole.index_select(0, kept), 0.0), unit
+    rows = torch.minimum(cut.clamp(min=0), num_places - 1).long()
+    return torch.where(is_inside.unsqueeze(1), whole.index_select(0, rows), 0.0), unit
 
 
 def _exact_weights(pixels: Tensor, places: Tensor, interpolation: str) -> Tensor:

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptrun.build.description import longer_training, stored_facts
+from ptrun.build.description import longer_training, predict_command, stored_facts
 from ptrun.checkpoint import store
 from ptrun.checkpoint.state import evaluated_weights
 from ptrun.errors import ConfigError
 from ptrun.reports.evaluation import METRICS_FILE
-from ptrun.runs.display import predict_command
 from ptrun.runs.find import find_checkpoint, read_leniently
 from ptrun.runs.folder import RECEIPT, SPLITS, STATUS, SUMMARY, RunDir, redact, redact_command
 from ptrun.runs.trained_model import Changes, restore_config
@@ -153,13 +152,13 @@ def _use(content: Mapping[str, Any], path: Path, run_dir: RunDir | None) -> dict
         "export": f"ptrun export checkpoint={file} format=onnx",
     }
     try:
-        predict = predict_command(restore_config(content, path, Changes()), path)
+        predict = predict_command(restore_config(content, path, Changes()).to_dict()["dataset"], path)
         commands["predict"] = predict or commands["predict"]
     except ConfigError:  # a plugin's component: only the user may name its file
         commands = {verb: f"{command} plugins=[FILE.py]" for verb, command in commands.items()}
     if run_dir is not None:
         done = read_leniently(run_dir.path, STATUS).get("state") == "done"
         longer = f" {longer_training(content['config'])}" if done else ""
-        commands["resume"] = f"ptrun resume {shlex.quote(str(run_dir.path))}{longer}"
+        commands["resume"] = f"{run_dir.resume_command}{longer}"
         commands["publish"] = f"ptrun publish checkpoint={file} model.pt"
     return commands

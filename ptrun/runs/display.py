@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from ptrun.build.description import describe_training, own_data
+from ptrun.build.description import describe_training, next_command
 from ptrun.build.run import Run
-from ptrun.config.run_config import RunConfig
 from ptrun.config.schema import yaml_text
 from ptrun.engine.progress import Progress
 from ptrun.engine.running_loss import RunningLoss
@@ -112,21 +109,9 @@ def show_result(
         )
         return
     weights = run_dir.best if run_dir.best.is_file() else run_dir.last
-    console.result([*rows, ("weights", str(weights))], [next_command(parts.config, weights)], document)
-
-
-def next_command(config: RunConfig, weights: Path) -> tuple[str, str]:
-    """A purpose and the command for it, which works as it stands: predictions for the user's own data."""
-    command = predict_command(config, weights)
-    return ("use it", f"ptrun show checkpoint={shlex.quote(str(weights))}") if command is None else ("predict", command)
-
-
-def predict_command(config: RunConfig, weights: Path) -> str | None:
-    """The command that predicts for the user's own data, as it stands; None for data that come along."""
-    data = own_data(config.to_dict()["dataset"])
-    if data is None:
-        return None
-    return f"ptrun predict checkpoint={shlex.quote(str(weights))} input={shlex.quote(data)}"
+    console.result(
+        [*rows, ("weights", str(weights))], [next_command(parts.config.to_dict()["dataset"], weights)], document
+    )
 
 
 def epoch_columns(parts: Run) -> list[str]:

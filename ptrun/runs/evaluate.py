@@ -11,6 +11,7 @@ from torch import nn
 
 from ptrun.build.batches import eval_batches
 from ptrun.build.data import Prepared, prepare, takes_split
+from ptrun.build.description import next_command
 from ptrun.build.evaluation import make_predictions, metric_settings
 from ptrun.build.model import build_loss, build_views
 from ptrun.build.run import build_runtime
@@ -26,7 +27,6 @@ from ptrun.plugins import REGISTRIES, attribute_plugin_errors
 from ptrun.process.startup import keep_freed_memory
 from ptrun.reports import evaluation as evaluation_plots
 from ptrun.reports.html_table import html_table
-from ptrun.runs.display import next_command
 from ptrun.runs.find import find_checkpoint
 from ptrun.runs.folder import RECEIPT, create_run_dir
 from ptrun.runs.receipt import make_receipt
@@ -135,7 +135,8 @@ def _restore(
     origin = ("checkpoint", f"{path} (epoch {progress['epoch']}, step {progress['step']})")
     receipt = {"checkpoint": str(path.resolve())}
     notes = (*data_notes, *prepared.notes)
-    return Subject(config, prepared, spec, model, runtime, notes, origin, receipt, [next_command(config, path)])
+    following = [next_command(config.to_dict()["dataset"], path)]
+    return Subject(config, prepared, spec, model, runtime, notes, origin, receipt, following)
 
 
 def evaluate_subject(request: EvalRequest, subject: Subject) -> EvalResult:

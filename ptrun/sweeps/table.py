@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptrun.build.description import own_data
+from ptrun.build.description import next_command
 from ptrun.errors import CheckpointError
 from ptrun.files.atomic import replacing_text
 from ptrun.runs.configurations import (
@@ -70,21 +70,17 @@ def report_next(rows: Sequence[Row], folder: Path, console: Console) -> None:
 
 def next_commands(folder: Path, best: str) -> list[tuple[str, str]]:
     """What to type to evaluate the best job, and to use it: for predictions, where the data are the user's own."""
-    job = shlex.quote(str(folder / best))
-    data = _own_data(folder / best)
-    if data is None:
-        use = ("use it", f"ptrun show checkpoint={job}")
-    else:
-        use = ("predict", f"ptrun predict checkpoint={job} input={shlex.quote(data)}")
-    return [("evaluate", f"ptrun eval checkpoint={job}"), use]
+    job = folder / best
+    return [("evaluate", f"ptrun eval checkpoint={shlex.quote(str(job))}"), next_command(_dataset(job), job)]
 
 
-def _own_data(folder: Path) -> str | None:
-    """The user's data of a run, which `ptrun predict` reads; None for others, or without its configuration."""
+def _dataset(run_dir: Path) -> Mapping[str, Any]:
+    """The configuration of the data of a run; empty when it can't be read."""
     try:
-        return own_data(RunDir(folder).read_config()["dataset"])
+        dataset: Mapping[str, Any] = RunDir(run_dir).read_config()["dataset"]
     except CheckpointError:
-        return None
+        return {}
+    return dataset
 
 
 def show(rows: Sequence[Row], folder: Path, console: Console, objectives: Sequence[str] = ()) -> None:

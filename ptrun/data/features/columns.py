@@ -60,7 +60,7 @@ def encode_columns(file: CsvFile, encodings: Sequence[Encoding], setting: str) -
     """Return the features [N, F] of a file. Raises DataError for an absent column or a text among numbers."""
     for encoding in encodings:
         file.column(encoding["name"], setting)
-    widths = [len(names_of(encoding)) for encoding in encodings]
+    widths = [len(feature_names_of(encoding)) for encoding in encodings]
     ends = np.cumsum([0, *widths]).tolist()
     features = np.empty((len(file), ends[-1]), np.float32)
     for first in range(0, len(encodings), BLOCK_COLUMNS):
@@ -90,7 +90,7 @@ def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[fl
     stds: list[float] = []
     for encoding in encodings:
         scaled = [(encoding["mean"], encoding["std"])] if encoding["kind"] in ("numeric", "date") else []
-        pairs = [*scaled, *[(0.0, 1.0)] * (len(names_of(encoding)) - len(scaled))]
+        pairs = [*scaled, *[(0.0, 1.0)] * (len(feature_names_of(encoding)) - len(scaled))]
         means += [mean for mean, _ in pairs]
         stds += [std for _, std in pairs]
     return means, stds
@@ -98,7 +98,7 @@ def standardization(encodings: Sequence[Encoding]) -> tuple[list[float], list[fl
 
 def feature_names(encodings: Sequence[Encoding]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the name of each feature, and the number of features of each column."""
-    groups = [names_of(encoding) for encoding in encodings]
+    groups = [feature_names_of(encoding) for encoding in encodings]
     return tuple(name for group in groups for name in group), tuple(map(len, groups))
 
 
@@ -107,7 +107,7 @@ def binary_features(encodings: Sequence[Encoding]) -> tuple[int, ...]:
     is_binary = [
         encoding["kind"] == "categorical" or name == f"{encoding['name']} missing"
         for encoding in encodings
-        for name in names_of(encoding)
+        for name in feature_names_of(encoding)
     ]
     return tuple(i for i, binary in enumerate(is_binary) if binary)
 
@@ -225,7 +225,7 @@ def _spellings(categories: Sequence[str]) -> dict[str, int]:
     return others | {category: position for position, category in enumerate(categories)}
 
 
-def names_of(encoding: Encoding) -> list[str]:
+def feature_names_of(encoding: Encoding) -> list[str]:
     """The names of the features that a column becomes."""
     name = encoding["name"]
     if encoding["kind"] == "date":

@@ -14,9 +14,8 @@ from ptrun.data.formats.number_form import PLAIN, is_number_like, possible_forms
 from ptrun.errors import DataError
 
 STRAY_SHARE = 0.1  # largest share of texts in a column that is still taken for one of numbers, with mistakes in it
-MAX_WORDS = (
-    3  # up to this many different texts among MIN_CELLS different numbers are not data, however often they occur
-)
+# Up to this many different texts among MIN_CELLS different numbers are not data, however often they occur.
+MAX_WORDS = 3
 MIN_CELLS = 20  # in a column with fewer cells, nothing is guessed
 GUESSED_FROM = 200  # distinct texts of a column that are looked at before the others
 MAX_SHOWN = 60

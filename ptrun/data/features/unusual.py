@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptrun.data.features.column_report import date_text
-from ptrun.data.features.columns import Encoding, missing_texts, names_of, unknown_in
+from ptrun.data.features.columns import Encoding, feature_names_of, missing_texts, unknown_in
 from ptrun.data.formats.column import Column
 from ptrun.data.formats.csv_file import CsvFile
 
@@ -26,7 +26,7 @@ def unusual_cells(file: CsvFile, encodings: Sequence[Encoding], features: NDArra
     position = 0
     extremes = [_extremes(features, extreme) for extreme in (np.minimum, np.maximum)] if len(features) else []
     for encoding in encodings:
-        name, width = encoding["name"], len(names_of(encoding))
+        name, width = encoding["name"], len(feature_names_of(encoding))
         if encoding["kind"] == "categorical":
             kind = "a rare or unknown category" if encoding["other"] else "a category that training rows lack"
             counts[f"column '{name}': {kind}"] = unknown_in(file, encoding).total()

@@ -19,9 +19,8 @@ from ptrun.errors import ConfigError, DataError, join_words
 DELIMITERS = (",", ";", "\t", "|")
 DELIMITER_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
 SAMPLE_LINES = 50
-MIN_HEADER_RUN = (
-    3  # from this many first cells in even steps on, such as 1, 2, 3, they name the columns; fewer may be data
-)
+# From this many first cells in even steps on, such as 1, 2, 3, they name the columns; fewer may be data.
+MIN_HEADER_RUN = 3
 YEARS = range(1800, 2101)
 
 Header = bool | str  # True, False, or "auto"

@@ -147,21 +147,12 @@ def readable_csv(path: Path) -> Iterator[TextIO]:
         yield file
 
 
-_OTHER_FILES = {  # first bytes → what such a file is
-    b"\x1f\x8b": "is compressed by gzip",
-    b"PK\x03\x04": "is an Excel workbook or another zip archive",
-}
-
-
 @contextlib.contextmanager
 def csv_errors(source: str | Path) -> Iterator[None]:
     """Errors of opening, decoding and parsing a CSV file become DataErrors that name it."""
     try:
         yield
     except UnicodeDecodeError as error:
-        what = next((words for head, words in _OTHER_FILES.items() if error.object.startswith(head)), None)
-        if what is not None:
-            raise DataError(f"{source} {what}. Save it as UTF-8 CSV.") from error
         raise DataError(not_decodable(source, error)) from error
     except (OSError, csv.Error) as error:
         raise DataError(f"{source} can't be read as CSV: {error}.") from error

@@ -118,10 +118,11 @@ def last_window(read: ReadChunks, fitted: Mapping[str, Any], settings: SeriesSet
         held = (torch.cat([held, part.inputs]) if len(held) else part.inputs)[-settings.window :].clone()
         gaps |= {num_rows + row: where for row, where in part.gaps.items()}
         num_rows += len(part.inputs)
-    crossed = [where for row, where in gaps.items() if row > num_rows - settings.window]
-    if crossed:
+        gaps = {row: where for row, where in gaps.items() if row > num_rows - settings.window}
+    if gaps:
+        _, where = min(gaps.items())
         raise DataError(
-            f"The last {settings.window} rows, from which the model forecasts, have a gap {crossed[0]}. No window of "
+            f"The last {settings.window} rows, from which the model forecasts, have a gap {where}. No window of "
             f"its training crosses one. Give it {settings.window} rows without a gap; {_ACROSS}."
         )
     times = future_times(part.recent, settings.horizon)

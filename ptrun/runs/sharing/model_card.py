@@ -22,10 +22,8 @@ _FEW_SAMPLES = 100  # of a class in training, or of the test split
 
 def model_card(description: Mapping[str, Any], about: Mapping[str, Any], file_name: str) -> str:
     """The text of the card. description: of the published file; about: what the run folder said; may be empty."""
-    model, data = description["model"], description["data"]
-    model = {**model, "settings": _names_only(model["settings"])}
-    data = {**data, "location": _names_only(data["location"])}
-    description = {**description, "model": model, "data": data}
+    description = {**description, "data": _without_folders(description["data"])}
+    data = description["data"]
     parts = [
         f"# {description['model']['name']} trained on {data['dataset']}",
         "\n".join(f"- **{name}**: {text}" for name, text in rows(description) if name in _SHOWN),
@@ -64,9 +62,10 @@ def limits(description: Mapping[str, Any], test: Mapping[str, Any] | None) -> li
     return [*sentences, *_precision(test), *_worst_class(test)]
 
 
-def _names_only(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with names of files in place of paths, which say nothing elsewhere."""
-    return {key: Path(value).name if isinstance(value, str) else value for key, value in settings.items()}
+def _without_folders(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts about the data with names of files in place of paths, which say nothing elsewhere."""
+    location = {key: Path(value).name if isinstance(value, str) else value for key, value in data["location"].items()}
+    return {**data, "location": location}
 
 
 def without_folders(command: str) -> str:
