@@ -105,7 +105,8 @@ def is_date_like(cell: str) -> bool:
 def instants(cells: Column, rows: Sequence[int], source: str, column: str, order: str) -> Instants:
     """The times of a column. Raises DataError naming the row and column of the first cell that is no date."""
     if order in ("dmy", "mdy") and all(_ISO_DATE.match(text) for text in cells.distinct[0] if text not in NOT_A_TIME):
-        order = "ymd"  # a data frame writes dates so, whatever the training file had; among others it may be an error
+        # Data frames write dates in this form, whatever the training file had. A column of two forms may be a mistake.
+        order = "ymd"
     if order == "ymd" and (quick := _iso(cells)) is not None:
         return Instants(quick, quick)
     texts, codes = cells.distinct
